@@ -1,0 +1,71 @@
+# The commands of this project; `make` alone lists them. They run in .venv, which is made on first use from `python3`
+# or another Python 3.11 or newer, as in `make test PYTHON=python3.12`; `make clean` first where there is a .venv.
+
+export PYTHON ?= python3
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --annotation-style line \
+	--custom-compile-command "make requirements" $(UPGRADE)
+
+# What the surrounding shell says about another Python, Spark or MLflow must not leak into .venv.
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
+unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help java venv demo test lint format types contracts unit spark bench-quick docs build requirements clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+java:
+	@sh requirements/java.sh
+
+venv: ## Make .venv with everything the commands below need
+	@sh requirements/install.sh dev
+
+demo: java ## Train a model on real flights, register it, and score a Delta table with it
+	@sh requirements/install.sh demo
+	@$(BIN)/spark-infer demo
+
+test: java lint types unit ## Run every check: lint, types, contracts and the whole test suite
+	$(BIN)/python -m pytest --ignore tests/unit
+
+lint: contracts ## Check style, format and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: venv ## Fix style and format where a tool can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: venv ## Check types (mypy, strict)
+	$(BIN)/mypy
+
+contracts: venv ## Check that imports point the way setup.cfg says
+	$(BIN)/lint-imports --no-logo
+
+unit: venv ## Run the tests that need no Spark, as if PySpark were not installed
+	$(BIN)/python -m pytest -p tests.without_spark tests/unit
+
+spark: java venv ## Run the tests that start Spark
+	$(BIN)/python -m pytest tests/spark
+
+bench-quick: java ## Compare a Parquet-to-Parquet job with its peers and with the limit
+	@sh requirements/install.sh demo
+	$(BIN)/python -m benchmarks.quick
+
+docs: venv ## Write docs/job-file.md anew from the job file's schema
+	$(BIN)/python -m spark_infer.job.jobfile > docs/job-file.md
+
+build: venv ## Build the sdist and the wheel into dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+
+requirements: venv ## Pin the requirements anew; UPGRADE=--upgrade also moves to newest versions
+	$(COMPILE) pyproject.toml requirements/demo.in --extra demo --output-file requirements/demo.txt
+	$(COMPILE) pyproject.toml requirements/dev.in --extra all --output-file requirements/dev.txt
+
+clean: ## Remove what the commands made, .venv too
+	rm -rf .venv build demo dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,57 @@
+"""Score big tables with machine-learning models on Apache Spark: once per row, exactly, and at the model's speed.
+
+Three doors, one path: `model_udf` for columns, `score` for DataFrames, `score_table` and `ScoringJob` for tables.
+Importing this package loads nothing heavy; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spark_infer.errors import PlanError, RunError, SparkInferError
+    from spark_infer.job.plan import Plan
+    from spark_infer.job.scoring import ScoringJob, score_table
+    from spark_infer.models.ref import ModelRef
+    from spark_infer.observe.report import Report
+    from spark_infer.spark.frame import score
+    from spark_infer.spark.udf import model_udf
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ModelRef",
+    "Plan",
+    "PlanError",
+    "Report",
+    "RunError",
+    "ScoringJob",
+    "SparkInferError",
+    "model_udf",
+    "score",
+    "score_table",
+]
+
+_HOMES = {
+    "ModelRef": "spark_infer.models.ref",
+    "Plan": "spark_infer.job.plan",
+    "PlanError": "spark_infer.errors",
+    "Report": "spark_infer.observe.report",
+    "RunError": "spark_infer.errors",
+    "ScoringJob": "spark_infer.job.scoring",
+    "SparkInferError": "spark_infer.errors",
+    "model_udf": "spark_infer.spark.udf",
+    "score": "spark_infer.spark.frame",
+    "score_table": "spark_infer.job.scoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,108 @@
+"""`spark-infer doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spark_infer.cli.options import AsJson, LogFile, Traceback
+from spark_infer.cli.output import Output
+from spark_infer.errors import EnvironmentProblem, SparkInferError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spark_infer.cli.findings import Finding
+
+DEEP_ROWS = 4
+
+
+def doctor(
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(help="MLflow server or store to check; else MLFLOW_TRACKING_URI.", show_default=False),
+    ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Start Spark too, and run a small job on a worker.")] = False,
+    as_json: AsJson = False,
+    log_file: LogFile = None,
+    show_traceback: Traceback = False,
+) -> None:
+    """Check what a run needs from this machine, and say how to mend what does not fit.
+
+    Looks at Python, Java, Spark, Delta, MLflow, the workers' interpreter, memory and disk. Starts no Spark
+    unless asked to. Exit code 0: all is well; 3: something is not.
+
+    Examples:
+      spark-infer doctor
+
+      spark-infer doctor --deep --json
+    """
+    output = Output(as_json=as_json, show_traceback=show_traceback)
+    with output.exit_code():
+        from spark_infer.cli.findings import look_around
+        from spark_infer.cli.logfile import open_log
+
+        findings = look_around(os.environ, tracking_uri=tracking_uri)
+        if deep:
+            output.log_file = open_log(log_file, name="doctor", environ=os.environ)
+            findings.append(_run_small_job(output))
+        well = all(finding.status != "problem" for finding in findings)
+        facts = {"well": well, "findings": [vars(finding) for finding in findings]}
+        output.result("\n".join(_lines(findings)), facts)
+        if not well:
+            raise typer.Exit(EnvironmentProblem.exit_code)
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    problems = sum(finding.status == "problem" for finding in findings)
+    yield f"doctor: {problems} problem{'' if problems == 1 else 's'}" if problems else "doctor: all is well"
+    yield ""
+    for finding in findings:
+        if finding.status == "problem":
+            yield f"  ! {finding.name + ': ' + finding.found}"
+            yield f"  !   fix: {finding.fix}"
+            continue
+        yield f"  {finding.name:<13}{finding.found}"
+        if finding.fix:
+            yield f"  {'':<13}({finding.fix})"
+
+
+def _run_small_job(output: Output) -> Finding:
+    """Start Spark as `spark-infer run` would, and let Python workers answer."""
+    from spark_infer.cli.findings import Finding
+
+    delta_conf: dict[str, str] = {}
+    if find_spec("delta"):
+        from spark_infer.tables import delta
+
+        delta_conf = dict(delta.delta_conf())
+    try:
+        from spark_infer.config import SparkConfig
+        from spark_infer.spark.session import start_session
+
+        spark = start_session(
+            SparkConfig(master="local[2]"), app_name="doctor", delta_conf=delta_conf, log_file=output.log_file
+        )
+        try:
+            rows = spark.range(DEEP_ROWS).mapInArrow(_answer, "python string").collect()
+        finally:
+            spark.stop()
+    except SparkInferError as error:
+        return Finding("spark job", "problem", error.what, error.next_step)
+    except Exception as error:
+        return Finding("spark job", "problem", f"failed with {type(error).__name__}", f"read {output.log_file}")
+    pythons = sorted({row[0] for row in rows})
+    return Finding("spark job", "ok", f"{len(rows)} rows came back from {', '.join(pythons)}")
+
+
+def _answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Run on a worker: name the interpreter, once a row."""
+    import pyarrow as pa
+
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"python": [sys.executable] * batch.num_rows})

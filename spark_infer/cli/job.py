@@ -1,0 +1,72 @@
+"""What `run`, `plan` and `demo` share: a checked job file, an open log, a Spark session."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spark_infer.cli.logfile import open_log
+from spark_infer.cli.output import Output
+from spark_infer.config import JobConfig
+from spark_infer.job.jobfile import load_job
+from spark_infer.observe.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_infer import Plan, Report
+
+
+def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
+    """Load a job file, open the log, and tell ``output`` what to hide and where the log is."""
+    config = load_job(path, overrides)
+    output.hide = config.hide_environment
+    output.log_file = open_log(log_file, name=config.name, environ=os.environ)
+    return config
+
+
+def score(output: Output, config: JobConfig) -> Report:
+    """Run a job with a progress line on stderr."""
+    from spark_infer import ScoringJob
+
+    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+        return ScoringJob(config).run(spark, on_progress=None if output.as_json else line)
+
+
+def check(output: Output, config: JobConfig) -> Plan:
+    """Plan a job; nothing is scored or written."""
+    from spark_infer import ScoringJob
+
+    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+        return ScoringJob(config).plan(spark)
+
+
+@contextmanager
+def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession]:
+    """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C."""
+    from spark_infer.spark.session import start_session
+
+    if not output.as_json:
+        line.note("starting Spark")
+    spark = start_session(config.spark, app_name=config.name, delta_conf=_delta_conf(config), log_file=output.log_file)
+    try:
+        if not output.as_json:
+            line.note("checking model and tables")
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _delta_conf(config: JobConfig) -> dict[str, str]:
+    """Return what Delta needs; nothing where the job has no Delta table, or cannot have one here."""
+    formats = {config.source.format, config.target.format}
+    installed = importlib.util.find_spec("delta") is not None
+    if formats == {"parquet"} or (not installed and "delta" not in formats):
+        return {}
+    from spark_infer.tables.delta import delta_conf
+
+    return dict(delta_conf())

@@ -1,0 +1,55 @@
+"""The log file of one command: what Spark, MLflow and Python's warnings have to say goes there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from spark_infer.errors import EnvironmentProblem
+
+
+def default_log_file(name: str, environ: Mapping[str, str], now: datetime) -> Path:
+    """Return ``$XDG_STATE_HOME/spark_infer/logs/NAME-TIME-PID.log``, by default below ``~/.local/state``.
+
+    The state folder is where the XDG base directory specification wants logs
+    (https://specifications.freedesktop.org/basedir-spec/latest/).
+    """
+    state = environ.get("XDG_STATE_HOME")
+    root = Path(state) if state else Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+    return root / "spark_infer" / "logs" / f"{name}-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+
+
+def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Path:
+    """Send all logging of this process to a file, and return the file.
+
+    Args:
+        path: The file that was asked for; it is appended to.
+        name: Of the job, for the default file.
+        environ: Where the default folder is looked up.
+
+    Raises:
+        EnvironmentProblem: The file cannot be written.
+    """
+    chosen = (path or default_log_file(name, environ, datetime.now(UTC))).absolute()
+    try:
+        chosen.parent.mkdir(parents=True, exist_ok=True)
+        to_file = logging.FileHandler(chosen, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EnvironmentProblem(
+            f"the log file {chosen} cannot be written: {reason}", next_step="Name another with --log-file."
+        ) from None
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    for before in list(root.handlers):
+        root.removeHandler(before)
+    root.addHandler(to_file)
+    root.setLevel(logging.INFO)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    # Else MLflow gives its loggers handlers of their own, which write to the screen.
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+    return chosen

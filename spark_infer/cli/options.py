@@ -1,0 +1,43 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace one value of the job file; a dotted key, the value in YAML. Repeat for more.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the result alone on stdout, an error on stderr.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error too.")]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file",
+        metavar="FILE",
+        help="Where the log of Spark and MLflow goes; by default a new file in ~/.local/state/spark_infer/logs "
+        "(or below $XDG_STATE_HOME).",
+        show_default=False,
+    ),
+]
+
+# The line with \b alone keeps the lines of the paragraph below it as they are.
+EXIT_CODES = """\
+\b
+Exit codes:
+  0    done
+  1    unexpected error
+  2    refused before anything ran: the job file, the model, the table or the target
+  3    something about this machine or a server does not fit
+  4    failed while running
+  130  interrupted
+"""

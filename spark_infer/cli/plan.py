@@ -1,0 +1,37 @@
+"""`spark-infer plan`: check a job file and say what a run would do."""
+
+from __future__ import annotations
+
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.output import Output
+
+
+def plan(
+    job: JobFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    log_file: LogFile = None,
+    show_traceback: Traceback = False,
+) -> None:
+    """Check a job file and say what a run would do; nothing is scored or written."""
+    output = Output(as_json=as_json, show_traceback=show_traceback)
+    with output.exit_code():
+        from spark_infer.cli.job import check, read_job
+
+        checked = check(output, read_job(output, job, overrides or (), log_file))
+        output.result(str(checked), checked.to_dict())
+
+
+HELP = f"""\
+Check a job file and say what a run would do; nothing is scored or written.
+
+Resolves the model, reads the schema of the table, binds its columns to the model's and checks the target.
+
+\b
+Examples:
+  spark-infer plan conf/demo.yaml
+  spark-infer plan job.yaml --set model.uri=models:/flight_delay/3
+  spark-infer plan job.yaml --json
+
+{EXIT_CODES}
+"""

@@ -1,0 +1,37 @@
+"""`spark-infer run`: score a table as a job file says."""
+
+from __future__ import annotations
+
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.output import Output
+
+
+def run(
+    job: JobFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    log_file: LogFile = None,
+    show_traceback: Traceback = False,
+) -> None:
+    """Score a table as a job file says, and print the report."""
+    output = Output(as_json=as_json, show_traceback=show_traceback)
+    with output.exit_code():
+        from spark_infer.cli.job import read_job, score
+
+        report = score(output, read_job(output, job, overrides or (), log_file))
+        output.result(str(report), report.to_dict())
+
+
+HELP = f"""\
+Score a table as a job file says, and print the report.
+
+Relative paths in the job file are relative to the current directory. Ctrl-C stops Spark's tasks.
+
+\b
+Examples:
+  spark-infer run conf/demo.yaml
+  spark-infer run job.yaml --set target.mode=append --set source.version=12
+  spark-infer run job.yaml --json > report.json
+
+{EXIT_CODES}
+"""

@@ -1,0 +1,46 @@
+"""Model batches out of whatever record batches arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+
+def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Cut a stream of record batches anew: ``rows`` rows each, the last one shorter, order kept.
+
+    A batch of exactly the right size passes through without a copy. A batch of more than ``max_bytes`` is halved
+    until it fits; a single row larger than that goes alone.
+
+    Args:
+        batches: Record batches of one schema, of any sizes; empty ones are dropped.
+        rows: Rows of a model batch, at least 1.
+        max_bytes: Bytes of a model batch, counted on its Arrow buffers.
+    """
+    held: list[pa.RecordBatch] = []
+    missing = rows
+    for batch in batches:
+        while batch.num_rows >= missing:
+            held.append(batch.slice(0, missing))
+            batch = batch.slice(missing)
+            yield from _bounded(_joined(held), max_bytes)
+            held, missing = [], rows
+        if batch.num_rows:
+            held.append(batch)
+            missing -= batch.num_rows
+    if held:
+        yield from _bounded(_joined(held), max_bytes)
+
+
+def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return held[0] if len(held) == 1 else pa.concat_batches(held)
+
+
+def _bounded(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    if batch.num_rows <= 1 or batch.nbytes <= max_bytes:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _bounded(batch.slice(0, half), max_bytes)
+    yield from _bounded(batch.slice(half), max_bytes)

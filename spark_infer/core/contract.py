@@ -1,0 +1,277 @@
+"""The contract between a table and a signature: decided from declared types, by name, before anything runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from spark_infer.core.signature import Column, Signature, Tensor, spelled
+from spark_infer.errors import SchemaMismatchError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundColumn:
+    """One column on its way into the model.
+
+    Attributes:
+        source: Column of the table; None for an optional input that the table lacks (all nulls).
+        target: Name the model knows it by.
+        type: Arrow type the model gets.
+        cast: The conversion, as the plan states it (``integer -> long``); None where the types are equal.
+    """
+
+    source: str | None
+    target: str
+    type: pa.DataType
+    cast: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInput:
+    """A tensor that is put together from columns: one array column, or one column for each number of a row.
+
+    ``name`` is None for a model that takes a single bare array.
+    """
+
+    name: str | None
+    columns: tuple[str, ...]
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """How the columns of a table become the inputs of a model; ``tensors`` is empty for a frame of columns."""
+
+    columns: tuple[BoundColumn, ...]
+    tensors: tuple[TensorInput, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns to read from the table, each once, in the model's order."""
+        return tuple(dict.fromkeys(column.source for column in self.columns if column.source is not None))
+
+
+def bind(
+    schema: pa.Schema,
+    signature: Signature | None,
+    *,
+    inputs: Sequence[str] | None = None,
+    allow_casts: Sequence[str] = (),
+    model: str = "the model",
+) -> Binding:
+    """Match a table's columns to a model's inputs.
+
+    Args:
+        schema: Columns the table has (after preprocessing).
+        signature: What the model takes; None for a model logged without a signature.
+        inputs: Columns to feed, in the model's order, where the signature names none.
+        allow_casts: Conversions that may lose digits and are allowed all the same (`config.CASTS`).
+        model: How to name the model in errors.
+
+    Raises:
+        SchemaMismatchError: A column is missing, ambiguous or of a type with no lossless cast; all problems at once.
+    """
+    available = _Available(schema, allow_casts)
+    if signature is None or not signature.inputs:
+        binding = _bind_unsigned(available, inputs, model)
+    elif signature.is_tensor:
+        binding = _bind_tensors(available, signature, inputs)
+    else:
+        binding = _bind_columns(available, signature, inputs)
+    if available.problems:
+        raise SchemaMismatchError(
+            f"The table does not fit the signature of {model}: {len(available.problems)} problem(s).",
+            problems=available.problems,
+            next_step=available.advice(),
+        )
+    return binding
+
+
+class _Available:
+    """The table's columns, and the problems found so far."""
+
+    def __init__(self, schema: pa.Schema, allow_casts: Sequence[str]) -> None:
+        self.schema = schema
+        self.allow_casts = frozenset(allow_casts)
+        self.counts = Counter(schema.names)
+        self.problems: list[str] = []
+        self.wanted_casts: set[str] = set()
+
+    def column(self, source: str, target: str, wanted: pa.DataType, *, required: bool = True) -> list[BoundColumn]:
+        """Return the bound column, or note the problem and return nothing."""
+        if self.counts[source] > 1:
+            self.problems.append(f"column {source!r} stands {self.counts[source]} times in the table: ambiguous")
+        elif source in self.counts:
+            got = self.schema.field(source).type
+            step = cast_step(got, wanted)
+            if step in self.allow_casts or step in ("", "lossless"):
+                cast = f"{spelled(got)} -> {spelled(wanted)}" if step else None
+                return [BoundColumn(source=source, target=target, type=wanted, cast=cast)]
+            self._refuse_cast(source, got, wanted, step)
+        elif required:
+            self.problems.append(
+                f"column {source!r} ({spelled(wanted)}) is missing{nearest(source, self.schema.names)}"
+            )
+        else:
+            return [BoundColumn(source=None, target=target, type=wanted)]
+        return []
+
+    def _refuse_cast(self, source: str, got: pa.DataType, wanted: pa.DataType, step: str) -> None:
+        problem = f"column {source!r} is {spelled(got)}, the model takes {spelled(wanted)}"
+        if step in ("decimal->double", "long->double"):
+            self.wanted_casts.add(step)
+            problem += f" (possible when asked for: allow_casts={step!r})"
+        self.problems.append(problem)
+
+    def advice(self) -> str:
+        """What to do about the problems."""
+        if self.wanted_casts:
+            listed = ", ".join(repr(step) for step in sorted(self.wanted_casts))
+            return f"rename or cast the columns, or accept the conversion with allow_casts=[{listed}]."
+        return "rename or cast the columns in the table, or shape them with a preprocess function."
+
+
+def cast_step(got: pa.DataType, wanted: pa.DataType) -> str:
+    """Classify the conversion from one declared type to another.
+
+    Returns:
+        ``""`` for equal types, ``"lossless"`` where no value can change, the name of the cast in `config.CASTS`
+        where digits may be lost, and ``"impossible"`` otherwise.
+    """
+    if got == wanted:
+        return ""
+    for nested in (_list_cast, _struct_cast, _map_cast):
+        step = nested(got, wanted)
+        if step is not None:
+            return step
+    return _scalar_cast(got, wanted)
+
+
+_DIGITS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
+
+
+def _scalar_cast(got: pa.DataType, wanted: pa.DataType) -> str:
+    types = pa.types
+    if types.is_null(got):
+        return "lossless"
+    if types.is_integer(got) and types.is_integer(wanted):
+        signs_fit = types.is_signed_integer(got) == types.is_signed_integer(wanted)
+        wider = wanted.bit_width > got.bit_width and types.is_signed_integer(wanted)
+        return "lossless" if wider or (signs_fit and wanted.bit_width > got.bit_width) else "impossible"
+    if types.is_integer(got) and wanted in _DIGITS:
+        if got.bit_width <= _DIGITS[wanted]:
+            return "lossless"
+        return "long->double" if wanted == pa.float64() else "impossible"
+    if types.is_floating(got) and types.is_floating(wanted):
+        return "lossless" if wanted.bit_width > got.bit_width else "impossible"
+    if types.is_decimal(got) and wanted == pa.float64():
+        return "decimal->double"
+    if (types.is_timestamp(got) or types.is_date(got)) and types.is_timestamp(wanted):
+        return "lossless"
+    same_kind = (types.is_string, types.is_large_string), (types.is_binary, types.is_large_binary)
+    if any(any(test(got) for test in pair) and any(test(wanted) for test in pair) for pair in same_kind):
+        return "lossless"
+    return "impossible"
+
+
+def _list_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
+    if not (_is_list(got) or _is_list(wanted)):
+        return None
+    if not (_is_list(got) and _is_list(wanted)):
+        return "impossible"
+    return cast_step(got.value_type, wanted.value_type) or "lossless"
+
+
+def _struct_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
+    if not (pa.types.is_struct(got) or pa.types.is_struct(wanted)):
+        return None
+    if not (pa.types.is_struct(got) and pa.types.is_struct(wanted)):
+        return "impossible"
+    fields = {field.name: field.type for field in got}
+    steps = {"lossless"}
+    for field in wanted:
+        if field.name in fields:
+            steps.add(cast_step(fields[field.name], field.type) or "lossless")
+        elif not field.nullable:
+            return "impossible"
+    lossy = sorted(steps - {"lossless"})
+    return "impossible" if "impossible" in lossy or len(lossy) > 1 else lossy[0] if lossy else "lossless"
+
+
+def _map_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
+    if not (pa.types.is_map(got) or pa.types.is_map(wanted)):
+        return None
+    if not (pa.types.is_map(got) and pa.types.is_map(wanted) and got.key_type == wanted.key_type):
+        return "impossible"
+    return cast_step(got.item_type, wanted.item_type) or "lossless"
+
+
+def _is_list(data_type: pa.DataType) -> bool:
+    tests = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    return any(test(data_type) for test in tests)
+
+
+def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[str] | None) -> Binding:
+    columns: list[BoundColumn] = []
+    named = signature.names
+    if named is None:
+        sources = _given_inputs(available, inputs, len(signature.inputs))
+    else:
+        sources = named
+        if inputs is not None and set(inputs) != set(named):
+            available.problems.append(
+                f"inputs={list(inputs)} was given, but the signature names its columns: {list(named)}"
+            )
+    for source, item in zip(sources, signature.inputs, strict=False):
+        assert isinstance(item, Column)
+        columns += available.column(source, item.name or source, item.type, required=item.required)
+    return Binding(columns=tuple(columns))
+
+
+def _bind_tensors(available: _Available, signature: Signature, inputs: Sequence[str] | None) -> Binding:
+    columns: list[BoundColumn] = []
+    tensors: list[TensorInput] = []
+    for item in signature.inputs:
+        assert isinstance(item, Tensor)
+        # A named tensor is the table column of that name; a bare one is made of the columns given.
+        sources = (item.name,) if item.name is not None and inputs is None else tuple(inputs or ())
+        if not sources:
+            available.problems.append(
+                f"the model takes one array of shape {list(item.shape)} and names no columns: say which with inputs=[…]"
+            )
+            continue
+        wanted = item.value_type
+        if len(sources) == 1 and len(item.shape) > 1:
+            wanted = pa.list_(wanted)
+        elif len(item.shape) == 2 and item.shape[1] not in (-1, len(sources)):
+            available.problems.append(
+                f"the model takes {item.shape[1]} numbers a row, inputs=[…] names {len(sources)} columns"
+            )
+        elif len(item.shape) > 2:
+            available.problems.append(f"a tensor of shape {list(item.shape)} needs a single array column")
+        for source in sources:
+            columns += available.column(source, source, wanted)
+        tensors.append(TensorInput(name=item.name, columns=sources, dtype=item.dtype, shape=item.shape))
+    return Binding(columns=tuple(columns), tensors=tuple(tensors))
+
+
+def _bind_unsigned(available: _Available, inputs: Sequence[str] | None, model: str) -> Binding:
+    columns: list[BoundColumn] = []
+    if not inputs:
+        available.problems.append(f"{model} was logged without a signature: say which columns it takes with inputs=[…]")
+    for source in inputs or ():
+        wanted = available.schema.field(source).type if available.counts[source] == 1 else pa.null()
+        columns += available.column(source, source, wanted)
+    return Binding(columns=tuple(columns))
+
+
+def _given_inputs(available: _Available, inputs: Sequence[str] | None, count: int) -> Sequence[str]:
+    if not inputs:
+        available.problems.append(f"the model takes {count} columns and names none: say which with inputs=[…]")
+    elif len(inputs) != count:
+        available.problems.append(f"the model takes {count} columns, inputs=[…] names {len(inputs)}")
+    return inputs or ()

@@ -1,0 +1,155 @@
+"""Predictions on their way out: named, typed Arrow columns from whatever arrays the model returned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spark_infer.core.convert import retype
+from spark_infer.core.signature import Column, Signature, Tensor, spelled
+from spark_infer.errors import PredictionShapeError, StepError, nearest
+
+ONLY_OUTPUT = "prediction"
+
+Values: TypeAlias = npt.NDArray[Any] | Sequence[Any]
+"""The values of one output: a numpy array, a list, or an Arrow array (which mypy takes for Any)."""
+Predictions: TypeAlias = Mapping[str | None, Values]
+"""What a model returns: output name to values, a value (or an array, or a dict) for each row. The key None stands
+for the only output of a model that does not name it."""
+
+
+def signature_outputs(signature: Signature | None) -> pa.Schema | None:
+    """Prediction columns as the signature declares them; None where it declares none.
+
+    A single unnamed output is called ``prediction``, several ``prediction_0``, ``prediction_1``, …
+    """
+    if signature is None or not signature.outputs:
+        return None
+    several = len(signature.outputs) > 1
+    fields = [
+        pa.field(item.name or (f"{ONLY_OUTPUT}_{index}" if several else ONLY_OUTPUT), _output_type(item))
+        for index, item in enumerate(signature.outputs)
+    ]
+    return pa.schema(fields)
+
+
+def _output_type(item: Column | Tensor) -> pa.DataType:
+    if isinstance(item, Column):
+        return item.type
+    data_type = item.value_type
+    for _ in item.shape[1:]:
+        data_type = pa.list_(data_type)
+    return data_type
+
+
+def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    """Turn what the model returned into a record batch of ``schema``.
+
+    Outputs bind by name; an unnamed one stands for the only column.
+
+    Raises:
+        PredictionShapeError: Wrong number of rows, a missing output, or values of another type.
+    """
+    named = _named(predictions, schema)
+    missing = [name for name in schema.names if name not in named]
+    if missing:
+        raise PredictionShapeError(
+            f"The model did not return the output(s) {missing}.",
+            details=[f"it returned {sorted(named)}"],
+            next_step="choose among the outputs that exist with `result_type`, or mend the model's signature.",
+        )
+    arrays = [to_array(named[field.name], field.name, field.type, rows) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _named(predictions: Predictions, schema: pa.Schema) -> dict[str, Values]:
+    only = predictions.get(None)
+    if len(schema) > 1 and isinstance(only, np.ndarray) and only.ndim == 2 and only.shape[1] == len(schema):
+        return dict(zip(schema.names, only.T, strict=True))
+    if len(predictions) == len(schema):
+        # Unnamed outputs, and models that number theirs, go by position among themselves only.
+        unnamed = all(name is None or str(name).isdecimal() for name in predictions)
+        if unnamed:
+            return dict(zip(schema.names, predictions.values(), strict=True))
+    return {str(name if name is not None else ONLY_OUTPUT): values for name, values in predictions.items()}
+
+
+def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Array:
+    """Turn one output into an Arrow array of exactly the wanted type.
+
+    Numbers go over without a copy where the types agree; two- and more-dimensional arrays become lists with no work
+    per row; NaN stays NaN in floating columns, None (and NaN among text) becomes null.
+
+    Raises:
+        PredictionShapeError: The number of rows or a value's type is wrong.
+    """
+    if len(values) != rows:
+        raise PredictionShapeError(
+            f"The model returned {len(values)} value(s) of {name!r} for a batch of {rows} rows.",
+            next_step="a model must return exactly one value for each row it was given.",
+        )
+    try:
+        return retype(_raw_array(values, wanted), wanted)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError, OverflowError):
+        got = str(values.dtype) if isinstance(values, np.ndarray) else type(values).__name__
+        shape = getattr(values, "shape", (rows,))
+        raise PredictionShapeError(
+            f"The model returned {got} values of shape {tuple(shape)} for {name!r}: not {spelled(wanted)}.",
+            next_step="say the type you want with result_type, or log the model with the outputs it really returns.",
+        ) from None
+
+
+def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    array = values if isinstance(values, np.ndarray) else None
+    if array is not None and array.ndim > 1 and array.dtype != object:
+        if not pa.types.is_list(wanted) and array.ndim == 2 and array.shape[1] == 1:
+            return pa.array(array[:, 0])
+        return _nested(array)
+    if array is not None and array.dtype.kind in "biuf":
+        return pa.array(array)
+    if array is not None and array.dtype.kind == "M":
+        return pa.array(array.astype("datetime64[us]"))
+    # NaN among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
+    return pa.array(list(values), type=wanted, from_pandas=not pa.types.is_floating(wanted))
+
+
+def _nested(array: npt.NDArray[Any]) -> pa.Array:
+    out = pa.array(np.ascontiguousarray(array).reshape(-1))
+    for axis in range(array.ndim - 1, 0, -1):
+        count = int(np.prod(array.shape[:axis]))
+        offsets = np.arange(count + 1, dtype=np.int32) * array.shape[axis]
+        out = pa.ListArray.from_arrays(pa.array(offsets), out)
+    return out
+
+
+def choose_outputs(batch: pa.RecordBatch, output: str | Mapping[str, str] | None) -> pa.RecordBatch:
+    """Name the outputs as the user asked.
+
+    A mapping renames and chooses (in its order); a single name renames the only output, or packs several into one
+    struct column of that name; None leaves them as they are.
+
+    Raises:
+        StepError: The mapping names an output that does not exist, or one column twice.
+    """
+    if output is None:
+        return batch
+    if isinstance(output, str):
+        if batch.num_columns == 1:
+            return pa.RecordBatch.from_arrays(batch.columns, names=[output])
+        packed = pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
+        return pa.RecordBatch.from_arrays([packed], names=[output])
+    for name in output:
+        if name not in batch.schema.names:
+            raise StepError(
+                f"`output` names {name!r}{nearest(name, batch.schema.names)}, which the model does not return.",
+                details=[f"the outputs are {batch.schema.names}"],
+            )
+    if len(set(output.values())) < len(output):
+        raise StepError("`output` gives two outputs the same column name.")
+    return pa.RecordBatch.from_arrays([batch.column(name) for name in output], names=list(output.values()))

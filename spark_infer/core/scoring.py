@@ -1,0 +1,119 @@
+"""Scoring as a generator: record batches in, scored record batches out. This is the whole hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from spark_infer.core.batching import rebatch
+from spark_infer.core.contract import Binding
+from spark_infer.core.convert import project
+from spark_infer.core.outputs import Predictions, to_batch
+from spark_infer.core.reason import reason
+from spark_infer.core.stats import Stats
+from spark_infer.core.steps import Step
+from spark_infer.errors import PredictError, SparkInferError
+
+
+class Model(Protocol):
+    """A loaded model, ready to predict."""
+
+    def predict(self, inputs: pa.RecordBatch) -> Predictions:
+        """Predict one model batch: one value of every output for each row of ``inputs``, in the same order."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and devices; the model is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSteps:
+    """The compiled steps of a scoring, the same for every batch.
+
+    Attributes:
+        label: Name and version of the model, for messages.
+        binding: How table columns become model inputs.
+        raw_outputs: Columns the model returns.
+        outputs: Columns that are left after postprocess and renaming.
+        preprocess: From table batch to a batch with the model's columns; None leaves the table's.
+        postprocess: From the model's outputs to those wanted.
+        batch_size: Rows of a model batch.
+        max_batch_bytes: Bytes of a model batch.
+        show_values: Whether messages of foreign exceptions may be shown.
+    """
+
+    label: str
+    binding: Binding
+    raw_outputs: pa.Schema
+    outputs: pa.Schema
+    preprocess: Step | None
+    postprocess: Step
+    batch_size: int
+    max_batch_bytes: int
+    show_values: bool = False
+
+
+def score_batches(
+    batches: Iterable[pa.RecordBatch],
+    get_model: Callable[[], Model],
+    steps: ScoringSteps,
+    stats: Stats,
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Score a stream of record batches.
+
+    Yields pairs of a model batch (the table's columns, untouched) and its outputs: equally many rows, in the same
+    order. The model is asked for when the first row arrives, so an empty partition loads nothing.
+    """
+    model: Model | None = None
+    for batch in rebatch(_timed(batches, stats), rows=steps.batch_size, max_bytes=steps.max_batch_bytes):
+        if model is None:
+            model = get_model()
+        yield batch, score_batch(batch, model, steps, stats)
+
+
+def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
+    """Score one model batch and return its outputs.
+
+    Raises:
+        InputValueError: A value has no place in the model's input type.
+        PredictError: The model raised.
+        PredictionShapeError: The model returned the wrong rows, columns or types.
+        StepFailedError: A preprocess or postprocess step failed.
+    """
+    with stats.timing("prepare"):
+        table = steps.preprocess(batch) if steps.preprocess else batch
+        inputs = project(table, steps.binding)
+    with stats.timing("predict"):
+        predictions = _predict(model, inputs, steps)
+    with stats.timing("encode"):
+        outputs = steps.postprocess(to_batch(predictions, steps.raw_outputs, batch.num_rows))
+    stats.rows += batch.num_rows
+    stats.batches += 1
+    return outputs
+
+
+def _predict(model: Model, inputs: pa.RecordBatch, steps: ScoringSteps) -> Predictions:
+    try:
+        return model.predict(inputs)
+    except SparkInferError:
+        raise
+    except Exception as error:
+        raise PredictError(
+            f"Model {steps.label} raised on a batch of {inputs.num_rows} rows.",
+            details=reason(error, show_values=steps.show_values),
+            next_step="call the model on a few of these rows in plain Python to see the cause.",
+        ) from None
+
+
+def _timed(batches: Iterable[pa.RecordBatch], stats: Stats) -> Iterator[pa.RecordBatch]:
+    source = iter(batches)
+    while True:
+        with stats.timing("wait_for_rows"):
+            batch = next(source, None)
+        if batch is None:
+            return
+        yield batch

@@ -1,0 +1,72 @@
+"""What scoring cost, measured where it happens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+
+Clock = Callable[[], float]
+
+STATS_TYPE = pa.struct(
+    [
+        pa.field("rows", pa.int64()),
+        pa.field("batches", pa.int64()),
+        pa.field("loads", pa.int64()),
+        pa.field("cache_hits", pa.int64()),
+        pa.field("load", pa.float64()),
+        pa.field("wait_for_rows", pa.float64()),
+        pa.field("prepare", pa.float64()),
+        pa.field("predict", pa.float64()),
+        pa.field("encode", pa.float64()),
+        pa.field("worker", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Stats:
+    """Counts and seconds since they were last taken; the names of the seconds are those of the report.
+
+    Attributes:
+        wait_for_rows: Seconds spent waiting for the rows to arrive (scan and transfer).
+        prepare: Seconds for preprocess, casts and numpy.
+        predict: Seconds inside the model.
+        encode: Seconds for postprocess and Arrow.
+        load: Seconds spent loading the model.
+    """
+
+    rows: int = 0
+    batches: int = 0
+    loads: int = 0
+    cache_hits: int = 0
+    load: float = 0.0
+    wait_for_rows: float = 0.0
+    prepare: float = 0.0
+    predict: float = 0.0
+    encode: float = 0.0
+    clock: Clock = field(default=time.perf_counter, repr=False)
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Add the seconds of the block to one of the parts."""
+        start = self.clock()
+        try:
+            yield
+        finally:
+            setattr(self, part, getattr(self, part) + self.clock() - start)
+
+    def take(self) -> dict[str, int | float | str]:
+        """Return what was counted and start again from zero."""
+        taken = {name: value for name, value in asdict(self).items() if name != "clock"}
+        self.__init__(clock=self.clock)  # type: ignore[misc]
+        return {**taken, "worker": f"{socket.gethostname()}:{os.getpid()}"}
+
+    def take_column(self, rows: int) -> pa.Array:
+        """Return what was counted as a column of `STATS_TYPE`: in the first row, null in all others."""
+        return pa.array([self.take(), *[None] * (rows - 1)] if rows else [], STATS_TYPE)

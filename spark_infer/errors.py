@@ -1,0 +1,180 @@
+"""The errors of spark_infer, in two families.
+
+    SparkInferError
+    ├── PlanError                  refused before any Spark task started; nothing changed on disk
+    │   ├── ConfigError            an option or a job file is wrong
+    │   ├── EnvironmentProblem     Python, Java, Spark or a jar on this machine does not fit
+    │   ├── ModelNotFoundError     the URI names no model, version, alias or folder
+    │   ├── RegistryUnavailableError   the MLflow server or store does not answer
+    │   ├── ModelRefusedError      the model's files cannot be served, or are not what they claim
+    │   ├── SchemaMismatchError    the table does not fit the signature; every problem listed
+    │   ├── StepError              a preprocess or postprocess step cannot be imported or used
+    │   ├── SourceError            the source table cannot be found or read
+    │   └── TargetError            the target exists, is the source, or does not fit the write mode
+    └── RunError                   failed while running; says what was and was not written
+        ├── ModelFilesError        the model's files on a node are missing or damaged
+        ├── ModelLoadError         the model did not load on a worker
+        ├── InputValueError        a value of the table has no place in the model's input type
+        ├── PredictError           the model raised
+        ├── PredictionShapeError   the model returned the wrong rows, columns or types
+        ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
+        ├── SourceReadError        a file of the source is damaged or vanished
+        └── WriteError             the target could not be written
+
+Every message says what happened, where, what was allowed and what to do next, in at most a few
+lines, and holds no row values. All errors pickle.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+
+class SparkInferError(Exception):
+    """Root of every error that spark_infer raises on purpose.
+
+    Args:
+        what: One sentence: what is wrong, and where.
+        details: Further lines: what was got, what is allowed.
+        next_step: What the reader can do now.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, details: Iterable[str] = (), next_step: str = "") -> None:
+        self.what = what
+        self.details = tuple(details)
+        self.next_step = next_step
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what, *(f"  {line}" for line in self.details)]
+        if self.next_step:
+            lines.append(f"Next: {self.next_step}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.what, self.details, self.next_step)
+
+
+class PlanError(SparkInferError):
+    """Refused before any Spark task started; nothing has changed on disk."""
+
+    exit_code = 2
+
+
+class ConfigError(PlanError):
+    """An option or a job file is wrong."""
+
+
+class EnvironmentProblem(PlanError):
+    """Python, Java, Spark or a jar on this machine does not fit."""
+
+    exit_code = 3
+
+
+class ModelNotFoundError(PlanError):
+    """The URI names no model, version, alias, run or folder."""
+
+
+class RegistryUnavailableError(PlanError):
+    """The MLflow server or store does not answer."""
+
+    exit_code = 3
+
+
+class ModelRefusedError(PlanError):
+    """The model's files cannot be served here, or are not what they claim to be."""
+
+
+class SchemaMismatchError(PlanError):
+    """The table does not fit the model's signature; every problem is listed at once."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        details: Iterable[str] = (),
+        next_step: str = "",
+        problems: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(what, details=problems if problems is not None else details, next_step=next_step)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each column that does not fit."""
+        return self.details
+
+
+class StepError(PlanError):
+    """A preprocess or postprocess step cannot be imported or used."""
+
+
+class SourceError(PlanError):
+    """The source table cannot be found or read."""
+
+
+class TargetError(PlanError):
+    """The target exists, is the source itself, or does not fit the write mode."""
+
+
+class RunError(SparkInferError):
+    """Failed while running."""
+
+    exit_code = 4
+
+
+class ModelFilesError(RunError):
+    """The model's files on a node are missing or damaged."""
+
+
+class ModelLoadError(RunError):
+    """The model did not load."""
+
+
+class InputValueError(RunError):
+    """A value of the table has no place in the model's input type."""
+
+
+class PredictError(RunError):
+    """The model raised while predicting."""
+
+
+class PredictionShapeError(RunError):
+    """The model returned the wrong number of rows, columns, or the wrong types."""
+
+
+class StepFailedError(RunError):
+    """A preprocess or postprocess step raised, or changed the number of rows."""
+
+
+class SourceReadError(RunError):
+    """A file of the source is damaged or vanished while it was read."""
+
+
+class WriteError(RunError):
+    """The target could not be written."""
+
+
+def nearest(name: str, names: Iterable[str], *, most: int = 3) -> str:
+    """Return ``" (did you mean 'a' or 'b'?)"`` for the names most like ``name``, or ``""``.
+
+    Names that differ only in case count as nearest of all.
+    """
+    close = nearest_names(name, names, most=most)
+    if not close:
+        return ""
+    return " (did you mean " + " or ".join(repr(other) for other in close) + "?)"
+
+
+def nearest_names(name: str, names: Iterable[str], *, most: int = 3) -> list[str]:
+    """Return at most ``most`` of ``names`` that are like ``name``, the likest first."""
+    names = list(names)
+    folded = [other for other in names if other.casefold() == name.casefold()]
+    return folded or difflib.get_close_matches(name, names, n=most, cutoff=0.6)
+
+
+def _rebuild(cls: type[SparkInferError], what: str, details: tuple[str, ...], next_step: str) -> SparkInferError:
+    return cls(what, details=details, next_step=next_step)

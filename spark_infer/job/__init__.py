@@ -1,0 +1,1 @@
+"""A table job: its file, its plan, its run."""

@@ -1,0 +1,82 @@
+"""Load a job file: YAML with `${NAME}` and overrides, checked whole, every error with its line.
+
+Run as a module, it prints the reference of the job file: ``python -m spark_infer.job.jobfile``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from yaml.nodes import MappingNode, Node
+
+from spark_infer.config import JobConfig
+from spark_infer.errors import ConfigError
+from spark_infer.job.binding import Binding, TooLargeError
+from spark_infer.job.overrides import with_override
+from spark_infer.job.reference import reference_markdown
+from spark_infer.job.yamltext import position, read_yaml, shape_of
+
+__all__ = ["load_job", "reference_markdown"]
+
+MOST_PROBLEMS_SHOWN = 40
+
+
+def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None) -> JobConfig:
+    """Load and check a job file.
+
+    Relative paths in it are left as they are: they are relative to the current directory of the
+    process that runs the job, not to the file.
+
+    Args:
+        path: The YAML file.
+        overrides: Settings of the form ``target.mode=append`` that take the place of the file's.
+        environ: Where `${NAME}` is looked up; without it, the environment of the process. What comes
+            from there is shown as `${NAME}` by the config's ``repr`` and ``hide_environment``.
+
+    Returns:
+        The checked job.
+
+    Raises:
+        ConfigError: With every problem of the file and the overrides, each with its line.
+
+    Example:
+        >>> job = load_job("conf/demo.yaml", ["target.mode=overwrite"])  # doctest: +SKIP
+    """
+    root: Node = read_yaml(Path(path))
+    if not isinstance(root, MappingNode):
+        what = f"{position(root)}: a job file is a mapping with the keys model, source and target, not {shape_of(root)}"
+        raise ConfigError(what, next_step="conf/reference.yaml shows every key.")
+    for override in overrides:
+        root = with_override(root, override)
+    binding = Binding(os.environ if environ is None else environ)
+    try:
+        config = binding.bind(root, JobConfig)
+    except TooLargeError as error:
+        raise ConfigError(f"{path}: {error}", next_step="Write the values out instead of repeating aliases.") from None
+    if config is None:
+        raise _refusal(str(path), binding.problems)
+    return config.with_environment(binding.shown)
+
+
+def _refusal(path: str, problems: Sequence[tuple[Node, str]]) -> ConfigError:
+    ordered = sorted(problems, key=lambda problem: (problem[0].start_mark.name != path, problem[0].start_mark.line))
+    lines = list(dict.fromkeys(_line(position(node), text) for node, text in ordered))
+    if len(lines) == 1:
+        return ConfigError(lines[0], next_step="Correct the job file; conf/reference.yaml shows every key.")
+    more = len(lines) - MOST_PROBLEMS_SHOWN
+    shown = lines[:MOST_PROBLEMS_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+    return ConfigError(
+        f"{path}: {len(lines)} problems", details=shown, next_step="Correct them; conf/reference.yaml shows every key."
+    )
+
+
+def _line(where: str, text: str) -> str:
+    """Join place and problem; an override's place is its key already."""
+    return f"{where}: {text.removeprefix(where.removeprefix('--set ') + ': ')}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference_markdown())

@@ -1,0 +1,133 @@
+"""The plan of a table job: everything decided and checked, nothing run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedColumn:
+    """One column on its way into the model.
+
+    Attributes:
+        column: Column of the table (after preprocess); None for an optional input that the table lacks.
+        model_column: Name the model knows it by.
+        type: Type the model gets.
+        cast: The lossless conversion, ``integer -> long``; None where the types are equal.
+    """
+
+    column: str | None
+    model_column: str
+    type: str
+    cast: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a job would do; plain facts, no row values and no secrets.
+
+    Attributes:
+        job: Name of the job.
+        model_uri: The URI as it was asked for.
+        model_name: Name in the registry, or of the folder.
+        model_version: The exact version.
+        model_digest: sha256 of the model's files, in hex.
+        model_bytes: Their size.
+        backend: What serves the model, and why, and how batches reach it.
+        model_files: How the files reach the workers.
+        source: Path or name of the table to read.
+        source_format: ``delta`` or ``parquet``.
+        source_version: The version that is pinned, where the format has one.
+        source_rows: Rows of the whole table, where it knows; the filters leave fewer.
+        filters: The conditions on the rows.
+        read_columns: Columns that are read.
+        columns: How they become the model's inputs.
+        steps: What happens to a batch, in order.
+        outputs: Prediction columns and their types.
+        target: Path or name of the table to write.
+        target_format: ``delta`` or ``parquet``.
+        mode: The write mode.
+        write: What the write does, one sentence.
+        plane: Which plane carries the batches, and why.
+        warnings: What the reader should know, a sentence each.
+    """
+
+    job: str
+    model_uri: str
+    model_name: str
+    model_version: str
+    model_digest: str
+    model_bytes: int
+    backend: str
+    model_files: str
+    source: str
+    source_format: str
+    source_version: int | None
+    source_rows: int | None
+    filters: tuple[str, ...]
+    read_columns: tuple[str, ...]
+    columns: tuple[PlannedColumn, ...]
+    steps: tuple[str, ...]
+    outputs: Mapping[str, str]
+    target: str
+    target_format: str
+    mode: str
+    write: str
+    plane: str
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the facts as values that JSON can hold."""
+        facts = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    version = "" if plan.source_version is None else f", version {plan.source_version}"
+    rows = "" if plan.source_rows is None else f", {plan.source_rows:,} rows before filters"
+    yield f"{plan.job}: nothing has run, nothing has changed"
+    yield ""
+    yield _fact("model", f"{plan.model_name} version {plan.model_version} ({plan.model_uri})")
+    yield _fact("", f"digest {plan.model_digest[:12]}, {plan.model_bytes:,} bytes")
+    yield _fact("backend", plan.backend)
+    yield _fact("files", plan.model_files)
+    yield _fact("plane", plan.plane)
+    yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
+    for filter_ in plan.filters:
+        yield _fact("", f"only rows where {filter_}")
+    yield _fact("", f"reads {len(plan.read_columns)} columns: {', '.join(plan.read_columns)}")
+    yield _fact("target", f"{plan.target} ({plan.target_format})")
+    yield _fact("", f"{plan.mode}: {plan.write}")
+    yield ""
+    yield "columns into the model"
+    yield from _bound(plan.columns)
+    yield ""
+    yield "steps"
+    yield from (f"  {number}. {step}" for number, step in enumerate(plan.steps, 1))
+    yield ""
+    yield "prediction columns"
+    width = max((len(name) for name in plan.outputs), default=0)
+    yield from (f"  {name:<{width}}  {type_}" for name, type_ in plan.outputs.items())
+    if plan.warnings:
+        yield ""
+        yield "warnings"
+        yield from (f"  ! {warning}" for warning in plan.warnings)
+
+
+def _bound(columns: tuple[PlannedColumn, ...]) -> Iterator[str]:
+    width = max((len(column.model_column) for column in columns), default=0)
+    for column in columns:
+        note = f"cast {column.cast}" if column.cast else ""
+        if column.column is None:
+            note = "not in the table: null in every row"
+        elif column.column != column.model_column:
+            note = f"from {column.column} {note}".rstrip()
+        yield f"  {column.model_column:<{width}}  {column.type:<10}  {note}".rstrip()
+
+
+def _fact(label: str, text: str) -> str:
+    return f"  {label:<8}{text}"

@@ -1,0 +1,112 @@
+"""Run a prepared job: one action that scores and writes, and the report of it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spark_infer.job.prepared import PreparedJob
+from spark_infer.observe.progress import Progress
+from spark_infer.observe.report import Report
+from spark_infer.spark.faults import translate
+from spark_infer.spark.metering import TaskTotals
+from spark_infer.spark.tracking import tracking
+from spark_infer.tables.plan import Written
+from spark_infer.tables.write import write
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+OnProgress = Callable[[Progress], None]
+
+
+def run_job(
+    spark: SparkSession,
+    job: PreparedJob,
+    *,
+    on_progress: OnProgress | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Report:
+    """Score and write in one action, and report what was done.
+
+    Raises:
+        RunError: A worker, a file or the write failed; the target is as it was before.
+    """
+    run_id = uuid.uuid4().hex
+    begin = clock()
+    try:
+        with tracking(spark, _on_tasks(on_progress, _known_rows(job))):
+            written = write(job.frame, job.write, facts=_facts(job, run_id))
+    except Exception as error:
+        translated = translate(error)
+        if translated is None or translated is error:
+            raise
+        raise translated from error
+    seconds = {**job.seconds, "score_and_write": clock() - begin}
+    return _report(job, run_id, written, job.totals(), {**seconds, "total": sum(seconds.values())})
+
+
+def _known_rows(job: PreparedJob) -> int | None:
+    """Rows to score; only a condition on the rows makes them unknown before they are read."""
+    return None if job.config.source.where else job.snapshot.rows
+
+
+def _on_tasks(on_progress: OnProgress | None, rows: int | None) -> Callable[[int, int, float], None] | None:
+    if on_progress is None:
+        return None
+    return lambda done, total, seconds: on_progress(Progress(min(done, total), total, rows, seconds))
+
+
+def _facts(job: PreparedJob, run_id: str) -> dict[str, str | int | float]:
+    """What the target's history will say of this run."""
+    ref = job.scoring.recipe.ref
+    facts: dict[str, str | int | float] = {
+        "writer": "spark_infer",
+        "job": job.config.name,
+        "run_id": run_id,
+        "model_name": ref.name,
+        "model_version": ref.version,
+        "model_digest": ref.digest,
+        "source": job.config.hide_environment(job.config.source.name),
+        "started_at": job.started_at.isoformat(),
+    }
+    if job.snapshot.version is not None:
+        facts["source_version"] = job.snapshot.version
+    return facts
+
+
+def _report(job: PreparedJob, run_id: str, written: Written, totals: TaskTotals, seconds: dict[str, float]) -> Report:
+    ref, config = job.scoring.recipe.ref, job.config
+    warnings = list(written.notes)
+    if totals.rows != written.rows:
+        warnings.append(
+            f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "
+            "their rows again"
+        )
+    return Report(
+        job=config.name,
+        run_id=run_id,
+        model_uri=ref.uri,
+        model_name=ref.name,
+        model_version=ref.version,
+        model_digest=ref.digest,
+        backend=job.scoring.recipe.choice.backend,
+        source=config.hide_environment(config.source.name),
+        source_version=job.snapshot.version,
+        target=config.hide_environment(config.target.name),
+        target_version=written.version,
+        mode=config.target.mode,
+        rows_read=totals.rows,
+        rows_scored=written.rows,
+        files_written=written.files,
+        bytes_written=written.size_bytes,
+        started_at=job.started_at,
+        seconds=seconds,
+        task_seconds=totals.seconds,
+        loads=totals.loads,
+        cache_hits=totals.cache_hits,
+        workers=totals.workers,
+        warnings=tuple(warnings),
+    )

@@ -1,0 +1,130 @@
+"""The table door: `ScoringJob` and `score_table`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from spark_infer.config import JobConfig
+from spark_infer.errors import ConfigError
+from spark_infer.job.jobfile import load_job
+from spark_infer.job.plan import Plan
+from spark_infer.job.prepared import plan_of, prepare_job
+from spark_infer.job.run import OnProgress, run_job
+from spark_infer.models.ref import ModelRef
+from spark_infer.observe.report import Report
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class ScoringJob:
+    """A table job: score a Delta or Parquet table into another.
+
+    Example:
+        >>> job = ScoringJob.from_yaml("conf/demo.yaml")  # doctest: +SKIP
+        >>> print(job.plan(spark))  # doctest: +SKIP
+        >>> report = job.run(spark)  # doctest: +SKIP
+    """
+
+    def __init__(self, config: JobConfig, *, model: ModelRef | None = None) -> None:
+        self.config = config
+        self._model = model
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> ScoringJob:
+        """Read a job file.
+
+        Args:
+            path: The YAML file; relative paths in it are relative to the current directory.
+            overrides: Settings of the form ``target.mode=append``.
+
+        Raises:
+            ConfigError: With every problem of the file and the overrides, each with its line.
+        """
+        return cls(load_job(path, overrides))
+
+    def plan(self, spark: SparkSession) -> Plan:
+        """Resolve and check everything, and say what a run would do; starts no Spark task, changes nothing on disk.
+
+        Raises:
+            PlanError: The job cannot run as it stands.
+        """
+        return plan_of(prepare_job(spark, self.config, model=self._model))
+
+    def run(self, spark: SparkSession, on_progress: OnProgress | None = None) -> Report:
+        """Score the table and write the target.
+
+        Args:
+            spark: The session; workers run its Python.
+            on_progress: Called about twice a second while tasks run, from another thread.
+
+        Raises:
+            PlanError: Refused; no Spark task has started and nothing has changed on disk.
+            RunError: Failed while running; the target is as it was before.
+        """
+        return run_job(spark, prepare_job(spark, self.config, model=self._model), on_progress=on_progress)
+
+
+def score_table(
+    spark: SparkSession,
+    *,
+    source: str | Mapping[str, Any],
+    target: str | Mapping[str, Any],
+    model: str | Mapping[str, Any] | ModelRef,
+    name: str = "score",
+    on_progress: OnProgress | None = None,
+    **options: Any,
+) -> Report:
+    """Score a table into another: the job file as a call.
+
+    Args:
+        spark: The session.
+        source: Path of the table, or the keys of a job file's ``source``.
+        target: Path of the table, or the keys of a job file's ``target``.
+        model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
+        name: Name of the job in the target's history.
+        on_progress: Called about twice a second while tasks run, from another thread.
+        **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
+
+    Returns:
+        What was done.
+
+    Raises:
+        PlanError: Refused; no Spark task has started and nothing has changed on disk.
+        RunError: Failed while running; the target is as it was before.
+
+    Example:
+        >>> score_table(  # doctest: +SKIP
+        ...     spark,
+        ...     source={"path": "data/flights", "partition_filter": {"month": [12]}},
+        ...     target={"path": "data/scored", "mode": "append"},
+        ...     model="models:/flight_delay@champion",
+        ... )
+    """
+    pinned = model if isinstance(model, ModelRef) else None
+    uri = model.uri if isinstance(model, ModelRef) else model
+    try:
+        config = JobConfig.model_validate(
+            {
+                "name": name,
+                "model": {"uri": uri} if isinstance(uri, str) else dict(uri),
+                "source": {"path": source} if isinstance(source, str) else dict(source),
+                "target": {"path": target} if isinstance(target, str) else dict(target),
+                "score": options,
+            }
+        )
+    except ValidationError as error:
+        raise options_error(error) from None
+    return ScoringJob(config, model=pinned).run(spark, on_progress)
+
+
+def options_error(error: ValidationError) -> ConfigError:
+    """Put what pydantic found into one error, without the values."""
+    details = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
+    return ConfigError(
+        "The job does not hold together.", details=details, next_step="see docs/job-file.md for the keys."
+    )

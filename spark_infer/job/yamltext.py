@@ -1,0 +1,171 @@
+"""YAML as a tree of nodes that know their line, with limits on what a job file may be.
+
+The tree is never turned into Python objects by PyYAML: no tags, no dates, no `yes` that becomes true.
+Plain scalars resolve as in the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema),
+so `no` is text, `2024-01-01` is text and `010` is text.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from spark_infer.errors import ConfigError, nearest
+
+MAX_FILE_BYTES = 256 * 1024
+
+_TAG = "tag:yaml.org,2002:"
+CORE_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "str", "map", "seq"))
+_NEXT = "Correct the job file; conf/reference.yaml shows every key."
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """Composes nodes only, with the scalars of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+
+for _name, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    # Twenty digits are beyond every integer type of a table; a longer run of digits stays text.
+    ("int", r"[-+]?(?:0|[1-9][0-9]{0,19})", list("-+0123456789")),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?[0-9]+[eE][-+]?[0-9]+", list("-+0123456789")),
+):
+    _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def read_yaml(path: Path) -> Node:
+    """Read a job file into a tree of nodes.
+
+    Raises:
+        ConfigError: The file is missing, too large, not UTF-8, not YAML, or empty.
+    """
+    name = str(path)
+    node = compose(_decode(_read_bytes(path), name), name)
+    if node is None or (isinstance(node, ScalarNode) and plain_value(node) is None):
+        raise ConfigError(f"{name}:1: the job file is empty", next_step=_NEXT)
+    return node
+
+
+def compose(text: str, name: str) -> Node | None:
+    """Turn YAML text into nodes whose marks carry ``name``; None for text without any value.
+
+    Raises:
+        ConfigError: The text is not one YAML document.
+    """
+    loader: _CoreLoader | None = None
+    try:
+        loader = _CoreLoader(text)
+        loader.name = name
+        node: Node | None = loader.get_single_node()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{name}:{line}: a control character is not allowed in YAML", next_step=_NEXT) from None
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text, name) from None
+    except (RecursionError, ValueError, OverflowError):
+        # PyYAML recurses for each level, and lets `chr` fail on an escape that names no character.
+        reason = "nested too deeply, or with an escape that names no character"
+        raise ConfigError(f"{name}: the YAML cannot be read: {reason}", next_step=_NEXT) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return node
+
+
+def position(node: Node) -> str:
+    """Where a node stands: ``job.yaml:12``, or ``--set target.mode`` for an override."""
+    name = str(node.start_mark.name)
+    return name if name.startswith("--set") else f"{name}:{node.start_mark.line + 1}"
+
+
+def plain_value(node: Node) -> str | int | float | bool | None:
+    """Return the value of a scalar by the core schema; quoted text is always text."""
+    text = str(node.value)
+    kind = node.tag.removeprefix(_TAG)
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    try:
+        return int(text) if kind == "int" else float(text) if kind == "float" else text
+    except ValueError:  # an explicit tag, as in `!!int many`
+        return text
+
+
+def shape_of(node: Node) -> str:
+    """Say what a node holds, for an error: ``a list``, ``'abc'``, ``nothing``."""
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    if plain_value(node) is None:
+        return "nothing"
+    return quoted(str(node.value)) if node.value else "empty text"
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Quote text from a job file so that one line stays one line, and short."""
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would take for a command or a line end."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no job file {path}{_near_files(path)}", next_step=_missing_next(path)) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder, not a job file", next_step="Name the YAML file in it.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"the job file {quoted(str(path))} cannot be read: {reason}") from None
+    if len(data) > MAX_FILE_BYTES:
+        what = f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, which no job file needs"
+        raise ConfigError(what, next_step="Check that this is the job file.")
+    return data
+
+
+def _decode(data: bytes, name: str) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ConfigError(f"{name}:1: the job file is UTF-16", next_step="Save it as UTF-8.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{name}:{line}: a byte is not UTF-8", next_step="Save the job file as UTF-8.") from None
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark is not None else 1
+    problem = error.problem or error.context or "not YAML"
+    lines = text.splitlines()
+    if "\\t" in problem and line <= len(lines) and "\t" in lines[line - 1]:
+        problem = "a tab stands where YAML wants spaces"
+    elif "single document" in (error.context or "") + problem:
+        problem = "a second document starts here; a job file holds one"
+    where = name if name.startswith("--set") else f"{name}:{line}"
+    return ConfigError(f"{where}: not YAML: {printable(problem[:200])}", next_step=_NEXT)
+
+
+def _near_files(path: Path) -> str:
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")]
+    except (OSError, ValueError):
+        return ""
+    return nearest(path.name, sorted(names))
+
+
+def _missing_next(path: Path) -> str:
+    return "" if path.is_absolute() else f"The path is relative to {Path.cwd()}."

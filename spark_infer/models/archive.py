@@ -1,0 +1,96 @@
+"""A model folder as one tar file, and back, to carry it from the driver to the nodes.
+
+The same folder always packs to the same bytes. Unpacking trusts nothing: plain files only, each inside
+the folder, each new, and no more than the limits say. Tar stays uncompressed: weights hardly shrink, and
+nothing can unpack to more than it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path, PurePosixPath
+
+from spark_infer.errors import ModelFilesError
+from spark_infer.models.digest import model_files
+
+_CHUNK_BYTES = 2**20
+_MAX_FILES = 100_000
+_MAX_BYTES = 2**40
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the files of a model folder into a new tar file.
+
+    Args:
+        folder: The model folder.
+        archive: The tar file to write; must not exist.
+    """
+    with archive.open("xb") as target, tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, path in model_files(folder).items():
+            with path.open("rb") as file:
+                member = tarfile.TarInfo(name)
+                member.size = os.fstat(file.fileno()).st_size
+                member.mode = 0o600
+                tar.addfile(member, file)
+
+
+def unpack(archive: Path, folder: Path, *, max_files: int = _MAX_FILES, max_bytes: int = _MAX_BYTES) -> None:
+    """Write the files of a tar file into a folder, refusing everything but new plain files inside it.
+
+    What was written before a refusal stays behind: unpack into a folder that is thrown away then, as
+    `ModelStore.ensure` does.
+
+    Args:
+        archive: An uncompressed tar file.
+        folder: An existing, empty folder.
+        max_files: Most files to accept.
+        max_bytes: Most bytes of content to accept.
+
+    Raises:
+        ModelFilesError: The archive is damaged or holds anything else.
+    """
+    files = size = 0
+    try:
+        with tarfile.open(archive, mode="r:") as tar:
+            for member in tar:
+                if member.isdir():
+                    continue
+                files, size = files + 1, size + member.size
+                if files > max_files or size > max_bytes:
+                    raise _refused(archive, f"holds more than {max_files} files or {max_bytes} bytes")
+                _write(tar, member, folder / _checked(archive, member))
+    except (tarfile.TarError, EOFError, RecursionError, ValueError) as error:
+        raise _refused(archive, f"is damaged ({type(error).__name__})") from error
+
+
+def _checked(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
+    path = PurePosixPath(member.name)
+    if not member.isreg() or member.issparse():
+        raise _refused(archive, f"holds {member.name!r}, which is not a plain file")
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\\" in member.name or "\0" in member.name:
+        raise _refused(archive, f"holds {member.name!r}, which leaves the folder")
+    return path
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    source = tar.extractfile(member)
+    if source is None:
+        raise tarfile.ReadError(member.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb", opener=_private) as target:
+            shutil.copyfileobj(source, target, _CHUNK_BYTES)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise tarfile.ReadError(f"{member.name} twice") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _refused(archive: Path, complaint: str) -> ModelFilesError:
+    return ModelFilesError(
+        f"The archive {archive.name} {complaint}.", next_step="Ship the model again; the archive is not used."
+    )

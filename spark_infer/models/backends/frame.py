@@ -1,0 +1,72 @@
+"""Record batches as pandas frames and back. The only file that knows pandas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from spark_infer.core.contract import Binding
+from spark_infer.core.convert import tensor, to_numpy
+from spark_infer.core.outputs import Predictions, Values
+from spark_infer.errors import PredictionShapeError
+
+
+def to_frame(inputs: pa.RecordBatch) -> pd.DataFrame:
+    """Turn model inputs into a frame, each column's dtype decided by its declared type.
+
+    Strings, bytes and everything nested become objects with None for null, under pandas 2 and 3 alike.
+    """
+    return pd.DataFrame({name: _series(inputs.column(name), name) for name in inputs.schema.names}, copy=False)
+
+
+def _series(array: pa.Array, name: str) -> pd.Series[Any]:
+    values = to_numpy(array, name)
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[ns]")
+    return pd.Series(values, dtype=object if values.dtype == object else None, copy=False)
+
+
+def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
+    """Give a model what its signature asks for: a frame, an array, or a dict of arrays."""
+    if not binding.tensors:
+        return to_frame(inputs)
+    arrays = {spec.name: tensor(inputs, spec) for spec in binding.tensors}
+    return arrays.get(None, arrays)
+
+
+def to_predictions(result: Any) -> Predictions:
+    """Read what a model returned: a frame, series, array, list, dict of arrays, or list of dicts.
+
+    Raises:
+        PredictionShapeError: It is none of these.
+    """
+    if isinstance(result, pd.DataFrame):
+        return {str(name): _values(result[name]) for name in result.columns}
+    if isinstance(result, pd.Series):
+        return {None: _values(result)}
+    if isinstance(result, dict):
+        return {str(name): _values(values) for name, values in result.items()}
+    if isinstance(result, list) and result and isinstance(result[0], dict):
+        return {str(name): [row.get(name) for row in result] for name in result[0]}
+    if isinstance(result, np.ndarray | list | tuple | pa.Array):
+        return {None: list(result) if isinstance(result, tuple) else result}
+    if hasattr(result, "__array__"):
+        return {None: np.asarray(result)}
+    raise PredictionShapeError(
+        f"The model returned {type(result).__name__}, which holds no rows spark_infer can read.",
+        next_step="return a DataFrame, Series, numpy array, list, or dict of arrays.",
+    )
+
+
+def _values(values: Any) -> Values:
+    if isinstance(values, pd.Series):
+        read: Values
+        if not isinstance(values.dtype, np.dtype):
+            read = pa.array(values, from_pandas=True)
+        else:
+            read = list(values) if values.dtype == object else values.to_numpy()
+        return read
+    return values if isinstance(values, np.ndarray | list) else np.asarray(values)

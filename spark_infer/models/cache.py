@@ -1,0 +1,102 @@
+"""Loaded models that a Python worker keeps, whatever task, partition or query asks for them."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from spark_infer.core.stats import Stats
+
+
+class Closeable(Protocol):
+    """Something that holds memory until it is closed."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+T = TypeVar("T", bound=Closeable)
+
+
+@dataclass
+class _Entry(Generic[T]):
+    model: T
+    size_bytes: int
+
+
+class ModelCache(Generic[T]):
+    """A least-recently-used cache of loaded models, bounded in bytes.
+
+    The newest model always stays, also when it alone is larger than the bound. Evicted models are closed and their
+    cycles collected before the next one is loaded, so that two never stand side by side for want of a collection.
+
+    Args:
+        resident_bytes: Tells the memory of this process; what loading added to it is the size of a model.
+    """
+
+    def __init__(self, resident_bytes: Callable[[], int]) -> None:
+        self._resident_bytes = resident_bytes
+        self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, load: Callable[[], T], *, size_bytes: int, max_bytes: int, stats: Stats) -> T:
+        """Return the model of ``key``; load it the first time.
+
+        Args:
+            key: What makes the loaded model unique: digest, load options, device.
+            load: Loads it.
+            size_bytes: Size of its files, the least it will need.
+            max_bytes: How much the cache may hold, this model included.
+            stats: Takes the count of loads and hits, and the seconds.
+        """
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                stats.cache_hits += 1
+                return self._entries[key].model
+            self._make_room(max_bytes - size_bytes)
+            before = self._resident_bytes()
+            with stats.timing("load"):
+                model = load()
+            stats.loads += 1
+            measured = max(size_bytes, self._resident_bytes() - before)
+            self._entries[key] = _Entry(model, measured)
+            self._make_room(max_bytes, keep=1)
+            return model
+
+    def clear(self) -> None:
+        """Close and forget every model."""
+        with self._lock:
+            self._make_room(-1)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the models held, as measured when they were loaded."""
+        return sum(entry.size_bytes for entry in self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _make_room(self, room_bytes: int, *, keep: int = 0) -> None:
+        evicted = False
+        while len(self._entries) > keep and self.size_bytes > room_bytes:
+            _, entry = self._entries.popitem(last=False)
+            entry.model.close()
+            del entry
+            evicted = True
+        if evicted:
+            gc.collect()
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process in bytes; 0 where the platform has no /proc."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * 4096
+    except OSError:
+        return 0

@@ -1,0 +1,240 @@
+"""The recipe of a scoring: everything a worker must know, decided once on the driver, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from spark_infer.config import ScoreOptions
+from spark_infer.core.contract import bind
+from spark_infer.core.outputs import choose_outputs, signature_outputs
+from spark_infer.core.scoring import ScoringSteps
+from spark_infer.core.signature import spelled
+from spark_infer.core.steps import Step, call, compile_postprocess, load_function
+from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
+from spark_infer.models.backends import Choice, LoadedModel, LoadSpec, choose
+from spark_infer.models.params import resolve_params
+from spark_infer.models.ref import ModelRef
+
+Output = str | Mapping[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to score, pickled to every worker.
+
+    Attributes:
+        ref: The model, pinned.
+        load: How to load it.
+        choice: Which backend serves it and why.
+        options: What the user asked for.
+        output: How the outputs are named.
+        keep: Columns of the table that pass through, in order.
+        raw_outputs: Columns the model returns.
+        outputs: Columns that are added to the table.
+        show_values: Whether messages of foreign exceptions may be shown.
+    """
+
+    ref: ModelRef
+    load: LoadSpec
+    choice: Choice
+    options: ScoreOptions
+    output: Output
+    keep: tuple[str, ...]
+    raw_outputs: pa.Schema
+    outputs: pa.Schema
+    show_values: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name and version of the model, for people."""
+        return f"{self.ref.name} version {self.ref.version}"
+
+    def read_columns(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns of the table that must be read: those kept and those the model needs."""
+        if self.options.preprocess is not None:
+            return tuple(dict.fromkeys(schema.names))
+        return tuple(dict.fromkeys([*self.keep, *self.load.binding.sources]))
+
+    def compile(self) -> ScoringSteps:
+        """Import the functions and put the steps together; on the worker, once for each task.
+
+        Raises:
+            StepError: A function cannot be imported.
+        """
+        return ScoringSteps(
+            label=self.label,
+            binding=self.load.binding,
+            raw_outputs=self.raw_outputs,
+            outputs=self.outputs,
+            preprocess=compile_preprocess(self.options.preprocess, show_values=self.show_values),
+            postprocess=_finish(self.options, self.output, show_values=self.show_values),
+            batch_size=self.options.batch_size,
+            max_batch_bytes=self.options.max_batch_bytes,
+            show_values=self.show_values,
+        )
+
+
+def make_recipe(
+    ref: ModelRef,
+    schema: pa.Schema,
+    options: ScoreOptions,
+    *,
+    load_model: Callable[[LoadSpec], LoadedModel],
+    keep: Literal["all"] | Sequence[str] = "all",
+    output: Output = None,
+    result_schema: pa.Schema | None = None,
+    threads: int = 1,
+    show_values: bool = False,
+) -> Recipe:
+    """Decide how a table of ``schema`` is scored, or say everything that is wrong with it.
+
+    Args:
+        ref: The pinned model.
+        schema: Columns of the table.
+        options: How rows are scored.
+        load_model: Loads the model here; called only when its outputs cannot be known without.
+        keep: Columns that pass through.
+        output: Names of the outputs (see `choose_outputs`).
+        result_schema: `options.result_type`, parsed.
+        threads: Threads the model may use on a worker.
+        show_values: Whether messages of foreign exceptions may be shown.
+
+    Raises:
+        PlanError: The table, the model and the options do not fit together.
+    """
+    choice = choose(ref.mlmodel, options)
+    kept = _kept(schema, keep)
+    signature = ref.mlmodel.signature
+    prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
+    binding = bind(
+        prepared,
+        signature,
+        inputs=options.inputs,
+        allow_casts=options.allow_casts,
+        model=f"{ref.name} version {ref.version}",
+    )
+    declared = signature_outputs(signature)
+    load = LoadSpec(
+        backend=choice.backend,
+        mlmodel=ref.mlmodel,
+        methods=options.predict_method or (ref.mlmodel.predict_fn or "predict",),
+        by_signature=options.predict_method is None and declared is not None,
+        binding=binding,
+        params=resolve_params(signature, options.params),
+        threads=threads,
+    )
+    raw = _raw_outputs(load, declared, result_schema, load_model)
+    outputs = _final_outputs(raw, options, output, show_values=show_values)
+    _refuse_collisions(kept, outputs)
+    return Recipe(
+        ref=ref,
+        load=load,
+        choice=choice,
+        options=options,
+        output=output,
+        keep=kept,
+        raw_outputs=raw,
+        outputs=outputs,
+        show_values=show_values,
+    )
+
+
+def compile_preprocess(spec: str | None, *, show_values: bool) -> Step | None:
+    """Import the preprocess function and wrap it in its checks; None stays None."""
+    if spec is None:
+        return None
+    function = load_function(spec, role="preprocess")
+    return lambda batch: call(function, batch, spec=spec, role="preprocess", show_values=show_values)
+
+
+def _finish(options: ScoreOptions, output: Output, *, show_values: bool) -> Step:
+    postprocess = compile_postprocess(options.postprocess, show_values=show_values)
+    return lambda batch: choose_outputs(postprocess(batch), output)
+
+
+def _kept(schema: pa.Schema, keep: Literal["all"] | Sequence[str]) -> tuple[str, ...]:
+    kept = tuple(schema.names) if keep == "all" else tuple(keep)
+    problems = [
+        f"column {name!r} is kept but missing{nearest(name, schema.names)}" for name in kept if name not in schema.names
+    ]
+    problems += [
+        f"column {name!r} is kept and stands twice: ambiguous" for name in sorted(set(kept)) if kept.count(name) > 1
+    ]
+    if problems:
+        raise SchemaMismatchError("The columns to keep do not fit the table.", problems=problems)
+    return kept
+
+
+def _prepared_schema(schema: pa.Schema, spec: str | None, *, show_values: bool) -> pa.Schema:
+    step = compile_preprocess(spec, show_values=show_values)
+    if step is None:
+        return schema
+    try:
+        return step(pa.RecordBatch.from_pylist([], schema=schema)).schema
+    except StepFailedError as error:
+        raise StepError(
+            f"The preprocess function {spec!r} does not take an empty batch, by which its columns are found out.",
+            details=[error.what, *error.details],
+            next_step="make the function return an empty batch with its columns for an empty batch.",
+        ) from error
+
+
+def _raw_outputs(
+    load: LoadSpec,
+    declared: pa.Schema | None,
+    result_schema: pa.Schema | None,
+    load_model: Callable[[LoadSpec], LoadedModel],
+) -> pa.Schema:
+    if load.by_signature:
+        outputs = declared
+    elif result_schema is not None and load.backend == "pyfunc":
+        return result_schema
+    else:
+        outputs = load_model(load).outputs()
+    if result_schema is None:
+        if outputs is None:
+            raise PlanError(
+                "Nothing says what the model returns: its signature declares no outputs.",
+                next_step="say it with result_type, for example 'double' or 'label string, score double'.",
+            )
+        return outputs
+    if outputs is None or (len(outputs) == 1 and len(result_schema) == 1):
+        return result_schema
+    missing = [name for name in result_schema.names if name not in outputs.names]
+    if missing:
+        raise PlanError(
+            f"result_type names {missing}, which the model does not return.",
+            details=[f"it returns {outputs.names}"],
+            next_step="choose among its outputs: result_type='name type, …'.",
+        )
+    return result_schema
+
+
+def _final_outputs(raw: pa.Schema, options: ScoreOptions, output: Output, *, show_values: bool) -> pa.Schema:
+    finish = _finish(options, output, show_values=show_values)
+    try:
+        return finish(pa.RecordBatch.from_pylist([], schema=raw)).schema
+    except StepFailedError as error:
+        raise StepError(error.what, details=error.details, next_step=error.next_step) from error
+    except SparkInferError:
+        raise
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        shown = ", ".join(f"{field.name} {spelled(field.type)}" for field in raw)
+        raise StepError(f"A postprocess step does not fit the model's outputs ({shown}).") from error
+
+
+def _refuse_collisions(kept: Sequence[str], outputs: pa.Schema) -> None:
+    folded = {name.casefold() for name in kept}
+    problems = [
+        f"output {name!r} has the name of a column that is kept" for name in outputs.names if name.casefold() in folded
+    ]
+    if problems:
+        raise SchemaMismatchError(
+            "The prediction columns clash with the table's.",
+            problems=problems,
+            next_step="rename the outputs with output={'prediction': 'score'}, or leave the columns out of keep.",
+        )

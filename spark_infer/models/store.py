@@ -1,0 +1,309 @@
+"""One content-addressed store of model files per node.
+
+    <root>/models/sha256/<digest>/model/…         the files
+    <root>/models/sha256/<digest>/manifest.json   size and SHA-256 of each
+    <root>/models/tmp/, locks/                    work in progress
+
+An entry appears whole or not at all: files go to a unique folder on the same file system, are verified,
+flushed to disk and renamed. So it is right whoever else writes; the lock only keeps two processes from
+fetching the same model twice. An entry is hashed before a process first uses it, and its sizes are compared
+each time after that; a damaged one is moved aside, thrown away and fetched again, once.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from spark_infer.errors import EnvironmentProblem, ModelFilesError, SparkInferError
+from spark_infer.models.digest import FileFacts, combine, hash_files, model_files
+from spark_infer.models.lock import held
+from spark_infer.models.root import default_root, refuse_shared
+
+__all__ = ["ModelStore", "default_root"]
+
+logger = logging.getLogger(__name__)
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LEFTOVER_SECONDS = 24 * 3600
+_LOCK_SECONDS = 30 * 60
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+# Entries that this process has hashed, by path. A forked worker inherits them: same node, same files.
+_hashed: set[Path] = set()
+
+
+class ModelStore:
+    """The model files of one node; many processes may use one root at the same time.
+
+    Nothing is touched before the first call, so a store can be made anywhere and pickled.
+
+    Args:
+        root: Folder to keep everything in. Made with mode 0700; refused when others may write to it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._models = root / "models"
+
+    def path(self, digest: str) -> Path:
+        """Return where the files of a digest are, or would be."""
+        return self._entry(digest) / "model"
+
+    def size_bytes(self, digest: str) -> int:
+        """Return the bytes of all files of an entry that is here."""
+        return sum(facts.size for facts in self.manifest(digest).values())
+
+    def manifest(self, digest: str) -> dict[str, FileFacts]:
+        """Return the facts of each file of an entry by relative path.
+
+        Raises:
+            ModelFilesError: There is no such entry, or its manifest is damaged.
+        """
+        try:
+            stored = json.loads((self._entry(digest) / "manifest.json").read_bytes())
+            return {name: FileFacts(size=facts["size"], sha256=facts["sha256"]) for name, facts in stored.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelFilesError(
+                f"The store {self.root} holds no readable model {digest[:12]} ({type(error).__name__}).",
+                next_step="Run the job again; a damaged model is fetched anew.",
+            ) from error
+
+    def ensure(self, digest: str, fetch: Callable[[Path], None]) -> Path:
+        """Return the folder with the verified files of a digest, fetching them where they are not here.
+
+        Args:
+            digest: From `ModelRef.digest`.
+            fetch: Called with an empty folder to put the files in. At most once on this node, however many
+                processes ask at the same time, as long as the file system's locks work.
+
+        Raises:
+            ModelFilesError: What was fetched is not the model, or the disk is full.
+            EnvironmentProblem: The root cannot be used.
+        """
+        with self._explained():
+            if self._is_sound(digest):
+                return self.path(digest)
+            with self.lock(digest):
+                if not self._is_sound(digest):
+                    self._publish(fetch, expected=digest)
+            return self.path(digest)
+
+    def admit(self, folder: Path) -> str:
+        """Copy a model folder on this machine into the store and return its digest.
+
+        Every byte of it is read, also when the model is here already: that is how a changed folder is noticed.
+
+        Raises:
+            ModelRefusedError: A link leaves the folder, or something in it is not a file.
+            ModelFilesError: The folder cannot be read or changes while it is copied, or the disk is full.
+        """
+        facts = hash_files(folder)
+        digest = combine(facts)
+        size = sum(each.size for each in facts.values())
+
+        def copy(into: Path) -> None:
+            free = shutil.disk_usage(into).free
+            if size > free:
+                raise OSError(errno.ENOSPC, f"{size} bytes wanted, {free} free")
+            for name, source in model_files(folder).items():
+                (into / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, into / name)
+
+        self.ensure(digest, copy)
+        return digest
+
+    def receive(self, fetch: Callable[[Path], None]) -> str:
+        """Fetch a model whose digest is not known yet into the store and return its digest.
+
+        Raises:
+            ModelRefusedError: What was fetched holds links or things that are not files.
+            ModelFilesError: The disk is full.
+        """
+        with self._explained():
+            self._prepare()
+            return self._publish(fetch)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock of this node by name; it only saves work, see `held`."""
+        self._prepare()
+        with self._explained(), held(self._models / "locks" / f"{name}.lock", wait_seconds=_LOCK_SECONDS):
+            yield
+
+    @contextmanager
+    def working_folder(self) -> Iterator[Path]:
+        """Give a new empty folder beside the entries, and remove it afterwards."""
+        self._prepare()
+        folder = self._models / "tmp" / uuid.uuid4().hex
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _entry(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"not a digest: {digest!r}")
+        return self._models / "sha256" / digest
+
+    def _is_sound(self, digest: str) -> bool:
+        """Compare an entry with its manifest, and the first time in this process with its digest."""
+        entry = self._entry(digest)
+        if not entry.is_dir():
+            return False
+        refuse_shared(self.root)
+        try:
+            if entry not in _hashed:
+                if combine(hash_files(entry / "model")) != digest or combine(self.manifest(digest)) != digest:
+                    return False
+                _hashed.add(entry)
+                return True
+            manifest, files = self.manifest(digest), model_files(entry / "model")
+            return manifest.keys() == files.keys() and all(
+                path.stat().st_size == manifest[name].size for name, path in files.items()
+            )
+        except (OSError, SparkInferError):
+            return False
+
+    def _discard(self, digest: str) -> None:
+        entry = self._entry(digest)
+        _hashed.discard(entry)
+        # Aside first: another process sees either the whole damaged entry or none, never half of one.
+        aside = self._models / "tmp" / f"damaged-{uuid.uuid4().hex}"
+        with suppress(FileNotFoundError):
+            entry.rename(aside)
+            logger.warning("The stored model %s was damaged; it is thrown away and fetched again.", digest[:12])
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _publish(self, fetch: Callable[[Path], None], expected: str | None = None) -> str:
+        with self.working_folder() as folder:
+            model = folder / "model"
+            model.mkdir(mode=0o700)
+            facts = _fetched(fetch, model)
+            digest = combine(facts)
+            if expected not in (None, digest):
+                raise ModelFilesError(
+                    f"The fetched files are not model {str(expected)[:12]}: their digest is {digest[:12]}.",
+                    next_step="The source changed or was cut short; run the job again.",
+                )
+            _tidy(model, facts)
+            stored = {name: {"size": each.size, "sha256": each.sha256} for name, each in facts.items()}
+            (folder / "manifest.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+            _flush(folder)
+            self._place(folder, digest)
+        return digest
+
+    def _place(self, folder: Path, digest: str) -> None:
+        entry = self._entry(digest)
+        for _ in range(2):
+            try:
+                folder.rename(entry)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+                # A damaged entry, or somebody was faster. Theirs is as good, if it is sound.
+                if self._is_sound(digest):
+                    return
+                self._discard(digest)
+            else:
+                _sync(entry.parent)
+                _hashed.add(entry)
+                return
+        raise ModelFilesError(
+            f"Model {digest[:12]} cannot be stored: another process keeps writing a damaged copy of it.",
+            next_step=f"Stop the other jobs that use {self.root}, and run again.",
+        )
+
+    def _prepare(self) -> None:
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            refuse_shared(self.root)
+            for name in ("sha256", "tmp", "locks"):
+                (self._models / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            raise EnvironmentProblem(
+                f"The model store {self.root} cannot be made: {error.strerror}.",
+                next_step="Set SPARK_INFER_HOME to a folder that this user can write.",
+            ) from error
+        oldest = time.time() - _LEFTOVER_SECONDS
+        for leftover in (self._models / "tmp").iterdir():
+            with suppress(OSError):
+                if leftover.lstat().st_mtime < oldest:
+                    shutil.rmtree(leftover)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            details = []
+            with suppress(OSError):
+                usage = shutil.disk_usage(self.root)
+                details = [f"free: {usage.free} of {usage.total} bytes", f"system: {error.strerror or error}"]
+            full = error.errno in _FULL
+            raise ModelFilesError(
+                f"The model store {self.root} is full." if full else f"The model store {self.root} cannot be used.",
+                details=details,
+                next_step="Free space there, or set SPARK_INFER_HOME to a folder on a larger disk."
+                if full
+                else "Check the disk, or set SPARK_INFER_HOME to another folder.",
+            ) from error
+
+
+def _fetched(fetch: Callable[[Path], None], model: Path) -> dict[str, FileFacts]:
+    try:
+        fetch(model)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        raise ModelFilesError(
+            f"The model's files could not be fetched: {error.strerror or type(error).__name__}.",
+            next_step="Check that their source can be reached from this node, and run the job again.",
+        ) from error
+    facts = hash_files(model)
+    if not facts or any((model / name).is_symlink() for name in facts):
+        raise ModelFilesError(
+            "The fetched files are not a model: " + ("one of them is a link." if facts else "there are none."),
+            next_step="Check the folder that the model was logged to.",
+        )
+    return facts
+
+
+def _tidy(model: Path, files: Mapping[str, FileFacts]) -> None:
+    """Remove everything that the digest does not cover, and keep the rest to this user."""
+    for folder, _, names in os.walk(model, topdown=False):
+        for name in names:
+            path = Path(folder, name)
+            if path.relative_to(model).as_posix() not in files:
+                path.unlink()
+            else:
+                path.chmod(0o600)
+        with suppress(OSError):  # stays while it holds files
+            os.rmdir(folder)
+
+
+def _flush(folder: Path) -> None:
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(inside, name))
+        _sync(Path(inside))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

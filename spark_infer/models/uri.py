@@ -1,0 +1,218 @@
+"""What a model URI names, and how an address is written where people can read it.
+
+Parsing needs no MLflow and opens nothing. The forms are MLflow's
+(https://mlflow.org/docs/latest/ml/model-registry/), less the stages, which MLflow deprecates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from spark_infer.errors import ModelNotFoundError, ModelRefusedError
+
+FORMS = (
+    "models:/name@alias",
+    "models:/name/3",
+    "models:/name/latest",
+    "models:/m-<id>",
+    "runs:/<run id>/<path>",
+    "a folder, or its address on an object store",
+)
+
+# Where MLflow keeps files. What a registry says about a version is written by whoever registered it.
+_KEEPS_FILES = frozenset({"s3", "r2", "b2", "gs", "abfss", "wasbs", "dbfs", "hdfs", "viewfs", "models"})
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
+_MODEL_ID = re.compile(r"^m-[0-9A-Za-z-]+$")
+_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.\-]*)://([^/\s?#]*)@")
+# SQLAlchemy takes any character in a password, a slash too.
+_DATABASE_USERINFO = re.compile(r"\b((?:postgresql|mysql|mssql|oracle)[A-Za-z0-9+]*://)\S*@")
+_CONTAINER_BEFORE_AT = ("abfs", "abfss", "wasb", "wasbs")
+_QUERY = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*:/[^\s?#'\"<>]*)\?[^\s'\"<>)]*")
+# Error texts of HTTP libraries name the path apart from its host: "... with url: /api/…?token=…".
+_BARE_QUERY = re.compile(r"(\burl: /[^\s?#]*)\?[^\s'\"<>)]*")
+
+
+@dataclass(frozen=True)
+class VersionUri:
+    """A version of a registered model; exactly one of version and alias is set, or neither for the latest."""
+
+    name: str
+    version: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class LoggedModelUri:
+    """A model by the id that MLflow 3 gave it when it was logged."""
+
+    model_id: str
+
+
+@dataclass(frozen=True)
+class RunUri:
+    """A model among the files of a run; ``path`` is relative and may be empty."""
+
+    run_id: str
+    path: str
+
+
+@dataclass(frozen=True)
+class FolderUri:
+    """A folder on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class RemoteUri:
+    """A folder on an object store or behind a tracking server."""
+
+    address: str
+
+
+ModelUri = VersionUri | LoggedModelUri | RunUri | FolderUri | RemoteUri
+
+
+def parse_uri(uri: str) -> ModelUri:
+    """Say what a model URI names, without opening anything.
+
+    Raises:
+        ModelNotFoundError: The text is no model URI.
+
+    >>> parse_uri("models:/churn@champion")
+    VersionUri(name='churn', version=None, alias='champion')
+    """
+    found = _SCHEME.match(uri)
+    scheme = found.group(1).lower() if found else ""
+    if scheme == "models":
+        return _parse_models(uri)
+    if scheme == "runs":
+        return _parse_runs(uri)
+    if scheme in ("", "file"):
+        return FolderUri(local_folder(uri))
+    return RemoteUri(uri)
+
+
+def local_folder(address: str) -> Path:
+    """Turn a path or a ``file:`` address into an absolute path.
+
+    Raises:
+        ModelNotFoundError: The address names another machine, or nothing.
+    """
+    if not address.lower().startswith("file:"):
+        text = address
+    else:
+        parts = urlsplit(address)
+        if parts.netloc not in ("", "localhost"):
+            raise ModelNotFoundError(
+                f"{without_secrets(address)!r} names a folder on another machine.",
+                next_step="Write file:/path with the path on this machine.",
+            )
+        text = unquote(parts.path)
+    if not text.strip() or "\0" in text:
+        raise ModelNotFoundError(f"{address!r} names no folder.", next_step=_allowed())
+    # Not resolve(): a link that is swapped for the newest model should keep the name the user knows.
+    return Path(text).expanduser().absolute()
+
+
+def is_local(address: str) -> bool:
+    """Say whether an address is a path on this machine."""
+    found = _SCHEME.match(address)
+    return found is None or found.group(1).lower() == "file"
+
+
+def scheme_of(address: str) -> str:
+    """Return the scheme in small letters, without a database driver; empty for a path."""
+    found = _SCHEME.match(address)
+    return found.group(1).lower().partition("+")[0] if found else ""
+
+
+def check_location(location: str, servers: Iterable[str], *, by_user: bool) -> None:
+    """Refuse an address of files that would send a request, and maybe credentials, where nobody meant to.
+
+    Args:
+        location: Address of a model's files.
+        servers: The tracking server and the registry; over HTTP, files may come from these hosts alone.
+        by_user: Whether the user wrote the address, as opposed to a registry.
+
+    Raises:
+        ModelRefusedError: The address is not one to follow.
+    """
+    scheme, host = scheme_of(location), urlsplit(location).netloc.rpartition("@")[2]
+    if scheme in ("http", "https", "mlflow-artifacts"):
+        hosts = {urlsplit(server).netloc.rpartition("@")[2] for server in servers}
+        if (scheme == "mlflow-artifacts" and not host) or host in hosts - {""}:
+            return
+        raise ModelRefusedError(
+            f"The model's files are said to be at {without_secrets(location)}, which is not the MLflow server in use.",
+            next_step="Make that server the tracking URI if you trust it, or download the model and name its folder.",
+        )
+    if not by_user and scheme not in _KEEPS_FILES:
+        raise ModelRefusedError(
+            f"The registry says that the model's files are at {without_secrets(location)}; "
+            f"{scheme}: addresses are not followed.",
+            next_step="Download the model yourself if you trust it, and name its folder.",
+        )
+
+
+def without_secrets(text: str) -> str:
+    """Take user names, passwords and query strings out of every address in a text.
+
+    A query goes whole: signatures of object stores and passwords of databases both live there.
+
+    >>> without_secrets("https://me:pw@host/a?sig=1 failed")
+    'https://host/a failed'
+    """
+    text = _USERINFO.sub(_without_user, _DATABASE_USERINFO.sub(r"\1", text))
+    return _BARE_QUERY.sub(r"\1", _QUERY.sub(r"\1", text))
+
+
+def _without_user(found: re.Match[str]) -> str:
+    scheme, user = found.groups()
+    keeps = scheme.lower() in _CONTAINER_BEFORE_AT and ":" not in user
+    return found.group() if keeps else f"{scheme}://"
+
+
+def _parse_models(uri: str) -> VersionUri | LoggedModelUri:
+    rest = uri.partition(":")[2]
+    if rest.startswith("//"):
+        raise _malformed(uri, "names a registry; give that as the registry URI")
+    parts = rest.lstrip("/").split("/")
+    if not rest.startswith("/") or not all(part.strip() for part in parts) or len(parts) > 2:
+        raise _malformed(uri, "is not a model URI")
+    if len(parts) == 2:
+        name, version = parts
+        if version.isascii() and version.isdigit():
+            return VersionUri(name, version=str(int(version)))
+        if version.lower() == "latest":
+            return VersionUri(name)
+        raise _malformed(uri, f"ends in {version!r}, which is no version number (stages are gone: use an alias)")
+    name, at, alias = parts[0].rpartition("@")
+    if at:
+        if name and alias:
+            return VersionUri(name, alias=alias)
+        raise _malformed(uri, "lacks the name or the alias")
+    if _MODEL_ID.match(parts[0]):
+        return LoggedModelUri(parts[0])
+    raise _malformed(uri, "names no version and no alias")
+
+
+def _parse_runs(uri: str) -> RunUri:
+    run_id, _, path = uri.partition(":")[2].lstrip("/").partition("/")
+    segments = [segment for segment in path.split("/") if segment]
+    if not run_id or ".." in segments or "\\" in path:
+        raise _malformed(uri, "is not the address of a run's model")
+    return RunUri(run_id, "/".join(segments))
+
+
+def _malformed(uri: str, complaint: str) -> ModelNotFoundError:
+    return ModelNotFoundError(f"{without_secrets(uri)!r} {complaint}.", next_step=_allowed())
+
+
+def _allowed() -> str:
+    return "Write one of: " + ", ".join(FORMS) + "."

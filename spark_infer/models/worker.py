@@ -1,0 +1,96 @@
+"""What runs in a Python worker: the cached model meets the stream of batches. Knows nothing of Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from spark_infer.core.scoring import Model, score_batches
+from spark_infer.core.stats import Stats
+from spark_infer.errors import StepError, StepFailedError
+from spark_infer.models.backends import LoadedModel, LoadSpec, load
+from spark_infer.models.cache import ModelCache, resident_bytes
+from spark_infer.models.recipe import Recipe
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.threads import limit_threads
+
+CACHE: ModelCache[LoadedModel] = ModelCache(resident_bytes)
+"""The models of this process; a worker that is reused for the next task finds them here."""
+
+
+def load_model(
+    spec: LoadSpec, ref: ModelRef, folder: Callable[[], Path], stats: Stats, *, cache_bytes: int
+) -> LoadedModel:
+    """Return a model, loaded once in this process.
+
+    Args:
+        spec: How to load it.
+        ref: Which model.
+        folder: Finds its verified files on this node; called only when it must be loaded.
+        stats: Takes loads, hits and seconds.
+        cache_bytes: How much the cache may hold.
+
+    Raises:
+        ModelLoadError: It does not load.
+    """
+    return CACHE.get(
+        spec.key(ref.digest),
+        lambda: load(spec, folder()),
+        size_bytes=ref.size_bytes,
+        max_bytes=cache_bytes,
+        stats=stats,
+    )
+
+
+def score_table_batches(
+    recipe: Recipe,
+    folder: Callable[[], Path],
+    batches: Iterable[pa.RecordBatch],
+    *,
+    stats_column: str | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Score batches of a table: the kept columns bit for bit, then the prediction columns.
+
+    Args:
+        recipe: How to score.
+        folder: Finds the model's files on this node.
+        batches: Record batches of the table.
+        stats_column: Name of a further column that carries what scoring cost (`core.stats.STATS_TYPE`).
+    """
+    for batch, outputs, stats in _scored(recipe, folder, batches):
+        arrays = [*(batch.column(name) for name in recipe.keep), *outputs.columns]
+        names = [*recipe.keep, *outputs.schema.names]
+        if stats_column is not None:
+            arrays.append(stats.take_column(batch.num_rows))
+            names.append(stats_column)
+        yield pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def score_column(
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Score batches that hold nothing but the model's columns; yields the prediction columns alone."""
+    for _, outputs, _ in _scored(recipe, folder, batches):
+        yield outputs
+
+
+def _scored(
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch]
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch, Stats]]:
+    stats = Stats()
+    try:
+        steps = recipe.compile()
+    except StepError as error:
+        raise StepFailedError(error.what, details=["it was found on the driver"], next_step=error.next_step) from None
+
+    def get_model() -> Model:
+        # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
+        limit_threads(recipe.load.threads)
+        model = load_model(recipe.load, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
+        limit_threads(recipe.load.threads)
+        return model
+
+    for batch, outputs in score_batches(batches, get_model, steps, stats):
+        yield batch, outputs, stats

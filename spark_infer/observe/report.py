@@ -1,0 +1,190 @@
+"""The report of a run: what was scored, where it went, and where the time went."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+
+BAR_WIDTH = 24
+
+# Names of the phases in `Report.seconds` and `Report.task_seconds`, in the order they are shown.
+DRIVER_PHASES = {"resolve": "resolve the model", "plan": "plan", "score_and_write": "score and write"}
+TASK_PHASES = {
+    "load": "load the model",
+    "wait_for_rows": "wait for rows",
+    "prepare": "prepare",
+    "predict": "predict",
+    "encode": "encode",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one run of a table job did; plain facts, no row values.
+
+    Attributes:
+        job: Name of the job.
+        run_id: Unique name of this run; also in the target's history where the format has one.
+        model_uri: The URI as it was asked for.
+        model_name: Name in the registry, or of the folder.
+        model_version: The exact version that scored every row.
+        model_digest: sha256 of the model's files, in hex.
+        backend: What served the model.
+        source: Path or name of the table that was read.
+        source_version: Its version, where the format has one.
+        target: Path or name of the table that was written.
+        target_version: The version this run made, where the format has one.
+        mode: The write mode.
+        rows_read: Rows that met the filters of the source.
+        rows_scored: Rows with a prediction in the target.
+        files_written: Files added to the target.
+        bytes_written: Their size.
+        started_at: When the run started, in UTC.
+        seconds: Wall time on the driver: ``resolve``, ``plan``, ``score_and_write``, ``total``.
+        task_seconds: Time inside the tasks, summed over them: ``load``, ``wait_for_rows``, ``prepare``,
+            ``predict``, ``encode``. Tasks run side by side, so the sum may exceed the wall time.
+        loads: How often the model was loaded.
+        cache_hits: How often a task found the model loaded.
+        workers: Python workers that scored.
+        warnings: What the reader should know, a sentence each.
+    """
+
+    job: str
+    run_id: str
+    model_uri: str
+    model_name: str
+    model_version: str
+    model_digest: str
+    backend: str
+    source: str
+    source_version: int | None = None
+    target: str
+    target_version: int | None = None
+    mode: str
+    rows_read: int
+    rows_scored: int
+    files_written: int
+    bytes_written: int
+    started_at: datetime
+    seconds: Mapping[str, float]
+    task_seconds: Mapping[str, float] = field(default_factory=dict)
+    loads: int = 0
+    cache_hits: int = 0
+    workers: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = ("rows_read", "rows_scored", "files_written", "bytes_written", "loads", "cache_hits", "workers")
+        for name in counts:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, which is below zero")
+        if self.started_at.utcoffset() != timedelta(0):
+            raise ValueError("started_at is not in UTC")
+        if "total" not in self.seconds:
+            raise ValueError("seconds has no 'total'")
+        for name, value in [*self.seconds.items(), *self.task_seconds.items()]:
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} took {value} seconds, which no phase can")
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows scored per second of scoring and writing; None where that took no time."""
+        seconds = self.seconds.get("score_and_write", self.seconds["total"])
+        return self.rows_scored / seconds if seconds > 0 else None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the facts as values that JSON can hold; the time as ISO 8601."""
+        facts: dict[str, object] = {one.name: getattr(self, one.name) for one in fields(self)}
+        facts["started_at"] = self.started_at.astimezone(UTC).isoformat()
+        facts["seconds"] = dict(self.seconds)
+        facts["task_seconds"] = dict(self.task_seconds)
+        facts["warnings"] = list(self.warnings)
+        facts["rows_per_second"] = self.rows_per_second
+        return facts
+
+    def render(self) -> str:
+        """Return the report as text of at most 100 columns, long paths aside."""
+        return "\n".join(_lines(self))
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.render())}</pre>"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}"
+    yield ""
+    yield _fact("model", f"{report.model_name} version {report.model_version} ({report.model_uri})")
+    yield _fact("", f"digest {report.model_digest[:12]}, served by {report.backend}")
+    yield _fact("source", report.source + _version(report.source_version))
+    yield _fact("target", report.target + _version(report.target_version))
+    yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
+    rate = report.rows_per_second
+    speed = f", {rate:,.0f} rows/s" if rate is not None else ""
+    yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
+    loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
+    yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}")
+    yield _fact("run", f"{report.run_id}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC")
+    yield from _time(report)
+    if report.warnings:
+        yield ""
+        yield "warnings"
+        yield from (f"  ! {warning}" for warning in report.warnings)
+
+
+def _time(report: Report) -> Iterator[str]:
+    phases = {name: seconds for name, seconds in report.seconds.items() if name != "total"}
+    rest = report.seconds["total"] - sum(phases.values())
+    if rest > 0.01 * report.seconds["total"]:
+        phases["other"] = rest
+    if phases:
+        yield ""
+        yield "where the time went"
+        yield from _bars(phases, DRIVER_PHASES)
+    if any(report.task_seconds.values()):
+        yield ""
+        yield "inside the tasks, summed"
+        yield from _bars(report.task_seconds, TASK_PHASES)
+
+
+def _bars(seconds: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[str]:
+    total = sum(seconds.values()) or 1.0
+    known = [name for name in labels if name in seconds]
+    for name in [*known, *(name for name in seconds if name not in labels)]:
+        share = seconds[name] / total
+        bar = "█" * round(share * BAR_WIDTH)
+        label = labels.get(name, name.replace("_", " "))
+        yield f"  {label:<18}{_seconds(seconds[name]):>10}{share:>6.0%}  {bar}".rstrip()
+
+
+def _fact(label: str, text: str) -> str:
+    return f"  {label:<8}{text}"
+
+
+def _version(version: int | None) -> str:
+    return "" if version is None else f", version {version}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
+
+
+def size(size_bytes: int) -> str:
+    """Write a number of bytes for people: ``4.1 MB`` (powers of ten, as disks and object stores count)."""
+    if size_bytes < 1000:
+        return _count(size_bytes, "byte")
+    value = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        value /= 1000
+        if value < 999.95 or unit == "PB":
+            break
+    return f"{value:,.1f} {unit}"

@@ -1,0 +1,85 @@
+"""Spark's exceptions as errors of spark_infer, translated once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pyspark.errors import PySparkException
+
+from spark_infer import errors
+from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
+
+_OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\Z)", re.DOTALL)
+_FILE = re.compile(
+    r"(?:FAILED_READ_FILE[.\w]*|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS)\]?[^\n]*?((?:file|s3a?|abfss?|gs|hdfs):\S+)"
+)
+
+
+def translate(error: BaseException) -> SparkInferError | None:
+    """Say in spark_infer's words why a Spark job failed; None where Spark's own words are the best there are.
+
+    An error that a worker raised on purpose comes back as itself.
+    """
+    if isinstance(error, SparkInferError):
+        return error
+    if not isinstance(error, PySparkException) and type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
+        return None
+    text = str(error)
+    for found in (_own_error, _damaged_file, _dead_worker, _missing_library, _full_disk):
+        translated = found(text)
+        if translated is not None:
+            return translated
+    return None
+
+
+def _own_error(text: str) -> SparkInferError | None:
+    # The last one is the cause nearest to the driver; Spark repeats it for each retry.
+    match = _OWN.search(text)
+    if match is None:
+        return None
+    cls = getattr(errors, match.group(1), None)
+    if not (isinstance(cls, type) and issubclass(cls, SparkInferError)):
+        return None
+    what, *rest = match.group(2).splitlines()
+    details = [line.strip() for line in rest if not line.startswith("Next: ")]
+    next_step = "".join(line.removeprefix("Next: ") for line in rest if line.startswith("Next: "))
+    make: Callable[..., SparkInferError] = cls
+    return make(what, details=details, next_step=next_step)
+
+
+def _damaged_file(text: str) -> SparkInferError | None:
+    match = _FILE.search(text)
+    if match is None:
+        return None
+    return SourceReadError(
+        f"A file of the source cannot be read: {match.group(1).rstrip('.')}",
+        next_step="restore or remove this file, then run again; nothing of this run was published.",
+    )
+
+
+def _dead_worker(text: str) -> SparkInferError | None:
+    if "Python worker exited unexpectedly" not in text and "Python worker failed to connect back" not in text:
+        return None
+    return RunError(
+        "A Python worker died without an exception: killed for memory, or crashed in native code.",
+        details=["the last Python stack, if there is one, is in the log of the executor"],
+        next_step="lower batch_size or max_batch_bytes, or give the executors more memory "
+        "(spark.executor.memoryOverhead).",
+    )
+
+
+def _missing_library(text: str) -> SparkInferError | None:
+    match = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
+    if match is None:
+        return None
+    return RunError(
+        f"The Python of Spark's workers has no module {match.group(1)!r}.",
+        next_step="install it where the workers run, or set spark.pyspark.python to an environment that has it.",
+    )
+
+
+def _full_disk(text: str) -> SparkInferError | None:
+    if "No space left on device" not in text:
+        return None
+    return WriteError("A disk is full; nothing of this run was published.", next_step="free space and run again.")

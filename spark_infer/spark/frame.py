@@ -1,0 +1,129 @@
+"""The DataFrame door: `score`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
+
+from spark_infer.config import PostprocessStep
+from spark_infer.models.ref import ModelRef
+from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
+from spark_infer.spark.schema import quoted, to_arrow, to_spark
+from spark_infer.spark.worker import score_partition
+
+
+def score(
+    df: DataFrame,
+    model_uri: str | ModelRef,
+    *,
+    keep: Literal["all"] | Sequence[str] = "all",
+    output: str | Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    where: str | None = None,
+    preprocess: str | None = None,
+    postprocess: Sequence[PostprocessStep | Mapping[str, Any]] = (),
+    batch_size: int | None = None,
+    max_batch_bytes: int | None = None,
+    inputs: Sequence[str] | None = None,
+    backend: str | None = None,
+    predict_method: str | Sequence[str] | None = None,
+    result_type: str | None = None,
+    allow_casts: Sequence[str] = (),
+    cache_bytes: int | None = None,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> DataFrame:
+    """Score a DataFrame: its columns, and beside them the model's predictions.
+
+    Lazy: the model is resolved and the schemas are checked now, rows are scored when an action runs; each action
+    scores each row once, also when the caller filters on a prediction. Kept columns pass through bit for bit.
+
+    Args:
+        df: Rows to score.
+        model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
+        keep: Columns that pass through; only these and the model's inputs are read.
+        output: A name for the only output (several become one struct), or a mapping that renames and chooses.
+        params: Inference parameters of the model's signature.
+        where: SQL condition; other rows are neither scored nor returned.
+        preprocess: ``module:function`` from an Arrow batch of ``df`` to one with the model's columns.
+        postprocess: Steps over the outputs, as in a job file: ``[{"kind": "threshold", …}]``.
+        batch_size: Rows per predict call (default 10 000).
+        max_batch_bytes: Bytes per predict call (default 64 MiB).
+        inputs: Columns for a model that names none, in its order.
+        backend: ``auto``, ``sklearn`` or ``pyfunc``.
+        predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
+        result_type: DDL of the outputs, where the signature has none or other types are wanted.
+        allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
+        cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
+        tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
+        registry_uri: MLflow registry, where it is not the tracking server.
+
+    Returns:
+        The kept columns and the prediction columns; lazy.
+
+    Raises:
+        PlanError: The model, the table and the options do not fit together; no Spark task has started.
+
+    Example:
+        >>> scored = score(flights, "models:/flight_delay@champion", keep=["flight_id"])  # doctest: +SKIP
+    """
+    options = make_options(
+        inputs=inputs,
+        params=params,
+        backend=backend,
+        predict_method=predict_method,
+        result_type=result_type,
+        allow_casts=allow_casts,
+        preprocess=preprocess,
+        postprocess=postprocess,
+        batch_size=batch_size,
+        max_batch_bytes=max_batch_bytes,
+        cache_bytes=cache_bytes,
+    )
+    rows = df.filter(where) if where else df
+    store = open_store()
+    ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    prepared = prepare(
+        df.sparkSession,
+        ref,
+        to_arrow(rows.schema),
+        options,
+        store=store,
+        keep=keep if keep == "all" else tuple(keep),
+        output=output if isinstance(output, str) or output is None else dict(output),
+    )
+    return scored_frame(rows, prepared)
+
+
+def scored_frame(df: DataFrame, prepared: Prepared, *, stats: tuple[str, pa.DataType] | None = None) -> DataFrame:
+    """Put the scoring operator over a DataFrame.
+
+    It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it.
+
+    Args:
+        df: Rows to score.
+        prepared: The recipe and the model's files.
+        stats: Name and type of a further column that carries what scoring cost.
+    """
+    recipe = prepared.recipe
+    columns = recipe.read_columns(to_arrow(df.schema))
+    types = {field.name: field for field in df.schema.fields}
+    # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
+    plain = all(set(name).isdisjoint(".`") for name in columns)
+    read = df.select(*(df[quoted(name)].alias(name if plain else f"c{i}") for i, name in enumerate(columns)))
+    added = recipe.outputs if stats is None else recipe.outputs.append(pa.field(*stats))
+    schema = StructType([types[name] for name in recipe.keep] + to_spark(added).fields)
+    function: Any = partial(
+        score_partition,
+        recipe=recipe,
+        files=prepared.files,
+        columns=columns,
+        stats_column=stats[0] if stats else None,
+    )
+    function.__name__ = "spark_infer.score"  # the name of the operator in Spark's plans
+    return read.mapInArrow(function, schema)

@@ -1,0 +1,66 @@
+"""What scoring cost, brought from the tasks to the driver inside the rows' own stream."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
+
+from spark_infer.core.stats import STATS_TYPE
+from spark_infer.spark.schema import quoted
+
+STATS_COLUMN: tuple[str, pa.DataType] = ("_spark_infer_stats", STATS_TYPE)
+
+_COUNTS = ("rows", "batches", "loads", "cache_hits")
+_SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskTotals:
+    """Sums over the tasks of one action.
+
+    They tell what work was done: a retried task counts twice. What was written is counted from the committed files.
+    """
+
+    rows: int
+    batches: int
+    loads: int
+    cache_hits: int
+    workers: int
+    seconds: Mapping[str, float]
+
+
+Totals = Callable[[], TaskTotals]
+"""Reads the sums after the action; call it only when the action succeeded, else it waits for ever."""
+
+
+def metered(frame: DataFrame) -> tuple[DataFrame, Totals]:
+    """Sum up the stats column of a scored frame while its rows pass, and drop it.
+
+    Works on Spark Connect too, where accumulators do not.
+
+    Returns:
+        The frame without its stats column, and the reader of the sums. One frame serves one action.
+    """
+    observation = Observation(f"spark_infer_{uuid.uuid4().hex}")
+    observed = frame.observe(observation, *_metrics())
+    return observed.drop(STATS_COLUMN[0]), lambda: _totals(observation)
+
+
+def _metrics() -> list[Column]:
+    stats = quoted(STATS_COLUMN[0])
+    sums = [F.sum(f"{stats}.{name}").alias(name) for name in (*_COUNTS, *_SECONDS)]
+    return [*sums, F.approx_count_distinct(f"{stats}.worker").alias("workers")]
+
+
+def _totals(observation: Observation) -> TaskTotals:
+    found = observation.get
+    return TaskTotals(
+        **{name: int(found[name] or 0) for name in _COUNTS},
+        workers=int(found["workers"] or 0),
+        seconds={name: float(found[name] or 0.0) for name in _SECONDS},
+    )

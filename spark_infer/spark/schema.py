@@ -1,0 +1,79 @@
+"""Spark schemas as Arrow schemas and back, and names as Spark's parser wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from pyspark.errors import PySparkException
+from pyspark.sql.types import DataType, StructField, StructType
+
+from spark_infer.core.outputs import ONLY_OUTPUT
+from spark_infer.errors import ConfigError, SchemaMismatchError
+from spark_infer.spark.versions import from_arrow_type, to_arrow_type
+
+
+def to_arrow(schema: StructType) -> pa.Schema:
+    """Arrow schema in which Spark sends a table to Python.
+
+    A column whose type Arrow cannot carry gets the type null with the metadata ``unsupported``: it is an error only
+    where the column is needed (see `refuse_unsupported`).
+    """
+    return pa.schema([_field(field) for field in schema.fields])
+
+
+def _field(field: StructField) -> pa.Field:
+    try:
+        return pa.field(field.name, to_arrow_type(field.dataType))
+    except PySparkException:
+        return pa.field(field.name, pa.null(), metadata={"unsupported": field.dataType.simpleString()})
+
+
+def refuse_unsupported(schema: pa.Schema, columns: Iterable[str]) -> None:
+    """Refuse columns that cannot cross to Python.
+
+    Raises:
+        SchemaMismatchError: One of ``columns`` has such a type.
+    """
+    wanted = set(columns)
+    problems = [
+        f"column {field.name!r} is {field.metadata[b'unsupported'].decode()}, which Arrow cannot carry to Python"
+        for field in schema
+        if field.name in wanted and field.metadata and b"unsupported" in field.metadata
+    ]
+    if problems:
+        raise SchemaMismatchError(
+            "The table has columns that cannot be scored or passed through.",
+            problems=problems,
+            next_step="leave them out with keep=[…], or cast them in the table.",
+        )
+
+
+def to_spark(schema: pa.Schema) -> StructType:
+    """Spark schema of Arrow columns; every column may hold nulls."""
+    return StructType([StructField(field.name, from_arrow_type(field.type), True) for field in schema])
+
+
+def result_schema(result_type: str | DataType | None) -> pa.Schema | None:
+    """Read a result type: one type for a single output, a struct (or a list of columns) for several.
+
+    Raises:
+        ConfigError: It is not a type, or one that Arrow cannot carry.
+    """
+    if result_type is None:
+        return None
+    try:
+        parsed = DataType.fromDDL(result_type) if isinstance(result_type, str) else result_type
+        if isinstance(parsed, StructType):
+            return pa.schema([pa.field(field.name, to_arrow_type(field.dataType)) for field in parsed.fields])
+        return pa.schema([pa.field(ONLY_OUTPUT, to_arrow_type(parsed))])
+    except PySparkException as error:
+        raise ConfigError(
+            f"result_type {result_type!r} is not a type that predictions can have.",
+            next_step="write DDL: 'double', 'array<float>', 'label string, score double'.",
+        ) from error
+
+
+def quoted(name: str) -> str:
+    """Quote a column name, so that dots, spaces and backquotes in it are just letters."""
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,39 @@
+"""Columns that say which model scored a row, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_infer.errors import SchemaMismatchError
+
+
+def stamped(frame: DataFrame, texts: Mapping[str, str], *, at: tuple[str | None, datetime]) -> DataFrame:
+    """Add constant columns to a scored frame.
+
+    Args:
+        frame: The scored frame.
+        texts: Column to its text in every row.
+        at: Column for the time, and the time; no column where it is None.
+
+    Raises:
+        SchemaMismatchError: A column of that name is there already.
+    """
+    column, moment = at
+    names = [*texts, *([column] if column else [])]
+    taken = {name.casefold() for name in frame.columns}
+    clashes = [name for name in names if name.casefold() in taken]
+    if clashes or len({name.casefold() for name in names}) < len(names):
+        raise SchemaMismatchError(
+            "The columns for the model's name, its version and the time clash with the scored table's.",
+            problems=[f"column {name!r} is there already" for name in clashes or names],
+            next_step="rename them with target.model_name_column, model_version_column and scored_at_column, or set "
+            "them to null.",
+        )
+    columns = {name: F.lit(text) for name, text in texts.items()}
+    if column is not None:
+        columns[column] = F.timestamp_micros(F.lit(int(moment.timestamp() * 1_000_000)))
+    return frame.withColumns(columns) if columns else frame

@@ -1,0 +1,185 @@
+"""The column door: `model_udf`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
+
+from spark_infer.config import PostprocessStep
+from spark_infer.errors import ConfigError, SchemaMismatchError
+from spark_infer.models.ref import ModelRef
+from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
+from spark_infer.spark.schema import quoted, to_spark
+from spark_infer.spark.versions import iterator_udf
+from spark_infer.spark.worker import predict_columns
+
+
+class ModelUdf(Protocol):
+    """A vectorized UDF that knows its model; ``spark.udf.register`` takes it."""
+
+    model: ModelRef
+    returnType: DataType
+
+    def __call__(self, *columns: str | Column, **named: str | Column) -> Column:
+        """Build the column expression."""
+        ...
+
+
+def model_udf(
+    spark: SparkSession,
+    model_uri: str | ModelRef,
+    result_type: str | DataType | None = None,
+    *,
+    output: str | Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    postprocess: Sequence[PostprocessStep | Mapping[str, Any]] = (),
+    batch_size: int | None = None,
+    max_batch_bytes: int | None = None,
+    inputs: Sequence[str] | None = None,
+    backend: str | None = None,
+    predict_method: str | Sequence[str] | None = None,
+    allow_casts: Sequence[str] = (),
+    cache_bytes: int | None = None,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> ModelUdf:
+    """Make a model a vectorized UDF: the replacement for ``mlflow.pyfunc.spark_udf``.
+
+    Call styles, all binding by name:
+
+    - ``predict()``: the columns that the signature names.
+    - ``predict("a", "b")`` or ``predict(col("a"), col("b"))``, in any order; more columns than needed do no harm.
+    - ``predict(struct("*"))``: the fields of one struct.
+    - ``predict(age=col("years"))``: another column, or an expression, under the model's name.
+
+    In SQL, after ``spark.udf.register("predict", udf)``: ``predict(struct(*))`` binds by name, and
+    ``predict(a, b)`` takes SQL's positions, in the signature's order and number.
+
+    The UDF is marked non-deterministic, so that Spark runs the model once for a row also where a filter on the
+    prediction follows; filters on other columns, which Spark then no longer moves below the model, belong before it.
+    Types are checked in the first task, since a UDF does not see the table before: `spark_infer.score` checks earlier.
+
+    Args:
+        spark: The session.
+        model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
+        result_type: Type of the prediction, or of the struct of predictions; by default the signature's.
+        output: A name for the only output, or a mapping that renames and chooses among several.
+        params: Inference parameters of the model's signature.
+        postprocess: Steps over the outputs, as in a job file.
+        batch_size: Rows per predict call (default 10 000).
+        max_batch_bytes: Bytes per predict call (default 64 MiB).
+        inputs: Columns for a model that names none, in its order.
+        backend: ``auto``, ``sklearn`` or ``pyfunc``.
+        predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
+        allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
+        cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
+        tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
+        registry_uri: MLflow registry, where it is not the tracking server.
+
+    Returns:
+        The UDF. One output comes back as its own type, several as a struct.
+
+    Raises:
+        PlanError: The model cannot be found or served, or an option does not fit it.
+    """
+    ddl = result_type if isinstance(result_type, str) or result_type is None else result_type.simpleString()
+    options = make_options(
+        inputs=inputs,
+        params=params,
+        backend=backend,
+        predict_method=predict_method,
+        result_type=ddl,
+        allow_casts=allow_casts,
+        postprocess=postprocess,
+        batch_size=batch_size,
+        max_batch_bytes=max_batch_bytes,
+        cache_bytes=cache_bytes,
+    )
+    store = open_store()
+    ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    prepared = prepare(
+        spark,
+        ref,
+        _expected_schema(ref, options.inputs),
+        options,
+        store=store,
+        keep=(),
+        output=output if isinstance(output, str) or output is None else dict(output),
+    )
+    return _callable(prepared, options.inputs)
+
+
+def _expected_schema(ref: ModelRef, inputs: Sequence[str] | None) -> pa.Schema:
+    # A UDF does not see the table; until its first batch it takes the model's own types for the columns' types.
+    signature = ref.mlmodel.signature
+    if signature is None:
+        return pa.schema([pa.field(name, pa.null()) for name in inputs or ()])
+    names = signature.names or inputs or ()
+    if signature.is_tensor:
+        (*_, tensor) = signature.inputs
+        single = len(names) == 1
+        fields = [(item.name or name, item) for item, name in zip(signature.inputs, names, strict=False)]
+        if not single and len(signature.inputs) == 1:
+            return pa.schema([pa.field(name, tensor.value_type) for name in names])  # type: ignore[union-attr]
+        return pa.schema([pa.field(name, _tensor_column(item)) for name, item in fields])
+    return pa.schema([pa.field(name, item.type) for name, item in zip(names, signature.inputs, strict=False)])  # type: ignore[union-attr]
+
+
+def _tensor_column(item: Any) -> pa.DataType:
+    return pa.list_(item.value_type) if len(item.shape) > 1 else item.value_type
+
+
+def _callable(prepared: Prepared, inputs: Sequence[str] | None) -> ModelUdf:
+    recipe = prepared.recipe
+    as_struct = len(recipe.outputs) > 1
+    return_type: DataType = to_spark(recipe.outputs) if as_struct else to_spark(recipe.outputs).fields[0].dataType
+    udf = iterator_udf(_worker_function(prepared, as_struct=as_struct), return_type).asNondeterministic()
+    names = (recipe.ref.mlmodel.signature.names if recipe.ref.mlmodel.signature else None) or inputs
+
+    @functools.wraps(udf)
+    def predict(*columns: str | Column, **named: str | Column) -> Column:
+        expression: Column = udf(_argument(columns, named, names, recipe.label))
+        return expression
+
+    predict.model = recipe.ref  # type: ignore[attr-defined]
+    return predict  # type: ignore[return-value]
+
+
+def _worker_function(
+    prepared: Prepared, *, as_struct: bool
+) -> Callable[[Iterator[list[pa.Array]]], Iterator[pa.Array]]:
+    return functools.partial(predict_columns, recipe=prepared.recipe, files=prepared.files, as_struct=as_struct)
+
+
+def _argument(
+    columns: Sequence[str | Column], named: Mapping[str, str | Column], names: Sequence[str] | None, label: str
+) -> Column:
+    if named and columns:
+        raise ConfigError("Pass the columns either by position or by name, not both.")
+    if named:
+        unknown = sorted(set(named) - set(names or named))
+        if unknown:
+            raise SchemaMismatchError(
+                f"{label} takes no column {unknown}.", problems=[f"its columns are {list(names or ())}"]
+            )
+        return F.struct(*(_column(column).alias(name) for name, column in named.items()))
+    if not columns:
+        if names is None:
+            raise ConfigError(
+                f"{label} names no columns, so predict() cannot find them.",
+                next_step="say which with inputs=[…], or pass the columns.",
+            )
+        return F.struct(*(F.col(quoted(name)).alias(name) for name in names))
+    if len(columns) == 1 and isinstance(columns[0], Column):
+        return columns[0]
+    return F.struct(*(_column(column) for column in columns))
+
+
+def _column(column: str | Column) -> Column:
+    return F.col(column) if isinstance(column, str) else column

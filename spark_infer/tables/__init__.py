@@ -1,0 +1,1 @@
+"""Delta and Parquet tables: find them, read one snapshot, write safely."""

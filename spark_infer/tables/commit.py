@@ -1,0 +1,97 @@
+"""Write a Delta table as one commit, and find that commit again among those of other writers."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.newtable import removed_on_failure
+from spark_infer.tables.plan import WritePlan, Written
+from spark_infer.tables.settings import settings
+from spark_infer.tables.staging import create_table, staging
+from spark_infer.tables.storage import open_storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+
+_RECENT = 50
+
+
+def write_delta(frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float]) -> Written:
+    """Write the frame as one Delta commit whose ``userMetadata`` are the facts as compact JSON.
+
+    A failing job commits nothing, so the table is as it was; files that its finished tasks had written into an existing
+    table's folder stay there, unseen by readers, until Delta's VACUUM removes them.
+    """
+    spark = frame.sparkSession
+    named = facts if "run_id" in facts else {**facts, "write_id": uuid.uuid4().hex}
+    stamp = json.dumps(dict(named), separators=(",", ":"))
+    writer = frame.write.format("delta").option("userMetadata", stamp)
+    if plan.exists:
+        _save(_replacing(writer, plan), plan.location)
+    else:
+        _create(spark, writer.mode("error").partitionBy(*plan.partition_by), plan, stamp)
+    return _written(spark, plan.location, stamp)
+
+
+def _replacing(writer: DataFrameWriter, plan: WritePlan) -> DataFrameWriter:
+    if plan.mode == "append":
+        return writer.mode("append")
+    # Said outright, because a session may make every overwrite a dynamic one.
+    writer = writer.mode("overwrite").option("partitionOverwriteMode", "static")
+    if plan.scope is not None:
+        return writer.option("replaceWhere", plan.scope.sql)
+    if plan.new_schema:
+        return writer.option("overwriteSchema", "true").partitionBy(*plan.partition_by)
+    return writer
+
+
+def _create(spark: SparkSession, writer: DataFrameWriter, plan: WritePlan, stamp: str) -> None:
+    storage = open_storage(plan.location.path) if plan.location.path else None
+    with ExitStack() as stack:
+        if plan.location.table:
+            stack.enter_context(removed_on_failure(storage))
+            # Delta 4.4 drops the writer's option when it makes a table of the catalog.
+            stack.enter_context(settings(spark, {"spark.databricks.delta.commitInfo.userMetadata": stamp}))
+        elif storage is not None and storage.renames_atomically:
+            stage = stack.enter_context(staging(storage))
+            writer.save(stage.new.uri)
+            create_table(stage)
+            return
+        _save(writer, plan.location)
+
+
+def _save(writer: DataFrameWriter, location: TableLocation) -> None:
+    if location.table:
+        writer.saveAsTable(location.table)
+    else:
+        writer.save(location.path)
+
+
+def _written(spark: SparkSession, location: TableLocation, stamp: str) -> Written:
+    commit = _own_commit(spark, location, stamp)
+    if commit is None:
+        return Written(location, None, 0, 0, 0, ("No row was written, and Delta made no commit for that.",))
+    metrics = {name: int(value) for name, value in commit["operationMetrics"].items() if value.isdigit()}
+    return Written(
+        location=location,
+        version=commit["version"],
+        # Rows that a replaced file shared with other partitions are copied, and are not ours.
+        rows=metrics.get("numOutputRows", 0) - metrics.get("numCopiedRows", 0),
+        files=metrics.get("numFiles", 0),
+        size_bytes=metrics.get("numOutputBytes", 0),
+    )
+
+
+def _own_commit(spark: SparkSession, location: TableLocation, stamp: str) -> Any:
+    """Our commit in the table's history; other writers may have committed before and after it."""
+    for limit in (f"LIMIT {_RECENT}", ""):
+        rows = spark.sql(f"DESCRIBE HISTORY {location.sql} {limit}").collect()
+        own = [row for row in rows if row["userMetadata"] == stamp]
+        if own or len(rows) < _RECENT:
+            break
+    return min(own, key=lambda row: row["version"], default=None)

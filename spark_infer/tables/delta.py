@@ -1,0 +1,157 @@
+"""Delta tables: the session they need, the version a run reads, and the commit a run makes."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from spark_infer.errors import EnvironmentProblem, SourceError
+from spark_infer.tables.analysis import condition, first_line, parameters
+from spark_infer.tables.delta_log import LogState, list_log, read_log
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.settings import setting
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.storage import open_storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+_PROBE = "DESCRIBE DETAIL delta.`/spark-infer-asks-whether-this-session-speaks-delta`"
+
+
+def delta_conf() -> dict[str, str]:
+    """The Spark settings that Delta needs, for the installed versions of PySpark and delta-spark.
+
+    Raises:
+        EnvironmentProblem: One of the two is not installed.
+    """
+    try:
+        spark, delta = metadata.version("pyspark"), metadata.version("delta-spark")
+    except metadata.PackageNotFoundError as error:
+        raise EnvironmentProblem(
+            f"The Python package {error.name} is not installed, and Delta tables need it.",
+            next_step="pip install 'spark-infer[delta]'",
+        ) from error
+    return {
+        "spark.jars.packages": f"io.delta:{_artefact(spark, delta)}:{delta}",
+        "spark.sql.extensions": _EXTENSION,
+        "spark.sql.catalog.spark_catalog": _CATALOG,
+    }
+
+
+def _artefact(spark: str, delta: str) -> str:
+    """Name of Delta's jar; since Delta 4.1 it says which Spark it was built for."""
+    built_for = "_" + ".".join(spark.split(".")[:2]) if _numbers(delta) >= (4, 1) else ""
+    return f"delta-spark{built_for}_2.13"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def check_delta(spark: SparkSession) -> None:
+    """Refuse a session that cannot read Delta tables, and say which setting is missing.
+
+    Raises:
+        EnvironmentProblem: Delta's jar, its SQL extension or its catalog is not in this session.
+    """
+    try:
+        spark.sql(_PROBE).collect()
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        found = condition(error)
+        if found.startswith(("DELTA_MISSING", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH", "PATH_NOT_FOUND")):
+            return
+        needed = delta_conf()
+        missing = [
+            f"{name}={value}"
+            for name, value in needed.items()
+            if value not in setting(spark, name).split(",") and name != "spark.jars.packages"
+        ]
+        jar = f"spark.jars.packages={needed['spark.jars.packages']} (the jar, when the session starts)"
+        raise EnvironmentProblem(
+            "This Spark session cannot read Delta tables.",
+            details=["A session needs, from its start:", *(missing or [first_line(error)]), jar],
+            next_step="start the session with these settings; `spark_infer.tables.delta_conf()` returns them.",
+        ) from error
+
+
+def snapshot(spark: SparkSession, location: TableLocation, version: int | None) -> tuple[Snapshot, LogState | None]:
+    """Pin the version of a Delta table and describe it; the replayed log comes with it where it is readable.
+
+    Args:
+        spark: The session; asked only where this process cannot read the log, or not cheaply.
+        location: The table.
+        version: The version asked for; None for the newest.
+
+    Raises:
+        SourceError: There is no such version.
+    """
+    storage = open_storage(location.path) if location.path else None
+    listing = list_log(storage) if storage else None
+    if storage is None or listing is None:
+        return _described(spark, location, version), None
+    pinned = listing.newest if version is None else version
+    state = read_log(storage, listing, pinned)
+    if state is None and read_log(storage, listing, listing.newest):
+        raise _no_such_version(location, pinned, listing.oldest, listing.newest)
+    if state is None:
+        return _described(spark, location, version), None
+    rows = [file.rows for file in state.files]
+    return Snapshot(
+        location=location,
+        version=pinned,
+        partition_columns=state.partition_columns,
+        partition_types=state.partition_types,
+        rows=None if None in rows else sum(filter(None, rows)),
+        files=len(rows),
+        size_bytes=sum(file.size for file in state.files),
+    ), state
+
+
+def _described(spark: SparkSession, location: TableLocation, version: int | None) -> Snapshot:
+    """The same from Spark, which reads the log in small jobs of its own; without counts."""
+    if version is None:
+        version = int(spark.sql(f"DESCRIBE HISTORY {location.sql} LIMIT 1").collect()[0]["version"])
+    types = {each.name: each.dataType.simpleString() for each in pinned_frame(spark, location, version).schema}
+    columns = tuple(spark.sql(f"DESCRIBE DETAIL {location.sql}").collect()[0]["partitionColumns"])
+    return Snapshot(
+        location=location,
+        version=version,
+        partition_columns=columns,
+        partition_types=tuple(types.get(name, "string") for name in columns),
+        rows=None,
+        files=None,
+        size_bytes=None,
+    )
+
+
+def pinned_frame(spark: SparkSession, location: TableLocation, version: int | None) -> DataFrame:
+    """A Delta table as of a version (None: as it is) as a DataFrame.
+
+    Raises:
+        SourceError: There is no such version, or Delta cannot read the table.
+    """
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    try:
+        found = reader.table(location.table) if location.table else reader.load(location.path)
+        found.schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        if condition(error) == "DELTA_VERSION_NOT_FOUND":
+            facts = parameters(error)
+            raise _no_such_version(location, version, facts.get("earliest"), facts.get("latest")) from error
+        raise SourceError(f"Delta cannot read {location.name}: {first_line(error)}") from error
+    return found
+
+
+def _no_such_version(
+    location: TableLocation, version: int | None, oldest: int | str | None, newest: int | str | None
+) -> SourceError:
+    return SourceError(
+        f"{location.name} has no version {version}.",
+        details=[f"It has the versions {oldest} to {newest}."],
+        next_step="name one of them, or leave `version` out to read the newest.",
+    )

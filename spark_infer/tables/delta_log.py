@@ -1,0 +1,160 @@
+"""Delta's transaction log, read without Spark: which version is the newest, and what a version holds.
+
+It answers only where the answer is certain. A log with version-2 checkpoints, with commits that the catalog keeps, or
+too large to read in a moment is left to Spark.
+Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyarrow import ArrowException
+from pyarrow import parquet as pq
+
+from spark_infer.tables.predicate import short_type_name
+from spark_infer.tables.storage import Storage
+
+MOST_LOG_BYTES = 64 * 2**20
+
+_COMMIT = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
+_CATALOG_KEEPS_COMMITS = ("catalogManaged", "catalogOwned", "coordinatedCommits")
+_CHECKPOINT_COLUMNS = ("add", "metaData", "protocol", "sidecar")
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A data file of a version: its partition values as written, its size, and its rows where the log knows."""
+
+    values: Mapping[str, str | None]
+    size: int
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class LogState:
+    """What a version of a Delta table holds."""
+
+    version: int
+    partition_columns: tuple[str, ...]
+    partition_types: tuple[str, ...]
+    files: tuple[LogFile, ...]
+
+
+@dataclass(frozen=True)
+class LogListing:
+    """The files of a log: version to commit, version to the parts of its complete checkpoint."""
+
+    commits: frozenset[int]
+    checkpoints: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> int:
+        """The newest version."""
+        return max(self.commits | set(self.checkpoints))
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version that can still be read; older commits were cleaned up."""
+        return min(filter(self.readable, self.commits | set(self.checkpoints)), default=self.newest)
+
+    def readable(self, version: int) -> bool:
+        """Whether a checkpoint and the commits after it, or all commits from 0, lead to the version."""
+        start = self.base(version)
+        return version <= self.newest and all(each in self.commits for each in range(start + 1, version + 1))
+
+    def base(self, version: int) -> int:
+        """The newest checkpoint that is not newer than the version; -1 where there is none."""
+        return max((each for each in self.checkpoints if each <= version), default=-1)
+
+
+def list_log(storage: Storage) -> LogListing | None:
+    """List a table's log; None where it holds no version."""
+    commits: set[int] = set()
+    parts: dict[tuple[int, int], list[str]] = {}
+    for name in storage.names("_delta_log"):
+        if match := _COMMIT.fullmatch(name):
+            commits.add(int(match[1]))
+        elif match := _CHECKPOINT.fullmatch(name):
+            parts.setdefault((int(match[1]), int(match[3] or 1)), []).append(name)
+    checkpoints = {version: tuple(names) for (version, count), names in parts.items() if len(names) == count}
+    return LogListing(frozenset(commits), checkpoints) if commits or checkpoints else None
+
+
+def read_log(storage: Storage, listing: LogListing, version: int) -> LogState | None:
+    """Replay the log up to a version; None where that is not certain or not cheap."""
+    if not listing.readable(version):
+        return None
+    start = listing.base(version)
+    checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
+    commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, version + 1)]
+    try:
+        sizes = storage.files.get_file_info([storage.at(path) for path in checkpoint + commits])
+        if sum(info.size for info in sizes) > MOST_LOG_BYTES:
+            return None
+        actions = [*_checkpoint_actions(storage, checkpoint), *_commit_actions(storage, commits)]
+        return _replay(actions, version)
+    except (ArrowException, OSError, ValueError, KeyError, TypeError):
+        return None  # a log that we cannot read is Spark's to judge
+
+
+def _checkpoint_actions(storage: Storage, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with storage.files.open_input_file(storage.at(path)) as stream:
+            file = pq.ParquetFile(stream)
+            columns = [name for name in _CHECKPOINT_COLUMNS if name in file.schema_arrow.names]
+            yield from file.read(columns=columns).to_pylist(maps_as_pydicts="strict")
+
+
+def _commit_actions(storage: Storage, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with storage.files.open_input_stream(storage.at(path)) as stream:
+            yield from map(json.loads, filter(None, stream.read().decode().splitlines()))
+
+
+def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
+    live: dict[tuple[str, str], dict[str, Any]] = {}
+    metadata: dict[str, Any] = {}
+    for action in actions:
+        if action.get("sidecar"):
+            return None
+        protocol = action.get("protocol") or {}
+        if any(name.startswith(_CATALOG_KEEPS_COMMITS) for name in protocol.get("writerFeatures") or ()):
+            return None
+        metadata = action.get("metaData") or metadata
+        if add := action.get("add"):
+            live[_key(add)] = add
+        if remove := action.get("remove"):
+            live.pop(_key(remove), None)
+    fields = {each["name"]: each for each in json.loads(metadata["schemaString"])["fields"]}
+    columns = tuple(metadata["partitionColumns"])
+    # Under column mapping the log writes a column's physical name.
+    written = {name: fields[name]["metadata"].get("delta.columnMapping.physicalName", name) for name in columns}
+    types = tuple(_type_name(fields[name]["type"]) for name in columns)
+    return LogState(version, columns, types, tuple(_log_file(add, written) for add in live.values()))
+
+
+def _key(action: Mapping[str, Any]) -> tuple[str, str]:
+    vector = action.get("deletionVector") or {}
+    # The same file with another deletion vector is another logical file.
+    return action["path"], "".join(str(vector.get(part)) for part in ("storageType", "pathOrInlineDv", "offset"))
+
+
+def _log_file(add: Mapping[str, Any], written: Mapping[str, str]) -> LogFile:
+    values = add.get("partitionValues") or {}
+    rows = json.loads(add.get("stats") or "{}").get("numRecords")
+    deleted = (add.get("deletionVector") or {}).get("cardinality", 0)
+    return LogFile(
+        values={name: values.get(physical) or None for name, physical in written.items()},
+        size=add["size"],
+        rows=None if rows is None else rows - deleted,
+    )
+
+
+def _type_name(of: Any) -> str:
+    return short_type_name(of) if isinstance(of, str) else "struct"

@@ -1,0 +1,49 @@
+"""Say in one sentence what a write is going to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.storage import split_uri
+
+_RENAMED = ("file", "hdfs", "viewfs")
+
+
+def sentence(plan: WritePlan) -> WritePlan:
+    """Return the plan with its sentence."""
+    kind = f"the {plan.location.format.capitalize()} table {plan.location.name}"
+    parts = f", partitioned by {', '.join(plan.partition_by)}" if plan.partition_by else ""
+    size = f", in files of about {plan.target_file_bytes:,} bytes" if plan.target_file_bytes else ""
+    if plan.creates:
+        how = f"make {kind}{parts}{size}, {_creation(plan)}"
+    elif plan.mode == "append":
+        how = f"add to {kind}{parts}{size}, {_addition(plan)}"
+    elif plan.scope is not None:
+        how = f"replace the rows of {kind} where {plan.scope.sql}{size}, {_replacement(plan)}"
+    else:
+        new = ", its columns or partitioning too" if plan.new_schema else ""
+        how = f"replace all rows of {kind}{new}{parts}{size}, {_replacement(plan)}"
+    return replace(plan, how=how)
+
+
+def _creation(plan: WritePlan) -> str:
+    if plan.location.table:
+        return "through the catalog once all rows are written"
+    if split_uri(plan.location.path or "")[0] in _RENAMED:
+        return "written beside it and renamed when complete"
+    return "in one Delta commit" if plan.location.format == "delta" else "written straight into its new folder"
+
+
+def _addition(plan: WritePlan) -> str:
+    if plan.location.format == "delta":
+        return "in one Delta commit"
+    return "written beside it and moved in file by file when complete"
+
+
+def _replacement(plan: WritePlan) -> str:
+    if plan.location.format == "delta":
+        return "in one Delta commit"
+    if plan.scope is not None:
+        return "written beside it and exchanged partition by partition when complete"
+    return "written beside it and exchanged when complete"

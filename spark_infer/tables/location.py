@@ -1,0 +1,229 @@
+"""Where a table is, in one spelling: by path or catalog name, Delta or Parquet."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spark_infer.config import TableConfig, TargetConfig
+from spark_infer.errors import PlanError, SourceError, TargetError
+from spark_infer.tables.analysis import condition, parameters
+from spark_infer.tables.catalog import CatalogEntry, describe
+from spark_infer.tables.predicate import quote_name
+from spark_infer.tables.storage import Storage, open_storage, split_uri
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+FORMATS = ("delta", "parquet")
+_GLOB = frozenset("*?[]{}")
+
+
+@dataclass(frozen=True)
+class TableLocation:
+    """Where a table is.
+
+    Attributes:
+        format: ``delta`` or ``parquet``.
+        path: The folder's full URI in Spark's spelling, links and ``..`` resolved; None where only the catalog knows.
+        table: The quoted full name in the catalog; None for a table by path.
+    """
+
+    format: str
+    path: str | None
+    table: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The table as a reader knows it: its catalog name, or its path without ``file://``."""
+        if self.table:
+            return self.table.replace("`", "")
+        return (self.path or "").removeprefix("file://")
+
+    @property
+    def sql(self) -> str:
+        """The Delta table in a SQL statement."""
+        return self.table or f"delta.{quote_name(self.path or '')}"
+
+
+def locate(spark: SparkSession, config: TableConfig) -> TableLocation | None:
+    """Find a table and its format; None where nothing is there yet.
+
+    Looks at the catalog or at the folder, and starts no Spark job.
+
+    Raises:
+        SourceError: The configuration is a source's and what is there is not the table it says.
+        TargetError: The same for a target.
+    """
+    if config.table is not None:
+        return _in_catalog(spark, config, config.table)
+    uri = qualify(spark, config)
+    storage = open_storage(uri)
+    found = _format_by_spark(spark, uri) if storage is None else _format_by_files(storage, config)
+    if found is None:
+        return None
+    _check_format(config, found)
+    return TableLocation(found, uri)
+
+
+def qualify(spark: SparkSession, config: TableConfig) -> str:
+    """Return the one full URI of a configured path: scheme added, ``..``, links and trailing slashes resolved.
+
+    A path without a scheme belongs to Spark's default file system and, where relative, to the folder the JVM was
+    started in. Spark is asked for both by way of the path that it reports as missing.
+    """
+    path = config.path or ""
+    refuse = refusal(config)
+    if _GLOB & set(path):
+        raise refuse(
+            f"The path {path!r} holds a pattern (one of * ? [ ] {{ }}).",
+            next_step="name one folder; choose among its partitions with `partition_filter`.",
+        )
+    scheme, authority, rest = split_uri(path)
+    if not scheme:
+        scheme, authority, base = split_uri(_reported(spark, ""))
+        rest = posixpath.join(base, path)
+    elif not authority and scheme != "file":
+        _, authority, _ = split_uri(_reported(spark, f"{scheme}:///"))
+    if not rest.startswith("/") and not authority:
+        raise refuse(f"The path {path!r} is not absolute below its scheme.", next_step=f"write {scheme}:///…")
+    if scheme == "file":
+        return f"file://{os.path.realpath(rest)}"
+    # posixpath keeps two leading slashes, which mean nothing here.
+    return f"{scheme}://{authority}/{posixpath.normpath(rest).lstrip('/')}".rstrip("/")
+
+
+def same_table(one: TableLocation, other: TableLocation) -> bool:
+    """Say whether two tables share files: the same folder in any spelling, or one inside the other."""
+    if one.table and one.table == other.table:
+        return True
+    if not one.path or not other.path:
+        return False
+    return _is_inside(one.path, other.path) or _is_inside(other.path, one.path)
+
+
+def refusal(config: TableConfig) -> type[PlanError]:
+    """The error for what is wrong with this side of the job."""
+    return TargetError if isinstance(config, TargetConfig) else SourceError
+
+
+def canonical(uri: str) -> str:
+    """Resolve links, ``..`` and slashes of a location that the catalog reported."""
+    scheme, authority, path = split_uri(uri)
+    if scheme in ("file", ""):
+        return f"file://{os.path.realpath(path)}"
+    return f"{scheme}://{authority}/{posixpath.normpath(path).lstrip('/')}".rstrip("/")
+
+
+def _in_catalog(spark: SparkSession, config: TableConfig, table: str) -> TableLocation | None:
+    try:
+        entry = describe(spark, table)
+    except ValueError as error:
+        raise refusal(config)(str(error)) from error
+    if entry is None:
+        return None
+    _check_entry(config, entry)
+    _check_format(config, entry.provider)
+    return TableLocation(entry.provider, canonical(entry.location) if entry.location else None, entry.name)
+
+
+def _check_entry(config: TableConfig, entry: CatalogEntry) -> None:
+    shown = entry.name.replace("`", "")
+    if not entry.provider:
+        raise refusal(config)(
+            f"{shown} is a view, not a table.",
+            next_step="name the table that the view reads, with `where` for its condition.",
+        )
+    if entry.provider not in FORMATS:
+        raise refusal(config)(
+            f"{shown} is a {entry.provider} table; Delta and Parquet tables can be used.",
+            next_step="copy it to a Delta table first.",
+        )
+    if entry.buckets and isinstance(config, TargetConfig):
+        raise TargetError(f"{shown} is bucketed, which this job cannot keep.", next_step="choose another table.")
+
+
+def _check_format(config: TableConfig, found: str) -> None:
+    if config.format is not None and config.format != found:
+        hidden = " Reading its files one by one would bring back deleted rows." if found == "delta" else ""
+        raise refusal(config)(
+            f"{config.name} is a {found.capitalize()} table, and `format: {config.format}` was asked for.{hidden}",
+            next_step=f"leave `format` out, or write `format: {found}`.",
+        )
+
+
+def _format_by_files(storage: Storage, config: TableConfig) -> str | None:
+    if has_delta_log(storage):
+        return "delta"
+    if outer := _delta_above(storage):
+        raise refusal(config)(
+            f"{config.name} lies inside the Delta table {outer}.",
+            next_step="name the Delta table; choose among its partitions with `partition_filter`.",
+        )
+    if storage.kind() == "file" and isinstance(config, TargetConfig):
+        raise TargetError(f"{config.name} is a file, not a folder.", next_step="name a folder.")
+    return "parquet" if storage.data_files() else None
+
+
+def has_delta_log(storage: Storage) -> bool:
+    """Whether the folder is a Delta table: its log holds at least one commit or checkpoint."""
+    return any(name[:20].isdigit() for name in storage.names("_delta_log"))
+
+
+def _delta_above(storage: Storage) -> str:
+    uri, root = posixpath.dirname(storage.uri), posixpath.dirname(storage.root)
+    while root.strip("/") and split_uri(uri)[2].strip("/"):
+        if has_delta_log(Storage(uri, root, storage.files)):
+            return uri.removeprefix("file://")
+        uri, root = posixpath.dirname(uri), posixpath.dirname(root)
+    return ""
+
+
+def _format_by_spark(spark: SparkSession, uri: str) -> str | None:
+    """Ask Spark where this process cannot look itself."""
+    try:
+        if spark.sql(f"DESCRIBE DETAIL delta.{quote_name(uri)}").collect()[0]["format"] == "delta":
+            return "delta"
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        if not condition(error).startswith(("DELTA_", "PARSE_SYNTAX", "PATH_NOT_FOUND")):
+            raise
+    try:
+        spark.read.parquet(uri).schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
+    except Exception as error:
+        if condition(error).startswith(("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")):
+            return None
+        raise
+    return "parquet"
+
+
+def _reported(spark: SparkSession, folder: str) -> str:
+    """The full URI of a folder as Spark itself spells it."""
+    name = f"spark-infer-{uuid.uuid4().hex}"
+    try:
+        spark.read.text(folder + name).schema  # noqa: B018 - as above
+    except Exception as error:
+        if path := parameters(error).get("path", ""):
+            return path.removesuffix(name)
+    return f"file://{os.getcwd()}/"
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    if (_folded(path) + "/").startswith(_folded(folder) + "/"):
+        return True
+    if not (path.startswith("file:") and folder.startswith("file:")):
+        return False
+    # The same folder under two names: bind mounts, and file systems that ignore case.
+    inner, outer = split_uri(path)[2], split_uri(folder)[2]
+    while inner != "/":
+        if os.path.exists(inner) and os.path.exists(outer) and os.path.samefile(inner, outer):
+            return True
+        inner = posixpath.dirname(inner)
+    return False
+
+
+def _folded(uri: str) -> str:
+    scheme, authority, path = split_uri(uri)
+    return f"{'s3' if scheme in ('s3a', 's3n') else scheme}://{authority}{path}".rstrip("/")

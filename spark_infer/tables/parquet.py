@@ -1,0 +1,205 @@
+"""Parquet tables as a source: footers, partition folders, and the frame over them.
+
+Partition values keep their text. Spark guesses a type for each partition column and reads the folders ``p=001`` and
+``p=1`` both as 1; here a column is an integer or a date only where every one of its folders is written exactly as that
+value is printed, and a string otherwise. A table of the catalog has the types that the catalog declares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pyarrow import ArrowException
+from pyarrow import parquet as pq
+
+from spark_infer.errors import SourceError
+from spark_infer.tables.analysis import first_line
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.settings import settings
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.storage import DataFile, Storage, partition_values
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+MOST_FOOTERS = 2_000
+EMPTY_TABLE_FILE = "part-00000-no-rows.parquet"
+"""Holds the schema of a partitioned table without rows, which Spark would leave without any file."""
+
+PARTITIONED_BY = b"spark_infer.partition_by"
+_SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+_READ_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says about itself."""
+
+    rows: int
+    columns: str
+    metadata: dict[bytes, bytes]
+
+
+def snapshot(
+    storage: Storage, location: TableLocation, *, most_footers: int = MOST_FOOTERS
+) -> tuple[Snapshot, list[DataFile]]:
+    """Describe a Parquet table from its listing and footers, before any filter; the files come with it.
+
+    Of a table with more than ``most_footers`` files only the first footers are read, and the rows stay unknown.
+
+    Raises:
+        SourceError: A file is no readable Parquet file, or lies outside the partition folders.
+    """
+    files = storage.data_files()
+    columns, types = partitioning(storage, files)
+    stray = [file.path for file in files if tuple(partition_values(file.path)) != columns and not _is_marker(file)]
+    if stray:
+        raise SourceError(
+            f"{location.name} mixes partition folders: {stray[0]} is not below {'/'.join(f'{c}=…' for c in columns)}/.",
+            details=["Spark would leave its rows out, or refuse the table."],
+            next_step="move the file away, or name the folder that you mean.",
+        )
+    footers = read_footers(storage, files[:most_footers])
+    schemas = {footer.metadata.get(_SPARK_SCHEMA) for footer in footers}
+    known = next(iter(schemas)) if len(schemas) == 1 else None
+    return Snapshot(
+        location=location,
+        version=None,
+        partition_columns=columns,
+        partition_types=types,
+        rows=sum(footer.rows for footer in footers) if len(files) <= most_footers else None,
+        files=len(files),
+        size_bytes=sum(file.size for file in files),
+        schema_json=known.decode() if known else None,
+        mixed_schemas=len({footer.columns for footer in footers}) > 1,
+    ), files
+
+
+def within(storage: Storage, whole: Snapshot, files: Sequence[DataFile], scope: PartitionScope) -> Snapshot:
+    """Narrow a snapshot's counts to the partitions of a scope."""
+    inside = [file for file in files if scope.holds(partition_values(file.path)) and not _is_marker(file)]
+    counted = len(inside) <= MOST_FOOTERS
+    return replace(
+        whole,
+        rows=sum(footer.rows for footer in read_footers(storage, inside)) if counted else None,
+        files=len(inside),
+        size_bytes=sum(file.size for file in inside),
+    )
+
+
+def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The partition columns that the folders name, and their types by the rule above."""
+    values = [partition_values(file.path) for file in files if not _is_marker(file)]
+    if not values and any(map(_is_marker, files)):
+        return _marked_partitioning(storage)
+    columns = tuple(values[0]) if values else ()
+    return columns, tuple(_round_trip_type({each.get(name) for each in values}) for name in columns)
+
+
+def read_footers(storage: Storage, files: Iterable[DataFile]) -> list[Footer]:
+    """Read the footers of some files.
+
+    Raises:
+        SourceError: One is damaged or missing; the message names the file.
+    """
+
+    def read(file: DataFile) -> Footer:
+        try:
+            with storage.files.open_input_file(storage.at(file.path)) as stream:
+                found = pq.read_metadata(stream)
+        except FileNotFoundError as error:
+            raise SourceError(
+                f"The file {storage.at(file.path)} vanished while the table was looked at.",
+                next_step="run again when no other job writes this table.",
+            ) from error
+        except (ArrowException, OSError) as error:
+            raise SourceError(
+                f"The file {storage.at(file.path)} is not a readable Parquet file.",
+                details=[f"{file.size} bytes; its footer is damaged or it is of another format."],
+                next_step="restore or remove the file.",
+            ) from error
+        schema = found.schema.to_arrow_schema()
+        columns = ", ".join(f"{each.name} {each.type}" for each in schema)
+        return Footer(found.num_rows, columns, dict(found.metadata or {}))
+
+    with ThreadPoolExecutor(_READ_AT_ONCE, "spark-infer-footers") as pool:
+        return list(pool.map(read, files))
+
+
+def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
+    """The whole table as a DataFrame.
+
+    No Spark job starts where the files carry Spark's schema; for files that something else wrote, Spark reads footers
+    in one small job of its own.
+    """
+    location = found.location
+    if location.table:
+        return spark.table(location.table)
+    path = location.path or ""
+    try:
+        schema = _schema(spark, found, path)
+        return spark.read.schema(schema).parquet(path)
+    except SourceError:
+        raise
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        raise SourceError(f"Spark cannot read {location.name}: {first_line(error)}") from error
+
+
+def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
+    if found.schema_json is not None:
+        fields = json.loads(found.schema_json)["fields"]
+    else:
+        # The types that Spark guesses for the partitions are replaced below.
+        with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
+            inferred = spark.read.option("mergeSchema", str(found.mixed_schemas).lower()).parquet(path).schema
+        fields = json.loads(inferred.json())["fields"]
+    partitions = {name.casefold() for name in found.partition_columns}
+    fields = [each for each in fields if each["name"].casefold() not in partitions]
+    fields += [
+        {"name": name, "type": _JSON_NAMES.get(type_name, type_name), "nullable": True, "metadata": {}}
+        for name, type_name in found.types.items()
+    ]
+    # The class StructType without importing PySpark.
+    struct_type: Any = type(spark.range(0).schema)
+    schema: StructType = struct_type.fromJson({"type": "struct", "fields": fields})
+    return schema
+
+
+_JSON_NAMES = {"int": "integer", "bigint": "long"}
+
+
+def _round_trip_type(values: set[str | None]) -> str:
+    texts = [text for text in values if text is not None]
+    if texts and all(_is_written_as(int, text) for text in texts):
+        return "int" if all(-(2**31) <= int(text) < 2**31 for text in texts) else _wide(texts)
+    if texts and all(_is_written_as(date.fromisoformat, text) for text in texts):
+        return "date"
+    return "string"
+
+
+def _wide(texts: Iterable[str]) -> str:
+    return "bigint" if all(-(2**63) <= int(text) < 2**63 for text in texts) else "string"
+
+
+def _is_written_as(parse: Any, text: str) -> bool:
+    try:
+        return str(parse(text)) == text
+    except ValueError:
+        return False
+
+
+def _is_marker(file: DataFile) -> bool:
+    return file.path == EMPTY_TABLE_FILE
+
+
+def _marked_partitioning(storage: Storage) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    (footer,) = read_footers(storage, [DataFile(EMPTY_TABLE_FILE, 0)])
+    types: dict[str, str] = json.loads(footer.metadata.get(PARTITIONED_BY, b"{}"))
+    return tuple(types), tuple(types.values())

@@ -1,0 +1,61 @@
+"""What a write is going to do, and what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.predicate import PartitionScope
+
+
+@dataclass(frozen=True)
+class WritePlan:
+    """A write that was checked; nothing has changed yet.
+
+    Attributes:
+        location: The target, also where it does not exist yet.
+        mode: The write mode asked for.
+        exists: Whether there is a table now.
+        partition_by: The columns that the target is or will be partitioned by.
+        scope: The table partitions that may be replaced; None outside ``overwrite_partitions``.
+        how: One sentence for the reader of the plan.
+        target_file_bytes: The wished-for size of a file; None to write one file a task.
+        new_schema: Whether an overwrite changes the columns or the partitioning of a Delta table.
+        partition_types: The types of ``partition_by``.
+    """
+
+    location: TableLocation
+    mode: str
+    exists: bool
+    partition_by: tuple[str, ...]
+    scope: PartitionScope | None
+    how: str
+    target_file_bytes: int | None = None
+    new_schema: bool = False
+    partition_types: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def creates(self) -> bool:
+        """Whether the write makes the table."""
+        return not self.exists
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write left behind, counted from what was committed.
+
+    Attributes:
+        location: The target.
+        version: The Delta version that this write made; None for Parquet, and where Delta had nothing to commit.
+        rows: Rows in the files that this write added.
+        files: Files that this write added.
+        size_bytes: Bytes of these files.
+        notes: What the reader of a report should know, one sentence each.
+    """
+
+    location: TableLocation
+    version: int | None
+    rows: int
+    files: int
+    size_bytes: int
+    notes: tuple[str, ...] = ()

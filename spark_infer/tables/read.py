@@ -1,0 +1,164 @@
+"""Read a source: pin what there is, then a frame over the partitions and rows asked for."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from spark_infer.config import SourceConfig
+from spark_infer.errors import SourceError, nearest
+from spark_infer.tables import delta, parquet
+from spark_infer.tables.analysis import refused_condition
+from spark_infer.tables.catalog import describe, near_tables
+from spark_infer.tables.delta_log import LogFile
+from spark_infer.tables.location import TableLocation, locate, qualify
+from spark_infer.tables.predicate import PartitionScope, partition_scope
+from spark_infer.tables.settings import refuse_lossy_settings
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.storage import Storage, open_storage
+
+__all__ = ["Snapshot", "open_snapshot", "read"]
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def open_snapshot(spark: SparkSession, source: SourceConfig) -> Snapshot:
+    """Find the source, pin its version, and check the partitions asked for; no Spark job reads its rows.
+
+    Looks at Delta's log and Parquet's footers from this process. Where it cannot reach the file system, Spark reads
+    Delta's log in small jobs of its own.
+
+    Raises:
+        SourceError: The table is missing, empty, damaged or of another format, the version does not exist, or
+            ``partition_filter`` does not fit the table's partitions.
+        EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
+    """
+    refuse_lossy_settings(spark)
+    location = locate(spark, source)
+    if location is None:
+        raise _missing(spark, source)
+    if location.format == "delta":
+        delta.check_delta(spark)
+        return _delta_snapshot(spark, location, source)
+    if source.version is not None:
+        raise SourceError(
+            f"{location.name} is a Parquet table and has no versions; `version: {source.version}` was asked for.",
+            next_step="leave `version` out.",
+        )
+    return _parquet_snapshot(spark, location, source)
+
+
+def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataFrame:
+    """Return the rows of a snapshot that ``partition_filter`` and ``where`` leave; nothing runs yet.
+
+    A Delta table is read at the pinned version. Partition values travel as literals of the column's type, so
+    Spark lists and opens only their files.
+
+    Raises:
+        SourceError: ``where`` does not parse, names an unknown column, or is no condition.
+    """
+    if snapshot.location.format == "delta":
+        frame = delta.pinned_frame(spark, snapshot.location, snapshot.version)
+    else:
+        frame = parquet.frame(spark, snapshot)
+    if source.partition_filter:
+        frame = frame.where(_scope(snapshot, source).sql)
+    if source.where is None:
+        return frame
+    columns = frame.columns
+    try:
+        frame = frame.where(source.where)
+        frame.schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        raise SourceError(
+            f"`where` cannot be used on {snapshot.location.name}: {refused_condition(error, columns)}",
+            details=[f"where: {source.where}"],
+            next_step="write a SQL condition over the table's columns, such as \"month >= 10 AND origin = 'JFK'\".",
+        ) from error
+    return frame
+
+
+def _delta_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
+    snapshot, state = delta.snapshot(spark, location, source.version)
+    if not source.partition_filter:
+        return snapshot
+    scope = _scope(snapshot, source)
+    if state is None:
+        return replace(snapshot, rows=None, files=None, size_bytes=None)
+    inside = [file for file in state.files if scope.holds(file.values)]
+    return replace(snapshot, rows=_rows(inside), files=len(inside), size_bytes=sum(file.size for file in inside))
+
+
+def _rows(files: Sequence[LogFile]) -> int | None:
+    counts = [file.rows for file in files if file.rows is not None]
+    return sum(counts) if len(counts) == len(files) else None
+
+
+def _parquet_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
+    storage = open_storage(location.path) if location.path else None
+    entry = describe(spark, source.table) if source.table else None
+    if storage is None or (entry is not None and entry.partition_columns):
+        # The catalog, not the folder, knows which partitions belong to the table.
+        snapshot = _unlisted(spark, location, entry.partition_columns if entry else ())
+        if source.partition_filter:
+            _scope(snapshot, source)
+        return snapshot
+    snapshot, files = parquet.snapshot(storage, location)
+    if not source.partition_filter:
+        return snapshot
+    return parquet.within(storage, snapshot, files, _scope(snapshot, source))
+
+
+def _unlisted(spark: SparkSession, location: TableLocation, columns: tuple[str, ...]) -> Snapshot:
+    frame = spark.table(location.table) if location.table else spark.read.parquet(location.path or "")
+    types = {each.name: each.dataType.simpleString() for each in frame.schema}
+    return Snapshot(
+        location=location,
+        version=None,
+        partition_columns=columns,
+        partition_types=tuple(types[name] for name in columns),
+        rows=None,
+        files=None,
+        size_bytes=None,
+    )
+
+
+def _scope(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
+    scope, problems = partition_scope(source.partition_filter, snapshot.types)
+    if problems:
+        raise SourceError(
+            f"`partition_filter` does not fit the partitions of {snapshot.location.name}.",
+            details=problems,
+            next_step="filter by other columns, and by conditions, with `where`.",
+        )
+    return scope
+
+
+def _missing(spark: SparkSession, source: SourceConfig) -> SourceError:
+    if source.table is not None:
+        return SourceError(
+            f"There is no table {source.table} in the catalog{near_tables(spark, source.table)}.",
+            next_step="check the name with SHOW TABLES; a name without a schema means the current one.",
+        )
+    uri = qualify(spark, source)
+    storage = open_storage(uri)
+    shown = uri.removeprefix("file://")
+    if storage is not None and storage.kind() == "folder":
+        return SourceError(
+            f"The folder {shown} holds no table: no Parquet file and no Delta log.",
+            details=_hidden_tables(storage),
+            next_step="name the table's own folder.",
+        )
+    beside = storage.parent().names() if storage is not None else []
+    return SourceError(
+        f"There is nothing at {shown}{nearest(posixpath.basename(uri), beside)}.",
+        next_step="check the path; a relative one starts in the folder that Spark was started in.",
+    )
+
+
+def _hidden_tables(storage: Storage) -> list[str]:
+    names = storage.names()
+    return [f"It holds: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"] if names else ["It is empty."]

@@ -1,0 +1,72 @@
+"""Spark settings: those under which rows can be lost unseen, and those that hold only around a write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from spark_infer.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+_COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
+_LOSES_ROWS = {
+    "spark.sql.files.ignoreCorruptFiles": "leaves out the rows of damaged files without a word",
+    "spark.sql.files.ignoreMissingFiles": "leaves out the rows of files that vanish without a word",
+}
+
+
+def refuse_lossy_settings(spark: SparkSession) -> None:
+    """Refuse a session whose settings can lose or double rows silently; name each setting.
+
+    Raises:
+        EnvironmentProblem: At least one such setting is on.
+    """
+    problems = [f"{name}=true {why}" for name, why in _LOSES_ROWS.items() if setting(spark, name).lower() == "true"]
+    for name in (_COMMITTER, f"spark.hadoop.{_COMMITTER}"):
+        if setting(spark, name) == "2":
+            problems.append(f"{name}=2 lets a failed task leave half of its rows in the table")
+            break
+    if problems:
+        names = " and ".join(problem.split("=")[0] for problem in problems)
+        raise EnvironmentProblem(
+            "Settings of this Spark session can lose or double rows.",
+            details=problems,
+            next_step=f"remove {names} from the session (the defaults are right).",
+        )
+
+
+def setting(spark: SparkSession, name: str) -> str:
+    """The value of a setting that was set, or ``""``."""
+    return str(spark.conf.get(name, None) or "")
+
+
+@contextmanager
+def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """Hold settings of the session while the body runs, then put back what was there.
+
+    A setting that a managed platform does not let us change is left as it is, with a warning in the log.
+    """
+    before = {name: spark.conf.get(name, None) for name in values}
+    try:
+        for name, value in values.items():
+            _put(spark, name, value)
+        yield
+    finally:
+        for name, old in before.items():
+            _put(spark, name, old)
+
+
+def _put(spark: SparkSession, name: str, value: str | None) -> None:
+    try:
+        if value is None:
+            spark.conf.unset(name)
+        else:
+            spark.conf.set(name, value)
+    except Exception as error:  # PySpark's exceptions cannot be named here; the setting is a wish, not a need
+        logger.warning("Spark does not let this session set %s: %s", name, type(error).__name__)

@@ -1,0 +1,42 @@
+"""The state of a source that one run reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spark_infer.tables.location import TableLocation
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A source at one moment: what is read, and how much of it there is.
+
+    The counts are those of the table partitions that `partition_filter` leaves, before `where`. None means that
+    finding out would have cost a Spark job or thousands of reads.
+
+    Attributes:
+        location: The table.
+        version: The Delta version that the whole run reads; None for Parquet.
+        partition_columns: The columns that the table is partitioned by.
+        rows: Rows to read.
+        files: Files to read.
+        size_bytes: Bytes of these files.
+        partition_types: The partition columns' types, in the same order.
+        schema_json: Spark's JSON of the data columns, where the Parquet files carry it; None to let Spark infer it.
+        mixed_schemas: Whether the Parquet files do not all have the same columns.
+    """
+
+    location: TableLocation
+    version: int | None
+    partition_columns: tuple[str, ...]
+    rows: int | None
+    files: int | None
+    size_bytes: int | None
+    partition_types: tuple[str, ...] = ()
+    schema_json: str | None = field(default=None, repr=False)
+    mixed_schemas: bool = False
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Partition column to its type."""
+        return dict(zip(self.partition_columns, self.partition_types, strict=True))

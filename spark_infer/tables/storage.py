@@ -1,0 +1,135 @@
+"""Where a table's files live, as this process sees them: local folders and whatever pyarrow.fs can open."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from pyarrow import ArrowException, fs
+
+_ATOMIC_RENAME = ("file", "hdfs", "viewfs")
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(.*)", re.DOTALL)
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a table: its path below the table's folder, and its size."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder (or a single file) on a file system.
+
+    Attributes:
+        uri: The folder as Spark names it; not percent-encoded, like a Hadoop path.
+        root: The folder as the file system names it.
+        files: The pyarrow file system.
+    """
+
+    uri: str
+    root: str
+    files: Any
+
+    @property
+    def scheme(self) -> str:
+        """The URI's scheme in lower case."""
+        return split_uri(self.uri)[0]
+
+    @property
+    def renames_atomically(self) -> bool:
+        """Whether a folder gets its new name in one step, with all its files; object stores copy file by file."""
+        return self.scheme in _ATOMIC_RENAME
+
+    def at(self, path: str) -> str:
+        """A path below this folder, as the file system names it."""
+        return f"{self.root}/{path}" if path else self.root
+
+    def below(self, path: str) -> Storage:
+        """The folder at a path below this one."""
+        return replace(self, uri=f"{self.uri}/{path}", root=self.at(path))
+
+    def parent(self) -> Storage:
+        """The folder that this one lies in."""
+        return replace(self, uri=posixpath.dirname(self.uri), root=posixpath.dirname(self.root))
+
+    def beside(self, name: str) -> Storage:
+        """A folder of the same parent."""
+        return self.parent().below(name)
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return posixpath.basename(self.root)
+
+    def kind(self, path: str = "") -> str:
+        """``"folder"``, ``"file"`` or ``""`` where there is nothing."""
+        found = self.files.get_file_info(self.at(path)).type
+        return {fs.FileType.Directory: "folder", fs.FileType.File: "file"}.get(found, "")
+
+    def data_files(self) -> list[DataFile]:
+        """The files that Spark would read, sorted: those with no part of the path hidden by ``_`` or ``.``."""
+        if self.kind() == "file":
+            return [DataFile("", self.files.get_file_info(self.root).size)]
+        selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
+        found = []
+        for entry in self.files.get_file_info(selector):
+            path = entry.path[len(self.root) :].lstrip("/")
+            if entry.type == fs.FileType.File and not any(map(_is_hidden, path.split("/"))):
+                found.append(DataFile(path, entry.size))
+        return sorted(found, key=lambda file: file.path)
+
+    def names(self, path: str = "") -> list[str]:
+        """The names directly inside a folder; none where there is no folder."""
+        selector = fs.FileSelector(self.at(path), allow_not_found=True)
+        return sorted(posixpath.basename(entry.path) for entry in self.files.get_file_info(selector))
+
+
+def open_storage(uri: str) -> Storage | None:
+    """Open a folder given by its full URI; None where this process cannot reach its file system."""
+    scheme, authority, path = split_uri(uri)
+    if scheme == "file":
+        return Storage(uri, path, fs.LocalFileSystem())
+    try:
+        spelled = "s3" if scheme in ("s3a", "s3n") else scheme
+        files, root = fs.FileSystem.from_uri(f"{spelled}://{authority}{quote(path)}")
+        storage = Storage(uri, root.rstrip("/"), files)
+        storage.kind()
+    except (ArrowException, OSError, ValueError):
+        return None
+    return storage
+
+
+def split_uri(uri: str) -> tuple[str, str, str]:
+    """Split a URI into scheme (lower case, ``""`` without one), authority and path."""
+    if match := _URI.fullmatch(uri):
+        return match[1].lower(), match[2] or "", match[3]
+    return "", "", uri
+
+
+def partition_values(path: str) -> dict[str, str | None]:
+    """The partition columns and values that a file's folders name, outermost first.
+
+    Values are the text as it is written, unescaped as Spark does it; None is null. No type is guessed.
+    """
+    values: dict[str, str | None] = {}
+    for folder in path.split("/")[:-1]:
+        name, equals, value = folder.partition("=")
+        if equals and name:
+            values[_unescape(name)] = None if value in (_NULL_PARTITION, "") else _unescape(value)
+    return values
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)

@@ -1,0 +1,187 @@
+"""Write scored rows: check the target first, then write so that a failure leaves it as it was."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from spark_infer.config import TargetConfig
+from spark_infer.errors import TargetError
+from spark_infer.tables.commit import write_delta
+from spark_infer.tables.delta import check_delta
+from spark_infer.tables.fit import (
+    partitioning_problems,
+    schema_problems,
+    spelled_as,
+    storable_problems,
+    types_of,
+)
+from spark_infer.tables.how import sentence
+from spark_infer.tables.location import TableLocation, locate, same_table
+from spark_infer.tables.plan import WritePlan, Written
+from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
+from spark_infer.tables.publish import write_parquet
+from spark_infer.tables.settings import refuse_lossy_settings, settings
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.target import Existing, check_storage, existing_table, new_location
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+__all__ = ["EMPTY_PARTITION", "OUTSIDE_SCOPE", "WritePlan", "Written", "plan_write", "write"]
+
+logger = logging.getLogger(__name__)
+
+OUTSIDE_SCOPE = "spark_infer: a row lies outside the table partitions that this job may replace"
+EMPTY_PARTITION = "spark_infer: a partition column holds an empty string, which a table stores as null"
+
+
+def plan_write(spark: SparkSession, target: TargetConfig, *, snapshot: Snapshot, frame: DataFrame) -> WritePlan:
+    """Check that the frame may be written to the target as asked; nothing runs and nothing changes.
+
+    Only the frame's schema is used. A new table without ``format`` gets the source's.
+
+    Args:
+        spark: The session.
+        target: Where the rows should go.
+        snapshot: The source that they come from.
+        frame: The rows with all columns of the target.
+
+    Raises:
+        TargetError: The target exists, shares files with the source, or does not fit; all problems at once.
+        EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
+    """
+    refuse_lossy_settings(spark)
+    found = locate(spark, target)
+    location = found or new_location(spark, target, snapshot.location.format)
+    if location.format == "delta":
+        check_delta(spark)
+    if same_table(location, snapshot.location):
+        raise TargetError(
+            f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
+            details=["Writing there would change the rows while they are read."],
+            next_step="choose a target outside the source's folder, and not around it.",
+        )
+    if found is not None and target.mode == "error_if_exists":
+        raise TargetError(
+            f"The target {location.name} exists already, and mode `error_if_exists` was asked for.",
+            next_step="choose another target, or a mode: append, overwrite_partitions, overwrite.",
+        )
+    if location.format == "parquet":
+        check_storage(location, target, exists=found is not None)
+    existing = existing_table(spark, location) if found else None
+    return _checked_plan(location, target, existing, frame.schema)
+
+
+def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | float]) -> Written:
+    """Write the frame as planned.
+
+    A failing Spark job raises Spark's own exception, after everything that was staged has been removed; the target is
+    then as it was. Rows outside the declared scope fail the job.
+
+    With ``target_file_bytes`` Spark shuffles the scored rows once more, by table partition where the target has some,
+    and cuts the shuffle's output into pieces of that size. This costs the shuffle's disk and network, and is not exact:
+    the pieces are measured as compressed rows, and as Parquet columns most are two to four times smaller. A table
+    partition with fewer bytes still gets a file of its own. The setting for that, and the one that stores timestamps as
+    TIMESTAMP_MICROS, hold in this session only while the write runs.
+
+    Args:
+        frame: The rows, with the schema that was planned.
+        plan: From `plan_write`.
+        facts: What the run wants to be remembered by; Delta keeps them in the commit's ``userMetadata``. With a
+            ``run_id`` of its own each run finds its commit among those of other writers.
+
+    Raises:
+        WriteError: The complete rows could not be moved to their place; says what state the target is in.
+    """
+    spark = frame.sparkSession
+    held = {
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.databricks.delta.history.metricsEnabled": "true",
+    }
+    if plan.target_file_bytes is not None:
+        held["spark.sql.adaptive.advisoryPartitionSizeInBytes"] = f"{plan.target_file_bytes}b"
+    rows = _sized(_guarded(frame, plan), plan)
+    logger.info("Writing: %s", plan.how)
+    with settings(spark, held):
+        return write_delta(rows, plan, facts) if plan.location.format == "delta" else write_parquet(rows, plan)
+
+
+def _checked_plan(
+    location: TableLocation, target: TargetConfig, existing: Existing | None, schema: StructType
+) -> WritePlan:
+    types = types_of(schema)
+    asked = spelled_as(target.partition_by, types)
+    has = spelled_as(existing.partition_columns, types) if existing else ()
+    replaces = existing is not None and target.mode == "overwrite"
+    partition_by = asked or has
+    problems = storable_problems(schema, plain_names=location.format == "delta" and (existing is None or replaces))
+    problems += partitioning_problems(partition_by, schema)
+    fixed = not replaces or bool(location.table and location.format == "parquet")
+    if existing is not None and fixed:
+        if asked and asked != has:
+            problems.append(f"`partition_by` is {_listed(asked)}, the table is partitioned by {_listed(has)}")
+        problems += schema_problems(schema, existing.schema, folder_types=existing.folder_types)
+    scope, scope_problems = _scope(target, types, partition_by)
+    problems += scope_problems
+    if problems:
+        raise TargetError(
+            f"The rows do not fit the target {location.name}.",
+            details=problems,
+            next_step="change `keep`, `output`, `partition_by` or `partitions`, or choose another target.",
+        )
+    changed = replaces and not fixed and existing is not None and _differs(existing, schema, partition_by, has)
+    plan = WritePlan(
+        location=location,
+        mode=target.mode,
+        exists=existing is not None,
+        partition_by=partition_by,
+        scope=scope,
+        how="",
+        target_file_bytes=target.target_file_bytes,
+        new_schema=changed,
+        partition_types=tuple(types[name] for name in partition_by),
+    )
+    return sentence(plan)
+
+
+def _differs(existing: Existing, schema: StructType, partition_by: tuple[str, ...], has: tuple[str, ...]) -> bool:
+    return partition_by != has or bool(schema_problems(schema, existing.schema, folder_types=existing.folder_types))
+
+
+def _scope(
+    target: TargetConfig, types: Mapping[str, str], partition_by: tuple[str, ...]
+) -> tuple[PartitionScope | None, list[str]]:
+    if target.mode != "overwrite_partitions":
+        return None, []
+    if not partition_by:
+        return None, ["`overwrite_partitions` needs a table with partitions, and this one has none"]
+    return partition_scope(target.partitions, {name: types[name] for name in partition_by if name in types})
+
+
+def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
+    """Make rows that must not be written fail the job."""
+    texts = [name for name, kind in zip(plan.partition_by, plan.partition_types, strict=True) if kind == "string"]
+    if plan.scope is not None:
+        frame = frame.where(_or_fail(plan.scope.sql, OUTSIDE_SCOPE))
+    if texts:
+        empty = " OR ".join(f"{quote_name(name)} <=> ''" for name in texts)
+        frame = frame.where(_or_fail(f"NOT ({empty})", EMPTY_PARTITION))
+    return frame
+
+
+def _or_fail(condition: str, message: str) -> str:
+    # rand() keeps Spark from moving the check below the model or into the scan, where it would meet other rows.
+    return f"IF({condition} AND rand() >= 0, true, CAST(raise_error('{message}') AS BOOLEAN))"
+
+
+def _sized(frame: DataFrame, plan: WritePlan) -> DataFrame:
+    if plan.target_file_bytes is None:
+        return frame
+    return frame.hint("rebalance", *map(quote_name, plan.partition_by))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "nothing"

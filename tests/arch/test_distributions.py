@@ -1,0 +1,78 @@
+"""The sdist and the wheel build, and hold what a user needs and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+
+from spark_infer import __version__
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build both from a copy, the wheel from the sdist, with the setuptools that is installed here."""
+    source = tmp_path_factory.mktemp("source")
+    for file in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"):
+        shutil.copy(ROOT / file, source)
+    for folder in ("conf", "spark_infer"):
+        shutil.copytree(
+            ROOT / folder, source / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
+    command = [sys.executable, "-m", "uv", "build", "--offline", "--no-build-isolation", "--python", sys.executable]
+    done = subprocess.run([*command, "--out-dir", "dist"], cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(distributions / f"spark_infer-{__version__}-py3-none-any.whl")
+
+
+def test_the_wheel_holds_every_module_and_data_file_of_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "spark_infer").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    metadata = f"spark_infer-{__version__}.dist-info/"
+    assert {name for name in wheel.namelist() if not name.startswith(metadata)} == wanted
+    assert {"spark_infer/py.typed", "spark_infer/demo/demo.yaml"} <= wanted
+
+
+def test_the_demo_job_in_the_wheel_is_the_one_in_conf(wheel: zipfile.ZipFile) -> None:
+    assert wheel.read("spark_infer/demo/demo.yaml") == (ROOT / "conf/demo.yaml").read_bytes()
+
+
+def test_the_wheel_names_its_licence_command_and_version(wheel: zipfile.ZipFile) -> None:
+    folder = f"spark_infer-{__version__}.dist-info"
+    metadata = HeaderParser().parsestr(wheel.read(f"{folder}/METADATA").decode())
+    assert (metadata["Name"], metadata["Version"]) == ("spark-infer", __version__)
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert wheel.read(f"{folder}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert b"spark-infer = spark_infer.cli.main:app" in wheel.read(f"{folder}/entry_points.txt")
+
+
+def test_the_base_install_asks_for_no_framework(wheel: zipfile.ZipFile) -> None:
+    metadata = HeaderParser().parsestr(wheel.read(f"spark_infer-{__version__}.dist-info/METADATA").decode())
+    base = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = {line.partition(">")[0] for line in base}
+    assert names == {"numpy", "pyarrow", "pydantic", "pyyaml", "rich", "typer"}
+    extras = set(metadata.get_all("Provides-Extra", []))
+    assert extras == {"all", "delta", "demo", "mlflow", "sklearn", "spark"}
+
+
+def test_the_sdist_holds_the_package_and_what_builds_it(distributions: Path, wheel: zipfile.ZipFile) -> None:
+    with tarfile.open(distributions / f"spark_infer-{__version__}.tar.gz") as sdist:
+        files = {Path(*Path(member.name).parts[1:]).as_posix() for member in sdist if member.isfile()}
+    assert {"LICENSE", "README.md", "pyproject.toml", "setup.cfg"} <= files
+    assert {name for name in wheel.namelist() if name.startswith("spark_infer/")} <= files

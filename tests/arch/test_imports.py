@@ -1,0 +1,152 @@
+"""The contracts of setup.cfg hold and bite; what may not be loaded is not loaded; frameworks are where they belong."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "spark_infer"
+HEAVY = {"delta", "mlflow", "onnxruntime", "pandas", "pyspark", "sklearn", "skops", "torch"}
+
+WHERE_FRAMEWORKS_ARE_IMPORTED = {
+    "delta": [],
+    "mlflow": ["spark_infer/demo/*.py", "spark_infer/models/backends/pyfunc.py", "spark_infer/models/registry.py"],
+    "pandas": ["spark_infer/models/backends/frame.py"],
+    "pyspark": ["spark_infer/spark/*.py"],
+    "sklearn": ["spark_infer/demo/*.py", "spark_infer/models/backends/sklearn.py"],
+    "skops": ["spark_infer/models/backends/sklearn.py"],
+}
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    return subprocess.run([*command, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def modules_loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that running ``code`` in a fresh interpreter adds."""
+    script = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
+    """Yield the top-level package of each import in ``tree``, those for the type checker left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+        yield from imports_at_run_time(node)
+
+
+def files_that_import(framework: str) -> list[str]:
+    return sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if framework in imports_at_run_time(ast.parse(path.read_text()))
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(PACKAGE, tmp_path / "spark_infer", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "setup.cfg", tmp_path)
+    return tmp_path
+
+
+def test_the_contracts_of_setup_cfg_hold(copy: Path) -> None:
+    done = lint_imports(copy)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("core/scoring.py", "import spark_infer.job", "Imports point one way"),
+        ("tables/delta.py", "import spark_infer.observe", "Imports point one way"),
+        ("extra/__init__.py", "", "Imports point one way"),
+        ("core/scoring.py", "def f():\n    import pandas", "The core runs on numpy and pyarrow alone"),
+        ("tables/delta.py", "import pyspark", "Only spark_infer.spark imports PySpark"),
+        ("job/__init__.py", "import delta", "Only spark_infer.tables imports Delta"),
+        ("models/ref.py", "import mlflow", "Only the registry and the pyfunc backend import MLflow"),
+        ("models/ref.py", "import sklearn.base", "Only the backends import pandas and model frameworks"),
+    ],
+)
+def test_an_import_against_a_contract_is_found_and_the_contract_named(
+    copy: Path, file: str, line: str, contract: str
+) -> None:
+    module = copy / "spark_infer" / file
+    module.parent.mkdir(exist_ok=True)
+    with module.open("a") as source:
+        source.write(f"\n{line}\n")
+    done = lint_imports(copy)
+    assert done.returncode == 1
+    assert re.search(f"{contract}.*BROKEN", re.sub(r"\s+", " ", done.stdout)), done.stdout
+
+
+@pytest.mark.parametrize("framework", sorted(WHERE_FRAMEWORKS_ARE_IMPORTED))
+def test_a_framework_is_imported_only_where_it_belongs(framework: str) -> None:
+    allowed = WHERE_FRAMEWORKS_ARE_IMPORTED[framework]
+    files = files_that_import(framework)
+    assert [file for file in files if not any(fnmatch(file, pattern) for pattern in allowed)] == []
+
+
+@pytest.mark.parametrize("framework", sorted(WHERE_FRAMEWORKS_ARE_IMPORTED))
+def test_no_place_is_allowed_a_framework_that_it_does_not_import(framework: str) -> None:
+    files = files_that_import(framework)
+    allowed = WHERE_FRAMEWORKS_ARE_IMPORTED[framework]
+    assert [pattern for pattern in allowed if not any(fnmatch(file, pattern) for file in files)] == []
+
+
+def test_importing_the_package_loads_nothing_but_the_standard_library() -> None:
+    assert modules_loaded_by("import spark_infer") - sys.stdlib_module_names == {"spark_infer"}
+
+
+def test_importing_the_whole_core_loads_no_framework() -> None:
+    code = """
+import importlib, pkgutil, spark_infer.core
+for module in pkgutil.walk_packages(spark_infer.core.__path__, "spark_infer.core."):
+    importlib.import_module(module.name)
+"""
+    loaded = modules_loaded_by(code)
+    assert "numpy" in loaded
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("hidden", ["delta", "pyspark", "pyspark.sql"])
+def test_the_unit_tests_run_as_if_spark_were_not_installed(hidden: str) -> None:
+    script = f"import tests.without_spark, {hidden}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: No module named")
+    assert hidden.partition(".")[0] in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("folder", ["jobs", "notebooks"])
+def test_what_users_copy_imports_public_names_only(folder: str) -> None:
+    def imported_by(source: str) -> Iterator[str]:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module or ""
+
+    sources = [path.read_text() for path in (ROOT / folder).rglob("*.py")]
+    for path in (ROOT / folder).rglob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert sources
+    assert [name for source in sources for name in imported_by(source) if name.startswith("spark_infer.")] == []

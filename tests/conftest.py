@@ -1,0 +1,35 @@
+"""What every test may rely on: a clean environment, an own model store, UTC, and no deadline on a busy machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+_FOREIGN_PREFIXES = ("DATABRICKS_", "MLFLOW_", "PYSPARK_", "SPARK_")
+_own_folder = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="spark-infer-tests-"))
+    config.stash[_own_folder] = folder
+    for name in [name for name in os.environ if name.startswith(_FOREIGN_PREFIXES)]:
+        del os.environ[name]
+    os.environ["SPARK_INFER_HOME"] = str(folder / "store")
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # Python workers import the modules of this suite, whatever folder Spark started in.
+    os.environ["PYTHONPATH"] = str(config.rootpath)
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    settings.register_profile("suite", deadline=None, print_blob=True)
+    settings.load_profile("suite")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_own_folder], ignore_errors=True)

@@ -1,0 +1,82 @@
+"""The one Spark session of these tests; it speaks Delta and keeps everything it writes in a temporary folder."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.models import infer_signature
+from pyspark.sql import SparkSession
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from spark_infer.config import SparkConfig
+from spark_infer.spark.session import start_session
+from spark_infer.tables.delta import delta_conf
+from tests.spark.made import CountingModel, FlowerModel, iris_like
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """Two cores, few and small partitions, UTC; the JVM's and the workers' log is `spark.log` in its folder."""
+    folder = tmp_path_factory.mktemp("spark")
+    conf = {
+        "spark.driver.memory": "2g",
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.ui.enabled": "false",
+    }
+    session = start_session(
+        SparkConfig(master="local[2]", conf=conf),
+        app_name="spark-infer tests",
+        delta_conf=delta_conf(),
+        log_file=folder / "spark.log",
+    )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def flower(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
+    """A pipeline with text labels, saved as MLflow does by default."""
+    folder = tmp_path_factory.mktemp("models") / "flower"
+    rows = iris_like(1_000)
+    inputs = rows[["width", "height", "weight"]]
+    labels = (inputs.width + 10 * inputs.height + 100 * inputs.weight > 0).map({True: "tall", False: "small"})
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(inputs, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            model,
+            folder,
+            signature=infer_signature(inputs, model.predict(inputs)),
+            pip_requirements=["scikit-learn"],
+            skops_trusted_types=["numpy.dtype"],
+        )
+    return FlowerModel(str(folder), rows, dict(zip(rows.id.tolist(), model.predict(inputs).tolist(), strict=True)))
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> CountingModel:
+    """A model of its own for each test, so that no cache knows it."""
+    log, where = tmp_path / "log", tmp_path / "where.txt"
+    log.write_text("")
+    where.write_text(str(log))
+    example = iris_like(2)[["width"]].rename(columns={"width": "x"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            tmp_path / "counting",
+            python_model=str(Path(__file__).parent / "models" / "counting.py"),
+            artifacts={"log": str(where)},
+            signature=infer_signature(example, (example["x"] * 2).rename("prediction")),
+            pip_requirements=["pandas"],
+        )
+    log.write_text("")
+    return CountingModel(str(tmp_path / "counting"), log)

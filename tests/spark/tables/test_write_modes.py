@@ -1,0 +1,250 @@
+"""What both formats promise, in every write mode; read back by libraries that share no code with Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.errors import TargetError
+from spark_infer.tables.read import Snapshot
+from spark_infer.tables.write import EMPTY_PARTITION, OUTSIDE_SCOPE, plan_write
+from tests.spark.tables.conftest import Put
+from tests.spark.tables.seen import hidden_beside, no_spark_job, read_back, rows_of, tree
+
+Format = Literal["delta", "parquet"]
+MODES = ("append", "overwrite_partitions", "overwrite")
+
+both_formats = pytest.mark.parametrize("kind", ["delta", "parquet"])
+
+
+def target(path: Path, kind: Format, mode: str = "error_if_exists", **more: object) -> TargetConfig:
+    if mode == "overwrite_partitions":
+        more = {"partitions": {"month": [10, 11]}, **more}
+    return TargetConfig.model_validate({"path": str(path), "format": kind, "mode": mode, **more})
+
+
+def stored(path: Path, kind: Format) -> list[tuple[int, float, int]]:
+    """The rows of a table as deltalake or pyarrow reads them."""
+    if kind == "delta":
+        found = DeltaTable(path).to_pyarrow_table()
+    else:
+        found = ds.dataset(path, format="parquet", partitioning="hive").to_table()
+    return sorted(zip(*(found[name].to_pylist() for name in ("id", "delay", "month")), strict=True))
+
+
+def expected(*ids: int) -> list[tuple[int, float, int]]:
+    return [(each, each * 0.5, 10 + each % 3) for each in ids]
+
+
+@both_formats
+def test_a_new_table_holds_the_rows_and_counts_what_was_committed(
+    tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    written = put(flights, target(path, kind, partition_by=["month"]))
+
+    assert stored(path, kind) == expected(*range(12))
+    files = [file for file in path.rglob("*.parquet") if not file.name.startswith(".")]
+    sizes = sum(file.stat().st_size for file in files)
+    assert (written.rows, written.files, written.size_bytes) == (12, len(files), sizes)
+    assert {file.parent.name for file in files} == {"month=10", "month=11", "month=12"}
+    assert written.version == (0 if kind == "delta" else None)
+    assert hidden_beside(path) == []
+
+
+@both_formats
+def test_append_adds_rows_beside_those_of_before(tmp_path: Path, flights: DataFrame, put: Put, kind: Format) -> None:
+    path = tmp_path / "scores"
+    put(flights.where("id < 6"), target(path, kind, partition_by=["month"]))
+    written = put(flights.where("id >= 6"), target(path, kind, "append"))
+
+    assert stored(path, kind) == expected(*range(12))
+    assert (written.rows, written.version) == (6, 1 if kind == "delta" else None)
+
+
+@both_formats
+def test_overwrite_replaces_rows_columns_and_partitioning(
+    tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    put(flights.selectExpr("id AS old", "month"), target(path, kind, partition_by=["month"]))
+    written = put(flights.where("id < 3"), target(path, kind, "overwrite", partition_by=["month"]))
+
+    assert stored(path, kind) == expected(0, 1, 2)
+    assert written.rows == 3
+
+
+@both_formats
+def test_overwrite_partitions_replaces_the_declared_ones_and_empties_those_without_rows(
+    tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    put(flights, target(path, kind, partition_by=["month"]))
+    written = put(flights.where("id = 0"), target(path, kind, "overwrite_partitions"))
+
+    assert stored(path, kind) == expected(0, 2, 5, 8, 11)
+    assert written.rows == 1
+    if kind == "parquet":
+        assert written.notes == ("The partition month=11 got no row and was emptied.",)
+
+
+@both_formats
+def test_a_row_outside_the_declared_partitions_fails_the_job_and_nothing_is_written(
+    tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    put(flights.where("id < 3"), target(path, kind, partition_by=["month"]))
+    before = tree(path)
+
+    with pytest.raises(Exception, match=OUTSIDE_SCOPE):
+        put(flights, target(path, kind, "overwrite_partitions"))
+
+    assert before.items() <= tree(path).items()
+    assert stored(path, kind) == expected(0, 1, 2)
+
+
+@both_formats
+def test_rows_that_a_filter_below_left_out_do_not_trip_the_check_of_the_scope(
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    put(flights, target(tmp_path / "all", kind, partition_by=["month"]))
+    some = read_back(spark, SourceConfig.model_validate({"path": str(tmp_path / "all"), "where": "month < 12"}))
+    put(some, target(tmp_path / "some", kind, "overwrite_partitions", partition_by=["month"]))
+    assert stored(tmp_path / "some", kind) == expected(0, 1, 3, 4, 6, 7, 9, 10)
+
+
+@both_formats
+def test_the_null_partition_can_be_declared_and_replaced(
+    spark: SparkSession, tmp_path: Path, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    rows = spark.createDataFrame([(1, "a'b"), (2, None), (3, "c")], "id int, place string")
+    put(rows, target(path, kind, partition_by=["place"]))
+    again = spark.createDataFrame([(4, None)], "id int, place string")
+    put(again, target(path, kind, "overwrite_partitions", partitions={"place": ["a'b", None]}))
+
+    assert rows_of(read_back(spark, SourceConfig(path=str(path)))) == {(3, "c"), (4, None)}
+
+
+@both_formats
+def test_an_empty_string_in_a_partition_column_is_refused_and_not_turned_into_null(
+    spark: SparkSession, tmp_path: Path, put: Put, kind: Format
+) -> None:
+    rows = spark.createDataFrame([(1, "")], "id int, place string")
+    with pytest.raises(Exception, match=EMPTY_PARTITION):
+        put(rows, target(tmp_path / "scores", kind, partition_by=["place"]))
+    assert not (tmp_path / "scores").exists()
+
+
+@both_formats
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failing_job_leaves_every_byte_of_the_old_table(
+    tmp_path: Path, flights: DataFrame, failing: DataFrame, put: Put, kind: Format, mode: str
+) -> None:
+    path = tmp_path / "scores"
+    put(flights, target(path, kind, partition_by=["month"]))
+    before = tree(path)
+
+    with pytest.raises(Exception, match="the model fails here"):
+        put(failing.where("month < 12 OR id = 11"), target(path, kind, mode, **_all_months(mode)))
+
+    after = tree(path)
+    # Delta keeps the finished tasks' files, outside its log, until VACUUM.
+    assert before.items() <= after.items() if kind == "delta" else before == after
+    assert {name for name in after if "_delta_log" in name} == {name for name in before if "_delta_log" in name}
+    assert stored(path, kind) == expected(*range(12))
+    assert hidden_beside(path) == []
+
+
+def _all_months(mode: str) -> dict[str, object]:
+    return {"partitions": {"month": [10, 11, 12]}} if mode == "overwrite_partitions" else {}
+
+
+@both_formats
+def test_a_failing_job_leaves_nothing_where_there_was_nothing(
+    tmp_path: Path, failing: DataFrame, put: Put, kind: Format
+) -> None:
+    with pytest.raises(Exception, match="the model fails here"):
+        put(failing, target(tmp_path / "scores", kind))
+    assert list(tmp_path.iterdir()) == []
+
+
+@both_formats
+def test_an_existing_target_is_refused_before_any_job(
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, snapshot: Snapshot, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    put(flights, target(path, kind))
+    before = tree(path)
+    with no_spark_job(spark), pytest.raises(TargetError, match="exists already"):
+        plan_write(spark, target(path, kind), snapshot=snapshot, frame=flights)
+    assert tree(path) == before
+
+
+@both_formats
+def test_no_rows_make_a_table_that_can_be_read_and_added_to(
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    written = put(flights.where("id < 0"), target(path, kind, partition_by=["month"]))
+    empty = read_back(spark, SourceConfig(path=str(path)))
+    assert (written.rows, empty.count()) == (0, 0)
+    assert empty.dtypes == [("id", "bigint"), ("delay", "double"), ("month", "int")]
+    assert stored(path, kind) == []
+
+    put(flights, target(path, kind, "append", partition_by=["month"]))
+    assert stored(path, kind) == expected(*range(12))
+    assert read_back(spark, SourceConfig.model_validate({"path": str(path), "where": "month = 10"})).count() == 4
+
+
+@both_formats
+def test_no_rows_empty_the_declared_partitions_and_leave_a_table(
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    put(flights, target(path, kind, partition_by=["month"]))
+    everything = {"partitions": {"month": [10, 11, 12]}}
+    written = put(flights.where("id < 0"), target(path, kind, "overwrite_partitions", **everything))
+    assert written.rows == 0
+    assert read_back(spark, SourceConfig(path=str(path))).dtypes == flights.dtypes
+    assert stored(path, kind) == []
+
+
+@both_formats
+def test_a_file_size_cuts_files_and_the_session_keeps_its_settings(
+    spark: SparkSession, tmp_path: Path, put: Put, kind: Format
+) -> None:
+    name = "spark.sql.adaptive.advisoryPartitionSizeInBytes"
+    spark.conf.set(name, "64m")
+    try:
+        rows = spark.range(0, 400_000, 1, 8).selectExpr("id", "rand(1) AS delay", "CAST(1 AS INT) AS month")
+        one = put(rows, target(tmp_path / "one", kind, partition_by=["month"], target_file_bytes=2**30))
+        many = put(rows, target(tmp_path / "many", kind, partition_by=["month"], target_file_bytes=2**20))
+        assert one.files == 1
+        assert many.files > 2
+        assert spark.conf.get(name) == "64m"
+        assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "INT96"
+    finally:
+        spark.conf.unset(name)
+
+
+@both_formats
+def test_timestamps_are_stored_as_microseconds_and_awkward_names_survive(
+    spark: SparkSession, tmp_path: Path, put: Put, kind: Format
+) -> None:
+    path = tmp_path / "scores"
+    rows = spark.sql("SELECT TIMESTAMP '2013-10-27 02:30:00.123456' AS at, 9007199254740993 AS `it.em`, 1 AS `p``q`")
+    put(rows, target(path, kind, partition_by=["p`q"], target_file_bytes=2**20))
+    file = next(path.rglob("part-*.parquet"))
+    schema = ds.dataset(file).schema
+    assert str(schema.field("at").type) == "timestamp[us, tz=UTC]"
+    read = read_back(spark, SourceConfig.model_validate({"path": str(path), "partition_filter": {"p`q": [1]}}))
+    assert [row["it.em"] for row in read.collect()] == [2**53 + 1]
+    assert pc.sum(ds.dataset(file).to_table()["it.em"]).as_py() == 2**53 + 1

@@ -1,0 +1,185 @@
+"""A target that does not fit is refused with all its problems, before Spark runs anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from pyarrow import parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.errors import TargetError
+from spark_infer.tables.read import Snapshot, open_snapshot
+from spark_infer.tables.write import plan_write
+from tests.spark.tables.seen import no_spark_job, tree
+
+SPELLINGS: dict[str, Callable[[Path], str]] = {
+    "as it is": str,
+    "trailing slash": lambda path: f"{path}/",
+    "double slash": lambda path: f"{path.parent}//{path.name}",
+    "file:": lambda path: f"file:{path}",
+    "file:///": lambda path: f"file://{path}",
+    "upper-case scheme": lambda path: f"FILE://{path}",
+    "..": lambda path: f"{path.parent}/elsewhere/../{path.name}",
+    "relative": lambda path: os.path.relpath(path),
+    "symbolic link": lambda path: f"{path.parent}/link",
+    "inside": lambda path: f"{path}/month=13",
+    "deep inside": lambda path: f"{path}/not/there/yet",
+    "around": lambda path: str(path.parent),
+}
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_the_source_is_no_target_in_any_spelling_and_any_mode(
+    spark: SparkSession, tmp_path: Path, kind: str, spelling: Callable[[Path], str], flights: DataFrame
+) -> None:
+    path = tmp_path / "table"
+    rows = pa.table({"id": [1, 2], "delay": [0.5, 1.0], "month": pa.array([10, 11], pa.int32())})
+    if kind == "delta":
+        write_deltalake(path, rows, partition_by=["month"])
+    else:
+        pq.write_to_dataset(rows, path, partition_cols=["month"])
+    (tmp_path / "link").symlink_to(path)
+    before = tree(tmp_path)
+    snapshot = open_snapshot(spark, SourceConfig(path=str(path)))
+    for mode in ("error_if_exists", "append", "overwrite", "overwrite_partitions"):
+        scope = {"month": [10]} if mode == "overwrite_partitions" else {}
+        target = TargetConfig.model_validate({"path": spelling(path), "mode": mode, "partitions": scope})
+        with no_spark_job(spark), pytest.raises(TargetError, match="shares its folder|lies inside the Delta table"):
+            plan_write(spark, target, snapshot=snapshot, frame=flights)
+    assert tree(tmp_path) == before
+
+
+@pytest.fixture(params=["delta", "parquet"])
+def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A table of id, delay and month, partitioned by month."""
+    rows = pa.table({"id": [1, 2], "delay": [0.5, 1.0], "month": pa.array([10, 11], pa.int32())})
+    if request.param == "delta":
+        write_deltalake(tmp_path / "scores", rows, partition_by=["month"])
+    else:
+        pq.write_to_dataset(rows, tmp_path / "scores", partition_cols=["month"])
+    return tmp_path / "scores"
+
+
+def refused(spark: SparkSession, snapshot: Snapshot, frame: DataFrame, **target: object) -> tuple[str, ...]:
+    config = TargetConfig.model_validate({key: str(v) if key == "path" else v for key, v in target.items()})
+    with pytest.raises(TargetError) as error:
+        plan_write(spark, config, snapshot=snapshot, frame=frame)
+    assert error.value.next_step
+    return error.value.details
+
+
+def test_every_column_that_does_not_fit_is_listed(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
+) -> None:
+    frame = flights.selectExpr("CAST(id AS STRING) AS id", "delay AS dely", "month", "1 AS extra")
+    assert refused(spark, snapshot, frame, path=existing, mode="append") == (
+        "id: the rows have string, the table has bigint",
+        "missing: delay double",
+        "unknown: dely double (did you mean 'delay'?)",
+        "unknown: extra int",
+    )
+
+
+def test_the_partitioning_must_be_the_tables(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
+) -> None:
+    details = refused(spark, snapshot, flights, path=existing, mode="append", partition_by=["id"])
+    assert details == ("`partition_by` is id, the table is partitioned by month",)
+    details = refused(spark, snapshot, flights.withColumn("month", flights["delay"]), path=existing, mode="append")
+    assert len(details) == 1
+    assert details[0].startswith("month: the rows have double, the table")
+
+
+def test_the_scope_must_name_partitions_of_the_table_with_values_of_their_type(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
+) -> None:
+    scope = {"mont": [1], "id": [1], "month": ["x", True]}
+    details = refused(spark, snapshot, flights, path=existing, mode="overwrite_partitions", partitions=scope)
+    assert details == (
+        "'mont' is no partition column (did you mean 'month'?); there are: month",
+        "'id' is no partition column; there are: month",
+        "month: 'x' is not of the column's type int",
+        "month: True is not of the column's type int",
+    )
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_columns_that_no_table_can_hold_are_listed(
+    spark: SparkSession, snapshot: Snapshot, tmp_path: Path, kind: str
+) -> None:
+    frame = spark.sql("SELECT 1 AS a, 2 AS A, NULL AS nothing, array(1) AS list, INTERVAL '1' DAY AS day")
+    details = refused(spark, snapshot, frame, path=tmp_path / "new", format=kind, partition_by=["list", "lst", "list"])
+    assert details == (
+        "the column 'a' occurs 2 times",
+        "nothing: the type void cannot be stored",
+        "day: the type interval day cannot be stored",
+        "list: a table cannot be partitioned by array<int>",
+        "'list' is named 2 times",
+        "there is no column 'lst' (did you mean 'list'?)",
+    )
+
+
+def test_all_columns_cannot_be_partitions_and_delta_forbids_blanks(
+    spark: SparkSession, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    frame = spark.sql("SELECT 1 AS `a b`, 2 AS c")
+    details = refused(spark, snapshot, frame, path=tmp_path / "new", format="delta", partition_by=["a b", "c"])
+    assert [detail.split(":")[0] for detail in details] == [
+        "'a b'",
+        "all columns are named, which leaves none for the files",
+    ]
+
+
+def test_overwrite_partitions_needs_a_partitioned_table(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
+) -> None:
+    scope = {"month": [1]}
+    details = refused(spark, snapshot, flights, path=tmp_path / "new", mode="overwrite_partitions", partitions=scope)
+    assert details == ("`overwrite_partitions` needs a table with partitions, and this one has none",)
+
+
+def test_nulls_inside_a_value_are_checked_where_the_format_does_not(
+    spark: SparkSession, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores"
+    spark.sql(f"CREATE TABLE delta.`{path}` (id INT NOT NULL, s STRUCT<a: INT NOT NULL>, l ARRAY<INT>) USING delta")
+    frame = spark.sql("SELECT CAST(NULL AS INT) AS id, named_struct('a', CAST(NULL AS INT)) AS s, array(1) AS l")
+    details = refused(spark, snapshot, frame, path=path, mode="append")
+    assert details == ("s: a value inside may be null, which the table's struct<a:int> does not allow",)
+
+
+def test_a_file_and_what_a_killed_write_left_are_no_place_to_write(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    left = tmp_path / ".scores.spark_infer-0123456789ab" / "old"
+    left.mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1]}), left / "part.parquet")
+    assert refused(spark, snapshot, flights, path=tmp_path / "file", format="parquet") == ()
+    details = refused(spark, snapshot, flights, path=tmp_path / "scores", format="parquet")
+    assert details == (f"Rows it had replaced are in {left}",)
+
+
+def test_a_table_that_appears_after_the_plan_is_not_touched(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
+) -> None:
+    from spark_infer.errors import WriteError
+    from spark_infer.tables.write import write
+
+    for kind in ("parquet", "delta"):
+        path = tmp_path / kind
+        target = TargetConfig.model_validate({"path": str(path), "format": kind})
+        plan = plan_write(spark, target, snapshot=snapshot, frame=flights)
+        path.mkdir()
+        pq.write_table(pa.table({"id": [1]}), path / "other.parquet")
+        with pytest.raises(WriteError, match="was made by another writer"):
+            write(flights, plan, facts={})
+        assert list(tree(path)) == ["other.parquet"]
+    assert {child.name for child in tmp_path.iterdir()} == {"parquet", "delta"}

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_infer import model_udf
+from spark_infer.errors import ConfigError, PlanError, SchemaMismatchError
+from spark_infer.spark.faults import translate
+from spark_infer.spark.udf import ModelUdf
+from tests.spark.made import CountingModel, FlowerModel
+
+
+@pytest.fixture
+def flowers(spark: SparkSession, flower: FlowerModel) -> DataFrame:
+    return spark.createDataFrame(flower.rows)
+
+
+@pytest.fixture
+def predict(spark: SparkSession, flower: FlowerModel) -> ModelUdf:
+    return model_udf(spark, flower.folder, batch_size=123)
+
+
+CALLS: dict[str, Callable[[ModelUdf], Column]] = {
+    "no arguments": lambda predict: predict(),
+    "names": lambda predict: predict("weight", "width", "height"),
+    "columns": lambda predict: predict(F.col("height"), F.col("weight"), F.col("width")),
+    "more than needed": lambda predict: predict("id", "weight", "width", "height"),
+    "one struct": lambda predict: predict(F.struct("*")),
+    "keywords": lambda predict: predict(weight="weight", height=F.col("height"), width=F.col("width") * 1),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_way_to_call_binds_by_name(call: str, predict: ModelUdf, flowers: DataFrame, flower: FlowerModel) -> None:
+    scored = flowers.withColumn("label", CALLS[call](predict)).select("id", "label")
+    assert {row.id: row.label for row in scored.collect()} == flower.expected
+
+
+def test_it_works_in_sql(spark: SparkSession, predict: ModelUdf, flowers: DataFrame, flower: FlowerModel) -> None:
+    spark.udf.register("predict", predict)
+    flowers.createOrReplaceTempView("flowers")
+    rows = spark.sql(
+        "SELECT id, predict(struct(*)) AS by_name, predict(width, height, weight) AS by_position FROM flowers"
+    ).collect()
+    assert {row.id: row.by_name for row in rows} == flower.expected
+    assert {row.id: row.by_position for row in rows} == flower.expected
+
+
+def test_it_knows_its_model_and_type(predict: ModelUdf) -> None:
+    assert predict.model.name == "flower"
+    assert predict.returnType.simpleString() == "string"
+
+
+def test_several_outputs_come_back_as_a_struct(spark: SparkSession, flowers: DataFrame, flower: FlowerModel) -> None:
+    predict = model_udf(spark, flower.folder, predict_method=["predict", "predict_proba"])
+    row = flowers.select("id", predict().alias("p")).select("id", "p.*").first()
+    assert row is not None
+    assert row.prediction == flower.expected[row.id]
+    assert row.probability_small + row.probability_tall == pytest.approx(1)
+
+
+def test_a_result_type_converts(spark: SparkSession, counting: CountingModel) -> None:
+    predict = model_udf(spark, counting.folder, "float")
+    frame = spark.range(3).select(predict(x=F.col("id").cast("double")).alias("p"))
+    assert frame.schema["p"].dataType.simpleString() == "float"
+    assert [row.p for row in frame.collect()] == [0.0, 2.0, 4.0]
+
+
+def test_a_filter_on_the_prediction_predicts_each_row_once(spark: SparkSession, counting: CountingModel) -> None:
+    predict = model_udf(spark, counting.folder)
+    counting.forget()
+    frame = spark.range(1_000).select("id", F.col("id").cast("double").alias("x")).withColumn("p", predict("x"))
+    assert frame.filter("p >= 1000").count() == 500
+    assert counting.rows() == 1_000
+
+
+def test_calling_model_udf_again_loads_nothing_again(spark: SparkSession, counting: CountingModel) -> None:
+    for _ in range(3):
+        predict = model_udf(spark, counting.folder)
+        frame = spark.range(100, numPartitions=10).select(predict(F.col("id").cast("double").alias("x")))
+        frame.write.format("noop").mode("overwrite").save()
+    assert sorted(counting.loads()) == sorted({pid for pid, _ in counting.predicts()})
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (("width", "height"), "column 'weight' (double) is missing"),
+        (("width", "height", "id"), "column 'weight' (double) is missing"),
+    ],
+)
+def test_a_missing_column_is_named_by_the_first_task(
+    columns: tuple[str, ...], message: str, predict: ModelUdf, flowers: DataFrame
+) -> None:
+    with pytest.raises(PySparkException) as raised:
+        flowers.select(predict(*columns)).collect()
+    translated = translate(raised.value)
+    assert isinstance(translated, SchemaMismatchError)
+    assert translated.problems[0].startswith(message)
+
+
+def test_positions_in_sql_must_be_as_many_as_the_model_has(
+    spark: SparkSession, predict: ModelUdf, flowers: DataFrame
+) -> None:
+    spark.udf.register("predict", predict)
+    flowers.createOrReplaceTempView("flowers")
+    with pytest.raises(PySparkException, match="takes 3 columns, the call has 2"):
+        spark.sql("SELECT predict(width, height) FROM flowers").collect()
+
+
+def test_a_wrong_call_is_refused_at_once(predict: ModelUdf) -> None:
+    with pytest.raises(SchemaMismatchError, match="takes no column"):
+        predict(wide="width")
+    with pytest.raises(ConfigError, match="not both"):
+        predict("width", height="height")
+
+
+def test_a_result_type_that_the_model_lacks_is_refused(spark: SparkSession, flower: FlowerModel) -> None:
+    with pytest.raises(PlanError, match="'size'"):
+        model_udf(spark, flower.folder, "size double, width double", predict_method=["predict", "predict_proba"])

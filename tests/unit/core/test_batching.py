@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_infer.core.batching import rebatch
+
+SIZES = st.lists(st.integers(0, 20), max_size=12)
+
+
+def batches(sizes: list[int]) -> list[pa.RecordBatch]:
+    start, cut = 0, []
+    for size in sizes:
+        cut.append(pa.RecordBatch.from_pydict({"x": pa.array(range(start, start + size), pa.int64())}))
+        start += size
+    return cut
+
+
+@given(SIZES, st.integers(1, 9))
+def test_every_batch_is_full_but_the_last_and_the_order_stays(sizes: list[int], rows: int) -> None:
+    cut = list(rebatch(batches(sizes), rows=rows, max_bytes=10**9))
+    total = sum(sizes)
+    assert [batch.num_rows for batch in cut] == [rows] * (total // rows) + ([total % rows] if total % rows else [])
+    assert [value for batch in cut for value in batch.column("x").to_pylist()] == list(range(total))
+
+
+@given(SIZES, st.integers(1, 9), st.integers(1, 64))
+def test_no_batch_is_larger_than_its_bound_unless_it_is_one_row(sizes: list[int], rows: int, max_bytes: int) -> None:
+    cut = list(rebatch(batches(sizes), rows=rows, max_bytes=max_bytes))
+    assert all(batch.nbytes <= max_bytes or batch.num_rows == 1 for batch in cut)
+    assert [value for batch in cut for value in batch.column("x").to_pylist()] == list(range(sum(sizes)))
+
+
+def test_a_batch_of_the_right_size_is_not_copied() -> None:
+    (batch,) = batches([5])
+    (cut,) = rebatch([batch], rows=5, max_bytes=10**9)
+    assert cut.column("x").buffers()[1].address == batch.column("x").buffers()[1].address
+
+
+def test_a_batch_is_handed_on_before_the_next_is_asked_for() -> None:
+    asked = []
+
+    def source() -> object:
+        for batch in batches([3, 3]):
+            asked.append(batch.num_rows)
+            yield batch
+
+    stream = rebatch(source(), rows=3, max_bytes=10**9)  # type: ignore[arg-type]
+    next(stream)
+    assert asked == [3]

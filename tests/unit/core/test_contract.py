@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import itertools
+import pickle
+
+import pyarrow as pa
+import pytest
+
+from spark_infer.core.contract import Binding, BoundColumn, bind, cast_step
+from spark_infer.core.signature import Column, Signature, Tensor
+from spark_infer.errors import SchemaMismatchError
+
+TWO = Signature(inputs=(Column(name="a", type=pa.float64()), Column(name="b", type=pa.int64())))
+
+
+def test_columns_bind_by_name_whatever_their_order() -> None:
+    for names in itertools.permutations(["a", "b", "extra"]):
+        types = {"a": pa.float64(), "b": pa.int64(), "extra": pa.string()}
+        binding = bind(pa.schema([(name, types[name]) for name in names]), TWO)
+        assert [column.target for column in binding.columns] == ["a", "b"]
+        assert binding.sources == ("a", "b")
+
+
+def test_a_lossless_cast_is_stated() -> None:
+    binding = bind(pa.schema([("a", pa.int32()), ("b", pa.int16())]), TWO)
+    assert [column.cast for column in binding.columns] == ["integer -> double", "short -> long"]
+
+
+def test_all_problems_come_in_one_message_with_the_nearest_names() -> None:
+    with pytest.raises(SchemaMismatchError) as refusal:
+        bind(
+            pa.schema([("A", pa.float64()), ("b", pa.string()), ("c", pa.int64()), ("c", pa.int64())]),
+            Signature(inputs=(*TWO.inputs, Column(name="c", type=pa.int64()), Column(name="d", type=pa.bool_()))),
+        )
+    assert refusal.value.problems == (
+        "column 'a' (double) is missing (did you mean 'A'?)",
+        "column 'b' is string, the model takes long",
+        "column 'c' stands 2 times in the table: ambiguous",
+        "column 'd' (boolean) is missing",
+    )
+    assert pickle.loads(pickle.dumps(refusal.value)).problems == refusal.value.problems
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "step"),
+    [
+        (pa.int64(), pa.float64(), "long->double"),
+        (pa.decimal128(10, 2), pa.float64(), "decimal->double"),
+    ],
+)
+def test_a_cast_that_can_lose_digits_happens_only_when_asked_for(
+    got: pa.DataType, wanted: pa.DataType, step: str
+) -> None:
+    signature = Signature(inputs=(Column(name="a", type=wanted),))
+    with pytest.raises(SchemaMismatchError, match="allow_casts") as refusal:
+        bind(pa.schema([("a", got)]), signature)
+    assert step in str(refusal.value)
+    assert bind(pa.schema([("a", got)]), signature, allow_casts=[step]).columns[0].cast
+
+
+LADDER = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
+
+
+def test_integers_widen_and_never_narrow() -> None:
+    for low, high in itertools.combinations(range(4), 2):
+        assert cast_step(LADDER[low], LADDER[high]) == "lossless"
+        assert cast_step(LADDER[high], LADDER[low]) == "impossible"
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "step"),
+    [
+        (pa.int16(), pa.float32(), "lossless"),
+        (pa.int32(), pa.float32(), "impossible"),
+        (pa.float64(), pa.float32(), "impossible"),
+        (pa.float32(), pa.int64(), "impossible"),
+        (pa.bool_(), pa.float64(), "impossible"),
+        (pa.string(), pa.float64(), "impossible"),
+        (pa.int64(), pa.string(), "impossible"),
+        (pa.uint32(), pa.int64(), "lossless"),
+        (pa.int32(), pa.uint64(), "impossible"),
+        (pa.null(), pa.string(), "lossless"),
+        (pa.date32(), pa.timestamp("us"), "lossless"),
+        (pa.timestamp("us", "UTC"), pa.timestamp("us"), "lossless"),
+        (pa.large_string(), pa.string(), "lossless"),
+        (pa.list_(pa.int32()), pa.list_(pa.float64()), "lossless"),
+        (pa.list_(pa.int64()), pa.list_(pa.float64()), "long->double"),
+        (pa.list_(pa.string()), pa.list_(pa.float64()), "impossible"),
+        (pa.float64(), pa.list_(pa.float64()), "impossible"),
+        (pa.struct([("y", pa.int32()), ("x", pa.int8())]), pa.struct([("x", pa.int64())]), "lossless"),
+        (pa.struct([("x", pa.int64())]), pa.struct([pa.field("y", pa.int64(), False)]), "impossible"),
+        (pa.map_(pa.string(), pa.int32()), pa.map_(pa.string(), pa.int64()), "lossless"),
+        (pa.map_(pa.int32(), pa.int32()), pa.map_(pa.string(), pa.int32()), "impossible"),
+    ],
+)
+def test_every_pair_of_types_has_one_verdict(got: pa.DataType, wanted: pa.DataType, step: str) -> None:
+    assert cast_step(got, wanted) == step
+
+
+def test_an_optional_column_that_is_missing_is_null_in_every_row() -> None:
+    signature = Signature(inputs=(Column(name="a", type=pa.string(), required=False),))
+    assert bind(pa.schema([]), signature) == Binding(columns=(BoundColumn(source=None, target="a", type=pa.string()),))
+
+
+def test_a_bare_tensor_takes_the_columns_given_in_that_order() -> None:
+    signature = Signature(inputs=(Tensor(name=None, dtype="float64", shape=(-1, 2)),))
+    schema = pa.schema([("x", pa.float64()), ("y", pa.float32()), ("v", pa.list_(pa.float32()))])
+    assert bind(schema, signature, inputs=["y", "x"]).tensors[0].columns == ("y", "x")
+    assert bind(schema, signature, inputs=["v"]).columns[0].cast == "array<float> -> array<double>"
+    with pytest.raises(SchemaMismatchError, match=r"inputs=\[…\]"):
+        bind(schema, signature)
+    with pytest.raises(SchemaMismatchError, match="takes 2 numbers a row"):
+        bind(schema, signature, inputs=["x", "y", "x"])
+
+
+def test_named_tensors_are_the_columns_of_their_names() -> None:
+    signature = Signature(
+        inputs=(Tensor(name="v", dtype="float32", shape=(-1, 4)), Tensor(name="s", dtype="int64", shape=(-1,)))
+    )
+    binding = bind(pa.schema([("s", pa.int32()), ("v", pa.list_(pa.float32()))]), signature)
+    assert [(column.source, column.cast) for column in binding.columns] == [("v", None), ("s", "integer -> long")]
+
+
+def test_a_model_without_signature_asks_for_its_inputs() -> None:
+    schema = pa.schema([("x", pa.string())])
+    with pytest.raises(SchemaMismatchError, match="without a signature"):
+        bind(schema, None)
+    assert bind(schema, None, inputs=["x"]).columns == (BoundColumn(source="x", target="x", type=pa.string()),)
+    with pytest.raises(SchemaMismatchError, match="'z'"):
+        bind(schema, None, inputs=["z"])
+
+
+def test_inputs_that_contradict_the_names_of_the_signature_are_refused() -> None:
+    with pytest.raises(SchemaMismatchError, match="names its columns"):
+        bind(pa.schema([("a", pa.float64()), ("b", pa.int64())]), TWO, inputs=["b"])

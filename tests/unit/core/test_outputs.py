@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from spark_infer.core.outputs import choose_outputs, signature_outputs, to_array, to_batch
+from spark_infer.core.signature import Column, Signature, Tensor
+from spark_infer.errors import PredictionShapeError, StepError
+
+LONG = pa.schema([("prediction", pa.int64())])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        ((Tensor(name=None, dtype="int64", shape=(-1,)),), {"prediction": pa.int64()}),
+        ((Tensor(name=None, dtype="float32", shape=(-1, 3)),), {"prediction": pa.list_(pa.float32())}),
+        ((Column(name=None, type=pa.string()),), {"prediction": pa.string()}),
+        (
+            (Column(name="a", type=pa.string()), Column(name="b", type=pa.float64())),
+            {"a": pa.string(), "b": pa.float64()},
+        ),
+        (
+            (Column(name=None, type=pa.string()), Column(name=None, type=pa.float64())),
+            {"prediction_0": pa.string(), "prediction_1": pa.float64()},
+        ),
+    ],
+)
+def test_outputs_are_named_and_typed_by_the_signature(
+    outputs: tuple[Column | Tensor, ...], expected: dict[str, pa.DataType]
+) -> None:
+    schema = signature_outputs(Signature(inputs=(), outputs=outputs))
+    assert schema == pa.schema(list(expected.items()))
+
+
+def test_a_signature_without_outputs_says_nothing() -> None:
+    assert signature_outputs(None) is None
+    assert signature_outputs(Signature(inputs=())) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "expected"),
+    [
+        (np.array([1, 2]), pa.int64(), [1, 2]),
+        (np.array([1, 2], dtype=np.int32), pa.int64(), [1, 2]),
+        (np.array([1.0, 2.0]), pa.int64(), [1, 2]),
+        (np.array([[1], [2]]), pa.int64(), [1, 2]),
+        ([1, None], pa.int64(), [1, None]),
+        (np.array([1, None], dtype=object), pa.int64(), [1, None]),
+        (np.array(["a", None, float("nan")], dtype=object), pa.string(), ["a", None, None]),
+        (np.array(["a", "b"]), pa.string(), ["a", "b"]),
+        (np.array([True, False]), pa.bool_(), [True, False]),
+        (np.array([[1.0, 2.0], [3.0, 4.0]]), pa.list_(pa.float64()), [[1.0, 2.0], [3.0, 4.0]]),
+        (np.arange(8).reshape(2, 2, 2), pa.list_(pa.list_(pa.int64())), [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]),
+        ([[1.0], None], pa.list_(pa.float64()), [[1.0], None]),
+        ([{"x": 1}, None], pa.struct([("x", pa.int64())]), [{"x": 1}, None]),
+        (pa.array([1, 2]), pa.float64(), [1.0, 2.0]),
+    ],
+)
+def test_what_a_model_returns_becomes_the_declared_type(
+    values: object, wanted: pa.DataType, expected: list[object]
+) -> None:
+    array = to_array(values, "p", wanted, len(expected))  # type: ignore[arg-type]
+    assert array.type == wanted
+    assert array.to_pylist() == expected
+
+
+def test_nan_and_null_are_kept_apart() -> None:
+    array = to_array([1.0, None, float("nan")], "p", pa.float64(), 3)
+    assert array.null_count == 1
+    assert np.isnan(array[2].as_py())
+    assert to_array(np.array([np.nan]), "p", pa.float64(), 1).null_count == 0
+
+
+def test_a_float_array_goes_over_without_a_copy() -> None:
+    values = np.array([1.0, 2.0])
+    assert to_array(values, "p", pa.float64(), 2).buffers()[1].address == values.ctypes.data
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (np.array([1.5]), pa.int64()),
+        (np.array([2**40]), pa.int32()),
+        (np.array(["x"]), pa.float64()),
+        (np.array([[1.0, 2.0]]), pa.float64()),
+        (np.array([np.nan]), pa.int64()),
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error_and_never_wraps(values: object, wanted: pa.DataType) -> None:
+    with pytest.raises(PredictionShapeError, match="'p'"):
+        to_array(values, "p", wanted, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("values", [np.array([1, 2, 3]), np.array([1])])
+def test_too_many_or_too_few_values_are_an_error(values: object) -> None:
+    with pytest.raises(PredictionShapeError, match="batch of 2 rows"):
+        to_batch({None: values}, LONG, 2)  # type: ignore[dict-item]
+
+
+def test_outputs_bind_by_name_and_extra_ones_are_left_out() -> None:
+    schema = pa.schema([("b", pa.int64()), ("a", pa.int64())])
+    batch = to_batch({"a": np.array([1]), "b": np.array([2]), "c": np.array([3])}, schema, 1)
+    assert batch.to_pydict() == {"b": [2], "a": [1]}
+
+
+def test_a_missing_output_is_an_error_that_tells_what_there_is() -> None:
+    with pytest.raises(PredictionShapeError, match="'b'") as refusal:
+        to_batch({"a": np.array([1]), "c": np.array([1])}, pa.schema([("a", pa.int64()), ("b", pa.int64())]), 1)
+    assert "['a', 'c']" in str(refusal.value)
+
+
+def test_a_matrix_serves_as_many_unnamed_outputs_as_it_has_columns() -> None:
+    schema = pa.schema([("a", pa.float64()), ("b", pa.float64())])
+    assert to_batch({None: np.array([[1.0, 2.0]])}, schema, 1).to_pydict() == {"a": [1.0], "b": [2.0]}
+
+
+def test_outputs_are_renamed_chosen_or_packed() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": [1], "b": [2]})
+    assert choose_outputs(batch, {"b": "score"}).to_pydict() == {"score": [2]}
+    assert choose_outputs(batch, "both").to_pydict() == {"both": [{"a": 1, "b": 2}]}
+    assert choose_outputs(batch.select(["a"]), "only").to_pydict() == {"only": [1]}
+    assert choose_outputs(batch, None) is batch
+    with pytest.raises(StepError, match="did you mean 'a'"):
+        choose_outputs(batch, {"A": "x"})
+    with pytest.raises(StepError, match="same column name"):
+        choose_outputs(batch, {"a": "x", "b": "x"})

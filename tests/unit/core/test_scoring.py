@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_infer.core.contract import bind
+from spark_infer.core.outputs import Predictions
+from spark_infer.core.scoring import ScoringSteps, score_batches
+from spark_infer.core.signature import Column, Signature
+from spark_infer.core.stats import STATS_TYPE, Stats
+from spark_infer.errors import PredictError, PredictionShapeError
+
+TABLE = pa.schema([("id", pa.int64()), ("a", pa.int32())])
+SIGNATURE = Signature(inputs=(Column(name="a", type=pa.float64()),))
+OUTPUTS = pa.schema([("prediction", pa.float64())])
+
+
+class Doubling:
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def predict(self, inputs: pa.RecordBatch) -> Predictions:
+        self.sizes.append(inputs.num_rows)
+        return {None: inputs.column("a").to_numpy() * 2}
+
+    def close(self) -> None:
+        pass
+
+
+def steps(batch_size: int = 4) -> ScoringSteps:
+    return ScoringSteps(
+        label="m version 1",
+        binding=bind(TABLE, SIGNATURE),
+        raw_outputs=OUTPUTS,
+        outputs=OUTPUTS,
+        preprocess=None,
+        postprocess=lambda batch: batch,
+        batch_size=batch_size,
+        max_batch_bytes=10**9,
+    )
+
+
+def table(rows: int, cut: int) -> Iterator[pa.RecordBatch]:
+    whole = pa.RecordBatch.from_pydict({"id": range(2**53 + 1, 2**53 + 1 + rows), "a": range(rows)}, schema=TABLE)
+    for start in range(0, rows, cut):
+        yield whole.slice(start, cut)
+
+
+@given(st.integers(0, 40), st.integers(1, 11), st.integers(1, 11))
+def test_the_result_does_not_depend_on_how_rows_were_cut(rows: int, cut: int, batch_size: int) -> None:
+    model, stats = Doubling(), Stats()
+    scored = list(score_batches(table(rows, cut), lambda: model, steps(batch_size), stats))
+    assert [v for batch, _ in scored for v in batch.column("id").to_pylist()] == [2**53 + 1 + i for i in range(rows)]
+    assert [v for _, out in scored for v in out.column("prediction").to_pylist()] == [2.0 * i for i in range(rows)]
+    assert all(size == batch_size for size in model.sizes[:-1])
+    assert (stats.rows, stats.batches) == (rows, len(model.sizes))
+
+
+def test_an_empty_partition_asks_for_no_model() -> None:
+    def get_model() -> Doubling:
+        raise AssertionError("the model was asked for")
+
+    assert list(score_batches(iter([]), get_model, steps(), Stats())) == []
+    empty = pa.RecordBatch.from_pylist([], schema=TABLE)
+    assert list(score_batches(iter([empty]), get_model, steps(), Stats())) == []
+
+
+def test_an_exception_of_the_model_names_model_and_place_but_no_value() -> None:
+    class Failing(Doubling):
+        def predict(self, inputs: pa.RecordBatch) -> Predictions:
+            raise ValueError("cannot convert 'Jane Doe'")
+
+    with pytest.raises(PredictError, match="m version 1 raised on a batch of 3 rows") as failure:
+        list(score_batches(table(3, 3), Failing, steps(), Stats()))
+    assert "Jane" not in str(failure.value)
+    assert "ValueError" in str(failure.value)
+    assert "test_scoring.py" in str(failure.value)
+
+
+def test_a_model_that_loses_a_row_is_caught() -> None:
+    class Losing(Doubling):
+        def predict(self, inputs: pa.RecordBatch) -> Predictions:
+            return {None: np.zeros(inputs.num_rows - 1)}
+
+    with pytest.raises(PredictionShapeError, match="2 value"):
+        list(score_batches(table(3, 3), Losing, steps(), Stats()))
+
+
+def test_seconds_go_to_the_part_that_spent_them() -> None:
+    now = iter(range(100))
+    stats = Stats(clock=lambda: float(next(now)))
+    list(score_batches(table(8, 4), Doubling, steps(), stats))
+    # Two batches, and one more wait that finds the end; each timed block takes one tick of the clock.
+    assert (stats.wait_for_rows, stats.prepare, stats.predict, stats.encode) == (3, 2, 2, 2)
+
+
+def test_stats_are_handed_over_once() -> None:
+    stats = Stats(rows=3, loads=1)
+    column = stats.take_column(2)
+    assert column.type == STATS_TYPE
+    assert column[0].as_py()["rows"] == 3
+    assert column[1].as_py() is None
+    assert stats.take_column(1)[0].as_py()["rows"] == 0
+    assert len(stats.take_column(0)) == 0

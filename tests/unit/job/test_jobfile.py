@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_infer.config import FunctionStep, JobConfig, ThresholdStep
+from spark_infer.errors import ConfigError
+from spark_infer.job.jobfile import load_job
+from spark_infer.job.yamltext import MAX_FILE_BYTES
+
+SMALLEST = "model: models:/churn@champion\nsource: data/in\ntarget: data/out\n"
+FULL = "model: {uri: m}\nsource: {path: a}\ntarget:\n  path: b\nscore:\n  batch_size: 10\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def write_file(text: str | bytes) -> Path:
+        path = tmp_path / "job.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write_file
+
+
+def problems_of(path: Path, overrides: tuple[str, ...] = (), environ: dict[str, str] | None = None) -> list[str]:
+    """Return the lines of the error, each without the folder of the file."""
+    with pytest.raises(ConfigError) as caught:
+        load_job(path, overrides, environ=environ or {})
+    lines = caught.value.details or (caught.value.what,)
+    return [line.replace(f"{path.parent}/", "") for line in lines]
+
+
+def test_the_smallest_job_file_needs_three_plain_values(write: Any) -> None:
+    job = load_job(write(SMALLEST))
+    assert (job.model.uri, job.source.path, job.target.path) == ("models:/churn@champion", "data/in", "data/out")
+    assert job == JobConfig.model_validate(
+        {"model": {"uri": "models:/churn@champion"}, "source": {"path": "data/in"}, "target": {"path": "data/out"}}
+    )
+
+
+def test_every_problem_is_in_one_error_each_with_its_line(write: Any) -> None:
+    text = (
+        "modle:\n  uri: m\n  traking_uri: x\nbatch_size: 10\n"
+        "source:\n  path: a\n  path: b\ntarget:\n  path: b\n  mode: apend\nscore:\n  batch_size: many\n"
+    )
+    assert problems_of(write(text)) == [
+        "job.yaml:1: unknown key 'modle' (did you mean 'model'?)",
+        "job.yaml:3: unknown key 'traking_uri' in model (did you mean 'tracking_uri'?)",
+        "job.yaml:4: unknown key 'batch_size' (it goes under 'score')",
+        "job.yaml:7: source: duplicate key 'path', first at line 6",
+        "job.yaml:10: target.mode: expected one of error_if_exists, append, overwrite_partitions, overwrite, "
+        "got 'apend' (did you mean 'append'?)",
+        "job.yaml:12: score.batch_size: expected a whole number, 1 or more, got 'many'",
+    ]
+
+
+def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_job(write("model: m\nsorce: a\ntarget: {pth: b}\n"))
+    assert re.search(r"job\.yaml: 2 problems$", caught.value.what)
+    assert "conf/reference.yaml" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("addition", "problem"),
+    [
+        ("spark: local", "spark: expected a mapping of keys, got 'local'"),
+        ("score: [1]", "score: expected a mapping of keys, got a list"),
+        ("score: {batch_size: true}", "score.batch_size: expected a whole number, 1 or more, got 'true'"),
+        ("score: {batch_size: 0}", "score.batch_size: expected a whole number, 1 or more, got '0'"),
+        ("score: {batch_size: 1.5}", "score.batch_size: expected a whole number, 1 or more, got '1.5'"),
+        ("score: {batch_size: }", "score.batch_size: expected a whole number, 1 or more, got nothing"),
+        ("score: {batch_size: [1]}", "score.batch_size: expected a whole number, 1 or more, got a list"),
+        ("score: {batch_size: {a: 1}}", "score.batch_size: expected a whole number, 1 or more, got a mapping"),
+        ("score: {preprocess: my.module}", "score.preprocess: expected `module:function`, got 'my.module'"),
+        ("score: {inputs: {a: 1}}", "score.inputs: expected a list of text, got a mapping"),
+        ("score: {inputs: [a, '']}", "score.inputs[1]: expected text, got empty text"),
+        ("score: {params: {a: !!python/name:os.system x}}", "score.params.a: the tag"),
+        ("spark: {conf: {a: [1]}}", "spark.conf.a: expected text, got a list"),
+        ("spark: {conf: {a: }}", "spark.conf.a: expected text, got nothing"),
+        ('spark: {master: "a\\0b"}', "spark.master: holds a NUL character"),
+        ("name: a b", "name: expected letters, digits, `.`, `_` and `-`, got 'a b'"),
+        ("score: {<<: {batch_size: 1}}", "score: a job file cannot merge mappings with `<<`; write the keys out"),
+        ("score: {? [a] : 1}", "score: a key must be text"),
+        (
+            "score: {allow_casts: long-double}",
+            "score.allow_casts: expected a list of decimal->double, long->double, got 'long-double' "
+            "(did you mean 'long->double'",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place_and_what_may_stand_there(write: Any, addition: str, problem: str) -> None:
+    (line,) = problems_of(write(SMALLEST + addition))
+    assert line.startswith(f"job.yaml:4: {problem}")
+
+
+def test_a_missing_key_is_told_with_its_meaning(write: Any) -> None:
+    assert problems_of(write("model: m\nsource: a\n")) == ["job.yaml:1: missing key 'target': Where the scored rows go"]
+    assert problems_of(write(SMALLEST + "score:\n  postprocess:\n    - threshold: {column: p, output: q}\n")) == [
+        "job.yaml:6: score.postprocess[0].threshold: missing key 'at': The smallest score that counts as true"
+    ]
+
+
+def test_rules_about_several_keys_are_told_beside_other_problems(write: Any) -> None:
+    text = "model: m\nsource:\n  path: a\n  table: b\n  version: -1\ntarget: b\n"
+    assert problems_of(write(text)) == [
+        "job.yaml:3: source: give either `path` or `table`, not both and not neither",
+        "job.yaml:5: source.version: expected a whole number, 0 or more, got '-1'",
+    ]
+
+
+def test_a_rule_is_not_told_when_one_of_its_keys_is_wrong_in_itself(write: Any) -> None:
+    text = "model: m\nsource: a\ntarget:\n  path: b\n  mode: overwrite_partition\n  partitions: {month: 1}\n"
+    assert len(problems_of(write(text))) == 1
+
+
+def test_a_plain_value_is_a_list_of_one(write: Any) -> None:
+    job = load_job(
+        write(
+            "model: m\nsource: {path: a, partition_filter: {month: 10, day: 2024-01-01}}\n"
+            "target: {path: b, partition_by: month, keep: id}\nscore: {predict_method: predict_proba}\n"
+        )
+    )
+    assert job.source.partition_filter == {"month": (10,), "day": ("2024-01-01",)}
+    assert (job.target.partition_by, job.target.keep) == (("month",), ("id",))
+    assert job.score.predict_method == ("predict_proba",)
+
+
+def test_keep_all_stays_the_word_all(write: Any) -> None:
+    assert load_job(write("model: m\nsource: a\ntarget: {path: b, keep: all}\n")).target.keep == "all"
+    assert load_job(write("model: m\nsource: a\ntarget: {path: b, keep: [all]}\n")).target.keep == ("all",)
+
+
+def test_partition_values_keep_their_type_and_their_letters(write: Any) -> None:
+    listed = "[1, '1', 010, 1.50, no, true, null, 12:30, 0x1F]"
+    text = f"model: m\nsource: {{path: a, partition_filter: {{p: {listed}}}}}\ntarget: b\n"
+    values = load_job(write(text)).source.partition_filter["p"]
+    assert values == (1, "1", "010", "1.50", "no", True, None, "12:30", "0x1F")
+    assert [type(value) for value in values[:2]] == [int, str]
+
+
+def test_text_is_taken_as_it_is_written(write: Any) -> None:
+    job = load_job(
+        write(
+            SMALLEST + "spark: {conf: {a: true, b: 1.10, c: 0x1F}}\n"
+            "score: {postprocess: [label_map: {column: p, labels: {0: no, 1: yes}}]}\n"
+        )
+    )
+    assert job.spark.conf == {"a": "true", "b": "1.10", "c": "0x1F"}
+    assert job.score.postprocess[0].model_dump()["labels"] == {"0": "no", "1": "yes"}
+
+
+def test_params_are_plain_yaml(write: Any) -> None:
+    text = SMALLEST + "score: {params: {a: 1, b: 1e-3, c: [x, null, {d: false}], e: '5', f: 2024-01-01}}\n"
+    assert load_job(write(text)).score.params == {
+        "a": 1, "b": 0.001, "c": ["x", None, {"d": False}], "e": "5", "f": "2024-01-01",
+    }  # fmt: skip
+
+
+def test_steps_may_be_written_in_every_form(write: Any) -> None:
+    text = SMALLEST + (
+        "score:\n  postprocess:\n"
+        "    - threshold: {column: p, at: 5e-1, output: q}\n"
+        "    - {kind: threshold, column: p, at: 0.5, output: q}\n"
+        "    - my.module:fn\n    - function: my.module:fn\n    - {kind: function, function: my.module:fn}\n"
+    )
+    threshold = ThresholdStep(column="p", at=0.5, output="q")
+    function = FunctionStep(function="my.module:fn")
+    assert load_job(write(text)).score.postprocess == (threshold, threshold, function, function, function)
+
+
+def test_one_step_may_stand_without_a_list(write: Any) -> None:
+    expected = (FunctionStep(function="my.module:fn"),)
+    assert load_job(write(SMALLEST + "score: {postprocess: my.module:fn}")).score.postprocess == expected
+    assert load_job(write(SMALLEST + "score: {postprocess: {function: my.module:fn}}")).score.postprocess == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        ("treshold: {column: a}", "unknown step 'treshold' (did you mean 'threshold'?)"),
+        ("{kind: softmax, column: a}", "unknown step 'softmax'; the steps are threshold, argmax_label, top_k"),
+        ("{column: a, at: 1}", "missing key 'kind', one of threshold"),
+        ("[a]", "expected a step: threshold, argmax_label, top_k, label_map, function; got a list"),
+    ],
+)
+def test_a_wrong_step_is_told_with_the_right_ones(write: Any, step: str, problem: str) -> None:
+    (line,) = problems_of(write(f"{SMALLEST}score:\n  postprocess:\n    - {step}\n"))
+    assert line.startswith(f"job.yaml:6: score.postprocess[0]: {problem}")
+
+
+def test_step_keys_that_are_not_indented_are_told_to_be(write: Any) -> None:
+    (line,) = problems_of(write(f"{SMALLEST}score:\n  postprocess:\n    - threshold:\n      column: a\n      at: 1\n"))
+    assert "indent the keys of `threshold` below it" in line
+
+
+def test_a_key_with_nothing_below_it_is_as_good_as_left_out(write: Any) -> None:
+    text = SMALLEST + "score:\n  # batch_size: 5\nspark:\n  conf:\n"
+    assert load_job(write(text)) == load_job(write(SMALLEST))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "job.yaml:1: the job file is empty"),
+        (b"# only a comment\n---\n", "job.yaml:1: the job file is empty"),
+        (b"- a\n- b\n", "job.yaml:1: a job file is a mapping with the keys model, source and target, not a list"),
+        (b"just text", "job.yaml:1: a job file is a mapping with the keys model, source and target, not 'just text'"),
+        (b"model: m\nsource: [a\n", "job.yaml:3: not YAML: "),
+        (b"model:\n\turi: m\n", "job.yaml:2: not YAML: a tab stands where YAML wants spaces"),
+        (b"model: m\n---\nmodel: n\n", "job.yaml:2: not YAML: a second document starts here; a job file holds one"),
+        (b"model: m\nsource: \xff\n", "job.yaml:2: a byte is not UTF-8"),
+        ("model: m\n".encode("utf-16"), "job.yaml:1: the job file is UTF-16"),
+        (b"model: m\nsource: a\x01b\n", "job.yaml:2: a control character is not allowed in YAML"),
+        (b'model: "\\U00110000"', "job.yaml: the YAML cannot be read"),
+        (b"[" * 5000, "job.yaml: the YAML cannot be read: nested too deeply"),
+        (b"a" * (MAX_FILE_BYTES + 1), "job.yaml is larger than 256 KiB, which no job file needs"),
+        (b"model: *nope\n", "job.yaml:1: not YAML: found undefined alias 'nope'"),
+    ],
+)
+def test_what_is_no_job_file_is_told_in_one_line(write: Any, content: bytes, message: str) -> None:
+    (line,) = problems_of(write(content))
+    assert line.startswith(message) or f"/{message}" in line
+
+
+def test_a_byte_order_mark_does_no_harm(write: Any) -> None:
+    assert load_job(write(b"\xef\xbb\xbf" + SMALLEST.encode())).model.uri == "models:/churn@champion"
+
+
+def test_a_missing_file_names_its_neighbours(write: Any) -> None:
+    path = write(SMALLEST)
+    with pytest.raises(ConfigError, match=r"there is no job file .*job\.yml \(did you mean 'job\.yaml'\?\)"):
+        load_job(path.with_name("job.yml"))
+    with pytest.raises(ConfigError, match="is a folder, not a job file"):
+        load_job(path.parent)
+
+
+def test_an_alias_bomb_is_refused_at_once(write: Any) -> None:
+    levels = "\n".join(
+        f"    {b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    bomb = f"{SMALLEST}score:\n  params:\n    a: &a [x, x]\n{levels}\n"
+    (line,) = problems_of(write(bomb))
+    assert "more than 10000 values once its aliases are followed" in line
+
+
+def test_an_alias_to_itself_is_refused(write: Any) -> None:
+    (line, *_) = problems_of(write(f"{SMALLEST}score:\n  params: {{a: &a [*a]}}\n"))
+    assert "nested deeper than 40 levels" in line
+
+
+def test_a_plain_alias_works(write: Any) -> None:
+    job = load_job(write("model: m\nsource: &s {path: a}\ntarget: *s\n"))
+    assert job.target.path == "a"
+
+
+def test_variables_are_replaced_and_shown_by_their_name(write: Any) -> None:
+    text = "model: {uri: m, tracking_uri: 'https://u:${PASSWORD}@host'}\nsource: ${BUCKET:-local}/in\ntarget: b\n"
+    job = load_job(write(text), environ={"PASSWORD": "tr0ub4dor", "BUCKET": "s3://mine"})
+    assert job.model.tracking_uri == "https://u:tr0ub4dor@host"
+    assert job.source.path == "s3://mine/in"
+    for shown in (repr(job), str(job.model), repr(pickle.loads(pickle.dumps(job)))):
+        assert "tr0ub4dor" not in shown
+        assert "https://u:${PASSWORD}@host" in shown
+    assert (
+        job.hide_environment("cannot reach 'tr0ub4dor' at s3://mine/in") == "cannot reach '${PASSWORD}' at ${BUCKET}/in"
+    )
+    assert job.hide_environment({"a": ["tr0ub4dor", 1], "b": None}) == {"a": ["${PASSWORD}", 1], "b": None}
+
+
+def test_what_travels_to_workers_does_not_carry_the_password_of_a_server(write: Any) -> None:
+    text = "model: {uri: m, tracking_uri: '${URI}'}\nsource: a\ntarget: b\nscore: {params: {p: '${PARAM}'}}\n"
+    job = load_job(write(text), environ={"URI": "https://u:tr0ub4dor@host", "PARAM": "a param"})
+    assert b"tr0ub4dor" not in pickle.dumps(job.score)
+    assert job.score.hide_environment("a param") == "${PARAM}"
+
+
+def test_defaults_of_variables_hold_where_they_are_unset_or_empty(write: Any) -> None:
+    text = "model: ${MODEL:-m}\nsource: ${IN:-data/in}\ntarget: $${b}\n"
+    job = load_job(write(text), environ={"MODEL": ""})
+    assert (job.model.uri, job.source.path, job.target.path) == ("m", "data/in", "${b}")
+    assert "data/in" in repr(job)
+
+
+def test_an_unset_variable_is_an_error_with_its_line(write: Any) -> None:
+    text = "model: m\nsource: ${IN}\ntarget: b${\nscore: {params: {a: ['${X Y}']}}\n"
+    assert problems_of(write(text)) == [
+        "job.yaml:2: source.path: the environment variable IN is not set",
+        "job.yaml:3: target.path: '${' is no `${NAME}`; write `$${` for a plain `${`",
+        "job.yaml:4: score.params.a: '${X Y}' is no `${NAME}`; write `$${` for a plain `${`",
+    ]
+
+
+def test_a_value_from_a_variable_is_not_in_the_error_about_it(write: Any) -> None:
+    text = FULL.replace("10", "${SIZE}") + "  preprocess: ${CODE}\n"
+    lines = problems_of(write(text), environ={"SIZE": "hunter2", "CODE": "hunter2"})
+    assert [line for line in lines if "hunter2" in line] == []
+    assert lines[0] == "job.yaml:6: score.batch_size: expected a whole number, 1 or more, got '${SIZE}'"
+
+
+def test_numbers_and_fixed_words_from_variables_work_and_are_shown(write: Any) -> None:
+    text = FULL.replace("10", "${SIZE}").replace("path: b", "path: b\n  mode: ${MODE}")
+    job = load_job(write(text), environ={"SIZE": "500", "MODE": "append"})
+    assert (job.score.batch_size, job.target.mode) == (500, "append")
+    assert job.hide_environment("append 500") == "append 500"
+
+
+def test_short_values_are_hidden_only_where_they_are_the_whole_text(write: Any) -> None:
+    job = load_job(write("model: m\nsource: ${A}\ntarget: ${B}\n"), environ={"A": "in", "B": "data"})
+    assert job.hide_environment("in") == "${A}"
+    assert job.hide_environment("in the database there is data") == "in the database there is ${B}"
+
+
+def test_an_override_replaces_adds_and_reaches_free_keys(write: Any) -> None:
+    job = load_job(
+        write(FULL),
+        [
+            "target.mode=append",
+            "score.batch_size=7",
+            "score.params.n.a=1",
+            "spark.conf.spark.sql.shuffle.partitions=8",
+            "target.scored_at_column=",
+            "source.partition_filter={month: [1, 2]}",
+        ],
+    )
+    assert (job.target.mode, job.score.batch_size, job.target.scored_at_column) == ("append", 7, None)
+    assert job.spark.conf == {"spark.sql.shuffle.partitions": "8"}
+    assert job.score.params == {"n.a": 1}
+    assert job.source.partition_filter == {"month": (1, 2)}
+
+
+def test_an_override_goes_below_a_short_form(write: Any) -> None:
+    job = load_job(write(SMALLEST), ["source.version=3", "model.uri=models:/other/1", "target=elsewhere"])
+    assert (job.source.path, job.source.version) == ("data/in", 3)
+    assert (job.model.uri, job.target.path) == ("models:/other/1", "elsewhere")
+
+
+def test_the_last_of_two_overrides_holds(write: Any) -> None:
+    assert load_job(write(FULL), ["score.batch_size=7", "score.batch_size=9"]).score.batch_size == 9
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("target.mode", "--set 'target.mode': expected key=value, with a dotted key"),
+        ("=x", "--set '': expected key=value, with a dotted key"),
+        ("a..b=x", "--set 'a..b': expected key=value, with a dotted key"),
+        ("target.mode=apend", "--set target.mode: expected one of error_if_exists"),
+        ("target.mod=append", "--set target.mod: unknown key 'mod' in target (did you mean 'mode'?)"),
+        ("score.batch_size=[1", "--set score.batch_size: not YAML: "),
+        ("score.postprocess.0=x:y", "--set score.postprocess.0: a list stands at job.yaml:8; give the whole list"),
+        ("source=${NOPE}", "--set source: source.path: the environment variable NOPE is not set"),
+    ],
+)
+def test_a_wrong_override_is_told_by_its_key(write: Any, override: str, problem: str) -> None:
+    (line,) = problems_of(write(FULL + "  postprocess:\n    - a:b\n"), (override,))
+    assert line.startswith(problem)
+
+
+def test_an_override_changes_one_place_of_a_shared_mapping(write: Any) -> None:
+    job = load_job(write("model: m\nsource: &s {path: a}\ntarget: *s\n"), ["target.path=b"])
+    assert (job.source.path, job.target.path) == ("a", "b")
+
+
+KEYS = ["model", "source", "target", "score", "spark", "uri", "path", "mode", "postprocess", "params", "kind", "keep"]
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.dates(), st.sampled_from(KEYS), st.text())
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
+def test_no_bytes_raise_anything_but_a_config_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    check_only_config_errors(tmp_path_factory, content, ())
+
+
+@given(tree=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6))
+def test_no_yaml_raises_anything_but_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]
+) -> None:
+    check_only_config_errors(tmp_path_factory, yaml.safe_dump(tree).encode("utf-8", "replace"), ())
+
+
+@given(
+    override=st.text(max_size=40)
+    | st.builds("{}={}".format, st.sampled_from(["source", "a.b", "spark.conf.x"]), st.text())
+)
+def test_no_override_raises_anything_but_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, override: str
+) -> None:
+    check_only_config_errors(tmp_path_factory, SMALLEST.encode(), (override,))
+
+
+def check_only_config_errors(factory: pytest.TempPathFactory, content: bytes, overrides: tuple[str, ...]) -> None:
+    path = factory.getbasetemp() / "fuzz.yaml"
+    path.write_bytes(content)
+    message = ""
+    try:
+        load_job(path, overrides, environ={})
+    except ConfigError as error:
+        message = str(error)
+    # What cannot be printed, or takes more than a line, would have come from the file unquoted.
+    assert all(line.isprintable() for line in message.split("\n"))
+    assert len(message) < 20_000

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.pyfunc.model import PythonModel
+from mlflow.types import ColSpec, Schema
+
+from spark_infer.core.contract import bind
+from spark_infer.core.convert import project
+from spark_infer.core.outputs import signature_outputs, to_batch
+from spark_infer.errors import ModelLoadError, PredictionShapeError
+from spark_infer.models.backends import LoadSpec, load
+from spark_infer.models.backends.frame import to_frame, to_predictions
+from spark_infer.models.mlmodel import read_mlmodel
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+FRAME = pd.DataFrame({"a": [1.0, np.nan, 3.0], "n": [2**53 + 1, 2, 3], "s": ["x", None, "z"]})
+
+
+class Describe(PythonModel):
+    """Says what it was given, so that a test can see it."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        suffix = (params or {}).get("suffix", "")
+        return pd.DataFrame(
+            {
+                "n": model_input["n"] + 1,
+                "text": [f"{value}{suffix}" for value in model_input["s"]],
+                "missing": model_input["a"].isna(),
+            }
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "describe"
+    outputs = Schema([ColSpec("long", "n"), ColSpec("string", "text"), ColSpec("boolean", "missing")])
+    signature = infer_signature(FRAME, params={"suffix": "!"})
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=Describe(),
+        signature=ModelSignature(signature.inputs, outputs, signature.params),
+        pip_requirements=["pandas"],
+    )
+    return folder
+
+
+def spec(folder: Path, **params: Any) -> LoadSpec:
+    mlmodel = read_mlmodel(folder)
+    schema = pa.schema([("s", pa.string()), ("n", pa.int64()), ("a", pa.float64())])
+    return LoadSpec(
+        backend="pyfunc",
+        mlmodel=mlmodel,
+        methods=("predict",),
+        by_signature=True,
+        binding=bind(schema, mlmodel.signature),
+        params=params,
+        threads=1,
+    )
+
+
+def predict(folder: Path, **params: Any) -> dict[str, list[Any]]:
+    given = spec(folder, **params)
+    schema = signature_outputs(given.mlmodel.signature)
+    assert schema is not None
+    batch = pa.RecordBatch.from_pandas(FRAME[["s", "n", "a"]], preserve_index=False)
+    predictions = load(given, folder).predict(project(batch, given.binding))
+    columns: dict[str, list[Any]] = to_batch(predictions, schema, 3).to_pydict()
+    return columns
+
+
+def test_all_outputs_come_back_and_long_values_are_exact(folder: Path) -> None:
+    assert predict(folder) == {
+        "n": [2**53 + 2, 3, 4],
+        "text": ["x!", "None!", "z!"],
+        "missing": [False, True, False],
+    }
+
+
+def test_parameters_reach_the_model(folder: Path) -> None:
+    assert predict(folder, suffix="?")["text"][0] == "x?"
+
+
+def test_a_model_that_does_not_load_is_a_clear_error(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text((folder / "MLmodel").read_text())
+    with pytest.raises(ModelLoadError, match="does not load with backend 'pyfunc'"):
+        load(spec(folder), tmp_path)
+
+
+def test_a_frame_has_the_dtype_of_the_declared_type_whatever_the_batch_holds() -> None:
+    for rows in ([1.5, None], [1.5], [None]):
+        assert to_frame(pa.RecordBatch.from_pydict({"a": pa.array(rows, pa.float64())})).dtypes["a"] == np.float64
+    for texts in (["x", None], ["x"], [None]):
+        frame = to_frame(pa.RecordBatch.from_pydict({"s": pa.array(texts, pa.string())}))
+        assert frame["s"].dtype == np.dtype(object)
+        assert frame["s"].tolist() == texts
+    moments = to_frame(pa.RecordBatch.from_pydict({"t": pa.array([0, None], pa.timestamp("us"))}))
+    assert str(moments.dtypes["t"]) == "datetime64[ns]"
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (pd.DataFrame({"a": [1, 2]}), {"a": [1, 2]}),
+        (pd.Series([1, 2]), {None: [1, 2]}),
+        (pd.Series([1, None], dtype="Int64"), {None: [1, None]}),
+        (pd.Series(["x", None]), {None: ["x", None]}),
+        (np.array([1, 2]), {None: [1, 2]}),
+        ([1, 2], {None: [1, 2]}),
+        ((1, 2), {None: [1, 2]}),
+        ({"a": np.array([1, 2])}, {"a": [1, 2]}),
+        ([{"a": 1}, {"a": 2}], {"a": [1, 2]}),
+    ],
+)
+def test_whatever_a_model_returns_is_read(result: Any, expected: dict[str | None, list[Any]]) -> None:
+    read = to_predictions(result)
+    assert {
+        name: getattr(v, "to_pylist", getattr(v, "tolist", lambda v=v: v))() for name, v in read.items()
+    } == expected
+
+
+def test_what_holds_no_rows_is_refused() -> None:
+    with pytest.raises(PredictionShapeError, match="returned int"):
+        to_predictions(3)

@@ -1,0 +1,49 @@
+"""What the store's tests run in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from spark_infer.models.store import ModelStore
+
+
+def fetch_slowly(root: Path, source: Path, digest: str, log: Path) -> None:
+    """Ask for a model; each fetch leaves one line in the log and takes long enough for the others to come."""
+
+    def fetch(into: Path) -> None:
+        with log.open("a") as lines:
+            lines.write(f"{os.getpid()}\n")
+        for path in source.rglob("*"):
+            if path.is_file():
+                target = into / path.relative_to(source)
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(path.read_bytes())
+        time.sleep(0.5)
+
+    got = ModelStore(root).ensure(digest, fetch)
+    assert (got / "model.skops").read_bytes() == b"weights"
+
+
+def fetch_slowly_without_locks(root: Path, source: Path, digest: str, log: Path) -> None:
+    """As a network file system whose locks everybody gets."""
+    import fcntl
+
+    fcntl.flock = lambda descriptor, operation: None
+    fetch_slowly(root, source, digest, log)
+
+
+def fetch_forever(root: Path, digest: str, started: Path) -> None:
+    def fetch(into: Path) -> None:
+        (into / "half").write_bytes(b"x")
+        started.touch()
+        time.sleep(600)
+
+    ModelStore(root).ensure(digest, fetch)
+
+
+def hold_lock(root: Path, name: str, started: Path) -> None:
+    with ModelStore(root).lock(name):
+        started.touch()
+        time.sleep(600)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from spark_infer.core.stats import Stats
+from spark_infer.models.cache import ModelCache
+
+MB = 2**20
+
+
+class Loaded:
+    """A model that lies in a cycle, as real ones do: only a collection frees it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.closed = False
+        self.me = self
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def cache() -> ModelCache[Loaded]:
+    return ModelCache(lambda: 0)
+
+
+def get(cache: ModelCache[Loaded], name: str, stats: Stats, *, size: int = MB, most: int = 2 * MB) -> Loaded:
+    return cache.get(name, lambda: Loaded(name), size_bytes=size, max_bytes=most, stats=stats)
+
+
+def test_a_model_is_loaded_once_and_counted(cache: ModelCache[Loaded]) -> None:
+    stats = Stats()
+    first = get(cache, "a", stats)
+    assert get(cache, "a", stats) is first
+    assert (stats.loads, stats.cache_hits) == (1, 1)
+
+
+def test_the_least_recently_used_model_goes_and_is_really_freed(cache: ModelCache[Loaded]) -> None:
+    stats = Stats()
+    a, b = get(cache, "a", stats), get(cache, "b", stats)
+    ghost = weakref.ref(b)
+    assert get(cache, "a", stats) is a
+    gc.disable()
+    try:
+        del b
+        get(cache, "c", stats)
+        assert ghost() is None
+    finally:
+        gc.enable()
+    assert not a.closed
+    assert len(cache) == 2
+    assert stats.loads == 3
+
+
+def test_room_is_made_before_the_next_model_is_loaded(cache: ModelCache[Loaded]) -> None:
+    stats = Stats()
+    a = get(cache, "a", stats, most=MB)
+    closed_at_load: list[bool] = []
+
+    def load() -> Loaded:
+        closed_at_load.append(a.closed)
+        return Loaded("b")
+
+    cache.get("b", load, size_bytes=MB, max_bytes=MB, stats=stats)
+    assert closed_at_load == [True]
+
+
+def test_a_model_larger_than_the_bound_stays_while_it_is_the_newest(cache: ModelCache[Loaded]) -> None:
+    stats = Stats()
+    large = get(cache, "large", stats, size=10 * MB)
+    assert get(cache, "large", stats, size=10 * MB) is large
+    get(cache, "small", stats)
+    assert large.closed
+
+
+def test_the_size_is_what_loading_added_to_the_process() -> None:
+    memory = iter([100, 100 + 3 * MB])
+    cache: ModelCache[Loaded] = ModelCache(lambda: next(memory))
+    get(cache, "a", Stats())
+    assert cache.size_bytes == 3 * MB
+
+
+def test_a_load_that_fails_leaves_nothing_behind(cache: ModelCache[Loaded]) -> None:
+    stats = Stats()
+
+    def fail() -> Loaded:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        cache.get("a", fail, size_bytes=1, max_bytes=MB, stats=stats)
+    assert len(cache) == 0
+    assert get(cache, "a", stats).name == "a"
+
+
+def test_clear_closes_everything(cache: ModelCache[Loaded]) -> None:
+    model = get(cache, "a", Stats())
+    cache.clear()
+    assert model.closed
+    assert len(cache) == 0

@@ -1,0 +1,205 @@
+"""The registry behind a real `mlflow server`, which hands out the files itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spark_infer.errors import ModelNotFoundError, RegistryUnavailableError
+from spark_infer.models.digest import folder_digest
+from spark_infer.models.registry import resolve
+from spark_infer.models.store import ModelStore
+from tests.unit.models.logged import Logged, using
+from tests.unit.models.servers import mlflow_server, stop
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(
+    logged: Logged, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Logged, subprocess.Popen[bytes], Path]]:
+    """A server for what was logged without one; its files are said to be with the server."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copytree(logged.artifacts, folder / "files")
+    logged.copied(folder).change(
+        *(
+            f"update {table} set {column} = replace({column}, '{logged.artifacts.as_uri()}', 'mlflow-artifacts:')"
+            for table, column in {
+                "experiments": "artifact_location",
+                "runs": "artifact_uri",
+                "logged_models": "artifact_location",
+                "model_versions": "storage_location",
+            }.items()
+        )
+    )
+    with mlflow_server(folder) as (address, process):
+        yield replace(logged, tracking_uri=address), process, folder / "files"
+
+
+@pytest.fixture
+def served(server: tuple[Logged, subprocess.Popen[bytes], Path]) -> Logged:
+    return server[0]
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that MLflow downloads."""
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+    names: list[str] = []
+    real: Callable[[MlflowArtifactsRepository, str, str], None] = MlflowArtifactsRepository._download_file
+
+    def download(self: MlflowArtifactsRepository, remote_file_path: str, local_path: str) -> None:
+        names.append(remote_file_path)
+        real(self, remote_file_path, local_path)
+
+    monkeypatch.setattr(MlflowArtifactsRepository, "_download_file", download)
+    return names
+
+
+_FILES = ["MLmodel", "conda.yaml", "model.skops", "python_env.yaml", "requirements.txt"]
+
+
+def test_a_registered_version_is_downloaded_once(served: Logged, store: ModelStore, downloads: list[str]) -> None:
+    first = resolve("models:/churn@champion", tracking_uri=served.tracking_uri, store=store)
+    assert first.source.startswith("mlflow-artifacts:/")
+    assert sorted(downloads) == _FILES
+    assert sorted(path.name for path in store.path(first.digest).iterdir()) == _FILES
+    assert first.digest == folder_digest(store.path(first.digest))
+    downloads.clear()
+    assert resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store).digest == first.digest
+    assert downloads == ["MLmodel"], "the one file that is compared"
+
+
+def test_a_logged_model_is_remembered_and_a_run_is_not(served: Logged, store: ModelStore, downloads: list[str]) -> None:
+    by_id = resolve(f"models:/{served.model_ids[1]}", tracking_uri=served.tracking_uri, store=store)
+    assert (by_id.name, by_id.version) == ("second", by_id.digest[:12])
+    downloads.clear()
+    resolve(f"models:/{served.model_ids[1]}", tracking_uri=served.tracking_uri, store=store)
+    assert downloads == ["MLmodel"]
+    downloads.clear()
+    by_run = resolve(f"runs:/{served.run_id}/second", tracking_uri=served.tracking_uri, store=store)
+    assert by_run.digest == by_id.digest
+    assert sorted(downloads) == _FILES
+
+
+def test_a_registry_uri_alone_serves_the_files_too(
+    served: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert resolve("models:/churn/1", registry_uri=served.tracking_uri, store=store).version == "1"
+
+
+def test_another_server_in_mlflows_settings_is_not_asked(
+    served: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    with using("http://127.0.0.1:9"):
+        before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ))
+        assert resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store).version == "1"
+        assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ)) == before
+
+
+def test_a_download_damaged_in_the_store_is_fetched_again(
+    served: Logged, store: ModelStore, downloads: list[str]
+) -> None:
+    ref = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
+    os.truncate(store.path(ref.digest) / "model.skops", 10)
+    downloads.clear()
+    again = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
+    assert again == ref
+    assert folder_digest(store.path(ref.digest)) == ref.digest
+    assert sorted(downloads) == sorted(["MLmodel", *_FILES])
+
+
+def test_a_version_whose_files_were_rewritten_all_the_same_is_noticed(
+    server: tuple[Logged, subprocess.Popen[bytes], Path], store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    served, _, files = server
+    before = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
+    (mlmodel,) = files.glob(f"**/{served.model_ids[1]}/artifacts/MLmodel")
+    kept = mlmodel.read_text()
+    try:
+        mlmodel.write_text(kept.replace("predict_fn: predict\n", "predict_fn: predicT\n"))  # same size
+        after = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
+    finally:
+        mlmodel.write_text(kept)
+    assert after.mlmodel.predict_fn == "predicT"
+    assert (after.version, after.digest == before.digest) == ("2", False)
+    assert "are not those seen before" in caplog.text
+
+
+def test_files_that_are_gone_from_the_server_are_told(
+    server: tuple[Logged, subprocess.Popen[bytes], Path], store: ModelStore
+) -> None:
+    served, _, files = server
+    (folder,) = files.glob(f"**/{served.model_ids[0]}/artifacts")
+    folder.rename(folder.with_name("aside"))
+    try:
+        with pytest.raises(
+            ModelNotFoundError, match="files of 'churn' version 1 are not at mlflow-artifacts:"
+        ) as caught:
+            resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store)
+        assert "nothing" in str(caught.value)
+    finally:
+        folder.with_name("aside").rename(folder)
+
+
+def test_two_that_ask_for_a_new_version_at_once_download_it_once(
+    served: Logged, store: ModelStore, downloads: list[str]
+) -> None:
+    def run() -> None:
+        resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=ModelStore(store.root))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert downloads.count("model.skops") == 1
+
+
+def test_no_secret_of_the_address_is_kept_or_said(
+    served: Logged, store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="spark_infer")
+    ref = resolve("models:/churn/1", tracking_uri=served.secret_uri, store=store)
+    with pytest.raises(ModelNotFoundError) as caught:
+        resolve("models:/churn/77", tracking_uri=served.secret_uri, store=store)
+    assert "hunter2" not in caplog.text + str(caught.value)
+    assert b"hunter2" not in pickle.dumps(ref)
+    for path in store.root.rglob("*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes()
+
+
+def test_a_model_that_is_missing_on_the_server_is_told_with_what_is_there(served: Logged, store: ModelStore) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"did you mean 'champion'\?(.|\n)*versions: 2, 1"):
+        resolve("models:/churn@champoin", tracking_uri=served.tracking_uri, store=store)
+    with pytest.raises(ModelNotFoundError, match="in the run: first, notes, second"):
+        resolve(f"runs:/{served.run_id}/third", tracking_uri=served.tracking_uri, store=store)
+
+
+def test_the_store_survives_the_server_and_the_death_is_told_quickly(
+    server: tuple[Logged, subprocess.Popen[bytes], Path], store: ModelStore, tmp_path: Path
+) -> None:
+    served, process, _ = server
+    ref = resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store)
+    stop(process)
+    started = time.monotonic()
+    with pytest.raises(RegistryUnavailableError, match=r"127\.0\.0\.1"):
+        resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store)
+    assert time.monotonic() - started < 16
+    shutil.copytree(store.path(ref.digest), tmp_path / "by hand")
+    assert resolve(str(tmp_path / "by hand"), store=store).digest == ref.digest

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark_infer.errors import ModelNotFoundError, ModelRefusedError
+from spark_infer.models.uri import (
+    FolderUri,
+    LoggedModelUri,
+    ModelUri,
+    RemoteUri,
+    RunUri,
+    VersionUri,
+    check_location,
+    parse_uri,
+    without_secrets,
+)
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("models:/churn@champion", VersionUri("churn", alias="champion")),
+        ("models:/a@b@champion", VersionUri("a@b", alias="champion")),
+        ("models:/churn/3", VersionUri("churn", version="3")),
+        ("models:/churn/007", VersionUri("churn", version="7")),
+        ("models:/main.sales.churn/3", VersionUri("main.sales.churn", version="3")),
+        ("models:/churn/latest", VersionUri("churn")),
+        ("models:/churn/Latest", VersionUri("churn")),
+        ("models:/m-0123abc", LoggedModelUri("m-0123abc")),
+        ("runs:/r1/a/b", RunUri("r1", "a/b")),
+        ("runs:/r1", RunUri("r1", "")),
+        ("/a/b c", FolderUri(Path("/a/b c"))),
+        ("file:///a/b%20c", FolderUri(Path("/a/b c"))),
+        ("file:/a/b", FolderUri(Path("/a/b"))),
+        ("file://localhost/a", FolderUri(Path("/a"))),
+        ("a/b", FolderUri(Path.cwd() / "a" / "b")),
+        ("~/m", FolderUri(Path.home() / "m")),
+        ("s3://bucket/a", RemoteUri("s3://bucket/a")),
+        ("abfss://c@a.dfs.core.windows.net/m", RemoteUri("abfss://c@a.dfs.core.windows.net/m")),
+        ("dbfs:/a", RemoteUri("dbfs:/a")),
+    ],
+)
+def test_a_uri_names_one_thing(uri: str, named: ModelUri) -> None:
+    assert parse_uri(uri) == named
+
+
+@pytest.mark.parametrize(
+    ("uri", "complaint"),
+    [
+        ("models:/churn", "names no version and no alias"),
+        ("models:/churn@", "lacks the name or the alias"),
+        ("models:/@champion", "lacks the name or the alias"),
+        ("models:/churn/Production", "stages are gone: use an alias"),
+        ("models:/churn/", "is not a model URI"),
+        ("models:/churn/3/path", "is not a model URI"),
+        ("models:churn/3", "is not a model URI"),
+        ("models://profile@databricks/churn/3", "names a registry"),
+        ("runs:/", "not the address of a run's model"),
+        ("runs:/r1/../../etc", "not the address of a run's model"),
+        ("file://otherhost/a", "another machine"),
+        ("file:", "names no folder"),
+        (" ", "names no folder"),
+        ("a\0b", "names no folder"),
+    ],
+)
+def test_a_malformed_uri_is_refused_with_the_forms_there_are(uri: str, complaint: str) -> None:
+    with pytest.raises(ModelNotFoundError, match=complaint) as caught:
+        parse_uri(uri)
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:hunter2@host:5000/x", "https://host:5000/x"),
+        ("https://token-only-hunter2@host/x", "https://host/x"),
+        ("postgresql+psycopg2://u:hunter2@db/mlflow?sslkey=hunter2", "postgresql+psycopg2://db/mlflow"),
+        ("postgresql://u:hun/ter?2@db/mlflow", "postgresql://db/mlflow"),
+        ("abfss://container@account.dfs.core.windows.net/m", "abfss://container@account.dfs.core.windows.net/m"),
+        ("wasbs://c:hunter2@account/m", "wasbs://account/m"),
+        ("s3://bucket/churn@v1/x", "s3://bucket/churn@v1/x"),
+        ("mssql+pyodbc:///?odbc_connect=PWD%3Dhunter2", "mssql+pyodbc:///"),
+        ("GET https://b.s3.amazonaws.com/k?X-Amz-Signature=hunter2 failed", "GET https://b.s3.amazonaws.com/k failed"),
+        ("exceeded with url: /api/2.0/x?token=hunter2 (Caused by", "exceeded with url: /api/2.0/x (Caused by"),
+        ("'sqlite:////a/b.db?key=hunter2'", "'sqlite:////a/b.db'"),
+        ("two: s3://k:hunter2@b/x, gs://k:hunter2@b/y", "two: s3://b/x, gs://b/y"),
+        ("models:/churn@champion", "models:/churn@champion"),
+        ("is it there? yes", "is it there? yes"),
+    ],
+)
+def test_addresses_are_shown_without_their_secrets(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+_SERVERS = ("https://me:pw@mlflow.corp:5000", "sqlite:////a.db")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["s3://b/k", "mlflow-artifacts:/1/models", "mlflow-artifacts://mlflow.corp:5000/x", "https://mlflow.corp:5000/x"],
+)
+def test_files_are_fetched_from_object_stores_and_the_server_in_use(location: str) -> None:
+    check_location(location, _SERVERS, by_user=False)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "https://mlflow.corp/x",
+        "https://mlflow.corp:5000@evil/x",
+        "mlflow-artifacts://evil/x",
+        "http:///x",
+        "ftp://host/x",
+        "sftp://host/x",
+        "gopher://host/x",
+    ],
+)
+def test_a_registry_cannot_send_requests_anywhere_else(location: str) -> None:
+    with pytest.raises(ModelRefusedError):
+        check_location(location, _SERVERS, by_user=False)
+
+
+def test_a_user_may_name_an_address_that_a_plugin_knows_but_no_other_web_server() -> None:
+    check_location("oss://bucket/x", _SERVERS, by_user=True)
+    with pytest.raises(ModelRefusedError, match="not the MLflow server in use"):
+        check_location("http://elsewhere/x", _SERVERS, by_user=True)

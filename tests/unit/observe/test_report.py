@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from spark_infer.observe.report import Report, size
+
+FACTS: dict[str, Any] = {
+    "job": "flights",
+    "run_id": "8f2c",
+    "model_uri": "models:/flight_delay@champion",
+    "model_name": "flight_delay",
+    "model_version": "3",
+    "model_digest": "ab" * 32,
+    "backend": "sklearn",
+    "source": "demo/flights",
+    "source_version": 4,
+    "target": "demo/scored",
+    "target_version": 0,
+    "mode": "append",
+    "rows_read": 80_000,
+    "rows_scored": 80_000,
+    "files_written": 3,
+    "bytes_written": 4_123_456,
+    "started_at": datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "seconds": {"resolve": 0.5, "plan": 0.5, "score_and_write": 2.0, "total": 4.0},
+    "task_seconds": {"predict": 3.0, "wait_for_rows": 1.0},
+    "loads": 2,
+    "cache_hits": 14,
+    "workers": 2,
+}
+
+
+def report(**changes: Any) -> Report:
+    return Report(**{**FACTS, **changes})
+
+
+def test_the_text_says_what_where_and_how_long() -> None:
+    assert str(report(warnings=("one file was rewritten",))) == "\n".join(
+        [
+            "flights: 80,000 rows scored in 4.00 s",
+            "",
+            "  model   flight_delay version 3 (models:/flight_delay@champion)",
+            "          digest abababababab, served by sklearn",
+            "  source  demo/flights, version 4",
+            "  target  demo/scored, version 0",
+            "          append, 3 files, 4.1 MB",
+            "  rows    80,000 read, 80,000 scored, 40,000 rows/s",
+            "  loads   2 loads on 2 workers, 14 cache hits",
+            "  run     8f2c, started 2025-01-02 03:04:05 UTC",
+            "",
+            "where the time went",
+            "  resolve the model     0.50 s   12%  ███",
+            "  plan                  0.50 s   12%  ███",
+            "  score and write       2.00 s   50%  ████████████",
+            "  other                 1.00 s   25%  ██████",
+            "",
+            "inside the tasks, summed",
+            "  wait for rows         1.00 s   25%  ██████",
+            "  predict               3.00 s   75%  ██████████████████",
+            "",
+            "warnings",
+            "  ! one file was rewritten",
+        ]
+    )
+
+
+def test_a_table_without_versions_and_a_run_without_rows_read_well() -> None:
+    text = str(
+        report(
+            source_version=None,
+            target_version=None,
+            rows_read=1,
+            rows_scored=1,
+            files_written=1,
+            loads=1,
+            workers=1,
+            cache_hits=1,
+            task_seconds={},
+            seconds={"total": 0.0},
+        )
+    )
+    assert "  source  demo/flights\n" in text
+    assert "1 row scored" in text
+    assert "append, 1 file, " in text
+    assert "1 load on 1 worker, 1 cache hit\n" in text
+    assert "rows/s" not in text
+    assert "time went" not in text
+
+
+def test_the_facts_are_json_and_complete() -> None:
+    facts = report(warnings=("w",)).to_dict()
+    assert json.loads(json.dumps(facts)) == facts
+    assert {field.name for field in dataclasses.fields(Report)} <= set(facts)
+    assert facts["started_at"] == "2025-01-02T03:04:05+00:00"
+    assert facts["rows_per_second"] == 40_000
+    assert facts["warnings"] == ["w"]
+
+
+def test_a_report_travels_and_cannot_change() -> None:
+    assert pickle.loads(pickle.dumps(report())) == report()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report().rows_read = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows_read": -1}, "rows_read is -1"),
+        ({"loads": -1}, "loads is -1"),
+        ({"started_at": datetime(2025, 1, 1)}, "started_at is not in UTC"),
+        ({"started_at": datetime(2025, 1, 1, tzinfo=timezone(timedelta(hours=1)))}, "started_at is not in UTC"),
+        ({"seconds": {"plan": 1.0}}, "seconds has no 'total'"),
+        ({"seconds": {"total": float("nan")}}, "total took nan seconds"),
+        ({"task_seconds": {"predict": -0.5}}, "predict took -0.5 seconds"),
+    ],
+)
+def test_a_report_that_cannot_be_true_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        report(**changes)
+
+
+def test_notebooks_show_the_same_text_escaped() -> None:
+    assert "<b>" not in report(job="<b>")._repr_html_()
+    assert "&lt;b&gt;: 80,000 rows scored" in report(job="<b>")._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (4_123_456, "4.1 MB"),
+        (12 * 10**18, "12,000.0 PB"),
+    ],
+)
+def test_sizes_are_written_in_powers_of_ten(size_bytes: int, text: str) -> None:
+    assert size(size_bytes) == text

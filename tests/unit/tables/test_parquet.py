@@ -1,0 +1,62 @@
+"""The rule for the types of partition folders, and footers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet as pq
+
+from spark_infer.errors import SourceError
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.parquet import partitioning, snapshot
+from spark_infer.tables.storage import DataFile, Storage, open_storage
+
+
+def opened(path: Path) -> Storage:
+    found = open_storage(f"file://{path}")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "type_name"),
+    [
+        (["1", "2", "-3"], "int"),
+        (["1", "2147483648"], "bigint"),
+        (["1", "9223372036854775808"], "string"),
+        (["1", "001"], "string"),
+        (["1", "+1"], "string"),
+        (["1", "1.0"], "string"),
+        (["1", "__HIVE_DEFAULT_PARTITION__"], "int"),
+        (["__HIVE_DEFAULT_PARTITION__"], "string"),
+        (["2013-10-01", "2013-10-02"], "date"),
+        (["2013-10-01", "20131002"], "string"),
+        (["true", "false"], "string"),
+    ],
+)
+def test_a_partition_column_is_a_number_only_where_every_folder_is_written_as_one(
+    tmp_path: Path, values: list[str], type_name: str
+) -> None:
+    files = [DataFile(f"p={value}/f.parquet", 1) for value in values]
+    assert partitioning(opened(tmp_path), files) == (("p",), (type_name,))
+
+
+def test_rows_are_counted_from_footers_up_to_a_bound(tmp_path: Path) -> None:
+    for count in (1, 2, 3):
+        pq.write_table(pa.table({"id": range(count)}), tmp_path / f"{count}.parquet")
+    location = TableLocation("parquet", f"file://{tmp_path}")
+    found, files = snapshot(opened(tmp_path), location)
+    assert (found.rows, found.files, found.size_bytes) == (6, 3, sum(file.size for file in files))
+    assert not found.mixed_schemas
+    found, _ = snapshot(opened(tmp_path), location, most_footers=2)
+    assert (found.rows, found.files) == (None, 3)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "good.parquet")
+    damaged = (tmp_path / "good.parquet").read_bytes()[:-20] + b"x" * 16 + b"PAR1"
+    (tmp_path / "bad.parquet").write_bytes(damaged)
+    with pytest.raises(SourceError, match=r"bad\.parquet is not a readable Parquet file"):
+        snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}"))

@@ -1,0 +1,51 @@
+"""Settings hold while the body runs, whatever happens in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from spark_infer.errors import EnvironmentProblem
+from spark_infer.tables.settings import refuse_lossy_settings, settings
+
+
+class Conf(dict[str, str]):
+    """Spark's conf as far as it is used here; one setting belongs to the platform."""
+
+    def set(self, name: str, value: str) -> None:
+        if name == "platform":
+            raise PermissionError(name)
+        self[name] = value
+
+    def unset(self, name: str) -> None:
+        self.pop(name, None)
+
+
+class Session:
+    def __init__(self, **conf: str) -> None:
+        self.conf = Conf(conf)
+
+
+def test_settings_are_put_back_also_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    session = Session(old="1", platform="theirs")
+    with pytest.raises(KeyError), settings(session, {"old": "2", "new": "3", "platform": "ours"}):  # type: ignore[arg-type]
+        assert session.conf == {"old": "2", "new": "3", "platform": "theirs"}
+        raise KeyError
+    assert session.conf == {"old": "1", "platform": "theirs"}
+    assert "does not let this session set platform" in caplog.text
+
+
+def test_all_lossy_settings_are_named_at_once() -> None:
+    session = Session(
+        **{
+            "spark.sql.files.ignoreCorruptFiles": "TRUE",
+            "spark.sql.files.ignoreMissingFiles": "false",
+            "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+        }
+    )
+    with pytest.raises(EnvironmentProblem) as refused:
+        refuse_lossy_settings(session)  # type: ignore[arg-type]
+    assert [detail.split("=")[0] for detail in refused.value.details] == [
+        "spark.sql.files.ignoreCorruptFiles",
+        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version",
+    ]
+    refuse_lossy_settings(Session())  # type: ignore[arg-type]

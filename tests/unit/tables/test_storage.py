@@ -1,0 +1,46 @@
+"""Folders as this process sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark_infer.tables.storage import DataFile, open_storage, partition_values, split_uri
+
+
+def test_hidden_files_and_folders_are_no_data(tmp_path: Path) -> None:
+    names = ["a.parquet", "p=1/b.parquet", "_x=1/c.parquet", "_SUCCESS", ".a.crc", "_delta_log/0.json", "p=1/.d/e"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"123")
+    storage = open_storage(f"file://{tmp_path}")
+    assert storage is not None
+    assert storage.data_files() == [DataFile(name, 3) for name in ("_x=1/c.parquet", "a.parquet", "p=1/b.parquet")]
+    assert storage.renames_atomically
+    assert [storage.kind(), storage.kind("a.parquet"), storage.kind("none")] == ["folder", "file", ""]
+    assert storage.beside("other").root == str(tmp_path.parent / "other")
+
+
+def test_partition_values_keep_their_text() -> None:
+    path = "p=001/a%2Fb=%25 é/null=__HIVE_DEFAULT_PARTITION__/empty=/part.parquet"
+    assert partition_values(path) == {"p": "001", "a/b": "% é", "null": None, "empty": None}
+    assert partition_values("no/partition/here") == {}
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [
+        ("/a/b", ("", "", "/a/b")),
+        ("file:/a", ("file", "", "/a")),
+        ("FILE:///a", ("file", "", "/a")),
+        ("s3a://bucket/a b", ("s3a", "bucket", "/a b")),
+        ("hdfs://name:8020/a", ("hdfs", "name:8020", "/a")),
+    ],
+)
+def test_a_uri_is_split_without_decoding(uri: str, parts: tuple[str, str, str]) -> None:
+    assert split_uri(uri) == parts
+
+
+def test_a_file_system_nobody_knows_is_not_opened() -> None:
+    assert open_storage("dbfs:/a/b") is None
