@@ -26,14 +26,13 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str | int | float]:
-    """Return what the speed depends on: processor, cores in use, memory, kernel. No names, no addresses."""
+    """Return what the speed depends on: processor, cores in use, memory, load. No names, no addresses."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": models[0].partition(": ")[2] if models else platform.machine(),
         "cores": os.cpu_count() or 0,
         "cores_used": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "kernel": platform.release(),
         "load_average": round(os.getloadavg()[0], 2),
     }
 

@@ -52,13 +52,18 @@ def run(options: argparse.Namespace) -> None:
 
     lines = report.summarise(runs, rows=options.rows, base=next(iter(engines)))
     noisy = report.noisy_runs(runs, cores=CORES)
-    text = report.markdown(lines, noisy=len(noisy), runs=len(runs))
+    versions = facts.versions()
+    text = (
+        f"{started_at:%Y-%m-%d}: {workload.rows:,} rows, {CORES} cores of {machine['cpu']}, "
+        f"pyspark {versions['pyspark']}, mlflow {versions['mlflow']}\n\n"
+        f"{report.markdown(lines, noisy=len(noisy), runs=len(runs))}"
+    )
     record = {
         "benchmark": "quick",
         "started_at": started_at.isoformat(timespec="seconds"),
         "workload": workload.facts(),
         "settings": {"tasks_at_once": CORES, "threads_each": 1, "spark": conf},
-        "versions": facts.versions(),
+        "versions": versions,
         "machine": machine,
         "warm_up": [asdict(one) for one in warm_up],
         "runs": [asdict(one) for one in runs],

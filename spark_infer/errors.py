@@ -28,7 +28,7 @@ lines, and holds no row values. All errors pickle.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 
@@ -54,6 +54,13 @@ class SparkInferError(Exception):
         if self.next_step:
             lines.append(f"Next: {self.next_step}")
         return "\n".join(lines)
+
+    def rephrase(self, change: Callable[[str], str]) -> None:
+        """Pass every line of the message through ``change``."""
+        self.what = change(self.what)
+        self.details = tuple(change(line) for line in self.details)
+        self.next_step = change(self.next_step)
+        self.args = (self.what,)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.what, self.details, self.next_step)

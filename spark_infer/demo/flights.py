@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +85,13 @@ def _day_of_week(flights: pa.Table) -> pa.Array:
 
 
 def write_flights(spark: SparkSession, flights: pa.Table, path: Path, *, mark: str) -> None:
-    """Write the flights as a Delta table partitioned by month, in one commit that carries `mark`."""
-    frame = spark.createDataFrame(flights).repartition(1)
-    writer = frame.write.format("delta").mode("overwrite").partitionBy("month")
-    writer.option("overwriteSchema", "true").option("userMetadata", mark).save(str(path))
+    """Write the flights as a Delta table partitioned by month, in one commit that carries `mark`.
+
+    What lies there goes first: an older table, or what a killed run left of one.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    writer = spark.createDataFrame(flights).repartition(1).write.format("delta").partitionBy("month")
+    writer.option("userMetadata", mark).save(str(path))
 
 
 def holds_flights(path: Path, *, mark: str) -> bool:

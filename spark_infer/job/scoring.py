@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from spark_infer.config import JobConfig
-from spark_infer.errors import ConfigError
+from spark_infer.core.options import validated
+from spark_infer.errors import SparkInferError
 from spark_infer.job.jobfile import load_job
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepared import plan_of, prepare_job
@@ -53,7 +53,8 @@ class ScoringJob:
         Raises:
             PlanError: The job cannot run as it stands.
         """
-        return plan_of(prepare_job(spark, self.config, model=self._model))
+        with _hiding_environment(self.config):
+            return plan_of(prepare_job(spark, self.config, model=self._model))
 
     def run(self, spark: SparkSession, on_progress: OnProgress | None = None) -> Report:
         """Score the table and write the target.
@@ -66,7 +67,8 @@ class ScoringJob:
             PlanError: Refused; no Spark task has started and nothing has changed on disk.
             RunError: Failed while running; the target is as it was before.
         """
-        return run_job(spark, prepare_job(spark, self.config, model=self._model), on_progress=on_progress)
+        with _hiding_environment(self.config):
+            return run_job(spark, prepare_job(spark, self.config, model=self._model), on_progress=on_progress)
 
 
 def score_table(
@@ -107,24 +109,24 @@ def score_table(
     """
     pinned = model if isinstance(model, ModelRef) else None
     uri = model.uri if isinstance(model, ModelRef) else model
-    try:
-        config = JobConfig.model_validate(
-            {
-                "name": name,
-                "model": {"uri": uri} if isinstance(uri, str) else dict(uri),
-                "source": {"path": source} if isinstance(source, str) else dict(source),
-                "target": {"path": target} if isinstance(target, str) else dict(target),
-                "score": options,
-            }
-        )
-    except ValidationError as error:
-        raise options_error(error) from None
+    config = validated(
+        JobConfig,
+        {
+            "name": name,
+            "model": {"uri": uri} if isinstance(uri, str) else dict(uri),
+            "source": {"path": source} if isinstance(source, str) else dict(source),
+            "target": {"path": target} if isinstance(target, str) else dict(target),
+            "score": options,
+        },
+    )
     return ScoringJob(config, model=pinned).run(spark, on_progress)
 
 
-def options_error(error: ValidationError) -> ConfigError:
-    """Put what pydantic found into one error, without the values."""
-    details = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
-    return ConfigError(
-        "The job does not hold together.", details=details, next_step="see docs/job-file.md for the keys."
-    )
+@contextmanager
+def _hiding_environment(config: JobConfig) -> Iterator[None]:
+    """Put ``${NAME}`` into errors where a job file's text came from the environment."""
+    try:
+        yield
+    except SparkInferError as error:
+        error.rephrase(config.hide_environment)
+        raise

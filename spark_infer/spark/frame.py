@@ -115,7 +115,10 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats: tuple[str, pa.Data
     types = {field.name: field for field in df.schema.fields}
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
     plain = all(set(name).isdisjoint(".`") for name in columns)
-    read = df.select(*(df[quoted(name)].alias(name if plain else f"c{i}") for i, name in enumerate(columns)))
+    if plain:
+        read = df.select(*map(quoted, columns))
+    else:
+        read = df.select(*(df[quoted(name)].alias(f"c{i}") for i, name in enumerate(columns)))
     added = recipe.outputs if stats is None else recipe.outputs.append(pa.field(*stats))
     schema = StructType([types[name] for name in recipe.keep] + to_spark(added).fields)
     function: Any = partial(

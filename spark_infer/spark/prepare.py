@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
 from spark_infer.config import ScoreOptions
+from spark_infer.core.options import validated
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ConfigError, nearest
 from spark_infer.models.backends import LoadedModel, LoadSpec
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
@@ -54,13 +53,7 @@ def make_options(**given: Any) -> ScoreOptions:
         ConfigError: A value is wrong; all of them at once.
     """
     given = {name: _listed(name, value) for name, value in given.items() if value is not None}
-    try:
-        return ScoreOptions.model_validate(given)
-    except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
-        unknown = [str(each["loc"][0]) for each in error.errors() if each["type"] == "extra_forbidden"]
-        hints = [nearest(name, ScoreOptions.model_fields) for name in unknown]
-        raise ConfigError("The options do not hold together.", details=[*problems, *filter(None, hints)]) from None
+    return validated(ScoreOptions, given)
 
 
 def _listed(name: str, value: Any) -> Any:

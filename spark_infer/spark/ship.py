@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +50,22 @@ def ship(spark: SparkSession, store: ModelStore, ref: ModelRef) -> ModelFiles:
     name = f"spark_infer-{ref.digest}.tar"
     sent = _SENT.setdefault(_session_key(spark), set())
     if name not in sent:
-        with tempfile.TemporaryDirectory(prefix="spark_infer-") as folder:
-            archive = Path(folder) / name
-            pack(store.path(ref.digest), archive)
-            spark.addArtifacts(str(archive), file=True)
+        archive = _archives() / name
+        pack(store.path(ref.digest), archive)
+        spark.addArtifacts(str(archive), file=True)
         sent.add(name)
     return ModelFiles(digest=ref.digest, way="spark_files", place=name)
 
 
 _SENT: dict[str, set[str]] = {}
+
+
+@functools.cache
+def _archives() -> Path:
+    # Spark serves the file from where it lies, as long as the driver runs.
+    folder = tempfile.mkdtemp(prefix="spark_infer-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _session_key(spark: SparkSession) -> str:

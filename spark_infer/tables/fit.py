@@ -74,6 +74,8 @@ def schema_problems(frame: StructType, table: StructType, *, folder_types: Mappi
             note = ", which is NOT NULL" if not field.nullable else ""
             problems.append(f"missing: {field.name} {field.dataType.simpleString()}{note}")
             continue
+        if mine[key].name != field.name:
+            problems.append(f"{mine[key].name}: the table spells it {field.name!r}")
         got, has = mine[key].dataType.simpleString(), field.dataType.simpleString()
         if field.name in folder_types:
             if not _same_folder(got, folder_types[field.name]):

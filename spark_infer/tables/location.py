@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import posixpath
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pyarrow import ArrowException
 
 from spark_infer.config import TableConfig, TargetConfig
 from spark_infer.errors import PlanError, SourceError, TargetError
@@ -108,6 +112,18 @@ def same_table(one: TableLocation, other: TableLocation) -> bool:
 def refusal(config: TableConfig) -> type[PlanError]:
     """The error for what is wrong with this side of the job."""
     return TargetError if isinstance(config, TargetConfig) else SourceError
+
+
+@contextmanager
+def looking_at(config: TableConfig) -> Iterator[None]:
+    """Turn what the file system refuses (no permission, no connection) into an error about this table."""
+    try:
+        yield
+    except (ArrowException, OSError) as error:
+        raise refusal(config)(
+            f"{config.name} cannot be looked at: {error}",
+            next_step="check the path, its permissions, and the credentials of this process.",
+        ) from error
 
 
 def canonical(uri: str) -> str:

@@ -13,7 +13,7 @@ from spark_infer.tables import delta, parquet
 from spark_infer.tables.analysis import refused_condition
 from spark_infer.tables.catalog import describe, near_tables
 from spark_infer.tables.delta_log import LogFile
-from spark_infer.tables.location import TableLocation, locate, qualify
+from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.settings import refuse_lossy_settings
 from spark_infer.tables.snapshot import Snapshot
@@ -37,18 +37,8 @@ def open_snapshot(spark: SparkSession, source: SourceConfig) -> Snapshot:
         EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
     """
     refuse_lossy_settings(spark)
-    location = locate(spark, source)
-    if location is None:
-        raise _missing(spark, source)
-    if location.format == "delta":
-        delta.check_delta(spark)
-        return _delta_snapshot(spark, location, source)
-    if source.version is not None:
-        raise SourceError(
-            f"{location.name} is a Parquet table and has no versions; `version: {source.version}` was asked for.",
-            next_step="leave `version` out.",
-        )
-    return _parquet_snapshot(spark, location, source)
+    with looking_at(source):
+        return _open(spark, source)
 
 
 def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataFrame:
@@ -79,6 +69,21 @@ def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataF
             next_step="write a SQL condition over the table's columns, such as \"month >= 10 AND origin = 'JFK'\".",
         ) from error
     return frame
+
+
+def _open(spark: SparkSession, source: SourceConfig) -> Snapshot:
+    location = locate(spark, source)
+    if location is None:
+        raise _missing(spark, source)
+    if location.format == "delta":
+        delta.check_delta(spark)
+        return _delta_snapshot(spark, location, source)
+    if source.version is not None:
+        raise SourceError(
+            f"{location.name} is a Parquet table and has no versions; `version: {source.version}` was asked for.",
+            next_step="leave `version` out.",
+        )
+    return _parquet_snapshot(spark, location, source)
 
 
 def _delta_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:

@@ -46,6 +46,21 @@ def new_location(spark: SparkSession, target: TargetConfig, source_format: str) 
     return TableLocation(kind, canonical(place) if place else None, quote_table(target.table))
 
 
+def check_unused(location: TableLocation) -> None:
+    """Refuse to make a table in a folder that holds something else.
+
+    Raises:
+        TargetError: The folder is not empty.
+    """
+    storage = open_storage(location.path) if location.path else None
+    if storage is not None and (names := storage.names()):
+        raise TargetError(
+            f"The folder {storage.root} holds no table and is not empty.",
+            details=[f"It holds: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"],
+            next_step="remove what is there, or choose another target.",
+        )
+
+
 def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool) -> None:
     """Refuse a Parquet target whose rows could not be kept safe until the new ones are complete.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
@@ -18,19 +19,24 @@ from spark_infer.tables.fit import (
     types_of,
 )
 from spark_infer.tables.how import sentence
-from spark_infer.tables.location import TableLocation, locate, same_table
+from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
 from spark_infer.tables.publish import write_parquet
-from spark_infer.tables.settings import refuse_lossy_settings, settings
+from spark_infer.tables.settings import refuse_lossy_settings, setting, settings
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.target import Existing, check_storage, existing_table, new_location
+from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
 __all__ = ["EMPTY_PARTITION", "OUTSIDE_SCOPE", "WritePlan", "Written", "plan_write", "write"]
+
+_NO_ADAPTIVE = (
+    "`target_file_bytes` had no effect on the files' size: spark.sql.adaptive.enabled is false in this session, and "
+    "then spark.sql.shuffle.partitions decides."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,25 +60,8 @@ def plan_write(spark: SparkSession, target: TargetConfig, *, snapshot: Snapshot,
         EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
     """
     refuse_lossy_settings(spark)
-    found = locate(spark, target)
-    location = found or new_location(spark, target, snapshot.location.format)
-    if location.format == "delta":
-        check_delta(spark)
-    if same_table(location, snapshot.location):
-        raise TargetError(
-            f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
-            details=["Writing there would change the rows while they are read."],
-            next_step="choose a target outside the source's folder, and not around it.",
-        )
-    if found is not None and target.mode == "error_if_exists":
-        raise TargetError(
-            f"The target {location.name} exists already, and mode `error_if_exists` was asked for.",
-            next_step="choose another target, or a mode: append, overwrite_partitions, overwrite.",
-        )
-    if location.format == "parquet":
-        check_storage(location, target, exists=found is not None)
-    existing = existing_table(spark, location) if found else None
-    return _checked_plan(location, target, existing, frame.schema)
+    with looking_at(target):
+        return _plan(spark, target, snapshot, frame.schema)
 
 
 def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | float]) -> Written:
@@ -106,7 +95,34 @@ def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | 
     rows = _sized(_guarded(frame, plan), plan)
     logger.info("Writing: %s", plan.how)
     with settings(spark, held):
-        return write_delta(rows, plan, facts) if plan.location.format == "delta" else write_parquet(rows, plan)
+        written = write_delta(rows, plan, facts) if plan.location.format == "delta" else write_parquet(rows, plan)
+    if plan.target_file_bytes is not None and setting(spark, "spark.sql.adaptive.enabled").lower() == "false":
+        return replace(written, notes=(*written.notes, _NO_ADAPTIVE))
+    return written
+
+
+def _plan(spark: SparkSession, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
+    found = locate(spark, target)
+    location = found or new_location(spark, target, snapshot.location.format)
+    if location.format == "delta":
+        check_delta(spark)
+    if same_table(location, snapshot.location):
+        raise TargetError(
+            f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
+            details=["Writing there would change the rows while they are read."],
+            next_step="choose a target outside the source's folder, and not around it.",
+        )
+    if found is not None and target.mode == "error_if_exists":
+        raise TargetError(
+            f"The target {location.name} exists already, and mode `error_if_exists` was asked for.",
+            next_step="choose another target, or a mode: append, overwrite_partitions, overwrite.",
+        )
+    if found is None:
+        check_unused(location)
+    if location.format == "parquet":
+        check_storage(location, target, exists=found is not None)
+    existing = existing_table(spark, location) if found else None
+    return _checked_plan(location, target, existing, schema)
 
 
 def _checked_plan(

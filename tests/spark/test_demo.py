@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,17 +22,17 @@ def some_flights() -> pa.Table:
 def test_what_a_killed_run_left_is_replaced_by_the_whole_table(
     spark: SparkSession, some_flights: pa.Table, tmp_path: Path
 ) -> None:
-    path = tmp_path / "flights"
-    flights.write_flights(spark, some_flights, path, mark="mark")
-    assert flights.holds_flights(path, mark="mark")
-
-    # Killed before the commit: data files, and no log.
-    for commit in (path / "_delta_log").glob("*.json"):
-        commit.unlink()
+    whole, path = tmp_path / "whole", tmp_path / "flights"
+    flights.write_flights(spark, some_flights, whole, mark="mark")
+    # Killed before the commit: data files, and an empty log.
+    shutil.copytree(whole, path, ignore=shutil.ignore_patterns("*.json", "*.crc", "_staged_commits"))
+    assert (path / "_delta_log").is_dir()
+    assert len(list(path.rglob("*.parquet"))) == 12
     assert not flights.holds_flights(path, mark="mark")
 
     flights.write_flights(spark, some_flights, path, mark="mark")
     assert flights.holds_flights(path, mark="mark")
+    assert len(list(path.rglob("*.parquet"))) == 12
     read = spark.read.format("delta").load(str(path))
     assert read.count() == some_flights.num_rows
     assert dict(read.dtypes)["dep_delay"] == "double"

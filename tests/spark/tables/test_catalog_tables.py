@@ -99,6 +99,6 @@ def test_a_parquet_table_of_the_catalog_keeps_its_declared_columns(
 ) -> None:
     put(flights, target(table, format="parquet", partition_by=["month"]))
     for more in ({"partition_by": ["id"]}, {}):
+        config, frame = target(table, "overwrite", **more), flights.withColumn("extra", flights["id"])
         with pytest.raises(TargetError, match="do not fit"):
-            config = target(table, "overwrite", **more)
-            plan_write(spark, config, snapshot=snapshot, frame=flights.withColumn("extra", flights["id"]))
+            plan_write(spark, config, snapshot=snapshot, frame=frame)

@@ -88,8 +88,8 @@ def test_a_session_that_speaks_delta_is_let_through(spark: SparkSession) -> None
 class SessionWithoutDelta:
     """A session as Spark answers without Delta's extension: its parser does not know the statement."""
 
-    class conf:
-        get = staticmethod({"spark.sql.extensions": "other.Extension"}.get)
+    def __init__(self) -> None:
+        self.conf = {"spark.sql.extensions": "other.Extension"}
 
     def sql(self, query: str) -> None:
         raise ValueError(f"cannot parse {query}")

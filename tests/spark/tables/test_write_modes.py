@@ -110,14 +110,13 @@ def test_a_row_outside_the_declared_partitions_fails_the_job_and_nothing_is_writ
     assert stored(path, kind) == expected(0, 1, 2)
 
 
-@both_formats
 def test_rows_that_a_filter_below_left_out_do_not_trip_the_check_of_the_scope(
-    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put
 ) -> None:
-    put(flights, target(tmp_path / "all", kind, partition_by=["month"]))
-    some = read_back(spark, SourceConfig.model_validate({"path": str(tmp_path / "all"), "where": "month < 12"}))
-    put(some, target(tmp_path / "some", kind, "overwrite_partitions", partition_by=["month"]))
-    assert stored(tmp_path / "some", kind) == expected(0, 1, 3, 4, 6, 7, 9, 10)
+    put(flights, target(tmp_path / "all", "delta", partition_by=["month"]))
+    some = read_back(spark, SourceConfig(path=str(tmp_path / "all"), where="id % 3 < 2"))
+    put(some, target(tmp_path / "some", "parquet", "overwrite_partitions", partition_by=["month"]))
+    assert stored(tmp_path / "some", "parquet") == expected(0, 1, 3, 4, 6, 7, 9, 10)
 
 
 @both_formats
@@ -217,22 +216,33 @@ def test_no_rows_empty_the_declared_partitions_and_leave_a_table(
     assert stored(path, kind) == []
 
 
-@both_formats
 def test_a_file_size_cuts_files_and_the_session_keeps_its_settings(
-    spark: SparkSession, tmp_path: Path, put: Put, kind: Format
+    spark: SparkSession, tmp_path: Path, put: Put
 ) -> None:
     name = "spark.sql.adaptive.advisoryPartitionSizeInBytes"
     spark.conf.set(name, "64m")
+    rows = spark.range(0, 400_000, 1, 8).selectExpr("id", "rand(1) AS delay", "CAST(1 AS INT) AS month")
     try:
-        rows = spark.range(0, 400_000, 1, 8).selectExpr("id", "rand(1) AS delay", "CAST(1 AS INT) AS month")
-        one = put(rows, target(tmp_path / "one", kind, partition_by=["month"], target_file_bytes=2**30))
-        many = put(rows, target(tmp_path / "many", kind, partition_by=["month"], target_file_bytes=2**20))
-        assert one.files == 1
-        assert many.files > 2
+        one = put(rows, target(tmp_path / "one", "parquet", partition_by=["month"], target_file_bytes=2**30))
+        many = put(rows, target(tmp_path / "many", "parquet", partition_by=["month"], target_file_bytes=2**20))
         assert spark.conf.get(name) == "64m"
         assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "INT96"
     finally:
         spark.conf.unset(name)
+    assert one.files == 1
+    assert many.files > 2
+    assert one.notes == ()
+
+
+def test_a_file_size_without_adaptive_execution_is_reported_as_void(
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put
+) -> None:
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    try:
+        written = put(flights, target(tmp_path / "scores", "parquet", target_file_bytes=2**20))
+    finally:
+        spark.conf.unset("spark.sql.adaptive.enabled")
+    assert "spark.sql.adaptive.enabled is false" in written.notes[0]
 
 
 @both_formats

@@ -13,9 +13,9 @@ from pyarrow import parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
-from spark_infer.errors import TargetError
+from spark_infer.errors import TargetError, WriteError
 from spark_infer.tables.read import Snapshot, open_snapshot
-from spark_infer.tables.write import plan_write
+from spark_infer.tables.write import plan_write, write
 from tests.spark.tables.seen import no_spark_job, tree
 
 SPELLINGS: dict[str, Callable[[Path], str]] = {
@@ -51,7 +51,7 @@ def test_the_source_is_no_target_in_any_spelling_and_any_mode(
     for mode in ("error_if_exists", "append", "overwrite", "overwrite_partitions"):
         scope = {"month": [10]} if mode == "overwrite_partitions" else {}
         target = TargetConfig.model_validate({"path": spelling(path), "mode": mode, "partitions": scope})
-        with no_spark_job(spark), pytest.raises(TargetError, match="shares its folder|lies inside the Delta table"):
+        with no_spark_job(spark), pytest.raises(TargetError, match=r"shares its folder|lies inside the Delta table"):
             plan_write(spark, target, snapshot=snapshot, frame=flights)
     assert tree(tmp_path) == before
 
@@ -78,10 +78,11 @@ def refused(spark: SparkSession, snapshot: Snapshot, frame: DataFrame, **target:
 def test_every_column_that_does_not_fit_is_listed(
     spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
 ) -> None:
-    frame = flights.selectExpr("CAST(id AS STRING) AS id", "delay AS dely", "month", "1 AS extra")
+    frame = flights.selectExpr("CAST(id AS STRING) AS id", "delay AS dely", "month AS Month", "1 AS extra")
     assert refused(spark, snapshot, frame, path=existing, mode="append") == (
         "id: the rows have string, the table has bigint",
         "missing: delay double",
+        "Month: the table spells it 'month'",
         "unknown: dely double (did you mean 'delay'?)",
         "unknown: extra int",
     )
@@ -163,6 +164,9 @@ def test_a_file_and_what_a_killed_write_left_are_no_place_to_write(
     left.mkdir(parents=True)
     pq.write_table(pa.table({"id": [1]}), left / "part.parquet")
     assert refused(spark, snapshot, flights, path=tmp_path / "file", format="parquet") == ()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "_SUCCESS").touch()
+    assert refused(spark, snapshot, flights, path=tmp_path / "other") == ("It holds: _SUCCESS",)
     details = refused(spark, snapshot, flights, path=tmp_path / "scores", format="parquet")
     assert details == (f"Rows it had replaced are in {left}",)
 
@@ -170,9 +174,6 @@ def test_a_file_and_what_a_killed_write_left_are_no_place_to_write(
 def test_a_table_that_appears_after_the_plan_is_not_touched(
     spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
 ) -> None:
-    from spark_infer.errors import WriteError
-    from spark_infer.tables.write import write
-
     for kind in ("parquet", "delta"):
         path = tmp_path / kind
         target = TargetConfig.model_validate({"path": str(path), "format": kind})

@@ -27,9 +27,15 @@ class Session:
 
 def test_settings_are_put_back_also_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
     session = Session(old="1", platform="theirs")
-    with pytest.raises(KeyError), settings(session, {"old": "2", "new": "3", "platform": "ours"}):  # type: ignore[arg-type]
-        assert session.conf == {"old": "2", "new": "3", "platform": "theirs"}
-        raise KeyError
+    held = settings(session, {"old": "2", "new": "3", "platform": "ours"})  # type: ignore[arg-type]
+
+    def fail_inside() -> None:
+        with held:
+            assert session.conf == {"old": "2", "new": "3", "platform": "theirs"}
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
     assert session.conf == {"old": "1", "platform": "theirs"}
     assert "does not let this session set platform" in caplog.text
 

@@ -1,0 +1,56 @@
+"""Settings given as Python values: made into a config, or refused with every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from spark_infer.config import Frozen
+from spark_infer.errors import ConfigError, nearest
+
+Settings = TypeVar("Settings", bound=Frozen)
+
+
+def validated(model: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Make a config of what a caller passed.
+
+    Raises:
+        ConfigError: An unknown name, a missing one or a wrong value; all of them, without the values.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        problems = list(dict.fromkeys(_problems(error, model)))
+        raise ConfigError(
+            f"{len(problems)} of the options given cannot be used.",
+            details=problems,
+            next_step="docs/job-file.md lists every option.",
+        ) from None
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    for each in error.errors(include_url=False, include_input=False):
+        names = [str(part) for part in each["loc"]]
+        where = ".".join(names) or "options"
+        known = list(_fields(model, names[:-1]))
+        match each["type"]:
+            case "extra_forbidden":
+                yield f"{where} is not an option{nearest(names[-1], known)}"
+            case "missing":
+                yield f"{where} is missing"
+            case "value_error":
+                yield f"{where}: {each.get('ctx', {}).get('error')}"
+            case _:
+                message = each["msg"].removeprefix("Input ").removeprefix("Value error, ")
+                yield f"{where} {message[:1].lower()}{message[1:]}"
+
+
+def _fields(model: type[BaseModel], path: list[str]) -> Mapping[str, object]:
+    for name in path:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return {}
+        model = annotation
+    return model.model_fields

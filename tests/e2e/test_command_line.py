@@ -1,0 +1,121 @@
+"""The commands as a user types them, in processes of their own, on a registry with versions and aliases."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+from mlflow.models import infer_signature
+from sklearn.linear_model import LinearRegression
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with a registry, a table and a job file."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, returns: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run spark-infer in the folder."""
+        program = "from spark_infer.cli.main import app; app()"
+        command = [sys.executable, "-c", program, *arguments]
+        environ = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), "COLUMNS": "200"}
+        done = subprocess.run(command, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == returns, done.stdout + done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    folder = tmp_path_factory.mktemp("work")
+    rows = pd.DataFrame({"x": np.arange(1000.0), "n": np.arange(1000)})
+    registry = f"sqlite:///{folder}/mlflow.db"
+    client = MlflowClient(tracking_uri=registry)
+    client.create_registered_model("line")
+    for slope in (1.0, 2.0):
+        model = LinearRegression().fit(rows, slope * rows.x)
+        where = folder / f"line-{slope}"
+        signature = infer_signature(rows, model.predict(rows))
+        mlflow.sklearn.save_model(model, where, signature=signature, pip_requirements=["scikit-learn"])
+        client.create_model_version("line", str(where))
+    client.set_registered_model_alias("line", "champion", "1")
+    pq.write_table(pa.table({"id": range(1000), "x": rows.x, "n": rows.n}), folder / "in.parquet")
+    (folder / "table").mkdir()
+    (folder / "in.parquet").rename(folder / "table" / "part-0.parquet")
+    (folder / "job.yaml").write_text(
+        "name: line\n"
+        "model:\n  uri: models:/line@champion\n  tracking_uri: ${REGISTRY}\n"
+        "source: table\n"
+        "target:\n  path: out\n  format: delta\n  keep: [id]\n"
+        "spark:\n  master: local[2]\n  conf:\n    spark.driver.memory: 1g\n"
+    )
+    os.environ["REGISTRY"] = registry
+    return Workplace(folder)
+
+
+def facts(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)
+
+
+def test_plan_then_run_then_refuse(work: Workplace) -> None:
+    planned = work("plan", "job.yaml")
+    assert "line version 1 (models:/line@champion)" in planned.stdout
+    assert not (work.folder / "out").exists()
+
+    report = facts(work("run", "job.yaml", "--json"))
+    assert (report["rows_read"], report["rows_scored"], report["model_version"]) == (1000, 1000, "1")
+    rows = deltalake.DeltaTable(str(work.folder / "out")).to_pyarrow_table().to_pylist()
+    assert sorted(round(row["prediction"] - row["id"], 6) for row in rows) == [0.0] * 1000
+
+    again = work("run", "job.yaml", returns=2)
+    assert "exists already" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert len(deltalake.DeltaTable(str(work.folder / "out")).history()) == 1
+
+
+def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) -> None:
+    other = ["--set", "model.uri=models:/line/2", "--set", "target.path=second", "--set", "target.mode=append"]
+    text = work("run", "job.yaml", *other).stdout
+    assert "line version 2 (models:/line/2)" in text
+    rows = deltalake.DeltaTable(str(work.folder / "second")).to_pyarrow_table().to_pylist()
+    assert {row["model_version"] for row in rows} == {"2"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "message"),
+    [
+        (["model.uri=models:/line@challenger"], 2, "champion"),
+        (["model.uri=models:/lime@champion"], 2, "line"),
+        (["model.uri=models:/line/9"], 2, "9"),
+        (["model.tracking_uri=sqlite:////nowhere/mlflow.db"], 3, "nowhere"),
+        (["target.mod=append"], 2, "mode"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_does(
+    work: Workplace, settings: list[str], code: int, message: str
+) -> None:
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    refused = work("plan", "job.yaml", *arguments, "--json", returns=code)
+    error = json.loads(refused.stderr)
+    assert error["exit_code"] == code
+    assert message in " ".join([error["what"], *error["details"], error["next_step"]])
+    assert refused.stdout == ""
+
+
+def test_a_model_can_be_inspected(work: Workplace) -> None:
+    told = work("models", "inspect", "models:/line/2", "--tracking-uri", os.environ["REGISTRY"]).stdout
+    for word in ("line", "2", "sklearn", "double", "long"):
+        assert word in told
