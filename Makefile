@@ -56,7 +56,7 @@ bench-quick: java ## Compare a Parquet-to-Parquet job with its peers and with th
 	$(BIN)/python -m benchmarks.quick
 
 docs: venv ## Write docs/job-file.md anew from the job file's schema
-	$(BIN)/python -m spark_infer.job.jobfile > docs/job-file.md
+	$(BIN)/python -m spark_infer.job.file.load > docs/job-file.md
 
 build: venv ## Build the sdist and the wheel into dist/
 	rm -rf dist

@@ -19,8 +19,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.models.store import default_root
-from spark_infer.models.uri import without_secrets
+from spark_infer.models.files.store import default_root
+from spark_infer.models.registry.uri import without_secrets
 from spark_infer.observe.report import size
 from spark_infer.spark import environment
 

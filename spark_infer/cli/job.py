@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from spark_infer.cli.logfile import open_log
 from spark_infer.cli.output import Output
 from spark_infer.config import JobConfig
-from spark_infer.job.jobfile import load_job
+from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
 
 if TYPE_CHECKING:

@@ -41,8 +41,8 @@ def inspect(
 
         output.log_file = open_log(log_file, name="models-inspect", environ=os.environ)
 
-        from spark_infer.models.registry import resolve
-        from spark_infer.models.store import ModelStore, default_root
+        from spark_infer.models.files.store import ModelStore, default_root
+        from spark_infer.models.registry.resolve import resolve
 
         store = ModelStore(default_root(os.environ))
         ref = resolve(uri, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)

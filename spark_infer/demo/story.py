@@ -18,7 +18,7 @@ from spark_infer.config import JobConfig
 from spark_infer.demo import flights, train
 from spark_infer.demo.scored import SHOWN, measure, some_rows
 from spark_infer.errors import EnvironmentProblem, TargetError
-from spark_infer.job.jobfile import load_job
+from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
 from spark_infer.spark.descriptors import STDERR, descriptors_to
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.config import JobConfig
 from spark_infer.core.options import validated
 from spark_infer.errors import SparkInferError
-from spark_infer.job.jobfile import load_job
+from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepared import plan_of, prepare_job
 from spark_infer.job.run import OnProgress, run_job

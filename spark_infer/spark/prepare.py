@@ -14,10 +14,10 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.stats import Stats
 from spark_infer.models.backends import LoadedModel, LoadSpec
+from spark_infer.models.files.store import ModelStore, default_root
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.registry import resolve
-from spark_infer.models.store import ModelStore, default_root
+from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import load_model
 from spark_infer.spark.schema import refuse_unsupported, result_schema
 from spark_infer.spark.ship import ModelFiles, ship

@@ -14,9 +14,9 @@ from typing import Literal
 from pyspark.sql import SparkSession
 
 from spark_infer.errors import ModelFilesError
-from spark_infer.models.archive import pack, unpack
+from spark_infer.models.files.archive import pack, unpack
+from spark_infer.models.files.store import ModelStore, default_root
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.store import ModelStore, default_root
 
 
 @dataclass(frozen=True, kw_only=True)

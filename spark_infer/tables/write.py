@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EMPTY_PARTITION", "OUTSIDE_SCOPE", "WritePlan", "Written", "plan_write", "write"]
 
+_ROW = "__spark_infer_row"
 _NO_ADAPTIVE = (
     "`target_file_bytes` had no effect on the files' size: spark.sql.adaptive.enabled is false in this session, and "
     "then spark.sql.shuffle.partitions decides."
@@ -180,17 +181,17 @@ def _scope(
 def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
     """Make rows that must not be written fail the job."""
     texts = [name for name, kind in zip(plan.partition_by, plan.partition_types, strict=True) if kind == "string"]
+    checks = [(f"NOT ({quote_name(name)} <=> '')", EMPTY_PARTITION) for name in texts]
     if plan.scope is not None:
-        frame = frame.where(_or_fail(plan.scope.sql, OUTSIDE_SCOPE))
-    if texts:
-        empty = " OR ".join(f"{quote_name(name)} <=> ''" for name in texts)
-        frame = frame.where(_or_fail(f"NOT ({empty})", EMPTY_PARTITION))
-    return frame
-
-
-def _or_fail(condition: str, message: str) -> str:
-    # rand() keeps Spark from moving the check below the model or into the scan, where it would meet other rows.
-    return f"IF({condition} AND rand() >= 0, true, CAST(raise_error('{message}') AS BOOLEAN))"
+        checks.append((plan.scope.sql, OUTSIDE_SCOPE))
+    if not checks:
+        return frame
+    # The checks lean on a row number, which keeps Spark from moving them below the model and into the scan: there
+    # they would meet partitions none of whose rows get this far.
+    numbered = frame.selectExpr("*", f"monotonically_increasing_id() AS {_ROW}")
+    for condition, message in checks:
+        numbered = numbered.where(f"IF({_ROW} >= 0 AND {condition}, true, CAST(raise_error('{message}') AS BOOLEAN))")
+    return numbered.drop(_ROW)
 
 
 def _sized(frame: DataFrame, plan: WritePlan) -> DataFrame:

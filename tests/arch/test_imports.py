@@ -20,7 +20,11 @@ HEAVY = {"delta", "mlflow", "onnxruntime", "pandas", "pyspark", "sklearn", "skop
 
 WHERE_FRAMEWORKS_ARE_IMPORTED = {
     "delta": [],
-    "mlflow": ["spark_infer/demo/*.py", "spark_infer/models/backends/pyfunc.py", "spark_infer/models/registry.py"],
+    "mlflow": [
+        "spark_infer/demo/*.py",
+        "spark_infer/models/backends/pyfunc.py",
+        "spark_infer/models/registry/resolve.py",
+    ],
     "pandas": ["spark_infer/models/backends/frame.py"],
     "pyspark": ["spark_infer/spark/*.py"],
     "sklearn": ["spark_infer/demo/*.py", "spark_infer/models/backends/sklearn.py"],

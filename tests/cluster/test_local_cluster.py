@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.models.store import ModelStore
+from spark_infer.models.files.store import ModelStore
 
 PROGRAM = """
 import json, os, sys

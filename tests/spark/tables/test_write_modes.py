@@ -124,9 +124,9 @@ def test_the_null_partition_can_be_declared_and_replaced(
     spark: SparkSession, tmp_path: Path, put: Put, kind: Format
 ) -> None:
     path = tmp_path / "scores"
-    rows = spark.createDataFrame([(1, "a'b"), (2, None), (3, "c")], "id int, place string")
+    rows = spark.sql("SELECT * FROM VALUES (1, 'a\\'b'), (2, NULL), (3, 'c') AS t(id, place)")
     put(rows, target(path, kind, partition_by=["place"]))
-    again = spark.createDataFrame([(4, None)], "id int, place string")
+    again = spark.sql("SELECT 4 AS id, CAST(NULL AS STRING) AS place")
     put(again, target(path, kind, "overwrite_partitions", partitions={"place": ["a'b", None]}))
 
     assert rows_of(read_back(spark, SourceConfig(path=str(path)))) == {(3, "c"), (4, None)}
@@ -136,7 +136,7 @@ def test_the_null_partition_can_be_declared_and_replaced(
 def test_an_empty_string_in_a_partition_column_is_refused_and_not_turned_into_null(
     spark: SparkSession, tmp_path: Path, put: Put, kind: Format
 ) -> None:
-    rows = spark.createDataFrame([(1, "")], "id int, place string")
+    rows = spark.sql("SELECT 1 AS id, '' AS place")
     with pytest.raises(Exception, match=EMPTY_PARTITION):
         put(rows, target(tmp_path / "scores", kind, partition_by=["place"]))
     assert not (tmp_path / "scores").exists()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.models import store as store_module
-from spark_infer.models.store import ModelStore
-from tests.unit.models.logged import Logged, log_models
+from spark_infer.models.files import store as store_module
+from spark_infer.models.files.store import ModelStore
+from tests.unit.models.registry.logged import Logged, log_models
 
 MLMODEL = """\
 flavors:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelFilesError
-from spark_infer.models import lock as lock_module
-from spark_infer.models import store as store_module
-from spark_infer.models.digest import folder_digest
-from spark_infer.models.lock import held
-from spark_infer.models.store import ModelStore
-from tests.unit.models import fetching
+from spark_infer.models.files import lock as lock_module
+from spark_infer.models.files import store as store_module
+from spark_infer.models.files.digest import folder_digest
+from spark_infer.models.files.lock import held
+from spark_infer.models.files.store import ModelStore
+from tests.unit.models.files import fetching
 
 _spawn = multiprocessing.get_context("spawn")
 

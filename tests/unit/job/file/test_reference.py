@@ -5,10 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from spark_infer.job.jobfile import load_job, reference_markdown
-from spark_infer.job.shapes import fields_below
+from spark_infer.job.file.load import load_job, reference_markdown
+from spark_infer.job.file.shapes import fields_below
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 REFERENCE = ROOT / "conf/reference.yaml"
 
 
@@ -24,7 +24,7 @@ def keys_of(tree: object, path: str = "") -> set[str]:
 
 def test_the_reference_page_is_up_to_date() -> None:
     page = (ROOT / "docs/job-file.md").read_text(encoding="utf-8")
-    assert page == reference_markdown(), "python -m spark_infer.job.jobfile > docs/job-file.md"
+    assert page == reference_markdown(), "python -m spark_infer.job.file.load > docs/job-file.md"
 
 
 def test_the_reference_page_has_every_key_of_the_schema() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelNotFoundError, ModelRefusedError
-from spark_infer.models.uri import (
+from spark_infer.models.registry.uri import (
     FolderUri,
     LoggedModelUri,
     ModelUri,

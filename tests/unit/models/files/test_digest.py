@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.errors import ModelFilesError, ModelRefusedError
-from spark_infer.models.digest import FileFacts, combine, folder_digest, model_files
+from spark_infer.models.files.digest import FileFacts, combine, folder_digest, model_files
 
 
 def test_the_digest_is_the_one_that_the_format_spells_out(tmp_path: Path) -> None:

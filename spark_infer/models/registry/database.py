@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from spark_infer.errors import RegistryUnavailableError
-from spark_infer.models.uri import scheme_of, without_secrets
+from spark_infer.models.registry.uri import scheme_of, without_secrets
 
 _TABLES = {"alembic_version", "experiments", "registered_models"}
 

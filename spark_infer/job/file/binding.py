@@ -14,8 +14,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config import Frozen
 from spark_infer.errors import nearest, nearest_names
-from spark_infer.job.environment import expand
-from spark_infer.job.shapes import (
+from spark_infer.job.file.environment import expand
+from spark_infer.job.file.shapes import (
     PLAIN_KEY,
     alternatives,
     annotation_of,
@@ -27,8 +27,8 @@ from spark_infer.job.shapes import (
     sections,
     step_kind,
 )
-from spark_infer.job.validation import at, join, validated
-from spark_infer.job.yamltext import CORE_TAGS, plain_value, quoted, shape_of
+from spark_infer.job.file.validation import at, join, validated
+from spark_infer.job.file.yamltext import CORE_TAGS, plain_value, quoted, shape_of
 
 MAX_VALUES = 10_000
 MAX_DEPTH = 40

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from spark_infer.errors import ModelFilesError, ModelNotFoundError
-from spark_infer.models import known
-from spark_infer.models.absent import absent_files
-from spark_infer.models.digest import hash_files, is_model_file
-from spark_infer.models.failures import printable_cause, translated
+from spark_infer.models.files.digest import hash_files, is_model_file
+from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLMODEL, read_mlmodel
-from spark_infer.models.patience import WHOLE_CALL, ask, settings
-from spark_infer.models.store import ModelStore
-from spark_infer.models.uri import is_local, local_folder
+from spark_infer.models.registry import known
+from spark_infer.models.registry.absent import absent_files
+from spark_infer.models.registry.failures import printable_cause, translated
+from spark_infer.models.registry.patience import WHOLE_CALL, ask, settings
+from spark_infer.models.registry.uri import is_local, local_folder
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config import Frozen
 from spark_infer.errors import nearest
-from spark_infer.job.shapes import annotation_of, choices, expected, item_of
-from spark_infer.job.yamltext import quoted, shape_of
+from spark_infer.job.file.shapes import annotation_of, choices, expected, item_of
+from spark_infer.job.file.yamltext import quoted, shape_of
 
 Section = TypeVar("Section", bound=Frozen)
 Problem = tuple[Node, str]

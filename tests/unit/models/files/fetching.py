@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from spark_infer.models.store import ModelStore
+from spark_infer.models.files.store import ModelStore
 
 
 def fetch_slowly(root: Path, source: Path, digest: str, log: Path) -> None:

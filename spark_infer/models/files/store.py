@@ -25,9 +25,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem, ModelFilesError, SparkInferError
-from spark_infer.models.digest import FileFacts, combine, hash_files, model_files
-from spark_infer.models.lock import held
-from spark_infer.models.root import default_root, refuse_shared
+from spark_infer.models.files.digest import FileFacts, combine, hash_files, model_files
+from spark_infer.models.files.lock import held
+from spark_infer.models.files.root import default_root, refuse_shared
 
 __all__ = ["ModelStore", "default_root"]
 

@@ -15,14 +15,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from spark_infer.errors import EnvironmentProblem, ModelNotFoundError
-from spark_infer.models.absent import absent_in_run, absent_version, newest_version
-from spark_infer.models.bring import Located, RemoteFolder, asked, bring
-from spark_infer.models.database import check_sqlite, is_sqlite, sqlite_file
-from spark_infer.models.known import Identity
+from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.store import ModelStore
-from spark_infer.models.uri import (
+from spark_infer.models.registry.absent import absent_in_run, absent_version, newest_version
+from spark_infer.models.registry.bring import Located, RemoteFolder, asked, bring
+from spark_infer.models.registry.database import check_sqlite, is_sqlite, sqlite_file
+from spark_infer.models.registry.known import Identity
+from spark_infer.models.registry.uri import (
     FolderUri,
     LoggedModelUri,
     ModelUri,

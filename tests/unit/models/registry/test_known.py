@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.models import known
+from spark_infer.models.registry import known
 
 _VERSION: known.Identity = {"registry": "https://h", "name": "churn", "version": "3", "created": 17, "run_id": None}
 

@@ -9,7 +9,7 @@ import errno
 import re
 
 from spark_infer.errors import EnvironmentProblem, ModelNotFoundError, RegistryUnavailableError, SparkInferError
-from spark_infer.models.uri import without_secrets
+from spark_infer.models.registry.uri import without_secrets
 
 _DENIED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _DENIED = re.compile(

@@ -8,8 +8,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import ConfigError
-from spark_infer.job.shapes import PLAIN_KEY, item_of, sections
-from spark_infer.job.yamltext import compose, position, printable
+from spark_infer.job.file.shapes import PLAIN_KEY, item_of, sections
+from spark_infer.job.file.yamltext import compose, position, printable
 
 _MAP = "tag:yaml.org,2002:map"
 _STR = "tag:yaml.org,2002:str"

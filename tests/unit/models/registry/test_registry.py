@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import EnvironmentProblem, ModelNotFoundError, ModelRefusedError, RegistryUnavailableError
-from spark_infer.models.digest import folder_digest
+from spark_infer.models.files.digest import folder_digest
+from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.registry import resolve
-from spark_infer.models.store import ModelStore
-from tests.unit.models.logged import Logged, using
+from spark_infer.models.registry.resolve import resolve
+from tests.unit.models.registry.logged import Logged, using
 
 
 @pytest.fixture
@@ -239,8 +239,8 @@ def test_a_folder_needs_no_mlflow_and_does_not_load_it(folder: Path, tmp_path: P
     program = textwrap.dedent(f"""
         import sys
         from pathlib import Path
-        from spark_infer.models.registry import resolve
-        from spark_infer.models.store import ModelStore
+        from spark_infer.models.registry.resolve import resolve
+        from spark_infer.models.files.store import ModelStore
 
         sys.modules["mlflow"] = None  # as if it were not installed
         ref = resolve({str(folder)!r}, store=ModelStore(Path({str(tmp_path / "store")!r})))

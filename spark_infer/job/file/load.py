@@ -1,6 +1,6 @@
 """Load a job file: YAML with `${NAME}` and overrides, checked whole, every error with its line.
 
-Run as a module, it prints the reference of the job file: ``python -m spark_infer.job.jobfile``.
+Run as a module, it prints the reference of the job file: ``python -m spark_infer.job.file.load``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from yaml.nodes import MappingNode, Node
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import ConfigError
-from spark_infer.job.binding import Binding, TooLargeError
-from spark_infer.job.overrides import with_override
-from spark_infer.job.reference import reference_markdown
-from spark_infer.job.yamltext import position, read_yaml, shape_of
+from spark_infer.job.file.binding import Binding, TooLargeError
+from spark_infer.job.file.overrides import with_override
+from spark_infer.job.file.reference import reference_markdown
+from spark_infer.job.file.yamltext import position, read_yaml, shape_of
 
 __all__ = ["load_job", "reference_markdown"]
 

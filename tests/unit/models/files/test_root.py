@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.models.store import ModelStore, default_root
+from spark_infer.models.files.store import ModelStore, default_root
 
 
 def _never(into: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelFilesError, ModelRefusedError
-from spark_infer.models.digest import folder_digest, hash_files
-from spark_infer.models.store import ModelStore
+from spark_infer.models.files.digest import folder_digest, hash_files
+from spark_infer.models.files.store import ModelStore
 
 
 def _never(into: Path) -> None:
@@ -130,7 +130,7 @@ def test_bytes_are_hashed_once_in_a_process(
         hashed.append(path)
         return hash_files(path)
 
-    monkeypatch.setattr("spark_infer.models.store.hash_files", counted)
+    monkeypatch.setattr("spark_infer.models.files.store.hash_files", counted)
     for _ in range(3):
         store.ensure(digest, _never)
     assert hashed == [store.path(digest)]

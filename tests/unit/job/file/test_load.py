@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from spark_infer.config import FunctionStep, JobConfig, ThresholdStep
 from spark_infer.errors import ConfigError
-from spark_infer.job.jobfile import load_job
-from spark_infer.job.yamltext import MAX_FILE_BYTES
+from spark_infer.job.file.load import load_job
+from spark_infer.job.file.yamltext import MAX_FILE_BYTES
 
 SMALLEST = "model: models:/churn@champion\nsource: data/in\ntarget: data/out\n"
 FULL = "model: {uri: m}\nsource: {path: a}\ntarget:\n  path: b\nscore:\n  batch_size: 10\n"

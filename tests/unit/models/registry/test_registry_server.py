@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelNotFoundError, RegistryUnavailableError
-from spark_infer.models.digest import folder_digest
-from spark_infer.models.registry import resolve
-from spark_infer.models.store import ModelStore
-from tests.unit.models.logged import Logged, using
-from tests.unit.models.servers import mlflow_server, stop
+from spark_infer.models.files.digest import folder_digest
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.registry.resolve import resolve
+from tests.unit.models.registry.logged import Logged, using
+from tests.unit.models.registry.servers import mlflow_server, stop
 
 pytestmark = pytest.mark.slow
 

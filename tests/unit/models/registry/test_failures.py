@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import RegistryUnavailableError, SparkInferError
-from spark_infer.models import patience
-from spark_infer.models.failures import translated
-from spark_infer.models.registry import resolve
-from spark_infer.models.store import ModelStore
-from tests.unit.models.servers import answering, dripping, free_port, silent
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.registry import patience
+from spark_infer.models.registry.failures import translated
+from spark_infer.models.registry.resolve import resolve
+from tests.unit.models.registry.servers import answering, dripping, free_port, silent
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from spark_infer.errors import ModelNotFoundError, nearest
-from spark_infer.models.uri import RunUri, VersionUri, without_secrets
+from spark_infer.models.registry.uri import RunUri, VersionUri, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

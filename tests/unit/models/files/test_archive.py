@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelFilesError, ModelRefusedError
-from spark_infer.models.archive import pack, unpack
-from spark_infer.models.digest import folder_digest
-from spark_infer.models.store import ModelStore
+from spark_infer.models.files.archive import pack, unpack
+from spark_infer.models.files.digest import folder_digest
+from spark_infer.models.files.store import ModelStore
 
 
 def _tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:

@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from spark_infer.errors import ModelFilesError
-from spark_infer.models.digest import model_files
+from spark_infer.models.files.digest import model_files
 
 _CHUNK_BYTES = 2**20
 _MAX_FILES = 100_000

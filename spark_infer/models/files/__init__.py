@@ -1,0 +1,1 @@
+"""The files of models: digests, archives, and the content-addressed store of a node."""

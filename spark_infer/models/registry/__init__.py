@@ -1,0 +1,1 @@
+"""From a model URI to one exact model: what is asked of MLflow, with patience, once, on the driver."""
