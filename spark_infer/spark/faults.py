@@ -26,7 +26,7 @@ def translate(error: BaseException) -> SparkInferError | None:
     if not isinstance(error, PySparkException) and type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
     text = str(error)
-    for found in (_own_error, _damaged_file, _dead_worker, _missing_library, _full_disk):
+    for found in (_own_error, _own_check, _damaged_file, _dead_worker, _missing_library, _full_disk):
         translated = found(text)
         if translated is not None:
             return translated
@@ -46,6 +46,19 @@ def _own_error(text: str) -> SparkInferError | None:
     next_step = "".join(line.removeprefix("Next: ") for line in rest if line.startswith("Next: "))
     make: Callable[..., SparkInferError] = cls
     return make(what, details=details, next_step=next_step)
+
+
+def _own_check(text: str) -> SparkInferError | None:
+    # A condition that the write itself carries: Spark raises our text, and nothing is committed.
+    match = re.search(r"USER_RAISED_EXCEPTION\W+spark_infer: ([^\n]*?)(?:\. SQLSTATE|\s*SQLSTATE|\n|\Z)", text)
+    if match is None:
+        return None
+    what = match.group(1).rstrip(".")
+    return WriteError(
+        f"{what[:1].upper()}{what[1:]}.",
+        next_step="narrow the source with partition_filter or where, or declare these partitions too; nothing was "
+        "written.",
+    )
 
 
 def _damaged_file(text: str) -> SparkInferError | None:

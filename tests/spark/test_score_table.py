@@ -26,6 +26,7 @@ from spark_infer.errors import (
     SparkInferError,
     StepFailedError,
     TargetError,
+    WriteError,
 )
 from spark_infer.observe.progress import Progress
 from tests.spark.made import BIG, CountingModel, FlowerModel
@@ -138,6 +139,17 @@ def test_a_partition_is_scored_again_and_the_others_stay(
     assert len(rows) == len(flower.rows)
     assert {row["bed"] == 1 for row in rows if row["scored_at"] == again.started_at} == {True}
     assert {row["bed"] for row in rows if row["scored_at"] == first.started_at} == {0, 2}
+
+
+def test_a_row_outside_the_declared_partitions_stops_the_run(
+    spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path, table_files: Any
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "parquet", "partition_by": ["bed"]}
+    run(spark, garden, flower.folder, target)
+    before = table_files(tmp_path)
+    with pytest.raises(WriteError, match="outside the table partitions"):
+        run(spark, garden, flower.folder, {**target, "mode": "overwrite_partitions", "partitions": {"bed": [1]}})
+    assert table_files(tmp_path) == before
 
 
 def test_progress_is_told_while_tasks_run(
