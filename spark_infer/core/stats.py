@@ -34,9 +34,9 @@ class Stats:
     """Counts and seconds since they were last taken; the names of the seconds are those of the report.
 
     Attributes:
-        wait_for_rows: Seconds spent waiting for the rows to arrive (scan and transfer).
-        prepare: Seconds for preprocess, casts and numpy.
-        predict: Seconds inside the model.
+        wait_for_rows: Seconds spent waiting for the next record batch.
+        prepare: Seconds for preprocess and casts.
+        predict: Seconds inside the model, conversion to what it takes included.
         encode: Seconds for postprocess and Arrow.
         load: Seconds spent loading the model.
     """
