@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 BACKENDS = ("auto", "sklearn", "pyfunc")
 WRITE_MODES = ("error_if_exists", "append", "overwrite_partitions", "overwrite")
@@ -156,6 +156,17 @@ class ScoreOptions(Frozen):
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )
+
+    @field_validator("inputs", "predict_method", "allow_casts", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("postprocess", mode="before")
+    @classmethod
+    def _short_steps(cls, given: Any) -> Any:
+        steps = (given,) if isinstance(given, str | Mapping) else given
+        return tuple(_long_step(step) for step in steps) if isinstance(steps, list | tuple) else steps
 
 
 class ModelConfig(Frozen):
@@ -309,3 +320,14 @@ def _hide_text(text: str, environment: Mapping[str, str]) -> str:
         for form in sorted(shown, key=len, reverse=True)
     ]
     return re.sub("|".join(forms), lambda match: shown[match[0]], text) if forms else text
+
+
+def _long_step(step: Any) -> Any:
+    """Spell out a step written as ``module:function`` or as ``{kind: {…}}``."""
+    if isinstance(step, str):
+        return {"kind": "function", "function": step}
+    if isinstance(step, Mapping) and len(step) == 1:
+        ((kind, settings),) = step.items()
+        if isinstance(settings, Mapping):
+            return {"kind": kind, **settings}
+    return step

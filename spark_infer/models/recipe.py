@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pyarrow as pa
 
@@ -84,7 +83,7 @@ def make_recipe(
     options: ScoreOptions,
     *,
     load_model: Callable[[LoadSpec], LoadedModel],
-    keep: Literal["all"] | Sequence[str] = "all",
+    keep: str | Sequence[str] = "all",
     output: Output = None,
     result_schema: pa.Schema | None = None,
     threads: int = 1,
@@ -156,7 +155,7 @@ def _finish(options: ScoreOptions, output: Output, *, show_values: bool) -> Step
     return lambda batch: choose_outputs(postprocess(batch), output)
 
 
-def _kept(schema: pa.Schema, keep: Literal["all"] | Sequence[str]) -> tuple[str, ...]:
+def _kept(schema: pa.Schema, keep: str | Sequence[str]) -> tuple[str, ...]:
     kept = tuple(schema.names) if keep == "all" else tuple(keep)
     problems = [
         f"column {name!r} is kept but missing{nearest(name, schema.names)}" for name in kept if name not in schema.names

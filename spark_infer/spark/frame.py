@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql.types import StructType
+from pyspark.sql import Column, DataFrame
+from pyspark.sql.types import DataType, StructType
 
 from spark_infer.config import PostprocessStep
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
-from spark_infer.spark.schema import quoted, to_arrow, to_spark
+from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
 from spark_infer.spark.worker import score_partition
 
 
@@ -21,18 +21,18 @@ def score(
     df: DataFrame,
     model_uri: str | ModelRef,
     *,
-    keep: Literal["all"] | Sequence[str] = "all",
+    keep: str | Sequence[str] = "all",
     output: str | Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
-    where: str | None = None,
+    where: str | Column | None = None,
     preprocess: str | None = None,
-    postprocess: Sequence[PostprocessStep | Mapping[str, Any]] = (),
+    postprocess: Sequence[PostprocessStep | Mapping[str, Any] | str] = (),
     batch_size: int | None = None,
     max_batch_bytes: int | None = None,
     inputs: Sequence[str] | None = None,
     backend: str | None = None,
     predict_method: str | Sequence[str] | None = None,
-    result_type: str | None = None,
+    result_type: str | DataType | None = None,
     allow_casts: Sequence[str] = (),
     cache_bytes: int | None = None,
     tracking_uri: str | None = None,
@@ -46,12 +46,12 @@ def score(
     Args:
         df: Rows to score.
         model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
-        keep: Columns that pass through; only these and the model's inputs are read.
+        keep: Columns that pass through, or ``all``; only these and the model's inputs are read.
         output: A name for the only output (several become one struct), or a mapping that renames and chooses.
         params: Inference parameters of the model's signature.
         where: SQL condition; other rows are neither scored nor returned.
         preprocess: ``module:function`` from an Arrow batch of ``df`` to one with the model's columns.
-        postprocess: Steps over the outputs, as in a job file: ``[{"kind": "threshold", …}]``.
+        postprocess: Steps over the outputs, as in a job file: ``[{"threshold": {…}}, "module:function"]``.
         batch_size: Rows per predict call (default 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
         inputs: Columns for a model that names none, in its order.
@@ -77,7 +77,7 @@ def score(
         params=params,
         backend=backend,
         predict_method=predict_method,
-        result_type=result_type,
+        result_type=as_ddl(result_type),
         allow_casts=allow_casts,
         preprocess=preprocess,
         postprocess=postprocess,
@@ -85,7 +85,7 @@ def score(
         max_batch_bytes=max_batch_bytes,
         cache_bytes=cache_bytes,
     )
-    rows = df.filter(where) if where else df
+    rows = df if where is None else df.filter(where)
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
     prepared = prepare(
@@ -94,7 +94,7 @@ def score(
         to_arrow(rows.schema),
         options,
         store=store,
-        keep=keep if keep == "all" else tuple(keep),
+        keep=keep if keep == "all" else (keep,) if isinstance(keep, str) else tuple(keep),
         output=output if isinstance(output, str) or output is None else dict(output),
     )
     return scored_frame(rows, prepared)

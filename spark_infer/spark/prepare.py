@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -47,20 +47,12 @@ def open_store() -> ModelStore:
 
 
 def make_options(**given: Any) -> ScoreOptions:
-    """Validate the options of a door; None means the default, and a single name stands for a list of one.
+    """Validate the options of a door; None means the default.
 
     Raises:
         ConfigError: A value is wrong; all of them at once.
     """
-    given = {name: _listed(name, value) for name, value in given.items() if value is not None}
-    return validated(ScoreOptions, given)
-
-
-def _listed(name: str, value: Any) -> Any:
-    lists = ("inputs", "predict_method", "allow_casts", "postprocess")
-    if name not in lists:
-        return value
-    return (value,) if isinstance(value, str) else tuple(value)
+    return validated(ScoreOptions, {name: value for name, value in given.items() if value is not None})
 
 
 def prepare(
@@ -70,7 +62,7 @@ def prepare(
     options: ScoreOptions,
     *,
     store: ModelStore,
-    keep: Literal["all"] | Sequence[str] = "all",
+    keep: str | Sequence[str] = "all",
     output: Output = None,
 ) -> Prepared:
     """Decide how a table of ``schema`` is scored by ``ref`` in this session, and ship the model's files.

@@ -74,6 +74,11 @@ def result_schema(result_type: str | DataType | None) -> pa.Schema | None:
         ) from error
 
 
+def as_ddl(result_type: str | DataType | None) -> str | None:
+    """Write a result type as DDL, as the options hold it."""
+    return result_type.simpleString() if isinstance(result_type, DataType) else result_type
+
+
 def quoted(name: str) -> str:
     """Quote a column name, so that dots, spaces and backquotes in it are just letters."""
     return "`" + name.replace("`", "``") + "`"

@@ -46,7 +46,7 @@ def ship(spark: SparkSession, store: ModelStore, ref: ModelRef) -> ModelFiles:
     read and one write of its bytes; the same model is packed once for a session.
     """
     if is_local(spark):
-        return ModelFiles(digest=ref.digest, way="same_node", place=str(store.root))
+        return ModelFiles(digest=ref.digest, way="same_node", place=str(store.root.absolute()))
     name = f"spark_infer-{ref.digest}.tar"
     sent = _SENT.setdefault(_session_key(spark), set())
     if name not in sent:

@@ -15,7 +15,7 @@ from spark_infer.config import PostprocessStep
 from spark_infer.errors import ConfigError, SchemaMismatchError
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
-from spark_infer.spark.schema import quoted, to_spark
+from spark_infer.spark.schema import as_ddl, quoted, to_spark
 from spark_infer.spark.versions import iterator_udf
 from spark_infer.spark.worker import predict_columns
 
@@ -38,7 +38,7 @@ def model_udf(
     *,
     output: str | Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
-    postprocess: Sequence[PostprocessStep | Mapping[str, Any]] = (),
+    postprocess: Sequence[PostprocessStep | Mapping[str, Any] | str] = (),
     batch_size: int | None = None,
     max_batch_bytes: int | None = None,
     inputs: Sequence[str] | None = None,
@@ -88,13 +88,12 @@ def model_udf(
     Raises:
         PlanError: The model cannot be found or served, or an option does not fit it.
     """
-    ddl = result_type if isinstance(result_type, str) or result_type is None else result_type.simpleString()
     options = make_options(
         inputs=inputs,
         params=params,
         backend=backend,
         predict_method=predict_method,
-        result_type=ddl,
+        result_type=as_ddl(result_type),
         allow_casts=allow_casts,
         postprocess=postprocess,
         batch_size=batch_size,

@@ -191,7 +191,7 @@ def test_two_classes_have_one_decision(tmp_path: Path) -> None:
     model = load(spec, folder)
     assert model.outputs() == pa.schema([("decision", pa.float64())])
     predictions = model.predict(project(arrow(CANCER.data), spec.binding))
-    np.testing.assert_array_equal(predictions["decision"], estimator.decision_function(CANCER.data))
+    np.testing.assert_allclose(predictions["decision"], estimator.decision_function(CANCER.data), rtol=1e-9)
     with pytest.raises(ModelRefusedError, match="no method 'predict_proba'"):
         load(spec_of(folder, arrow(CANCER.data).schema, "sklearn", predict_method=("predict_proba",)), folder)
 
