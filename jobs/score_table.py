@@ -2,7 +2,7 @@
 
     spark-submit jobs/score_table.py job.yaml [--set key=value …]
 
-Delta tables need Delta's jar on the command line (`--packages`, or conf/spark-defaults.conf). The exit codes
+Delta tables need Delta's jar and settings: `spark-submit --properties-file conf/spark-defaults.conf`. The exit codes
 are those of `spark-infer run`: 0 done, 2 refused before anything ran, 3 environment, 4 failed while running.
 """
 

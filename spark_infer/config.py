@@ -13,9 +13,12 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from spark_infer.errors import nearest
+
 BACKENDS = ("auto", "sklearn", "pyfunc")
 WRITE_MODES = ("error_if_exists", "append", "overwrite_partitions", "overwrite")
 CASTS = ("decimal->double", "long->double")
+STEP_KINDS = ("threshold", "argmax_label", "top_k", "label_map", "function")
 
 DEFAULT_BATCH_SIZE = 10_000
 DEFAULT_MAX_BATCH_BYTES = 64 * 2**20
@@ -102,6 +105,13 @@ class LabelMapStep(Frozen):
     output: ColumnName | None = Field(
         default=None, description="Name of the new column; without it `column` is replaced."
     )
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _values_are_text(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {str(value).lower() if isinstance(value, bool) else str(value): name for value, name in given.items()}
 
 
 class FunctionStep(Frozen):
@@ -216,6 +226,11 @@ class SourceConfig(TableConfig):
     )
     where: str | None = Field(default=None, description="SQL condition; only rows that meet it are read and scored.")
 
+    @field_validator("partition_filter", mode="before")
+    @classmethod
+    def _one_value_is_a_list(cls, given: Any) -> Any:
+        return _listed_values(given)
+
 
 class TargetConfig(TableConfig):
     """Where the scored rows go."""
@@ -252,12 +267,25 @@ class TargetConfig(TableConfig):
         description="Wished-for size of a file; asks Spark for a shuffle of the scored rows before the write.",
     )
 
+    @field_validator("partitions", mode="before")
+    @classmethod
+    def _one_value_is_a_list(cls, given: Any) -> Any:
+        return _listed_values(given)
+
+    @field_validator("partition_by", "keep", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) and given != "all" else given
+
     @model_validator(mode="after")
     def _scope_fits_mode(self) -> TargetConfig:
         if self.mode == "overwrite_partitions" and not self.partitions:
             raise ValueError("mode `overwrite_partitions` needs `partitions`: which ones may this job replace?")
         if self.mode != "overwrite_partitions" and self.partitions:
-            raise ValueError("`partitions` goes with mode `overwrite_partitions` alone")
+            raise ValueError(
+                "`partitions` goes with mode `overwrite_partitions` alone; for another mode take it out "
+                "(--set target.partitions= on the command line)"
+            )
         return self
 
 
@@ -328,6 +356,15 @@ def _long_step(step: Any) -> Any:
         return {"kind": "function", "function": step}
     if isinstance(step, Mapping) and len(step) == 1:
         ((kind, settings),) = step.items()
-        if isinstance(settings, Mapping):
-            return {"kind": kind, **settings}
+        step = {"kind": kind, **settings} if isinstance(settings, Mapping) else step
+    if isinstance(step, Mapping) and step.get("kind") not in STEP_KINDS:
+        kind = str(step.get("kind", next(iter(step), "")))
+        raise ValueError(f"unknown step {kind!r}{nearest(kind, STEP_KINDS)}; the steps are {', '.join(STEP_KINDS)}")
     return step
+
+
+def _listed_values(given: Any) -> Any:
+    """Accept one partition value where a list of them is meant."""
+    if not isinstance(given, Mapping):
+        return given
+    return {name: value if isinstance(value, list | tuple) else (value,) for name, value in given.items()}

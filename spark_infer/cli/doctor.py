@@ -37,11 +37,11 @@ def doctor(
     Looks at Python, Java, Spark, Delta, MLflow, the workers' interpreter, memory and disk. Starts no Spark
     unless asked to. Exit code 0: all is well; 3: something is not.
 
+    \b
     Examples:
       spark-infer doctor
-
       spark-infer doctor --deep --json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples apart
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
         from spark_infer.cli.findings import look_around

@@ -28,7 +28,7 @@ Score Spark tables with MLflow models.
 Examples:
   spark-infer demo
   spark-infer plan job.yaml
-  spark-infer run job.yaml --set target.mode=append
+  spark-infer run job.yaml --set score.batch_size=5000
 
 {EXIT_CODES}
 """,

@@ -30,7 +30,7 @@ Relative paths in the job file are relative to the current directory. Ctrl-C sto
 \b
 Examples:
   spark-infer run conf/demo.yaml
-  spark-infer run job.yaml --set target.mode=append --set source.version=12
+  spark-infer run job.yaml --set score.batch_size=5000 --set source.version=12
   spark-infer run job.yaml --json > report.json
 
 {EXIT_CODES}

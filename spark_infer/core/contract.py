@@ -132,7 +132,9 @@ class _Available:
         if self.wanted_casts:
             listed = ", ".join(repr(step) for step in sorted(self.wanted_casts))
             return f"rename or cast the columns, or accept the conversion with allow_casts=[{listed}]."
-        return "rename or cast the columns in the table, or shape them with a preprocess function."
+        if any("inputs=[…]" in problem for problem in self.problems):
+            return "say which columns the model takes, in its order: inputs=['…', '…']."
+        return "rename or cast the columns before scoring."
 
 
 def cast_step(got: pa.DataType, wanted: pa.DataType) -> str:

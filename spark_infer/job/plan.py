@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from spark_infer.observe.report import size
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedColumn:
@@ -39,8 +41,9 @@ class Plan:
         source: Path or name of the table to read.
         source_format: ``delta`` or ``parquet``.
         source_version: The version that is pinned, where the format has one.
-        source_rows: Rows of the whole table, where it knows; the filters leave fewer.
-        filters: The conditions on the rows.
+        source_rows: Rows of the table partitions to read, where the table knows; `where` leaves fewer.
+        partition_filter: Which table partitions are read.
+        where: The condition on the rows.
         read_columns: Columns that are read.
         columns: How they become the model's inputs.
         steps: What happens to a batch, in order.
@@ -65,7 +68,8 @@ class Plan:
     source_format: str
     source_version: int | None
     source_rows: int | None
-    filters: tuple[str, ...]
+    partition_filter: tuple[str, ...]
+    where: str | None
     read_columns: tuple[str, ...]
     columns: tuple[PlannedColumn, ...]
     steps: tuple[str, ...]
@@ -88,17 +92,19 @@ class Plan:
 
 def _lines(plan: Plan) -> Iterator[str]:
     version = "" if plan.source_version is None else f", version {plan.source_version}"
-    rows = "" if plan.source_rows is None else f", {plan.source_rows:,} rows before filters"
+    rows = "" if plan.source_rows is None else f", {plan.source_rows:,} rows{_where(plan)}"
     yield f"{plan.job}: nothing has run, nothing has changed"
     yield ""
     yield _fact("model", f"{plan.model_name} version {plan.model_version} ({plan.model_uri})")
-    yield _fact("", f"digest {plan.model_digest[:12]}, {plan.model_bytes:,} bytes")
+    yield _fact("", f"digest {plan.model_digest[:12]}, {size(plan.model_bytes)}")
     yield _fact("backend", plan.backend)
     yield _fact("files", plan.model_files)
     yield _fact("plane", plan.plane)
     yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
-    for filter_ in plan.filters:
-        yield _fact("", f"only rows where {filter_}")
+    for filter_ in plan.partition_filter:
+        yield _fact("", f"only table partitions with {filter_}")
+    if plan.where is not None:
+        yield _fact("", f"only rows where {plan.where}")
     yield _fact("", f"reads {len(plan.read_columns)} columns: {', '.join(plan.read_columns)}")
     yield _fact("target", f"{plan.target} ({plan.target_format})")
     yield _fact("", f"{plan.mode}: {plan.write}")
@@ -116,6 +122,10 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield ""
         yield "warnings"
         yield from (f"  ! {warning}" for warning in plan.warnings)
+
+
+def _where(plan: Plan) -> str:
+    return (" in these partitions" if plan.partition_filter else "") + (" before `where`" if plan.where else "")
 
 
 def _bound(columns: tuple[PlannedColumn, ...]) -> Iterator[str]:

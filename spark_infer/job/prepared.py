@@ -12,6 +12,7 @@ from spark_infer.config import JobConfig, PostprocessStep, ScoreOptions
 from spark_infer.core.signature import spelled
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.models.ref import ModelRef
+from spark_infer.observe.report import size
 from spark_infer.spark.frame import scored_frame
 from spark_infer.spark.metering import STATS_COLUMN, Totals, metered
 from spark_infer.spark.prepare import Prepared, open_store, pin, prepare
@@ -127,7 +128,10 @@ def plan_of(job: PreparedJob) -> Plan:
         source_format=snapshot.location.format,
         source_version=snapshot.version,
         source_rows=snapshot.rows,
-        filters=_filters(config),
+        partition_filter=tuple(
+            f"{column} in {list(values)}" for column, values in config.source.partition_filter.items()
+        ),
+        where=config.source.where,
         read_columns=recipe.read_columns(job.scoring.table),
         columns=tuple(
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
@@ -139,21 +143,16 @@ def plan_of(job: PreparedJob) -> Plan:
         target_format=job.write.location.format,
         mode=config.target.mode,
         write=job.write.how,
-        plane="spark (the only one there is in this version)",
+        plane="spark: Spark reads the rows and hands them to Python",
     )
     return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
 
 
-def _filters(config: JobConfig) -> tuple[str, ...]:
-    partitions = [f"{column} in {list(values)}" for column, values in config.source.partition_filter.items()]
-    return (*partitions, *([config.source.where] if config.source.where else []))
-
-
 def _steps(config: JobConfig, methods: tuple[str, ...]) -> tuple[str, ...]:
     score = config.score
-    size = f"at most {score.batch_size:,} rows and {score.max_batch_bytes:,} bytes at a time"
+    bounds = f"at most {score.batch_size:,} rows and {size(score.max_batch_bytes)} at a time"
     steps = [f"preprocess with {score.preprocess}"] if score.preprocess else []
-    steps.append(f"{' and '.join(methods)}, {size}")
+    steps.append(f"{' and '.join(methods)}, {bounds}")
     steps += [f"postprocess: {_told(step)}" for step in score.postprocess]
     return tuple(steps)
 

@@ -77,9 +77,14 @@ def _facts(job: PreparedJob, run_id: str) -> dict[str, str | int | float]:
     return facts
 
 
-def _report(job: PreparedJob, run_id: str, written: Written, totals: TaskTotals, seconds: dict[str, float]) -> Report:
+def _report(
+    job: PreparedJob, run_id: str, written: Written, found: TaskTotals | None, seconds: dict[str, float]
+) -> Report:
     ref, config = job.scoring.recipe.ref, job.config
     warnings = list(written.notes)
+    totals = found or TaskTotals.of_rows(written.rows)
+    if found is None:
+        warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")
     if totals.rows != written.rows:
         warnings.append(
             f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "

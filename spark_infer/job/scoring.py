@@ -16,6 +16,7 @@ from spark_infer.job.prepared import plan_of, prepare_job
 from spark_infer.job.run import OnProgress, run_job
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
+from spark_infer.spark.quiet import without_query_context
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +41,7 @@ class ScoringJob:
 
         Args:
             path: The YAML file; relative paths in it are relative to the current directory.
-            overrides: Settings of the form ``target.mode=append``.
+            overrides: Settings of the form ``score.batch_size=5000``.
 
         Raises:
             ConfigError: With every problem of the file and the overrides, each with its line.
@@ -124,9 +125,10 @@ def score_table(
 
 @contextmanager
 def _hiding_environment(config: JobConfig) -> Iterator[None]:
-    """Put ``${NAME}`` into errors where a job file's text came from the environment."""
+    """Put ``${NAME}`` into errors where a job file's text came from the environment; keep PySpark's log out of it."""
     try:
-        yield
+        with without_query_context():
+            yield
     except SparkInferError as error:
         error.rephrase(config.hide_environment)
         raise

@@ -13,6 +13,7 @@ from pyspark.sql.types import DataType, StructType
 from spark_infer.config import PostprocessStep
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
+from spark_infer.spark.quiet import refusing_condition
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
 from spark_infer.spark.worker import score_partition
 
@@ -85,7 +86,9 @@ def score(
         max_batch_bytes=max_batch_bytes,
         cache_bytes=cache_bytes,
     )
-    rows = df if where is None else df.filter(where)
+    with refusing_condition():
+        rows = df if where is None else df.filter(where)
+        rows.schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
     prepared = prepare(

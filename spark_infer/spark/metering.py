@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pyspark.sql import functions as F
 
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.spark.schema import quoted
+
+logger = logging.getLogger(__name__)
 
 STATS_COLUMN: tuple[str, pa.DataType] = ("_spark_infer_stats", STATS_TYPE)
 
@@ -33,9 +36,14 @@ class TaskTotals:
     workers: int
     seconds: Mapping[str, float]
 
+    @classmethod
+    def of_rows(cls, rows: int) -> TaskTotals:
+        """Totals of which nothing but the rows is known."""
+        return cls(rows=rows, batches=0, loads=0, cache_hits=0, workers=0, seconds={})
 
-Totals = Callable[[], TaskTotals]
-"""Reads the sums after the action; call it only when the action succeeded, else it waits for ever."""
+
+Totals = Callable[[], TaskTotals | None]
+"""Reads the sums after the action; None where Spark kept none. After an action that failed it waits for ever."""
 
 
 def metered(frame: DataFrame) -> tuple[DataFrame, Totals]:
@@ -57,8 +65,14 @@ def _metrics() -> list[Column]:
     return [*sums, F.approx_count_distinct(f"{stats}.worker").alias("workers")]
 
 
-def _totals(observation: Observation) -> TaskTotals:
-    found = observation.get
+def _totals(observation: Observation) -> TaskTotals | None:
+    try:
+        found = observation.get
+    except Exception as error:
+        # CREATE TABLE AS runs in a query of its own, whose metrics Spark does not hand on. The rows are committed by
+        # now: what scoring them cost is not worth a failure.
+        logger.debug("no metrics: %s", type(error).__name__)
+        return None
     return TaskTotals(
         **{name: int(found[name] or 0) for name in _COUNTS},
         workers=int(found["workers"] or 0),

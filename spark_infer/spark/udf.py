@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -139,11 +139,14 @@ def _callable(prepared: Prepared, inputs: Sequence[str] | None) -> ModelUdf:
     as_struct = len(recipe.outputs) > 1
     return_type: DataType = to_spark(recipe.outputs) if as_struct else to_spark(recipe.outputs).fields[0].dataType
     udf = iterator_udf(_worker_function(prepared, as_struct=as_struct), return_type).asNondeterministic()
-    names = (recipe.ref.mlmodel.signature.names if recipe.ref.mlmodel.signature else None) or inputs
+    signature = recipe.ref.mlmodel.signature
+    names = (signature.names if signature else None) or inputs
+    optional = {item.name for item in signature.inputs if not getattr(item, "required", True)} if signature else set()
+    required = set(names or ()) - optional
 
     @functools.wraps(udf)
     def predict(*columns: str | Column, **named: str | Column) -> Column:
-        expression: Column = udf(_argument(columns, named, names, recipe.label))
+        expression: Column = udf(_argument(columns, named, names, required, recipe.label))
         return expression
 
     predict.model = recipe.ref  # type: ignore[attr-defined]
@@ -157,7 +160,11 @@ def _worker_function(
 
 
 def _argument(
-    columns: Sequence[str | Column], named: Mapping[str, str | Column], names: Sequence[str] | None, label: str
+    columns: Sequence[str | Column],
+    named: Mapping[str, str | Column],
+    names: Sequence[str] | None,
+    required: Set[str],
+    label: str,
 ) -> Column:
     if named and columns:
         raise ConfigError("Pass the columns either by position or by name, not both.")
@@ -167,6 +174,7 @@ def _argument(
             raise SchemaMismatchError(
                 f"{label} takes no column {unknown}.", problems=[f"its columns are {list(names or ())}"]
             )
+        _require(required - set(named), label)
         return F.struct(*(_column(column).alias(name) for name, column in named.items()))
     if not columns:
         if names is None:
@@ -177,7 +185,19 @@ def _argument(
         return F.struct(*(F.col(quoted(name)).alias(name) for name in names))
     if len(columns) == 1 and isinstance(columns[0], Column):
         return columns[0]
+    if all(isinstance(column, str) for column in columns) and "*" not in columns:
+        # ``a.b`` is field b of a struct, and arrives as b.
+        _require(required - {str(column).rpartition(".")[2].strip("`") for column in columns}, label)
     return F.struct(*(_column(column) for column in columns))
+
+
+def _require(missing: Set[str], label: str) -> None:
+    if missing:
+        raise SchemaMismatchError(
+            f"The call leaves out columns that {label} takes.",
+            problems=[f"column {name!r} is missing" for name in sorted(missing)],
+            next_step="name every column, or none: predict() takes all of them from the table.",
+        )
 
 
 def _column(column: str | Column) -> Column:

@@ -130,9 +130,11 @@ def _checked_plan(
     location: TableLocation, target: TargetConfig, existing: Existing | None, schema: StructType
 ) -> WritePlan:
     types = types_of(schema)
-    asked = spelled_as(target.partition_by, types)
     has = spelled_as(existing.partition_columns, types) if existing else ()
     replaces = existing is not None and target.mode == "overwrite"
+    # A new table that is to be replaced by partitions has these partitions.
+    wanted = target.partition_by or (() if existing else tuple(target.partitions))
+    asked = spelled_as(wanted, types)
     partition_by = asked or has
     problems = storable_problems(schema, plain_names=location.format == "delta" and (existing is None or replaces))
     problems += partitioning_problems(partition_by, schema)

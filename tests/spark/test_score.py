@@ -17,6 +17,7 @@ from spark_infer.errors import (
     ModelNotFoundError,
     PlanError,
     SchemaMismatchError,
+    SourceError,
     StepError,
     StepFailedError,
 )
@@ -188,6 +189,8 @@ REFUSED: dict[str, Refused] = {
     "method": (lambda df: df, {"predict_method": "predict_prob"}, PlanError, "no method 'predict_prob'"),
     "parameter": (lambda df: df, {"params": {"t": 1}}, ConfigError, "params.t is not a parameter"),
     "batch size": (lambda df: df, {"batch_size": 0}, ConfigError, "batch_size"),
+    "condition": (lambda df: df, {"where": "widht > 1"}, SourceError, "`widht`"),
+    "one name to keep": (lambda df: df, {"keep": "idd"}, SchemaMismatchError, "column 'idd' is kept"),
     "preprocess": (lambda df: df, {"preprocess": "nowhere:f"}, StepError, "'nowhere:f' cannot be imported"),
     "postprocess": (
         lambda df: df,

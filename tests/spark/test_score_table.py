@@ -141,6 +141,32 @@ def test_a_partition_is_scored_again_and_the_others_stay(
     assert {row["bed"] for row in rows if row["scored_at"] == first.started_at} == {0, 2}
 
 
+@pytest.mark.parametrize("format_", ["delta", "parquet"])
+def test_a_table_of_the_catalog_is_made_and_replaced(
+    format_: str, spark: SparkSession, garden: str, flower: FlowerModel
+) -> None:
+    table = f"scored_flowers_{format_}"
+    target = {"table": table, "format": format_, "keep": ["id"]}
+    try:
+        for mode in ("error_if_exists", "overwrite", "append"):
+            report = run(spark, garden, flower.folder, {**target, "mode": mode})
+            assert report.rows_scored == len(flower.rows)
+        rows = spark.table(table).collect()
+        assert len(rows) == 2 * len(flower.rows)
+        assert {row.id: row.prediction for row in rows} == flower.expected
+    finally:
+        spark.sql(f"DROP TABLE IF EXISTS {table}")
+
+
+def test_a_new_table_has_the_partitions_that_the_job_may_replace(
+    spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path
+) -> None:
+    source = {"path": garden, "partition_filter": {"bed": 1}}
+    target = {"path": str(tmp_path / "o"), "mode": "overwrite_partitions", "partitions": {"bed": 1}}
+    run(spark, garden, flower.folder, target, source=source)
+    assert deltalake.DeltaTable(str(tmp_path / "o")).metadata().partition_columns == ["bed"]
+
+
 def test_a_row_outside_the_declared_partitions_stops_the_run(
     spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path, table_files: Any
 ) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from spark_infer.config import FunctionStep, LabelMapStep, ScoreOptions, ThresholdStep
+from spark_infer.config import FunctionStep, LabelMapStep, ScoreOptions, SourceConfig, TargetConfig, ThresholdStep
 
 THRESHOLD = ThresholdStep(column="p", at=0.5, output="hot")
 LABELS = LabelMapStep(column="y", labels={"0": "no"})
@@ -24,6 +25,26 @@ LABELS = LabelMapStep(column="y", labels={"0": "no"})
 )
 def test_a_step_may_be_written_short_or_long(given: Any, made: tuple[object, ...]) -> None:
     assert ScoreOptions(postprocess=given).postprocess == made
+
+
+def test_a_single_partition_value_stands_for_a_list_of_one() -> None:
+    assert SourceConfig(path="a", partition_filter={"month": 12}).partition_filter == {"month": (12,)}
+    target = TargetConfig(path="a", mode="overwrite_partitions", partitions={"month": [1, None]}, partition_by="month")
+    assert target.partitions == {"month": (1, None)}
+    assert target.partition_by == ("month",)
+
+
+def test_an_unknown_step_is_refused_with_the_nearest() -> None:
+    for step in ({"kind": "treshold"}, {"treshold": {"column": "p"}}):
+        with pytest.raises(ValidationError, match="did you mean 'threshold'"):
+            ScoreOptions.model_validate({"postprocess": [step]})
+
+
+def test_values_of_a_label_map_may_be_numbers_and_booleans() -> None:
+    assert LabelMapStep.model_validate({"column": "y", "labels": {0: "no", True: "yes"}}).labels == {
+        "0": "no",
+        "true": "yes",
+    }
 
 
 def test_one_name_stands_for_a_list_of_one() -> None:

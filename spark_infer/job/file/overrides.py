@@ -28,7 +28,7 @@ def with_override(root: MappingNode, override: str) -> MappingNode:
     path = path.strip()
     if not equals or not all(path.split(".")):
         what = f"--set {path.split('=')[0][:60]!r}: expected key=value, with a dotted key"
-        raise ConfigError(what, next_step="For example: --set target.mode=append")
+        raise ConfigError(what, next_step="For example: --set score.batch_size=5000")
     name = f"--set {printable(path)}"
     value = compose(text, name) or compose("null", name)
     assert value is not None

@@ -40,7 +40,7 @@ target:
   a default, `$${` is a plain `${`. Text that came from a variable is shown as `${NAME}` in plans, reports, errors and
   `--json`. Two exceptions: a value of fewer than four characters is hidden only where it is the whole text, and numbers
   and fixed words (a `batch_size`, a `mode`) are shown.
-- **Overrides**: `--set target.mode=append` replaces or adds one value, written as YAML; `--set score.result_type=`
+- **Overrides**: `--set score.batch_size=5000` replaces or adds one value, written as YAML; `--set score.result_type=`
   sets null. Below `spark.conf` and other mappings with free names the rest of the path is one name:
   `--set spark.conf.spark.sql.shuffle.partitions=8`. A list is replaced whole.
 """

@@ -1,0 +1,46 @@
+"""Keep PySpark from logging an exception that is about to be told in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
+
+from spark_infer.errors import SourceError
+
+_CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+
+
+@contextmanager
+def without_query_context() -> Iterator[None]:
+    """Silence what PySpark logs, with a stack trace, when Spark's analysis refuses a query."""
+    loggers = [PySparkLogger.getLogger(name) for name in _CONTEXT_LOGGERS]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+@contextmanager
+def refusing_condition() -> Iterator[None]:
+    """Turn Spark's refusal of a condition on rows into an error of the source.
+
+    Raises:
+        SourceError: Spark's analysis refused it.
+    """
+    try:
+        with without_query_context():
+            yield
+    except PySparkException as error:
+        sentence = next(iter(str(error).splitlines()), type(error).__name__)
+        raise SourceError(
+            "The condition `where` does not fit the DataFrame.",
+            details=[sentence],
+            next_step="write an SQL condition on its columns.",
+        ) from error
