@@ -17,7 +17,7 @@ class BoundColumn:
     """One column on its way into the model.
 
     Attributes:
-        source: Column of the table; None for an optional input that the table lacks (all nulls).
+        source: Column of the table; None for an optional input that the table lacks, and the model goes without.
         target: Name the model knows it by.
         type: Arrow type the model gets.
         cast: The conversion, as the plan states it (``integer -> long``); None where the types are equal.
@@ -247,6 +247,8 @@ def _bind_tensors(available: _Available, signature: Signature, inputs: Sequence[
             )
             continue
         wanted = item.value_type
+        if item.shape[1:].count(-1) > 1:
+            available.problems.append(f"a tensor of shape {list(item.shape)} has more than one open size besides rows")
         if len(sources) == 1 and len(item.shape) > 1:
             wanted = pa.list_(wanted)
         elif len(item.shape) == 2 and item.shape[1] not in (-1, len(sources)):

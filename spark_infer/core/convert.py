@@ -21,18 +21,17 @@ from spark_infer.errors import InputValueError
 def project(batch: pa.RecordBatch, binding: Binding) -> pa.RecordBatch:
     """Return the model's inputs: its columns, in its order, under its names, in its types.
 
-    Zero-copy where nothing is cast.
+    Optional columns that the table lacks are left out, as MLflow does. Zero-copy where nothing is cast.
 
     Raises:
         InputValueError: A value has no place in the wanted type (an integer beyond 2**53 as double, …).
     """
-    arrays = [_bound(batch, column) for column in binding.columns]
-    return pa.RecordBatch.from_arrays(arrays, names=[column.target for column in binding.columns])
+    present = [column for column in binding.columns if column.source is not None]
+    arrays = [_bound(batch, column) for column in present]
+    return pa.RecordBatch.from_arrays(arrays, names=[column.target for column in present])
 
 
 def _bound(batch: pa.RecordBatch, column: BoundColumn) -> pa.Array:
-    if column.source is None:
-        return pa.nulls(batch.num_rows, column.type)
     array = batch.column(column.source)
     try:
         return retype(array, column.type)
@@ -64,6 +63,9 @@ def retype(array: pa.Array, wanted: pa.DataType) -> pa.Array:
         return pa.StructArray.from_arrays(
             children, fields=list(wanted), mask=array.is_null() if array.null_count else None
         )
+    if pa.types.is_decimal(array.type) and pa.types.is_floating(wanted):
+        # By way of its digits: Arrow's own cast multiplies, and is often one bit off the nearest double.
+        return pc.cast(pc.cast(array, pa.string()), wanted)
     return pc.cast(array, wanted)
 
 
@@ -82,7 +84,7 @@ def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
     values: npt.NDArray[np.generic]
     if pa.types.is_nested(array.type):
         values = np.empty(len(array), dtype=object)
-        values[:] = array.to_pylist()
+        values[:] = array.to_pylist(maps_as_pydicts="strict")
     else:
         values = array.to_numpy(zero_copy_only=False)
     return values.astype("datetime64[D]") if pa.types.is_date(array.type) else values
@@ -124,6 +126,13 @@ def tensor(batch: pa.RecordBatch, spec: TensorInput) -> npt.NDArray[np.generic]:
         InputValueError: A null, or an array whose length does not fit the shape.
     """
     arrays = [batch.column(name) for name in spec.columns]
+    for array, name in zip(arrays, spec.columns, strict=True):
+        inner = array.flatten() if pa.types.is_list(array.type) else array
+        if inner.null_count and not pa.types.is_floating(inner.type):
+            raise InputValueError(
+                f"Column {name!r} holds a null, and a tensor of {spec.dtype} has no missing value.",
+                next_step="filter these rows out with `where`, or fill them in a preprocess function.",
+            )
     if len(arrays) == 1 and pa.types.is_list(arrays[0].type):
         return _from_lists(arrays[0], spec)
     if len(spec.shape) == 1:

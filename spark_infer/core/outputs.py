@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spark_infer.core.convert import retype
 from spark_infer.core.signature import Column, Signature, Tensor, spelled
@@ -31,10 +32,16 @@ def signature_outputs(signature: Signature | None) -> pa.Schema | None:
         return None
     several = len(signature.outputs) > 1
     fields = [
-        pa.field(item.name or (f"{ONLY_OUTPUT}_{index}" if several else ONLY_OUTPUT), _output_type(item))
+        pa.field(_output_name(item, index, several=several), _output_type(item))
         for index, item in enumerate(signature.outputs)
     ]
     return pa.schema(fields)
+
+
+def _output_name(item: Column | Tensor, index: int, *, several: bool) -> str:
+    if item.name is not None:
+        return item.name
+    return f"{ONLY_OUTPUT}_{index}" if several else ONLY_OUTPUT
 
 
 def _output_type(item: Column | Tensor) -> pa.DataType:
@@ -67,14 +74,15 @@ def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.Recor
 
 
 def _named(predictions: Predictions, schema: pa.Schema) -> dict[str, Values]:
+    names = [None if name is None else str(name) for name in predictions]
+    if set(names) == set(schema.names):
+        return {str(name): values for name, values in predictions.items()}
     only = predictions.get(None)
     if len(schema) > 1 and isinstance(only, np.ndarray) and only.ndim == 2 and only.shape[1] == len(schema):
         return dict(zip(schema.names, only.T, strict=True))
-    if len(predictions) == len(schema):
-        # Unnamed outputs, and models that number theirs, go by position among themselves only.
-        unnamed = all(name is None or str(name).isdecimal() for name in predictions)
-        if unnamed:
-            return dict(zip(schema.names, predictions.values(), strict=True))
+    # Unnamed outputs, and models that number theirs, go by position among themselves only.
+    if len(names) == len(schema) and all(name is None or name.isdecimal() for name in names):
+        return dict(zip(schema.names, predictions.values(), strict=True))
     return {str(name if name is not None else ONLY_OUTPUT): values for name, values in predictions.items()}
 
 
@@ -87,13 +95,15 @@ def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Ar
     Raises:
         PredictionShapeError: The number of rows or a value's type is wrong.
     """
-    if len(values) != rows:
+    scalar = isinstance(values, np.ndarray) and values.ndim == 0
+    found = 1 if scalar else len(values)
+    if scalar or found != rows:
         raise PredictionShapeError(
-            f"The model returned {len(values)} value(s) of {name!r} for a batch of {rows} rows.",
+            f"The model returned {found} value(s) of {name!r} for a batch of {rows} rows.",
             next_step="a model must return exactly one value for each row it was given.",
         )
     try:
-        return retype(_raw_array(values, wanted), wanted)
+        return _checked(_raw_array(values, wanted), wanted)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError, OverflowError):
         got = str(values.dtype) if isinstance(values, np.ndarray) else type(values).__name__
         shape = getattr(values, "shape", (rows,))
@@ -109,23 +119,60 @@ def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
     array = values if isinstance(values, np.ndarray) else None
     if array is not None and array.ndim > 1 and array.dtype != object:
         if not pa.types.is_list(wanted) and array.ndim == 2 and array.shape[1] == 1:
-            return pa.array(array[:, 0])
+            return _flat(array[:, 0], wanted)
         return _nested(array)
-    if array is not None and array.dtype.kind in "biuf":
-        return pa.array(array)
-    if array is not None and array.dtype.kind == "M":
-        return pa.array(array.astype("datetime64[us]"))
+    if array is not None and array.dtype.kind in "biufM":
+        return _flat(array, wanted)
     # NaN among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
-    return pa.array(list(values), type=wanted, from_pandas=not pa.types.is_floating(wanted))
+    missing = not (pa.types.is_floating(wanted) or pa.types.is_nested(wanted))
+    if pa.types.is_boolean(wanted) or _holds_integers(wanted):
+        # Without a type, so that 1.5 stays 1.5 until the cast refuses it.
+        return pa.array(list(values), from_pandas=missing)
+    return pa.array(list(values), type=wanted, from_pandas=missing)
+
+
+def _holds_integers(data_type: pa.DataType) -> bool:
+    if pa.types.is_list(data_type):
+        return _holds_integers(data_type.value_type)
+    if pa.types.is_struct(data_type):
+        return any(_holds_integers(field.type) for field in data_type)
+    return bool(pa.types.is_integer(data_type))
+
+
+def _flat(array: npt.NDArray[Any], wanted: pa.DataType) -> pa.Array:
+    mask = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
+    if array.dtype.kind == "f" and not pa.types.is_floating(wanted):
+        missing = np.isnan(np.ma.getdata(array))
+        mask = missing if mask is None else mask | missing
+    return pa.array(np.ma.getdata(array), mask=mask)
 
 
 def _nested(array: npt.NDArray[Any]) -> pa.Array:
-    out = pa.array(np.ascontiguousarray(array).reshape(-1))
+    mask = np.ma.getmaskarray(array).reshape(-1) if isinstance(array, np.ma.MaskedArray) else None
+    out = pa.array(np.ascontiguousarray(np.ma.getdata(array)).reshape(-1), mask=mask)
     for axis in range(array.ndim - 1, 0, -1):
         count = int(np.prod(array.shape[:axis]))
         offsets = np.arange(count + 1, dtype=np.int32) * array.shape[axis]
         out = pa.ListArray.from_arrays(pa.array(offsets), out)
     return out
+
+
+def _checked(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Cast, and refuse what Arrow's cast lets pass: numbers as truth values, and numbers too large for float."""
+    numeric = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    if (
+        pa.types.is_boolean(wanted)
+        and numeric
+        and not pc.all(pc.is_in(array, pa.array([0, 1, None], array.type))).as_py()
+    ):
+        raise ValueError("a number other than 0 and 1 is no truth value")
+    cast = retype(array, wanted)
+    narrows = (
+        pa.types.is_floating(array.type) and pa.types.is_floating(wanted) and wanted.bit_width < array.type.bit_width
+    )
+    if narrows and not pc.is_inf(cast).equals(pc.is_inf(array)):
+        raise ValueError("a number is too large for float")
+    return cast
 
 
 def choose_outputs(batch: pa.RecordBatch, output: str | Mapping[str, str] | None) -> pa.RecordBatch:

@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from spark_infer.core.batching import rebatch
 from spark_infer.core.contract import Binding
-from spark_infer.core.convert import project
+from spark_infer.core.convert import project, retype
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
+from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.core.steps import Step
-from spark_infer.errors import PredictError, SparkInferError
+from spark_infer.errors import PredictError, SparkInferError, StepFailedError
 
 
 class Model(Protocol):
@@ -39,6 +40,7 @@ class ScoringSteps:
         binding: How table columns become model inputs.
         raw_outputs: Columns the model returns.
         outputs: Columns that are left after postprocess and renaming.
+        prepared: Columns that preprocess returns for an empty batch; None without preprocess.
         preprocess: From table batch to a batch with the model's columns; None leaves the table's.
         postprocess: From the model's outputs to those wanted.
         batch_size: Rows of a model batch.
@@ -52,6 +54,7 @@ class ScoringSteps:
     outputs: pa.Schema
     preprocess: Step | None
     postprocess: Step
+    prepared: pa.Schema | None = None
     batch_size: int
     max_batch_bytes: int
     show_values: bool = False
@@ -85,15 +88,48 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
         StepFailedError: A preprocess or postprocess step failed.
     """
     with stats.timing("prepare"):
-        table = steps.preprocess(batch) if steps.preprocess else batch
+        table = _prepared(batch, steps)
         inputs = project(table, steps.binding)
     with stats.timing("predict"):
         predictions = _predict(model, inputs, steps)
     with stats.timing("encode"):
-        outputs = steps.postprocess(to_batch(predictions, steps.raw_outputs, batch.num_rows))
+        outputs = _promised(steps.postprocess(to_batch(predictions, steps.raw_outputs, batch.num_rows)), steps.outputs)
     stats.rows += batch.num_rows
     stats.batches += 1
     return outputs
+
+
+def _prepared(batch: pa.RecordBatch, steps: ScoringSteps) -> pa.RecordBatch:
+    if steps.preprocess is None or steps.prepared is None:
+        return batch
+    table = steps.preprocess(batch)
+    for name in steps.binding.sources:
+        planned = steps.prepared.field(name).type
+        found = table.schema.field(name).type if table.schema.names.count(name) == 1 else None
+        if found != planned:
+            got = "missing or doubled" if found is None else spelled(found)
+            raise StepFailedError(
+                f"Preprocess returned column {name!r} as {got}; for an empty batch it was {spelled(planned)}.",
+                next_step="return the same columns and types for every batch: pa.array(values, pa.float64()).",
+            )
+    return table
+
+
+def _promised(outputs: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the outputs in the order and types that were planned; Spark reads them by position."""
+    if outputs.schema.equals(schema):
+        return outputs
+    if sorted(outputs.schema.names) == sorted(schema.names):
+        try:
+            arrays = [retype(outputs.column(field.name), field.type) for field in schema]
+            return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            pass
+    told = [", ".join(f"{field.name} {spelled(field.type)}" for field in one) for one in (outputs.schema, schema)]
+    raise StepFailedError(
+        f"The postprocess steps returned the columns ({told[0]}); for an empty batch they were ({told[1]}).",
+        next_step="return the same columns with the same types for every batch.",
+    )
 
 
 def _predict(model: Model, inputs: pa.RecordBatch, steps: ScoringSteps) -> Predictions:
@@ -101,7 +137,7 @@ def _predict(model: Model, inputs: pa.RecordBatch, steps: ScoringSteps) -> Predi
         return model.predict(inputs)
     except SparkInferError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PredictError(
             f"Model {steps.label} raised on a batch of {inputs.num_rows} rows.",
             details=reason(error, show_values=steps.show_values),

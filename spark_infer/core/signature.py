@@ -111,7 +111,7 @@ class Signature:
             params = tuple(_param(item) for item in _listed(entry.get("params")))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelRefusedError(
-                f"The model's signature is not in MLflow's format ({type(error).__name__}: {error}).",
+                f"The model's signature cannot be used ({type(error).__name__}: {error}).",
                 next_step="Log the model again with mlflow.models.infer_signature.",
             ) from error
         if len({type(item) for item in inputs}) > 1:
@@ -173,7 +173,7 @@ def _listed(text: str | list[Any] | None) -> list[Any]:
 
 
 def _item(item: Mapping[str, Any]) -> Column | Tensor:
-    name = item.get("name")
+    name = None if item.get("name") is None else str(item["name"])
     if item["type"] == "tensor":
         spec = item["tensor-spec"]
         return Tensor(name=name, dtype=str(spec["dtype"]), shape=tuple(int(size) for size in spec["shape"]))
@@ -189,6 +189,8 @@ def _type(item: Mapping[str, Any]) -> pa.DataType:
     if kind == "object":
         properties: Mapping[str, Mapping[str, Any]] = item["properties"]
         return pa.struct([pa.field(name, _type(each), not _required(each)) for name, each in properties.items()])
+    if kind == "any":
+        raise ValueError("type 'any' leaves open what a column holds, and is not supported")
     if kind not in SCALARS:
         raise ValueError(f"type {kind!r} is not supported")
     return SCALARS[kind]

@@ -20,6 +20,7 @@ from spark_infer.config import (
     TopKStep,
 )
 from spark_infer.core.reason import reason
+from spark_infer.core.signature import spelled
 from spark_infer.errors import SparkInferError, StepError, StepFailedError, nearest
 
 Step = Callable[[pa.RecordBatch], pa.RecordBatch]
@@ -38,7 +39,7 @@ def load_function(spec: str, *, role: str) -> Step:
     module_name, _, function_name = spec.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StepError(
             f"The {role} function {spec!r} cannot be imported here ({type(error).__name__}: {error}).",
             next_step="install its module where Spark's Python runs, or ship it with spark-submit --py-files.",
@@ -60,7 +61,7 @@ def call(function: Step, batch: pa.RecordBatch, *, spec: str, role: str, show_va
         result = function(batch)
     except SparkInferError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StepFailedError(
             f"The {role} function {spec!r} raised on a batch of {batch.num_rows} rows.",
             details=reason(error, show_values=show_values),
@@ -156,11 +157,17 @@ def top_k(batch: pa.RecordBatch, step: TopKStep) -> pa.RecordBatch:
 def label_map(batch: pa.RecordBatch, step: LabelMapStep) -> pa.RecordBatch:
     """Translate values to names; null stays null, a value without a name becomes ``default`` (or null)."""
     values = _column(batch, step.column, "label_map")
-    keys = pc.cast(values, pa.string())
+    try:
+        keys = pc.cast(pa.array(list(step.labels), pa.string()), values.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise StepError(
+            f"The postprocess step label_map names values that {step.column!r} ({spelled(values.type)}) cannot hold.",
+            details=[f"the values are {list(step.labels)}"],
+        ) from None
     names = pa.array(list(step.labels.values()), pa.string())
-    found = names.take(pc.index_in(keys, pa.array(list(step.labels), pa.string())))
+    found = names.take(pc.index_in(values, keys))
     if step.default is not None:
-        found = pc.if_else(pc.and_(pc.is_null(found), pc.is_valid(keys)), pa.scalar(step.default), found)
+        found = pc.if_else(pc.and_(pc.is_null(found), pc.is_valid(values)), pa.scalar(step.default), found)
     if step.output is None:
         return batch.set_column(batch.schema.get_field_index(step.column), step.column, found)
     return _with(batch, step.output, found)

@@ -133,7 +133,7 @@ def _bound(columns: tuple[PlannedColumn, ...]) -> Iterator[str]:
     for column in columns:
         note = f"cast {column.cast}" if column.cast else ""
         if column.column is None:
-            note = "not in the table: null in every row"
+            note = "optional, and not in the table: the model goes without"
         elif column.column != column.model_column:
             note = f"from {column.column} {note}".rstrip()
         yield f"  {column.model_column:<{width}}  {column.type:<10}  {note}".rstrip()

@@ -28,6 +28,7 @@ class Recipe:
     Attributes:
         ref: The model, pinned.
         load: How to load it.
+        prepared: Columns that preprocess returns; None without it.
         choice: Which backend serves it and why.
         options: What the user asked for.
         output: How the outputs are named.
@@ -39,6 +40,7 @@ class Recipe:
 
     ref: ModelRef
     load: LoadSpec
+    prepared: pa.Schema | None
     choice: Choice
     options: ScoreOptions
     output: Output
@@ -69,6 +71,7 @@ class Recipe:
             binding=self.load.binding,
             raw_outputs=self.raw_outputs,
             outputs=self.outputs,
+            prepared=self.prepared,
             preprocess=compile_preprocess(self.options.preprocess, show_values=self.show_values),
             postprocess=_finish(self.options, self.output, show_values=self.show_values),
             batch_size=self.options.batch_size,
@@ -132,6 +135,7 @@ def make_recipe(
     return Recipe(
         ref=ref,
         load=load,
+        prepared=None if options.preprocess is None else prepared,
         choice=choice,
         options=options,
         output=output,
@@ -173,13 +177,20 @@ def _prepared_schema(schema: pa.Schema, spec: str | None, *, show_values: bool) 
     if step is None:
         return schema
     try:
-        return step(pa.RecordBatch.from_pylist([], schema=schema)).schema
+        prepared = step(pa.RecordBatch.from_pylist([], schema=schema)).schema
     except StepFailedError as error:
         raise StepError(
             f"The preprocess function {spec!r} does not take an empty batch, by which its columns are found out.",
             details=[error.what, *error.details],
             next_step="make the function return an empty batch with its columns for an empty batch.",
         ) from error
+    untyped = [field.name for field in prepared if pa.types.is_null(field.type)]
+    if untyped:
+        raise StepError(
+            f"The preprocess function {spec!r} returns the columns {untyped} without a type for an empty batch.",
+            next_step="say the type: pa.array(values, pa.float64()).",
+        )
+    return prepared
 
 
 def _raw_outputs(

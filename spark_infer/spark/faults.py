@@ -26,7 +26,7 @@ def translate(error: BaseException) -> SparkInferError | None:
     if not isinstance(error, PySparkException) and type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
     text = str(error)
-    for found in (_own_error, _own_check, _damaged_file, _dead_worker, _missing_library, _full_disk):
+    for found in (_own_error, _own_check, _constraint, _damaged_file, _dead_worker, _missing_library, _full_disk):
         translated = found(text)
         if translated is not None:
             return translated
@@ -58,6 +58,19 @@ def _own_check(text: str) -> SparkInferError | None:
         f"{what[:1].upper()}{what[1:]}.",
         next_step="narrow the source with partition_filter or where, or declare these partitions too; nothing was "
         "written.",
+    )
+
+
+def _constraint(text: str) -> SparkInferError | None:
+    # Delta's own words quote the row.
+    match = re.search(
+        r"DELTA_(?:VIOLATE_CONSTRAINT\w*|NOT_NULL_CONSTRAINT_VIOLATED)\]?\s*([^\n]*?)(?: violated by|\n|\Z)", text
+    )
+    if match is None:
+        return None
+    return WriteError(
+        f"A scored row breaks a constraint of the target: {match.group(1).strip()[:200]}",
+        next_step="filter such rows with `where`, or change the constraint; nothing was written.",
     )
 
 

@@ -117,7 +117,7 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats: tuple[str, pa.Data
     columns = recipe.read_columns(to_arrow(df.schema))
     types = {field.name: field for field in df.schema.fields}
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
-    plain = all(set(name).isdisjoint(".`") for name in columns)
+    plain = all(set(name).isdisjoint(".`*") for name in columns)
     if plain:
         read = df.select(*map(quoted, columns))
     else:

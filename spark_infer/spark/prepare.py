@@ -19,7 +19,7 @@ from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import load_model
-from spark_infer.spark.schema import refuse_unsupported, result_schema
+from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
 from spark_infer.spark.ship import ModelFiles, ship
 
 
@@ -87,7 +87,10 @@ def prepare(
         threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
         show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
     )
-    refuse_unsupported(schema, recipe.read_columns(schema))
+    columns = recipe.read_columns(schema)
+    refuse_unsupported(schema, columns)
+    if str(spark.conf.get("spark.sql.caseSensitive", "false")).lower() != "true":
+        refuse_case_twins(schema, columns)
     return Prepared(recipe=recipe, table=schema, files=ship(spark, store, ref), store=store)
 
 

@@ -25,7 +25,7 @@ def to_arrow(schema: StructType) -> pa.Schema:
 def _field(field: StructField) -> pa.Field:
     try:
         return pa.field(field.name, to_arrow_type(field.dataType))
-    except PySparkException:
+    except (PySparkException, ValueError):
         return pa.field(field.name, pa.null(), metadata={"unsupported": field.dataType.simpleString()})
 
 
@@ -46,6 +46,22 @@ def refuse_unsupported(schema: pa.Schema, columns: Iterable[str]) -> None:
             "The table has columns that cannot be scored or passed through.",
             problems=problems,
             next_step="leave them out with keep=[…], or cast them in the table.",
+        )
+
+
+def refuse_case_twins(schema: pa.Schema, columns: Iterable[str]) -> None:
+    """Refuse columns that a session without case sensitivity cannot tell apart.
+
+    Raises:
+        SchemaMismatchError: One of ``columns`` has such a twin in the table.
+    """
+    twins = {name: [other for other in schema.names if other.casefold() == name.casefold()] for name in columns}
+    problems = [f"column {name!r}: the table has {found}" for name, found in twins.items() if len(found) > 1]
+    if problems:
+        raise SchemaMismatchError(
+            "Spark cannot tell some columns of the table apart.",
+            problems=problems,
+            next_step="rename them, or set spark.sql.caseSensitive to true.",
         )
 
 

@@ -23,7 +23,7 @@ from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.settings import settings
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import DataFile, Storage, partition_values
+from spark_infer.tables.storage import DataFile, Storage, partition_values, plain_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,13 +59,7 @@ def snapshot(
     """
     files = storage.data_files()
     columns, types = partitioning(storage, files)
-    stray = [file.path for file in files if tuple(partition_values(file.path)) != columns and not _is_marker(file)]
-    if stray:
-        raise SourceError(
-            f"{location.name} mixes partition folders: {stray[0]} is not below {'/'.join(f'{c}=…' for c in columns)}/.",
-            details=["Spark would leave its rows out, or refuse the table."],
-            next_step="move the file away, or name the folder that you mean.",
-        )
+    _refuse_stray(location, files, columns)
     footers = read_footers(storage, files[:most_footers])
     schemas = {footer.metadata.get(_SPARK_SCHEMA) for footer in footers}
     known = next(iter(schemas)) if len(schemas) == 1 else None
@@ -80,6 +74,25 @@ def snapshot(
         schema_json=known.decode() if known else None,
         mixed_schemas=len({footer.columns for footer in footers}) > 1,
     ), files
+
+
+def _refuse_stray(location: TableLocation, files: Sequence[DataFile], columns: Sequence[str]) -> None:
+    """Refuse files that Spark would pass over without a word: those in no partition folder, or in another's."""
+    plain = [folder for file in files if (folder := plain_folder(file.path)) is not None]
+    if plain:
+        raise SourceError(
+            f"{location.name} has files in a folder that is no partition: {plain[0]}/.",
+            details=["Spark would leave their rows out; it looks only into folders that are called name=value."],
+            next_step="name that folder itself, move its files, or give it a name of the form name=value.",
+        )
+    own = tuple(columns)
+    stray = [file.path for file in files if tuple(partition_values(file.path)) != own and not _is_marker(file)]
+    if stray:
+        raise SourceError(
+            f"{location.name} mixes partition folders: {stray[0]} is not below {'/'.join(f'{c}=…' for c in columns)}/.",
+            details=["Spark would leave its rows out, or refuse the table."],
+            next_step="move the file away, or name the folder that you mean.",
+        )
 
 
 def within(storage: Storage, whole: Snapshot, files: Sequence[DataFile], scope: PartitionScope) -> Snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
+
+_HELD = threading.RLock()
 
 _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 _LOSES_ROWS = {
@@ -50,16 +53,21 @@ def setting(spark: SparkSession, name: str) -> str:
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """Hold settings of the session while the body runs, then put back what was there.
 
+    The runs of one process take turns here, for as long as the body runs: a session has one value of a setting for
+    all of its threads. Two runs at once would put back each other's values, which then stay, and one run's commit
+    would carry the other's facts. A thread may hold settings inside settings.
+
     A setting that a managed platform does not let us change is left as it is, with a warning in the log.
     """
-    before = {name: spark.conf.get(name, None) for name in values}
-    try:
-        for name, value in values.items():
-            _put(spark, name, value)
-        yield
-    finally:
-        for name, old in before.items():
-            _put(spark, name, old)
+    with _HELD:
+        before = {name: spark.conf.get(name, None) for name in values}
+        try:
+            for name, value in values.items():
+                _put(spark, name, value)
+            yield
+        finally:
+            for name, old in before.items():
+                _put(spark, name, old)
 
 
 def _put(spark: SparkSession, name: str, value: str | None) -> None:

@@ -78,13 +78,17 @@ class Storage:
         """The files that Spark would read, sorted: those with no part of the path hidden by ``_`` or ``.``."""
         if self.kind() == "file":
             return [DataFile("", self.files.get_file_info(self.root).size)]
+        files = [DataFile(path, entry.size) for path, entry in self._below() if entry.type == fs.FileType.File]
+        return [file for file in files if not any(map(_is_hidden, file.path.split("/")))]
+
+    def every_path(self) -> list[str]:
+        """The paths of all that is no folder, hidden or not, sorted."""
+        return [path for path, entry in self._below() if entry.type != fs.FileType.Directory]
+
+    def _below(self) -> list[tuple[str, Any]]:
         selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
-        found = []
-        for entry in self.files.get_file_info(selector):
-            path = entry.path[len(self.root) :].lstrip("/")
-            if entry.type == fs.FileType.File and not any(map(_is_hidden, path.split("/"))):
-                found.append(DataFile(path, entry.size))
-        return sorted(found, key=lambda file: file.path)
+        found = [(entry.path[len(self.root) :].lstrip("/"), entry) for entry in self.files.get_file_info(selector)]
+        return sorted(found, key=lambda each: each[0])
 
     def names(self, path: str = "") -> list[str]:
         """The names directly inside a folder; none where there is no folder."""
@@ -121,10 +125,23 @@ def partition_values(path: str) -> dict[str, str | None]:
     """
     values: dict[str, str | None] = {}
     for folder in path.split("/")[:-1]:
-        name, equals, value = folder.partition("=")
-        if equals and name:
+        name, _, value = folder.partition("=")
+        if _is_partition(folder):
             values[_unescape(name)] = None if value in (_NULL_PARTITION, "") else _unescape(value)
     return values
+
+
+def plain_folder(path: str) -> str | None:
+    """The outermost folder on a file's path that is not ``name=value``, as a path; None where there is none."""
+    folders = path.split("/")[:-1]
+    for depth, folder in enumerate(folders, 1):
+        if not _is_partition(folder):
+            return "/".join(folders[:depth])
+    return None
+
+
+def _is_partition(folder: str) -> bool:
+    return folder.find("=") > 0
 
 
 def _unescape(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,13 +14,15 @@ from spark_infer.tables.catalog import default_location, describe
 from spark_infer.tables.location import TableLocation, canonical, qualify
 from spark_infer.tables.predicate import quote_table
 from spark_infer.tables.staging import leftovers
-from spark_infer.tables.storage import Storage, open_storage
+from spark_infer.tables.storage import Storage, open_storage, plain_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
 _FOOTERS_FOR_SCHEMA = 16
+_TABLE_FILES = ("_SUCCESS", "_metadata", "_common_metadata")
+_TABLE_SUFFIXES = (".parquet", ".crc")
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,11 @@ def check_unused(location: TableLocation) -> None:
 
 
 def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool) -> None:
-    """Refuse a Parquet target whose rows could not be kept safe until the new ones are complete.
+    """Refuse a Parquet target whose rows, or other files in its folder, could not be kept safe.
 
     Raises:
-        TargetError: Its file system cannot be reached or cannot rename a folder, or a killed write left rows beside it.
+        TargetError: Its file system cannot be reached or cannot rename a folder, a killed write left rows beside it, or
+            an overwrite would remove files that are no part of a table.
     """
     storage = open_storage(location.path) if location.path else None
     if storage is None:
@@ -87,6 +91,24 @@ def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool
             details=[f"Rows it had replaced are in {folder}/old" for folder in left],
             next_step="wait for it; or put the rows back or remove that folder, then run again.",
         )
+    if exists and target.mode == "overwrite" and not location.table:
+        _refuse_foreign_files(storage, location)
+
+
+def _refuse_foreign_files(storage: Storage, location: TableLocation) -> None:
+    # The whole folder is exchanged, so that whatever else lies in it would go with the old rows.
+    foreign = [path for path in storage.every_path() if _is_foreign(path)]
+    if foreign:
+        raise TargetError(
+            f"Overwriting {location.name} would remove files that are no part of a Parquet table.",
+            details=[f"It holds: {', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}"],
+            next_step="move them away, or choose another folder.",
+        )
+
+
+def _is_foreign(path: str) -> bool:
+    name = posixpath.basename(path)
+    return plain_folder(path) is not None or not (name in _TABLE_FILES or name.endswith(_TABLE_SUFFIXES))
 
 
 def existing_table(spark: SparkSession, location: TableLocation) -> Existing:

@@ -13,6 +13,7 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import Binding
 from spark_infer.core.scoring import Model
 from spark_infer.errors import ModelLoadError, ModelRefusedError, SparkInferError
+from spark_infer.models.code import enter_code
 
 if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
@@ -104,6 +105,7 @@ def load(spec: LoadSpec, folder: Path) -> LoadedModel:
     Raises:
         ModelLoadError: Its libraries are missing, or it does not load.
     """
+    enter_code(folder, spec.mlmodel)
     try:
         match spec.backend:
             case "sklearn":
@@ -116,7 +118,7 @@ def load(spec: LoadSpec, folder: Path) -> LoadedModel:
                 return pyfunc.load(spec, folder)
     except SparkInferError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelLoadError(
             f"The model does not load with backend {spec.backend!r} ({type(error).__name__}: {error}).",
             next_step="install the model's requirements.txt in the Python that Spark's workers use.",

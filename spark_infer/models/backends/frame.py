@@ -11,7 +11,10 @@ import pyarrow as pa
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import tensor, to_numpy
 from spark_infer.core.outputs import Predictions, Values
-from spark_infer.errors import PredictionShapeError
+from spark_infer.errors import InputValueError, PredictionShapeError
+
+_FIRST_MOMENT = np.datetime64("1677-09-22", "us")
+_LAST_MOMENT = np.datetime64("2262-04-11", "us")
 
 
 def to_frame(inputs: pa.RecordBatch) -> pd.DataFrame:
@@ -25,8 +28,19 @@ def to_frame(inputs: pa.RecordBatch) -> pd.DataFrame:
 def _series(array: pa.Array, name: str) -> pd.Series[Any]:
     values = to_numpy(array, name)
     if values.dtype.kind == "M":
-        values = values.astype("datetime64[ns]")
+        values = _nanoseconds(values, name)
     return pd.Series(values, dtype=object if values.dtype == object else None, copy=False)
+
+
+def _nanoseconds(values: Any, name: str) -> Any:
+    # numpy wraps around in silence where nanoseconds do not reach.
+    known = values[~np.isnat(values)]
+    if len(known) and (known.min() < _FIRST_MOMENT or known.max() > _LAST_MOMENT):
+        raise InputValueError(
+            f"Column {name!r} holds a time outside {_FIRST_MOMENT} to {_LAST_MOMENT}, which pandas cannot hold.",
+            next_step="filter these rows with `where`, or replace such times in a preprocess function.",
+        )
+    return values.astype("datetime64[ns]")
 
 
 def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
@@ -43,6 +57,8 @@ def to_predictions(result: Any) -> Predictions:
     Raises:
         PredictionShapeError: It is none of these.
     """
+    if isinstance(result, pd.DataFrame | pd.Series):
+        result = _in_order(result)
     if isinstance(result, pd.DataFrame):
         return {str(name): _values(result[name]) for name in result.columns}
     if isinstance(result, pd.Series):
@@ -59,6 +75,17 @@ def to_predictions(result: Any) -> Predictions:
         f"The model returned {type(result).__name__}, which holds no rows spark_infer can read.",
         next_step="return a DataFrame, Series, numpy array, list, or dict of arrays.",
     )
+
+
+def _in_order(result: Any) -> Any:
+    """Put rows back into the order of the batch where the model's own index says they left it."""
+    rows = len(result)
+    index = result.index
+    if isinstance(index, pd.RangeIndex) or not pd.api.types.is_integer_dtype(index.dtype) or not index.is_unique:
+        return result
+    if rows == 0 or index.min() != 0 or index.max() != rows - 1 or index.is_monotonic_increasing:
+        return result
+    return result.sort_index()
 
 
 def _values(values: Any) -> Values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +39,6 @@ def load(spec: LoadSpec, folder: Path) -> SklearnModel:
             "Loading this model runs code from its files, and MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids that.",
             next_step="allow it for models you trust.",
         )
-    code = flavor.get("code") or spec.mlmodel.flavors.get("python_function", {}).get("code")
-    if code and str(folder / code) not in sys.path:
-        sys.path.insert(0, str(folder / code))
     estimator = _read(folder / flavor["pickled_model"], flavor)
     _limit_jobs(estimator, spec.threads)
     return SklearnModel(estimator, spec)
@@ -148,7 +144,9 @@ class SklearnModel:
         if self._frame_reason is not None:
             from spark_infer.models.backends.frame import to_model_input
 
-            return to_model_input(inputs, self._binding)
+            given = to_model_input(inputs, self._binding)
+            # A step may change the frame it is given; the columns it was made of belong to Spark.
+            return given.copy() if hasattr(given, "copy") else given
         if self._binding.tensors:
             return tensor(inputs, self._binding.tensors[0])
         dtype = np.result_type(*(field.type.to_pandas_dtype() for field in inputs.schema))
@@ -166,6 +164,10 @@ def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
     for column in binding.columns:
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             return f"column {column.target!r} is not a number"
+    if len({column.type for column in binding.columns}) > 1:
+        for column in binding.columns:
+            if column.type in (pa.int64(), pa.uint64()):
+                return f"column {column.target!r} is long beside other types, and one matrix of doubles would round it"
     fitted_on = getattr(estimator, "feature_names_in_", None)
     if fitted_on is not None and list(fitted_on) != [column.target for column in binding.columns]:
         return "it was fitted on other columns, or in another order, than its signature says"

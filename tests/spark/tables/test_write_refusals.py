@@ -170,6 +170,19 @@ def test_a_file_and_what_a_killed_write_left_are_no_place_to_write(
     assert details == (f"Rows it had replaced are in {left}",)
 
 
+def test_an_overwrite_that_would_take_foreign_files_with_it_is_refused(
+    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores"
+    flights.write.partitionBy("month").parquet(str(path))
+    plan_write(spark, TargetConfig(path=str(path), mode="overwrite"), snapshot=snapshot, frame=flights)
+    for name in (".git/HEAD", "notes.txt", "sub/thesis.doc"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("mine")
+    details = refused(spark, snapshot, flights, path=path, mode="overwrite")
+    assert details == ("It holds: .git/HEAD, notes.txt, sub/thesis.doc",)
+
+
 def test_a_table_that_appears_after_the_plan_is_not_touched(
     spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
@@ -33,10 +34,32 @@ def test_a_long_that_double_cannot_hold_is_an_error_without_the_value() -> None:
     assert str(BIG) not in str(refusal.value)
 
 
-def test_a_missing_optional_column_is_all_null() -> None:
+def test_a_missing_optional_column_is_left_out() -> None:
     batch = pa.RecordBatch.from_pydict({"a": [1, 2]})
-    binding = Binding(columns=(BoundColumn(source=None, target="s", type=pa.string()),))
-    assert project(batch, binding).to_pydict() == {"s": [None, None]}
+    a = BoundColumn(source="a", target="a", type=pa.int64())
+    binding = Binding(columns=(a, BoundColumn(source=None, target="s", type=pa.string())))
+    assert project(batch, binding).to_pydict() == {"a": [1, 2]}
+
+
+@given(st.decimals(-(10**12), 10**12, places=4))
+def test_a_decimal_becomes_the_nearest_double(value: Decimal) -> None:
+    assert retype(pa.array([value], pa.decimal128(20, 4)), pa.float64()).to_pylist() == [float(value)]
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [(pa.array([True, None]), "bool"), (pa.array(["a", None]), "str"), (pa.array([[1, None]]), "int64")],
+)
+def test_a_null_has_no_place_in_a_tensor_without_nan(array: pa.Array, dtype: str) -> None:
+    shape = (-1, 2) if pa.types.is_list(array.type) else (-1,)
+    spec = TensorInput(name="t", columns=("t",), dtype=dtype, shape=shape)
+    with pytest.raises(InputValueError, match="'t' holds a null"):
+        tensor(pa.RecordBatch.from_arrays([array], names=["t"]), spec)
+
+
+def test_maps_become_dicts() -> None:
+    array = pa.array([[("a", 1.0)], None], pa.map_(pa.string(), pa.float64()))
+    assert to_numpy(array, "m").tolist() == [{"a": 1.0}, None]
 
 
 def test_structs_are_matched_by_field_name_and_keep_their_nulls() -> None:

@@ -56,6 +56,11 @@ def test_a_signature_without_outputs_says_nothing() -> None:
         ([[1.0], None], pa.list_(pa.float64()), [[1.0], None]),
         ([{"x": 1}, None], pa.struct([("x", pa.int64())]), [{"x": 1}, None]),
         (pa.array([1, 2]), pa.float64(), [1.0, 2.0]),
+        (np.array([1.0, np.nan]), pa.int64(), [1, None]),
+        ([1.0, float("nan")], pa.int64(), [1, None]),
+        (np.array([0, 1]), pa.bool_(), [False, True]),
+        (np.ma.masked_array([[1.0, 2.0]], [[False, True]]), pa.list_(pa.float64()), [[1.0, None]]),
+        (np.ma.masked_array([1.0, 2.0], [False, True]), pa.float64(), [1.0, None]),
     ],
 )
 def test_what_a_model_returns_becomes_the_declared_type(
@@ -71,6 +76,24 @@ def test_nan_and_null_are_kept_apart() -> None:
     assert array.null_count == 1
     assert np.isnan(array[2].as_py())
     assert to_array(np.array([np.nan]), "p", pa.float64(), 1).null_count == 0
+    for nested, wanted in (
+        ([[1.0, float("nan"), None]], pa.list_(pa.float64())),
+        ([{"x": float("nan")}], pa.struct([("x", pa.float64())])),
+    ):
+        (row,) = to_array(nested, "p", wanted, 1).to_pylist()
+        values = row if isinstance(row, list) else list(row.values())
+        assert any(value is not None and np.isnan(value) for value in values)
+        assert values.count(None) == (1 if isinstance(row, list) else 0)
+
+
+def test_a_single_value_is_no_column() -> None:
+    with pytest.raises(PredictionShapeError, match="1 value"):
+        to_array(np.array(3.0), "p", pa.float64(), 1)
+
+
+def test_outputs_named_by_digits_bind_by_name_where_the_names_are_those_of_the_signature() -> None:
+    schema = pa.schema([("0", pa.int64()), ("1", pa.int64())])
+    assert to_batch({"1": np.array([11]), "0": np.array([10])}, schema, 1).to_pydict() == {"0": [10], "1": [11]}
 
 
 def test_a_float_array_goes_over_without_a_copy() -> None:
@@ -85,7 +108,13 @@ def test_a_float_array_goes_over_without_a_copy() -> None:
         (np.array([2**40]), pa.int32()),
         (np.array(["x"]), pa.float64()),
         (np.array([[1.0, 2.0]]), pa.float64()),
-        (np.array([np.nan]), pa.int64()),
+        ([1.5], pa.int64()),
+        (np.array([1.5], dtype=object), pa.int32()),
+        ([[1.5]], pa.list_(pa.int64())),
+        (np.array([0.3]), pa.bool_()),
+        (np.array([2]), pa.bool_()),
+        (np.array([1e300]), pa.float32()),
+        (np.array(["2024-01-01T00:00:00.000000001"], dtype="datetime64[ns]"), pa.timestamp("us")),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_and_never_wraps(values: object, wanted: pa.DataType) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.scoring import ScoringSteps, score_batches
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import STATS_TYPE, Stats
-from spark_infer.errors import PredictError, PredictionShapeError
+from spark_infer.errors import PredictError, PredictionShapeError, StepFailedError
 
 TABLE = pa.schema([("id", pa.int64()), ("a", pa.int32())])
 SIGNATURE = Signature(inputs=(Column(name="a", type=pa.float64()),))
@@ -32,16 +34,15 @@ class Doubling:
         pass
 
 
-def steps(batch_size: int = 4) -> ScoringSteps:
+def steps(batch_size: int = 4, **more: Any) -> ScoringSteps:
+    given: dict[str, Any] = {"preprocess": None, "postprocess": lambda batch: batch, "outputs": OUTPUTS, **more}
     return ScoringSteps(
         label="m version 1",
         binding=bind(TABLE, SIGNATURE),
         raw_outputs=OUTPUTS,
-        outputs=OUTPUTS,
-        preprocess=None,
-        postprocess=lambda batch: batch,
         batch_size=batch_size,
         max_batch_bytes=10**9,
+        **given,
     )
 
 
@@ -107,3 +108,25 @@ def test_stats_are_handed_over_once() -> None:
     assert column[1].as_py() is None
     assert stats.take_column(1)[0].as_py()["rows"] == 0
     assert len(stats.take_column(0)) == 0
+
+
+def test_a_preprocess_function_that_changes_its_types_is_caught() -> None:
+    def as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pydict({"a": ["1"] * batch.num_rows})
+
+    changed = steps(preprocess=as_text, prepared=TABLE)
+    with pytest.raises(StepFailedError, match="column 'a' as string; for an empty batch it was integer"):
+        list(score_batches(table(3, 3), Doubling, changed, Stats()))
+
+
+def test_a_postprocess_function_that_changes_the_order_binds_by_name_and_other_columns_are_caught() -> None:
+    two = pa.schema([("p", pa.float64()), ("q", pa.float64())])
+
+    def swapped(batch: pa.RecordBatch) -> pa.RecordBatch:
+        p = batch.column("prediction")
+        return pa.RecordBatch.from_arrays([pc.negate(p), p], names=["q", "p"])
+
+    ((_, outputs),) = score_batches(table(3, 3), Doubling, steps(postprocess=swapped, outputs=two), Stats())
+    assert outputs.to_pydict() == {"p": [0.0, 2.0, 4.0], "q": [-0.0, -2.0, -4.0]}
+    with pytest.raises(StepFailedError, match="for an empty batch they were"):
+        list(score_batches(table(3, 3), Doubling, steps(postprocess=swapped), Stats()))

@@ -46,6 +46,14 @@ def test_label_map_keeps_null_and_uses_the_default_for_what_has_no_name() -> Non
     assert added.column("name").to_pylist() == ["on time", "late", "?", None]
 
 
+def test_label_map_compares_values_not_spellings() -> None:
+    batch = pa.RecordBatch.from_pydict({"y": [2.0, 0.5, None]})
+    step = compile_postprocess([LabelMapStep(column="y", labels={"2.0": "two", "0.50": "half"})])
+    assert step(batch).to_pydict() == {"y": ["two", "half", None]}
+    with pytest.raises(StepError, match="cannot hold"):
+        compile_postprocess([LabelMapStep(column="y", labels={"late": "x"})])(batch)
+
+
 def test_every_step_takes_an_empty_batch_and_adds_the_same_types() -> None:
     steps = compile_postprocess(
         [

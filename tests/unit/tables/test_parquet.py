@@ -54,6 +54,35 @@ def test_rows_are_counted_from_footers_up_to_a_bound(tmp_path: Path) -> None:
     assert (found.rows, found.files) == (None, 3)
 
 
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (["2024/a.parquet"], "2024"),
+        (["a.parquet", "sub/deep/b.parquet"], "sub"),
+        (["p=1/a.parquet", "p=1/sub/b.parquet"], "p=1/sub"),
+        (["sub/p=1/a.parquet"], "sub"),
+        (["=1/a.parquet"], "=1"),
+    ],
+)
+def test_files_in_plain_folders_are_refused_since_spark_would_leave_them_out(
+    tmp_path: Path, names: list[str], folder: str
+) -> None:
+    for name in [*names, "_logs/c.parquet", ".hidden/d.parquet"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": [1]}), tmp_path / name)
+    with pytest.raises(SourceError, match=f"no partition: {folder}/") as refused:
+        snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}"))
+    assert refused.value.next_step
+
+
+def test_hidden_plain_folders_are_no_part_of_the_table(tmp_path: Path) -> None:
+    for name in ("p=1/a.parquet", "_logs/c.parquet", ".hidden/d.parquet"):
+        (tmp_path / name).parent.mkdir()
+        pq.write_table(pa.table({"id": [1]}), tmp_path / name)
+    found, _ = snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}"))
+    assert (found.partition_columns, found.rows) == (("p",), 1)
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1]}), tmp_path / "good.parquet")
     damaged = (tmp_path / "good.parquet").read_bytes()[:-20] + b"x" * 16 + b"PAR1"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
@@ -38,6 +41,20 @@ def test_settings_are_put_back_also_after_an_error(caplog: pytest.LogCaptureFixt
         fail_inside()
     assert session.conf == {"old": "1", "platform": "theirs"}
     assert "does not let this session set platform" in caplog.text
+
+
+def test_threads_take_turns_and_leave_the_session_as_it_was() -> None:
+    session = Session(old="1")
+
+    def run(facts: str) -> str | None:
+        with settings(session, {"old": "2"}), settings(session, {"facts": facts}):  # type: ignore[arg-type]
+            time.sleep(0.01)  # long enough for another thread to come between
+            return session.conf.get("facts")
+
+    names = [str(each) for each in range(8)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(run, names)) == names
+    assert session.conf == {"old": "1"}
 
 
 def test_all_lossy_settings_are_named_at_once() -> None:

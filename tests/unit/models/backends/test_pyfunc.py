@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mlflow.types import ColSpec, Schema
 from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
 from spark_infer.core.outputs import signature_outputs, to_batch
-from spark_infer.errors import ModelLoadError, PredictionShapeError
+from spark_infer.errors import InputValueError, ModelLoadError, PredictionShapeError
 from spark_infer.models.backends import LoadSpec, load
 from spark_infer.models.backends.frame import to_frame, to_predictions
 from spark_infer.models.mlmodel import read_mlmodel
@@ -130,3 +131,61 @@ def test_whatever_a_model_returns_is_read(result: Any, expected: dict[str | None
 def test_what_holds_no_rows_is_refused() -> None:
     with pytest.raises(PredictionShapeError, match="returned int"):
         to_predictions(3)
+
+
+def test_a_time_that_pandas_cannot_hold_is_an_error_and_does_not_wrap() -> None:
+    with pytest.raises(InputValueError, match="'t' holds a time outside"):
+        to_frame(pa.RecordBatch.from_pydict({"t": pa.array([datetime(9999, 12, 31)], pa.timestamp("us"))}))
+
+
+def test_rows_that_the_model_sorted_come_back_in_order() -> None:
+    shuffled = pd.Series([30, 10, 20], index=[2, 0, 1])
+    assert list(to_predictions(shuffled)[None]) == [10, 20, 30]
+    other = pd.Series([30, 10], index=[7, 3])
+    assert list(to_predictions(other)[None]) == [30, 10]
+
+
+def test_two_models_with_modules_of_one_name_each_run_their_own(tmp_path: Path) -> None:
+    folders = []
+    for number in (1, 2):
+        code = tmp_path / f"code{number}" / "flavour_helper"
+        code.mkdir(parents=True)
+        (code / "__init__.py").write_text(f"ANSWER = {number}.0\n")
+        program = tmp_path / f"model{number}.py"
+        program.write_text(
+            "from mlflow.models import set_model\n"
+            "from mlflow.pyfunc.model import PythonModel\n"
+            "class Answer(PythonModel):\n"
+            "    def load_context(self, context):\n"
+            "        import flavour_helper\n"
+            "        self.answer = flavour_helper.ANSWER\n"
+            "    def predict(self, context, model_input, params=None):\n"
+            "        return model_input['a'] * 0 + self.answer\n"
+            "set_model(Answer())\n"
+        )
+        folder = tmp_path / f"saved{number}"
+        a = pd.DataFrame({"a": [1.0]})
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(program),
+            code_paths=[str(code)],
+            signature=infer_signature(a, a["a"].rename("prediction")),
+            pip_requirements=["pandas"],
+        )
+        folders.append(folder)
+    answers = []
+    for folder in (*folders, folders[0]):
+        mlmodel = read_mlmodel(folder)
+        binding = bind(pa.schema([("a", pa.float64())]), mlmodel.signature)
+        given = LoadSpec(
+            backend="pyfunc",
+            mlmodel=mlmodel,
+            methods=("predict",),
+            by_signature=True,
+            binding=binding,
+            params={},
+            threads=1,
+        )
+        (answer,) = load(given, folder).predict(pa.RecordBatch.from_pydict({"a": [5.0]}))[None]
+        answers.append(answer)
+    assert answers == [1.0, 2.0, 1.0]

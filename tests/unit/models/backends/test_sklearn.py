@@ -22,7 +22,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
@@ -162,6 +162,19 @@ def test_every_format_that_mlflow_writes_is_read(how: str, tmp_path: Path) -> No
     spec = spec_of(folder, arrow(IRIS.data).schema, "sklearn")
     predictions = load(spec, folder).predict(project(arrow(IRIS.data), spec.binding))
     np.testing.assert_array_equal(predictions[None], estimator.predict(IRIS.data))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_long_beside_doubles_is_not_rounded(tmp_path: Path) -> None:
+    ids = np.array([2**53, 2**53 + 1, 2**53 + 2, 2**53 + 3] * 5)
+    X = pd.DataFrame({"id": ids, "v": np.zeros(20)})
+    estimator = make_pipeline(OneHotEncoder(handle_unknown="ignore"), DecisionTreeRegressor())
+    estimator.fit(X, [0.0, 10.0, 20.0, 30.0] * 5)
+    folder = save(tmp_path / "model", estimator, X)
+    spec = spec_of(folder, arrow(X).schema, "sklearn")
+    model = load(spec, folder)
+    assert "'id' is long beside other types" in model.how
+    assert list(model.predict(project(arrow(X), spec.binding))[None])[:4] == [0.0, 10.0, 20.0, 30.0]
 
 
 @pytest.mark.filterwarnings("ignore")
