@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ def check(output: Output, config: JobConfig) -> Plan:
 @contextmanager
 def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession]:
     """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C."""
+    from spark_infer.spark.descriptors import STDOUT, descriptors_to
     from spark_infer.spark.session import start_session
 
     if not output.as_json:
@@ -56,7 +57,9 @@ def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[
     try:
         if not output.as_json:
             line.note("checking model and tables")
-        yield spark
+        # A model that prints while it loads must not write between the lines of the result.
+        with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
+            yield spark
     finally:
         spark.stop()
 

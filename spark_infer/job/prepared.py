@@ -14,7 +14,7 @@ from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import size
 from spark_infer.spark.frame import scored_frame
-from spark_infer.spark.metering import STATS_COLUMN, Totals, metered
+from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.prepare import Prepared, open_store, pin, prepare
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped
@@ -90,7 +90,8 @@ def prepare_job(
         output=config.target.output,
     )
     scoring.load_here()
-    measured, totals = metered(scored_frame(rows, scoring, stats=STATS_COLUMN))
+    stats_column = free_name([*rows.columns, *scoring.recipe.outputs.names])
+    measured, totals = metered(scored_frame(rows, scoring, stats_column=stats_column), stats_column)
     frame = stamped(measured, _stamps(config, ref), at=(config.target.scored_at_column, started_at))
     write = plan_write(spark, config.target, snapshot=snapshot, frame=frame)
     return PreparedJob(

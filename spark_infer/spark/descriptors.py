@@ -47,6 +47,7 @@ def descriptors_to(log_file: Path, *descriptors: int) -> Iterator[int]:
         try:
             yield log.tell()
         finally:
+            sys.stdout.flush()
             sys.stderr.flush()
             for descriptor, screen in screens.items():
                 os.dup2(screen, descriptor)

@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType, StructType
 
 from spark_infer.config import PostprocessStep
+from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
 from spark_infer.spark.quiet import refusing_condition
@@ -103,7 +104,7 @@ def score(
     return scored_frame(rows, prepared)
 
 
-def scored_frame(df: DataFrame, prepared: Prepared, *, stats: tuple[str, pa.DataType] | None = None) -> DataFrame:
+def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None = None) -> DataFrame:
     """Put the scoring operator over a DataFrame.
 
     It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it.
@@ -111,7 +112,7 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats: tuple[str, pa.Data
     Args:
         df: Rows to score.
         prepared: The recipe and the model's files.
-        stats: Name and type of a further column that carries what scoring cost.
+        stats_column: Name of a further column that carries what scoring cost (`core.stats.STATS_TYPE`).
     """
     recipe = prepared.recipe
     columns = recipe.read_columns(to_arrow(df.schema))
@@ -122,14 +123,14 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats: tuple[str, pa.Data
         read = df.select(*map(quoted, columns))
     else:
         read = df.select(*(df[quoted(name)].alias(f"c{i}") for i, name in enumerate(columns)))
-    added = recipe.outputs if stats is None else recipe.outputs.append(pa.field(*stats))
+    added = recipe.outputs if stats_column is None else recipe.outputs.append(pa.field(stats_column, STATS_TYPE))
     schema = StructType([types[name] for name in recipe.keep] + to_spark(added).fields)
     function: Any = partial(
         score_partition,
         recipe=recipe,
         files=prepared.files,
         columns=columns,
-        stats_column=stats[0] if stats else None,
+        stats_column=stats_column,
     )
     function.__name__ = "spark_infer.score"  # the name of the operator in Spark's plans
     return read.mapInArrow(function, schema)

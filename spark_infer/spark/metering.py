@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from spark_infer.core.stats import STATS_TYPE
 from spark_infer.spark.schema import quoted
 
 logger = logging.getLogger(__name__)
 
-STATS_COLUMN: tuple[str, pa.DataType] = ("_spark_infer_stats", STATS_TYPE)
+STATS_COLUMN = "_spark_infer_stats"
 
 _COUNTS = ("rows", "batches", "loads", "cache_hits")
 _SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode")
@@ -46,21 +44,33 @@ Totals = Callable[[], TaskTotals | None]
 """Reads the sums after the action; None where Spark kept none. After an action that failed it waits for ever."""
 
 
-def metered(frame: DataFrame) -> tuple[DataFrame, Totals]:
+def free_name(taken: Iterable[str]) -> str:
+    """Return a name for the stats column that no other column has."""
+    folded = {name.casefold() for name in taken}
+    name = STATS_COLUMN
+    while name in folded:
+        name += "_"
+    return name
+
+
+def metered(frame: DataFrame, stats_column: str) -> tuple[DataFrame, Totals]:
     """Sum up the stats column of a scored frame while its rows pass, and drop it.
 
     Works on Spark Connect too, where accumulators do not.
+
+    Args:
+        frame: The scored frame.
+        stats_column: Name of the column of `core.stats.STATS_TYPE`.
 
     Returns:
         The frame without its stats column, and the reader of the sums. One frame serves one action.
     """
     observation = Observation(f"spark_infer_{uuid.uuid4().hex}")
-    observed = frame.observe(observation, *_metrics())
-    return observed.drop(STATS_COLUMN[0]), lambda: _totals(observation)
+    observed = frame.observe(observation, *_metrics(quoted(stats_column)))
+    return observed.drop(stats_column), lambda: _totals(observation)
 
 
-def _metrics() -> list[Column]:
-    stats = quoted(STATS_COLUMN[0])
+def _metrics(stats: str) -> list[Column]:
     sums = [F.sum(f"{stats}.{name}").alias(name) for name in (*_COUNTS, *_SECONDS)]
     return [*sums, F.approx_count_distinct(f"{stats}.worker").alias("workers")]
 

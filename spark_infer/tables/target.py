@@ -91,7 +91,7 @@ def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool
             details=[f"Rows it had replaced are in {folder}/old" for folder in left],
             next_step="wait for it; or put the rows back or remove that folder, then run again.",
         )
-    if exists and target.mode == "overwrite" and not location.table:
+    if exists and target.mode == "overwrite":
         _refuse_foreign_files(storage, location)
 
 

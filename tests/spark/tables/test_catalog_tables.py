@@ -74,7 +74,7 @@ def test_a_new_table_may_not_land_inside_the_source(
 ) -> None:
     spark.sql(f"CREATE DATABASE db_{table} LOCATION '{tmp_path}/source/db'")
     try:
-        flights.write.parquet(str(tmp_path / "source/rows"))
+        flights.write.mode("append").parquet(str(tmp_path / "source"))
         inside = open_snapshot(spark, SourceConfig(path=str(tmp_path / "source")))
         with pytest.raises(TargetError, match="shares its folder"):
             plan_write(spark, target(f"db_{table}.scores"), snapshot=inside, frame=flights)

@@ -141,7 +141,8 @@ def test_overwrite_partitions_needs_a_partitioned_table(
     spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
 ) -> None:
     scope = {"month": [1]}
-    details = refused(spark, snapshot, flights, path=tmp_path / "new", mode="overwrite_partitions", partitions=scope)
+    flights.write.parquet(str(tmp_path / "whole"))
+    details = refused(spark, snapshot, flights, path=tmp_path / "whole", mode="overwrite_partitions", partitions=scope)
     assert details == ("`overwrite_partitions` needs a table with partitions, and this one has none",)
 
 

@@ -203,7 +203,7 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
                 pass
 
             def run(self, spark, on_progress=None):
-                print("running", flush=True)
+                print("running", flush=True, file=sys.stderr)
                 time.sleep(60)
 
         sessions = types.ModuleType("spark_infer.spark.session")
@@ -220,8 +220,8 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert running.stdout is not None
-    assert running.stdout.readline() == "running\n"
+    assert running.stderr is not None
+    assert any(line == "running\n" for line in iter(running.stderr.readline, ""))
     begin = time.monotonic()
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
