@@ -52,7 +52,7 @@ class Recipe:
     @property
     def label(self) -> str:
         """Name and version of the model, for people."""
-        return f"{self.ref.name} version {self.ref.version}"
+        return str(self.ref)
 
     def read_columns(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns of the table that must be read: those kept and those the model needs."""
@@ -110,26 +110,9 @@ def make_recipe(
     """
     choice = choose(ref.mlmodel, options)
     kept = _kept(schema, keep)
-    signature = ref.mlmodel.signature
     prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
-    binding = bind(
-        prepared,
-        signature,
-        inputs=options.inputs,
-        allow_casts=options.allow_casts,
-        model=f"{ref.name} version {ref.version}",
-    )
-    declared = signature_outputs(signature)
-    load = LoadSpec(
-        backend=choice.backend,
-        mlmodel=ref.mlmodel,
-        methods=options.predict_method or (ref.mlmodel.predict_fn or "predict",),
-        by_signature=options.predict_method is None and declared is not None,
-        binding=binding,
-        params=resolve_params(signature, options.params),
-        threads=threads,
-    )
-    raw = _raw_outputs(load, declared, result_schema, load_model)
+    load = _load_spec(ref, choice, prepared, options, threads)
+    raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, load_model)
     outputs = _final_outputs(raw, options, output, show_values=show_values)
     _refuse_collisions(kept, outputs)
     return Recipe(
@@ -143,6 +126,19 @@ def make_recipe(
         raw_outputs=raw,
         outputs=outputs,
         show_values=show_values,
+    )
+
+
+def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOptions, threads: int) -> LoadSpec:
+    signature = ref.mlmodel.signature
+    return LoadSpec(
+        backend=choice.backend,
+        mlmodel=ref.mlmodel,
+        methods=options.predict_method or (ref.mlmodel.predict_fn or "predict",),
+        by_signature=options.predict_method is None and signature_outputs(signature) is not None,
+        binding=bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref)),
+        params=resolve_params(signature, options.params),
+        threads=threads,
     )
 
 

@@ -1,0 +1,63 @@
+"""What a user may ask for: frozen, keyword-only, validated when made, unknown keys refused.
+
+`ScoreOptions` holds what all three doors share; `JobConfig` is a whole table job, and its fields are
+the keys of a job file. Every field's description is the text of the job-file reference.
+"""
+
+from __future__ import annotations
+
+from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.job import (
+    WRITE_MODES,
+    JobConfig,
+    ModelConfig,
+    PartitionValue,
+    SourceConfig,
+    SparkConfig,
+    TableConfig,
+    TargetConfig,
+)
+from spark_infer.config.score import (
+    BACKENDS,
+    CASTS,
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_CACHE_BYTES,
+    DEFAULT_MAX_BATCH_BYTES,
+    ScoreOptions,
+)
+from spark_infer.config.steps import (
+    STEP_KINDS,
+    ArgmaxLabelStep,
+    FunctionStep,
+    LabelMapStep,
+    PostprocessStep,
+    ThresholdStep,
+    TopKStep,
+)
+
+__all__ = [
+    "BACKENDS",
+    "CASTS",
+    "DEFAULT_BATCH_SIZE",
+    "DEFAULT_CACHE_BYTES",
+    "DEFAULT_MAX_BATCH_BYTES",
+    "STEP_KINDS",
+    "WRITE_MODES",
+    "ArgmaxLabelStep",
+    "ColumnName",
+    "Frozen",
+    "FunctionStep",
+    "JobConfig",
+    "LabelMapStep",
+    "ModelConfig",
+    "ModuleFunction",
+    "PartitionValue",
+    "PostprocessStep",
+    "ScoreOptions",
+    "SourceConfig",
+    "SparkConfig",
+    "TableConfig",
+    "TargetConfig",
+    "ThresholdStep",
+    "TopKStep",
+]

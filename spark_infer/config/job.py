@@ -1,0 +1,158 @@
+"""A whole table job: model, source, target, Spark; its fields are the keys of a job file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spark_infer.config.frozen import ColumnName, Frozen
+from spark_infer.config.score import ScoreOptions
+
+WRITE_MODES = ("error_if_exists", "append", "overwrite_partitions", "overwrite")
+
+
+class ModelConfig(Frozen):
+    """Which model."""
+
+    uri: str = Field(min_length=1, description="`models:/name@alias`, `models:/name/3`, `runs:/…`, or a folder.")
+    tracking_uri: str | None = Field(
+        default=None, description="MLflow tracking server or store; else MLflow's own setting."
+    )
+    registry_uri: str | None = Field(default=None, description="MLflow registry, where it is not the tracking server.")
+
+
+PartitionValue = str | int | bool | None
+
+
+class TableConfig(Frozen):
+    """A table: a path, or a name in the catalog."""
+
+    path: str | None = Field(default=None, description="Folder of the table, local or on an object store.")
+    table: str | None = Field(
+        default=None, description="Name in the catalog: `table`, `schema.table` or `catalog.schema.table`."
+    )
+    format: Literal["delta", "parquet"] | None = Field(
+        default=None, description="Found out from the folder or the catalog where it is left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> TableConfig:
+        if (self.path is None) == (self.table is None):
+            raise ValueError("give either `path` or `table`, not both and not neither")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The path or the catalog name, as the user wrote it."""
+        return self.path or self.table or ""
+
+
+class SourceConfig(TableConfig):
+    """What to score."""
+
+    version: int | None = Field(
+        default=None, ge=0, description="Delta version to read; without it, the newest when the job starts."
+    )
+    partition_filter: dict[str, tuple[PartitionValue, ...]] = Field(
+        default_factory=dict, description="Table partitions to read: column to the list of its values."
+    )
+    where: str | None = Field(default=None, description="SQL condition; only rows that meet it are read and scored.")
+
+    @field_validator("partition_filter", mode="before")
+    @classmethod
+    def _one_value_is_a_list(cls, given: Any) -> Any:
+        return _listed_values(given)
+
+
+class TargetConfig(TableConfig):
+    """Where the scored rows go."""
+
+    mode: Literal["error_if_exists", "append", "overwrite_partitions", "overwrite"] = Field(
+        default="error_if_exists", description="What may happen to rows that are already there."
+    )
+    partitions: dict[str, tuple[PartitionValue, ...]] = Field(
+        default_factory=dict,
+        description="For `overwrite_partitions`: the table partitions this job may replace, column to the list of "
+        "values. A row outside them is an error.",
+    )
+    partition_by: tuple[ColumnName, ...] = Field(default=(), description="Columns to partition a new table by.")
+    keep: Literal["all"] | tuple[ColumnName, ...] = Field(
+        default="all", description="The columns of the source that pass through to the target, or `all`."
+    )
+    output: str | dict[str, str] | None = Field(
+        default=None,
+        description="A name for the only output (several outputs become one struct of that name), or a mapping from "
+        "output to column that also chooses among them.",
+    )
+    model_name_column: ColumnName | None = Field(
+        default="model_name", description="Column for the model's name; null leaves it out."
+    )
+    model_version_column: ColumnName | None = Field(
+        default="model_version", description="Column for the exact version; null leaves it out."
+    )
+    scored_at_column: ColumnName | None = Field(
+        default="scored_at", description="Column for the time the run started; null leaves it out."
+    )
+    target_file_bytes: int | None = Field(
+        default=None,
+        ge=2**20,
+        description="Wished-for size of a file; asks Spark for a shuffle of the scored rows before the write.",
+    )
+
+    @field_validator("partitions", mode="before")
+    @classmethod
+    def _one_value_is_a_list(cls, given: Any) -> Any:
+        return _listed_values(given)
+
+    @field_validator("partition_by", "keep", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) and given != "all" else given
+
+    @model_validator(mode="after")
+    def _scope_fits_mode(self) -> TargetConfig:
+        if self.mode == "overwrite_partitions" and not self.partitions:
+            raise ValueError("mode `overwrite_partitions` needs `partitions`: which ones may this job replace?")
+        if self.mode != "overwrite_partitions" and self.partitions:
+            raise ValueError(
+                "`partitions` goes with mode `overwrite_partitions` alone; for another mode take it out "
+                "(--set target.partitions= on the command line)"
+            )
+        return self
+
+
+class SparkConfig(Frozen):
+    """The Spark session that the command line starts; a session of your own is used as it is."""
+
+    master: str | None = Field(
+        default=None, description="Spark master, `local[2]` or `spark://…`; without it spark-submit's, else `local[*]`."
+    )
+    app_name: str | None = Field(default=None, description="Name in the Spark UI; without it the job's name.")
+    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings by their exact names.")
+
+
+class JobConfig(Frozen):
+    """A table job: source, model, steps, target."""
+
+    name: str = Field(
+        default="score",
+        pattern=re.compile(r"^[\w.-]+$").pattern,
+        description="Name of the job in logs and in the target's history.",
+    )
+    model: ModelConfig = Field(description="Which model.")
+    source: SourceConfig = Field(description="What to score.")
+    target: TargetConfig = Field(description="Where the scored rows go.")
+    score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
+    spark: SparkConfig = Field(
+        default_factory=SparkConfig, description="The Spark session that the command line starts."
+    )
+
+
+def _listed_values(given: Any) -> Any:
+    """Accept one partition value where a list of them is meant."""
+    if not isinstance(given, Mapping):
+        return given
+    return {name: value if isinstance(value, list | tuple) else (value,) for name, value in given.items()}

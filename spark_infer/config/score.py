@@ -1,0 +1,71 @@
+"""How rows are scored: what the column, the DataFrame and the table door share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.steps import PostprocessStep, long_step
+
+BACKENDS = ("auto", "sklearn", "pyfunc")
+CASTS = ("decimal->double", "long->double")
+
+DEFAULT_BATCH_SIZE = 10_000
+DEFAULT_MAX_BATCH_BYTES = 64 * 2**20
+DEFAULT_CACHE_BYTES = 4 * 2**30
+
+
+class ScoreOptions(Frozen):
+    """How rows are scored: what the column, the DataFrame and the table door share."""
+
+    inputs: tuple[ColumnName, ...] | None = Field(
+        default=None,
+        description="The columns to feed a model whose signature names none (or that has no signature), in the "
+        "model's order.",
+    )
+    params: dict[str, Any] = Field(default_factory=dict, description="Inference parameters of the model's signature.")
+    backend: Literal["auto", "sklearn", "pyfunc"] = Field(
+        default="auto", description="`auto` takes the native backend of the flavor where it gives the same answers."
+    )
+    predict_method: tuple[str, ...] | None = Field(
+        default=None,
+        description="Which methods to call: `predict`, `predict_proba`, `decision_function`, or several. "
+        "Without it, the one the model was logged with.",
+    )
+    result_type: str | None = Field(
+        default=None,
+        description="DDL of the outputs (`double`, `label string, score double`) for a model whose signature has "
+        "none; with a signature, the types to convert to.",
+    )
+    allow_casts: tuple[Literal["decimal->double", "long->double"], ...] = Field(
+        default=(), description="Conversions that can lose digits and are therefore made only when asked for."
+    )
+    preprocess: ModuleFunction | None = Field(
+        default=None,
+        description="`module:function` that turns an Arrow record batch of the source into one with the model's "
+        "columns, row for row.",
+    )
+    postprocess: tuple[PostprocessStep, ...] = Field(
+        default=(), description="Steps over the model's outputs, in order."
+    )
+    batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1, description="Rows per predict call.")
+    max_batch_bytes: int = Field(
+        default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
+    )
+    cache_bytes: int = Field(
+        default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
+    )
+
+    @field_validator("inputs", "predict_method", "allow_casts", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("postprocess", mode="before")
+    @classmethod
+    def _short_steps(cls, given: Any) -> Any:
+        steps = (given,) if isinstance(given, str | Mapping) else given
+        return tuple(long_step(step) for step in steps) if isinstance(steps, list | tuple) else steps
