@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
 from spark_infer.config.job import (
-    WRITE_MODES,
     JobConfig,
     ModelConfig,
     PartitionValue,
@@ -18,7 +17,6 @@ from spark_infer.config.job import (
     TargetConfig,
 )
 from spark_infer.config.score import (
-    BACKENDS,
     CASTS,
     DEFAULT_BATCH_SIZE,
     DEFAULT_CACHE_BYTES,
@@ -36,13 +34,11 @@ from spark_infer.config.steps import (
 )
 
 __all__ = [
-    "BACKENDS",
     "CASTS",
     "DEFAULT_BATCH_SIZE",
     "DEFAULT_CACHE_BYTES",
     "DEFAULT_MAX_BATCH_BYTES",
     "STEP_KINDS",
-    "WRITE_MODES",
     "ArgmaxLabelStep",
     "ColumnName",
     "Frozen",

@@ -11,8 +11,6 @@ from pydantic import Field, field_validator, model_validator
 from spark_infer.config.frozen import ColumnName, Frozen
 from spark_infer.config.score import ScoreOptions
 
-WRITE_MODES = ("error_if_exists", "append", "overwrite_partitions", "overwrite")
-
 
 class ModelConfig(Frozen):
     """Which model."""

@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
 from spark_infer.config.steps import PostprocessStep, long_step
 
-BACKENDS = ("auto", "sklearn", "pyfunc")
 CASTS = ("decimal->double", "long->double")
 
 DEFAULT_BATCH_SIZE = 10_000

@@ -40,7 +40,7 @@ class ScoringSteps:
         binding: How table columns become model inputs.
         raw_outputs: Columns the model returns.
         outputs: Columns that are left after postprocess and renaming.
-        prepared: Columns that preprocess returns for an empty batch; None without preprocess.
+        prepared: Columns that preprocess returned for an empty batch, to which it is held; None holds it to nothing.
         preprocess: From table batch to a batch with the model's columns; None leaves the table's.
         postprocess: From the model's outputs to those wanted.
         batch_size: Rows of a model batch.
@@ -100,9 +100,11 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
 
 
 def _prepared(batch: pa.RecordBatch, steps: ScoringSteps) -> pa.RecordBatch:
-    if steps.preprocess is None or steps.prepared is None:
+    if steps.preprocess is None:
         return batch
     table = steps.preprocess(batch)
+    if steps.prepared is None:
+        return table
     for name in steps.binding.sources:
         planned = steps.prepared.field(name).type
         found = table.schema.field(name).type if table.schema.names.count(name) == 1 else None

@@ -1,4 +1,4 @@
-"""Bind the nodes of a job file to the schema in `config.py`, noting every problem with its line.
+"""Bind the nodes of a job file to the schema in `spark_infer.config`, noting every problem with its line.
 
 Groups are validated from the leaves up, so that a problem in one never hides a problem in another.
 """

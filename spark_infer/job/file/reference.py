@@ -1,4 +1,4 @@
-"""The job-file reference as Markdown, generated from the schema in `config.py`."""
+"""The job-file reference as Markdown, generated from the schema in `spark_infer.config`."""
 
 from __future__ import annotations
 

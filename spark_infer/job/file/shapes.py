@@ -1,4 +1,4 @@
-"""What a key of the job file may hold, read from the annotations in `config.py`.
+"""What a key of the job file may hold, read from the annotations in `spark_infer.config`.
 
 One reading serves three users: binding YAML to the schema, wording its errors, and the reference page.
 """

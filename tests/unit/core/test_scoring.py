@@ -130,3 +130,11 @@ def test_a_postprocess_function_that_changes_the_order_binds_by_name_and_other_c
     assert outputs.to_pydict() == {"p": [0.0, 2.0, 4.0], "q": [-0.0, -2.0, -4.0]}
     with pytest.raises(StepFailedError, match="for an empty batch they were"):
         list(score_batches(table(3, 3), Doubling, steps(postprocess=swapped), Stats()))
+
+
+def test_preprocess_is_called_also_where_nothing_holds_it_to_its_columns() -> None:
+    def tenfold(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pydict({"a": pc.multiply(batch.column("a"), pa.scalar(10, pa.int32()))})
+
+    ((_, outputs),) = score_batches(table(3, 3), Doubling, steps(preprocess=tenfold), Stats())
+    assert outputs.column("prediction").to_pylist() == [0.0, 20.0, 40.0]
