@@ -5,6 +5,8 @@ export PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --annotation-style line \
 	--custom-compile-command "make requirements" $(UPGRADE)
+# Two processes, each with a Spark session of its own; files stay whole, and the slow ones, which come first, begin first.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # What the surrounding shell says about another Python, Spark or MLflow must not leak into .venv.
 unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
@@ -13,7 +15,7 @@ unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help java venv demo test lint format types contracts unit spark bench-quick docs build requirements clean
+.PHONY: help java venv demo test lint format types contracts unit spark gpu bench-quick docs build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -29,7 +31,7 @@ demo: java ## Train a model on real flights, register it, and score a Delta tabl
 	@$(BIN)/spark-infer demo
 
 test: java lint types unit ## Run every check: lint, types, contracts and the whole test suite
-	$(BIN)/python -m pytest --ignore tests/unit
+	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE)
 
 lint: contracts ## Check style, format and import contracts
 	$(BIN)/ruff check
@@ -46,17 +48,21 @@ contracts: venv ## Check that imports point the way setup.cfg says
 	$(BIN)/lint-imports --no-logo
 
 unit: venv ## Run the tests that need no Spark, as if PySpark were not installed
-	$(BIN)/python -m pytest -p tests.without_spark tests/unit
+	$(BIN)/python -m pytest -p tests.without_spark tests/unit $(SIDE_BY_SIDE)
 
 spark: java venv ## Run the tests that start Spark
 	$(BIN)/python -m pytest tests/spark
 
-bench-quick: java ## Compare a Parquet-to-Parquet job with its peers and with the limit
-	@sh requirements/install.sh demo
+gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
+	$(BIN)/python -m pytest -p tests.without_spark tests/gpu
+
+bench-quick: java venv ## Compare Parquet-to-Parquet jobs with their peers and with the limit
 	$(BIN)/python -m benchmarks.quick
 
-docs: venv ## Write docs/job-file.md anew from the job file's schema
+docs: java venv ## Write anew what docs/ takes from the schema and from what the tests find
 	$(BIN)/python -m spark_infer.job.file.load > docs/job-file.md
+	WRITE_DOCS=1 $(BIN)/python -m pytest -q -p tests.without_spark tests/unit/models/conformance -k table
+	WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/spark/test_flavors.py tests/spark/test_types.py
 
 build: venv ## Build the sdist and the wheel into dist/
 	rm -rf dist

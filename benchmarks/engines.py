@@ -14,7 +14,7 @@ import mlflow.pyfunc
 import spark_infer
 from benchmarks.bench import Bench
 from benchmarks.rounds import Engine
-from benchmarks.worker import score_batches, score_file
+from benchmarks.worker import predict_in_memory, score_batches, score_file
 from benchmarks.workload import FEATURES
 
 
@@ -30,8 +30,11 @@ def ours(bench: Bench, target: Path) -> None:
 
 def spark_udf(bench: Bench, target: Path) -> None:
     """mlflow.pyfunc.spark_udf in the workers' own Python environment."""
-    predict = mlflow.pyfunc.spark_udf(bench.spark, bench.workload.model_uri, result_type="long", env_manager="local")
-    frame = bench.spark.read.parquet(str(bench.workload.source))
+    workload = bench.workload
+    predict = mlflow.pyfunc.spark_udf(
+        bench.spark, workload.model_uri, result_type=workload.prediction_type, env_manager="local"
+    )
+    frame = bench.spark.read.parquet(str(workload.source))
     frame.select("id", predict(*FEATURES).alias("prediction")).write.parquet(str(target))
 
 
@@ -39,7 +42,7 @@ def map_in_arrow(bench: Bench, target: Path) -> None:
     """DataFrame.mapInArrow, written by hand: only the needed columns, the model loaded once per worker."""
     predict = partial(score_batches, features=FEATURES, model_folder=str(bench.workload.model_folder))
     frame = bench.spark.read.parquet(str(bench.workload.source)).select("id", *FEATURES)
-    frame.mapInArrow(predict, "id long, prediction long").write.parquet(str(target))
+    frame.mapInArrow(predict, f"id long, prediction {bench.workload.prediction_type}").write.parquet(str(target))
 
 
 def limit(bench: Bench, target: Path) -> None:
@@ -53,9 +56,18 @@ def limit(bench: Bench, target: Path) -> None:
         task.result()
 
 
+def model_alone(bench: Bench, target: Path) -> None:
+    """The model alone: it predicts as many rows, in as many processes, on arrays that lie in memory."""
+    paths = sorted(bench.workload.source.glob("*.parquet"))
+    tasks = [bench.pool.submit(predict_in_memory, path, FEATURES, str(bench.workload.model_folder)) for path in paths]
+    for task in tasks:
+        task.result()
+
+
 ENGINES: dict[str, Engine] = {
-    "spark_infer": ours,
-    "mlflow spark_udf": spark_udf,
-    "mapInArrow by hand": map_in_arrow,
-    "limit (no Spark)": limit,
+    "spark_infer": Engine(ours),
+    "mlflow spark_udf": Engine(spark_udf),
+    "mapInArrow by hand": Engine(map_in_arrow),
+    "limit (no Spark)": Engine(limit),
+    "model alone": Engine(model_alone, writes=False),
 }

@@ -8,7 +8,19 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("spark-infer", "pyspark", "mlflow", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops")
+PACKAGES = (
+    "spark-infer",
+    "pyspark",
+    "mlflow",
+    "scikit-learn",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "skops",
+    "lightgbm",
+    "xgboost",
+)
 REPOSITORY = Path(__file__).parents[1]
 
 

@@ -1,6 +1,7 @@
-"""The quick benchmark: a cheap model over a narrow table, so that moving the rows is what is measured.
+"""The quick benchmark: one narrow table, scored by a model that costs nothing and by two that cost something.
 
-    python -m benchmarks.quick                      # 2 M rows, 7 rounds, two cores: a few minutes
+    python -m benchmarks.quick                      # 2 M rows, 7 rounds, two cores: a quarter of an hour
+    python -m benchmarks.quick --model lightgbm     # one model only
     python -m benchmarks.quick --rows 100000 --results build/benchmarks/results
 
 It checks that all engines give the same answers, runs them in interleaved rounds, prints a table and
@@ -23,7 +24,7 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark; leave `quick-<date>.json` and `.md` in the results folder."""
+    """Run the benchmark; leave `quick-<model>-<date>.json` and `.md` in the results folder."""
     options = _parser().parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
     set_environment(cores=CORES, work=options.work)
@@ -31,30 +32,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the workload, run the rounds, write the report."""
+    """Benchmark one model after the other."""
     # Imported here because these libraries read the environment when they are imported.
+    from benchmarks.workload import MODELS
+
+    _silence_mlflow()
+    for model in options.model or MODELS:
+        _run(model, options)
+
+
+def _run(model: str, options: argparse.Namespace) -> None:
+    """Make the workload, run the rounds, write the report."""
     from benchmarks import facts, report
     from benchmarks.bench import SPARK_CONF, open_bench
     from benchmarks.engines import ENGINES
     from benchmarks.rounds import check_answers, run_rounds
     from benchmarks.workload import make_workload
 
-    _silence_mlflow()
     started_at, machine = datetime.now(UTC), facts.machine()
     engines = {name: ENGINES[name] for name in options.engine or ENGINES}
     conf = SPARK_CONF | dict(options.conf)
-    workload = make_workload(options.work, options.rows)
+    workload = make_workload(options.work, options.rows, model)
     target = options.work / "scored"
     with open_bench(workload, cores=CORES, conf=conf) as bench:
         check_answers(engines, bench, target)
-        warm_up = run_rounds(engines, bench, target, rounds=options.warm_ups, label="warm-up")
-        runs = run_rounds(engines, bench, target, rounds=options.rounds, label="round")
+        warm_up = run_rounds(engines, bench, target, rounds=options.warm_ups, label=f"{model} warm-up")
+        runs = run_rounds(engines, bench, target, rounds=options.rounds, label=f"{model} round")
 
     lines = report.summarise(runs, rows=options.rows, base=next(iter(engines)))
     noisy = report.noisy_runs(runs, cores=CORES)
     versions = facts.versions()
     text = (
-        f"{started_at:%Y-%m-%d}: {workload.rows:,} rows, {CORES} cores of {machine['cpu']}, "
+        f"{started_at:%Y-%m-%d}, {model}: {workload.rows:,} rows, {CORES} cores of {machine['cpu']}, "
         f"pyspark {versions['pyspark']}, mlflow {versions['mlflow']}\n\n"
         f"{report.markdown(lines, noisy=len(noisy), runs=len(runs))}"
     )
@@ -69,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         "runs": [asdict(one) for one in runs],
         "summary": [asdict(line) for line in lines],
     }
-    saved = report.save(options.results, f"quick-{started_at:%Y-%m-%d}", record, text)
+    saved = report.save(options.results, f"quick-{model}-{started_at:%Y-%m-%d}", record, text)
     print(f"\n{text}\n{saved}")
 
 
@@ -78,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, default=2_000_000, help="rows of the table (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default: %(default)s)")
     parser.add_argument("--warm-ups", type=int, default=1, help="rounds that are kept but not counted, after the check")
+    parser.add_argument("--model", action="append", help="logistic, lightgbm or xgboost; repeat for more")
     parser.add_argument("--engine", action="append", help="only this one; repeat for more, the first is the base")
     parser.add_argument("--conf", type=_key_and_value, action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--work", type=_folder, default="build/benchmarks", help="where data and model are kept")

@@ -2,8 +2,13 @@
 
     spark-submit jobs/score_table.py job.yaml [--set key=value …]
 
-Delta tables need Delta's jar and settings: `spark-submit --properties-file conf/spark-defaults.conf`. The exit codes
-are those of `spark-infer run`: 0 done, 2 refused before anything ran, 3 environment, 4 failed while running.
+Delta tables need Delta's jar, which spark-submit must bring (the newest for Spark 4.2 shown); its settings are made
+here:
+
+    spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 jobs/score_table.py job.yaml
+
+The exit codes are those of `spark-infer run`: 0 done, 2 refused before anything ran, 3 environment, 4 failed while
+running. docs/clusters.md has the commands for standalone, YARN and Kubernetes.
 """
 
 from __future__ import annotations
@@ -24,13 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         job = spark_infer.ScoringJob.from_yaml(asked.job, asked.overrides)
+        spark = job.session()
     except spark_infer.SparkInferError as error:
         print(f"refused: {error}", file=sys.stderr)
         return error.exit_code
-
-    from pyspark.sql import SparkSession
-
-    spark = SparkSession.builder.appName(job.config.name).getOrCreate()
     try:
         print(job.config.hide_environment(str(job.run(spark))))
     except spark_infer.SparkInferError as error:

@@ -8,10 +8,12 @@
     │   ├── RegistryUnavailableError   the MLflow server or store does not answer
     │   ├── ModelRefusedError      the model's files cannot be served, or are not what they claim
     │   ├── SchemaMismatchError    the table does not fit the signature; every problem listed
+    │   ├── ResourcesError         no executor can give a task the cores or GPUs it asks for
     │   ├── StepError              a preprocess or postprocess step cannot be imported or used
     │   ├── SourceError            the source table cannot be found or read
     │   └── TargetError            the target exists, is the source, or does not fit the write mode
     └── RunError                   failed while running; says what was and was not written
+        ├── DeviceError            the GPU asked for is not seen by the worker or by the model's framework
         ├── ModelFilesError        the model's files on a node are missing or damaged
         ├── ModelLoadError         the model did not load on a worker
         ├── InputValueError        a value of the table has no place in the model's input type
@@ -115,6 +117,10 @@ class SchemaMismatchError(PlanError):
         return self.details
 
 
+class ResourcesError(PlanError):
+    """No executor can give a task the cores or GPUs that it asks for; Spark would wait for ever."""
+
+
 class StepError(PlanError):
     """A preprocess or postprocess step cannot be imported or used."""
 
@@ -131,6 +137,10 @@ class RunError(SparkInferError):
     """Failed while running."""
 
     exit_code = 4
+
+
+class DeviceError(RunError):
+    """The GPU that was asked for is not seen by the worker, or by the framework of the model."""
 
 
 class ModelFilesError(RunError):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 _FOREIGN_PREFIXES = ("DATABRICKS_", "MLFLOW_", "PYSPARK_", "SPARK_")
+_LEAN_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _own_folder = pytest.StashKey[Path]()
 
 
@@ -25,6 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # Python workers import the modules of this suite, whatever folder Spark started in.
     os.environ["PYTHONPATH"] = str(config.rootpath)
+    # JVMs that live for a minute earn nothing by compiling hard, and every process here shares few cores.
+    os.environ["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_DAEMON_JAVA_OPTS"] = _LEAN_JVM
+    os.environ["SPARK_LAUNCHER_OPTS"] = _LEAN_JVM
     os.environ["TZ"] = "UTC"
     time.tzset()
     settings.register_profile("suite", deadline=None, print_blob=True)

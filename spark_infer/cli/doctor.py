@@ -17,7 +17,7 @@ from spark_infer.errors import EnvironmentProblem, SparkInferError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spark_infer.cli.findings import Finding
+    from spark_infer.cli.finding import Finding
 
 DEEP_ROWS = 4
 
@@ -74,7 +74,7 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
 
 def _run_small_job(output: Output) -> Finding:
     """Start Spark as `spark-infer run` would, and let Python workers answer."""
-    from spark_infer.cli.findings import Finding
+    from spark_infer.cli.finding import Finding
 
     delta_conf: dict[str, str] = {}
     if find_spec("delta"):
@@ -82,14 +82,17 @@ def _run_small_job(output: Output) -> Finding:
 
         delta_conf = dict(delta.delta_conf())
     try:
-        from spark_infer.config import SparkConfig
+        from spark_infer.config import ResourceOptions, SparkConfig
+        from spark_infer.spark.resources import plan_stage
         from spark_infer.spark.session import start_session
 
         spark = start_session(
             SparkConfig(master="local[2]"), app_name="doctor", delta_conf=delta_conf, log_file=output.log_file
         )
         try:
+            stage = plan_stage(spark, ResourceOptions())
             rows = spark.range(DEEP_ROWS).mapInArrow(_answer, "python string").collect()
+            slots = stage.told(spark)[0]
         finally:
             spark.stop()
     except SparkInferError as error:
@@ -97,7 +100,7 @@ def _run_small_job(output: Output) -> Finding:
     except Exception as error:
         return Finding("spark job", "problem", f"failed with {type(error).__name__}", f"read {output.log_file}")
     pythons = sorted({row[0] for row in rows})
-    return Finding("spark job", "ok", f"{len(rows)} rows came back from {', '.join(pythons)}")
+    return Finding("spark job", "ok", f"{len(rows)} rows came back from {', '.join(pythons)}; tasks: {slots}")
 
 
 def _answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

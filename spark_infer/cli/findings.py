@@ -12,12 +12,12 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
+from spark_infer.cli import hardware
+from spark_infer.cli.finding import Finding
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.files.store import default_root
 from spark_infer.models.registry.uri import without_secrets
@@ -33,23 +33,6 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _WORKER_MODULES = ("numpy", "pyarrow", "spark_infer")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What it is.
-        status: `ok`; `note` for what works and should be known; `problem` for what stops a run.
-        found: What is there.
-        fix: What to do about it; empty where nothing is to be done.
-    """
-
-    name: str
-    status: Literal["ok", "note", "problem"]
-    found: str
-    fix: str = ""
-
-
 def look_around(environ: Mapping[str, str], *, tracking_uri: str | None = None) -> list[Finding]:
     """Look at everything that a run needs from this machine; starts no Spark and waits 5 seconds at most for MLflow."""
     looks: tuple[Callable[[], Finding], ...] = (
@@ -61,6 +44,8 @@ def look_around(environ: Mapping[str, str], *, tracking_uri: str | None = None) 
         lambda: look_at_mlflow(environ, tracking_uri),
         lambda: look_at_workers(environ),
         look_at_memory,
+        lambda: hardware.look_at_gpus(environ),
+        lambda: hardware.look_at_slots(environ),
         lambda: look_at_model_store(environ),
         lambda: look_at_folder(
             "temp", Path(environ.get("SPARK_LOCAL_DIRS") or tempfile.gettempdir()), "SPARK_LOCAL_DIRS"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -48,12 +47,12 @@ def check(output: Output, config: JobConfig) -> Plan:
 @contextmanager
 def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession]:
     """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C."""
+    from spark_infer.job.session import open_session
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
-    from spark_infer.spark.session import start_session
 
     if not output.as_json:
         line.note("starting Spark")
-    spark = start_session(config.spark, app_name=config.name, delta_conf=_delta_conf(config), log_file=output.log_file)
+    spark = open_session(config, log_file=output.log_file)
     try:
         if not output.as_json:
             line.note("checking model and tables")
@@ -62,14 +61,3 @@ def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[
             yield spark
     finally:
         spark.stop()
-
-
-def _delta_conf(config: JobConfig) -> dict[str, str]:
-    """Return what Delta needs; nothing where the job has no Delta table, or cannot have one here."""
-    formats = {config.source.format, config.target.format}
-    installed = importlib.util.find_spec("delta") is not None
-    if formats == {"parquet"} or (not installed and "delta" not in formats):
-        return {}
-    from spark_infer.tables.delta import delta_conf
-
-    return dict(delta_conf())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,19 +47,19 @@ def inspect(
 
         store = ModelStore(default_root(os.environ))
         ref = resolve(uri, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
-        facts = describe(ref)
+        facts = describe(ref, store.path(ref.digest))
         output.result("\n".join(_lines(ref, facts)), facts)
 
 
-def describe(ref: ModelRef) -> dict[str, object]:
-    """Return what there is to know about a model, as values that JSON can hold."""
+def describe(ref: ModelRef, folder: Path) -> dict[str, object]:
+    """Return what there is to know about a model, whose files are in ``folder``, as values that JSON can hold."""
     from spark_infer.config import ScoreOptions
     from spark_infer.errors import ModelRefusedError
-    from spark_infer.models.backends import choose
+    from spark_infer.models.backends.choice import choose
 
     backend: str | None
     try:
-        choice = choose(ref.mlmodel, ScoreOptions())
+        choice = choose(ref.mlmodel, ScoreOptions(), folder)
         backend, reason = choice.backend, choice.reason
     except ModelRefusedError as error:
         backend, reason = None, error.what

@@ -16,6 +16,7 @@ from spark_infer.config.job import (
     TableConfig,
     TargetConfig,
 )
+from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import (
     CASTS,
     DEFAULT_BATCH_SIZE,
@@ -49,6 +50,7 @@ __all__ = [
     "ModuleFunction",
     "PartitionValue",
     "PostprocessStep",
+    "ResourceOptions",
     "ScoreOptions",
     "SourceConfig",
     "SparkConfig",

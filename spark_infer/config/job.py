@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen
+from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import ScoreOptions
 
 
@@ -128,8 +129,27 @@ class SparkConfig(Frozen):
     master: str | None = Field(
         default=None, description="Spark master, `local[2]` or `spark://…`; without it spark-submit's, else `local[*]`."
     )
+    remote: str | None = Field(
+        default=None,
+        repr=False,
+        description="Spark Connect server instead of a master: `sc://host:15002/;token=${TOKEN}`; without both, "
+        "`SPARK_REMOTE` of the environment.",
+    )
     app_name: str | None = Field(default=None, description="Name in the Spark UI; without it the job's name.")
     conf: dict[str, str] = Field(default_factory=dict, description="Spark settings by their exact names.")
+
+    @field_validator("remote")
+    @classmethod
+    def _is_an_address(cls, given: str | None) -> str | None:
+        if given is not None and not given.startswith("sc://"):
+            raise ValueError("an address begins with sc://")  # it may hold a token, so it is not shown
+        return given
+
+    @model_validator(mode="after")
+    def _one_server(self) -> SparkConfig:
+        if self.master is not None and self.remote is not None:
+            raise ValueError("give either `master` or `remote`, not both")
+        return self
 
 
 class JobConfig(Frozen):
@@ -144,6 +164,9 @@ class JobConfig(Frozen):
     source: SourceConfig = Field(description="What to score.")
     target: TargetConfig = Field(description="Where the scored rows go.")
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
+    resources: ResourceOptions = Field(
+        default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."
+    )
     spark: SparkConfig = Field(
         default_factory=SparkConfig, description="The Spark session that the command line starts."
     )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
 
 CASTS = ("decimal->double", "long->double")
@@ -26,8 +27,10 @@ class ScoreOptions(Frozen):
         "model's order.",
     )
     params: dict[str, Any] = Field(default_factory=dict, description="Inference parameters of the model's signature.")
-    backend: Literal["auto", "sklearn", "pyfunc"] = Field(
-        default="auto", description="`auto` takes the native backend of the flavor where it gives the same answers."
+    backend: str = Field(
+        default="auto",
+        description="`auto` takes the native backend of the model's flavor where it gives the same answers, else "
+        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, `spark` or `pyfunc` ask for one.",
     )
     predict_method: tuple[str, ...] | None = Field(
         default=None,
@@ -57,11 +60,23 @@ class ScoreOptions(Frozen):
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )
+    model_files: str = Field(
+        default="auto",
+        description="How the model's files reach the workers: `auto` (Spark sends them; in local mode they are there), "
+        "a folder that every node mounts (`/mnt/models`), or an object store's URI (`s3://bucket/models`). No secrets "
+        "in the URI.",
+    )
 
     @field_validator("inputs", "predict_method", "allow_casts", mode="before")
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given
+
+    @field_validator("model_files")
+    @classmethod
+    def _means_the_same_on_every_node(cls, given: str) -> str:
+        refuse_unshareable(given)
+        return given
 
     @field_validator("postprocess", mode="before")
     @classmethod

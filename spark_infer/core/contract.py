@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from spark_infer.core.signature import Column, Signature, Tensor, spelled
+from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, marked, spelled
+from spark_infer.core.vectors import is_vector
 from spark_infer.errors import SchemaMismatchError, nearest
 
 
@@ -108,8 +109,9 @@ class _Available:
         elif source in self.counts:
             got = self.schema.field(source).type
             step = cast_step(got, wanted)
-            if step in self.allow_casts or step in ("", "lossless"):
-                cast = f"{spelled(got)} -> {spelled(wanted)}" if step else None
+            if step in self.allow_casts or step in ("", "lossless", "checked"):
+                names = spelled(got), spelled(wanted)
+                cast = " -> ".join(names) if names[0] != names[1] else None
                 return [BoundColumn(source=source, target=target, type=wanted, cast=cast)]
             self._refuse_cast(source, got, wanted, step)
         elif required:
@@ -119,6 +121,15 @@ class _Available:
         else:
             return [BoundColumn(source=None, target=target, type=wanted)]
         return []
+
+    def depth(self, source: str) -> int | None:
+        """How many arrays deep a column is; None for a column that is not there."""
+        if self.counts[source] != 1:
+            return None
+        depth, inner = 0, self.schema.field(source).type
+        while is_list(inner):
+            depth, inner = depth + 1, inner.value_type
+        return 1 if is_vector(inner) and depth == 0 else depth
 
     def _refuse_cast(self, source: str, got: pa.DataType, wanted: pa.DataType, step: str) -> None:
         problem = f"column {source!r} is {spelled(got)}, the model takes {spelled(wanted)}"
@@ -141,11 +152,16 @@ def cast_step(got: pa.DataType, wanted: pa.DataType) -> str:
     """Classify the conversion from one declared type to another.
 
     Returns:
-        ``""`` for equal types, ``"lossless"`` where no value can change, the name of the cast in `config.CASTS`
-        where digits may be lost, and ``"impossible"`` otherwise.
+        ``""`` for equal types, ``"lossless"`` where no value can change, ``"checked"`` where a value that does not fit
+        is an error and no column could do better, the name of the cast in `config.CASTS` where digits may be lost,
+        and ``"impossible"`` otherwise.
     """
+    if pa.types.is_struct(got) and marked(got):
+        return "impossible"
     if got == wanted:
         return ""
+    if pa.types.is_null(got):
+        return "lossless"
     for nested in (_list_cast, _struct_cast, _map_cast):
         step = nested(got, wanted)
         if step is not None:
@@ -158,12 +174,10 @@ _DIGITS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
 
 def _scalar_cast(got: pa.DataType, wanted: pa.DataType) -> str:
     types = pa.types
-    if types.is_null(got):
-        return "lossless"
     if types.is_integer(got) and types.is_integer(wanted):
-        signs_fit = types.is_signed_integer(got) == types.is_signed_integer(wanted)
-        wider = wanted.bit_width > got.bit_width and types.is_signed_integer(wanted)
-        return "lossless" if wider or (signs_fit and wanted.bit_width > got.bit_width) else "impossible"
+        if types.is_signed_integer(got) and types.is_unsigned_integer(wanted):
+            return "checked"  # tensors have unsigned numbers, and Spark has none
+        return "lossless" if wanted.bit_width > got.bit_width else "impossible"
     if types.is_integer(got) and wanted in _DIGITS:
         if got.bit_width <= _DIGITS[wanted]:
             return "lossless"
@@ -181,9 +195,11 @@ def _scalar_cast(got: pa.DataType, wanted: pa.DataType) -> str:
 
 
 def _list_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
-    if not (_is_list(got) or _is_list(wanted)):
+    if is_vector(got) and is_list(wanted):
+        got = pa.list_(pa.float64())
+    if not (is_list(got) or is_list(wanted)):
         return None
-    if not (_is_list(got) and _is_list(wanted)):
+    if not (is_list(got) and is_list(wanted)):
         return "impossible"
     return cast_step(got.value_type, wanted.value_type) or "lossless"
 
@@ -194,13 +210,16 @@ def _struct_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
     if not (pa.types.is_struct(got) and pa.types.is_struct(wanted)):
         return "impossible"
     fields = {field.name: field.type for field in got}
+    counts = Counter(field.name for field in got)
+    if any(counts[field.name] > 1 for field in wanted):
+        return "impossible"
     steps = {"lossless"}
     for field in wanted:
         if field.name in fields:
             steps.add(cast_step(fields[field.name], field.type) or "lossless")
         elif not field.nullable:
             return "impossible"
-    lossy = sorted(steps - {"lossless"})
+    lossy = sorted(steps - {"lossless", "checked"})
     return "impossible" if "impossible" in lossy or len(lossy) > 1 else lossy[0] if lossy else "lossless"
 
 
@@ -210,11 +229,6 @@ def _map_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
     if not (pa.types.is_map(got) and pa.types.is_map(wanted) and got.key_type == wanted.key_type):
         return "impossible"
     return cast_step(got.item_type, wanted.item_type) or "lossless"
-
-
-def _is_list(data_type: pa.DataType) -> bool:
-    tests = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
-    return any(test(data_type) for test in tests)
 
 
 def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[str] | None) -> Binding:
@@ -237,30 +251,53 @@ def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[
 def _bind_tensors(available: _Available, signature: Signature, inputs: Sequence[str] | None) -> Binding:
     columns: list[BoundColumn] = []
     tensors: list[TensorInput] = []
+    if len(signature.inputs) > 1 and inputs is not None and set(inputs) != set(signature.names or ()):
+        available.problems.append(
+            f"inputs={list(inputs)} was given, but the signature has tensors of its own names: {signature.names}"
+        )
+        inputs = None
     for item in signature.inputs:
         assert isinstance(item, Tensor)
-        # A named tensor is the table column of that name; a bare one is made of the columns given.
-        sources = (item.name,) if item.name is not None and inputs is None else tuple(inputs or ())
+        # A named tensor is the table column of that name; a single one may also be made of the columns given.
+        by_name = item.name is not None and (inputs is None or len(signature.inputs) > 1)
+        sources = (str(item.name),) if by_name else tuple(inputs or ())
         if not sources:
             available.problems.append(
                 f"the model takes one array of shape {list(item.shape)} and names no columns: say which with inputs=[…]"
             )
             continue
-        wanted = item.value_type
-        if item.shape[1:].count(-1) > 1:
-            available.problems.append(f"a tensor of shape {list(item.shape)} has more than one open size besides rows")
-        if len(sources) == 1 and len(item.shape) > 1:
-            wanted = pa.list_(wanted)
-        elif len(item.shape) == 2 and item.shape[1] not in (-1, len(sources)):
-            available.problems.append(
-                f"the model takes {item.shape[1]} numbers a row, inputs=[…] names {len(sources)} columns"
-            )
-        elif len(item.shape) > 2:
-            available.problems.append(f"a tensor of shape {list(item.shape)} needs a single array column")
+        wanted = _tensor_column(available, item, sources)
         for source in sources:
             columns += available.column(source, source, wanted)
         tensors.append(TensorInput(name=item.name, columns=sources, dtype=item.dtype, shape=item.shape))
     return Binding(columns=tuple(columns), tensors=tuple(tensors))
+
+
+def _tensor_column(available: _Available, item: Tensor, sources: Sequence[str]) -> pa.DataType:
+    """Type that each column of a tensor must have; notes why there is none."""
+    shape, wanted = list(item.shape), item.value_type
+    if shape[:1] != [-1]:
+        available.problems.append(f"a tensor of shape {shape} does not count rows: its first size must be -1")
+    if len(sources) > 1:
+        if len(shape) != 2:
+            available.problems.append(f"a tensor of shape {shape} needs a single array column")
+        elif shape[1] not in (-1, len(sources)):
+            available.problems.append(
+                f"the model takes {shape[1]} numbers a row, inputs=[…] names {len(sources)} columns"
+            )
+        return wanted
+    depth = available.depth(sources[0])
+    if len(shape) == 2 and shape[1] in (-1, 1) and depth == 0:
+        return wanted
+    if len(shape) > 2 and depth == len(shape) - 1:
+        for _ in range(depth):
+            wanted = pa.list_(wanted)
+        return wanted
+    if shape[1:].count(-1) > 1:
+        available.problems.append(
+            f"a tensor of shape {shape} has several open sizes besides rows: it needs arrays of as many dimensions"
+        )
+    return pa.list_(wanted) if len(shape) > 1 else wanted
 
 
 def _bind_unsigned(available: _Available, inputs: Sequence[str] | None, model: str) -> Binding:
@@ -268,8 +305,12 @@ def _bind_unsigned(available: _Available, inputs: Sequence[str] | None, model: s
     if not inputs:
         available.problems.append(f"{model} was logged without a signature: say which columns it takes with inputs=[…]")
     for source in inputs or ():
-        wanted = available.schema.field(source).type if available.counts[source] == 1 else pa.null()
-        columns += available.column(source, source, wanted)
+        found = available.schema.field(source).type if available.counts[source] == 1 else pa.null()
+        wanted = for_model(found)
+        if wanted is None:
+            available.problems.append(f"column {source!r} is {spelled(found)}, which no model takes")
+        else:
+            columns += available.column(source, source, wanted)
     return Binding(columns=tuple(columns))
 
 

@@ -6,15 +6,16 @@ What becomes of a value depends on the declared type alone, never on what else i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding, BoundColumn, TensorInput
-from spark_infer.core.signature import spelled
+from spark_infer.core.signature import is_list, spelled
 from spark_infer.errors import InputValueError
 
 
@@ -44,31 +45,6 @@ def _bound(batch: pa.RecordBatch, column: BoundColumn) -> pa.Array:
         ) from None
 
 
-def retype(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Cast an array to ``wanted`` exactly; structs are matched by field name.
-
-    Raises:
-        pyarrow.ArrowInvalid: A value does not fit.
-    """
-    if array.type == wanted:
-        return array
-    if pa.types.is_struct(wanted) and pa.types.is_struct(array.type):
-        present = {field.name for field in array.type}
-        children = [
-            retype(pc.struct_field(array, field.name), field.type)
-            if field.name in present
-            else pa.nulls(len(array), field.type)
-            for field in wanted
-        ]
-        return pa.StructArray.from_arrays(
-            children, fields=list(wanted), mask=array.is_null() if array.null_count else None
-        )
-    if pa.types.is_decimal(array.type) and pa.types.is_floating(wanted):
-        # By way of its digits: Arrow's own cast multiplies, and is often one bit off the nearest double.
-        return pc.cast(pc.cast(array, pa.string()), wanted)
-    return pc.cast(array, wanted)
-
-
 def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
     """Turn one Arrow column into a numpy array by its declared type.
 
@@ -77,17 +53,29 @@ def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
     Timestamps become ``datetime64[us]`` (NaT for null). Zero-copy for numbers without nulls.
 
     Raises:
-        InputValueError: An integer column holds a null.
+        InputValueError: An integer column holds a null, or a nested one what Python has no value for.
     """
     if pa.types.is_integer(array.type) and array.null_count:
         raise _null_integer(array, name)
     values: npt.NDArray[np.generic]
     if pa.types.is_nested(array.type):
         values = np.empty(len(array), dtype=object)
-        values[:] = array.to_pylist(maps_as_pydicts="strict")
+        values[:] = _objects(array, name)
     else:
         values = array.to_numpy(zero_copy_only=False)
     return values.astype("datetime64[D]") if pa.types.is_date(array.type) else values
+
+
+def _objects(array: pa.Array, name: str) -> list[Any]:
+    try:
+        values: list[Any] = array.to_pylist(maps_as_pydicts="strict")
+    except (KeyError, OverflowError, ValueError):
+        raise InputValueError(
+            f"Column {name!r} ({spelled(array.type)}) holds a value that Python cannot: a time outside the years 1 to "
+            "9999, or a map with one key twice.",
+            next_step="filter these rows with `where`, or replace such values in a preprocess function.",
+        ) from None
+    return values
 
 
 def _null_integer(array: pa.Array, name: str) -> InputValueError:
@@ -120,42 +108,65 @@ def matrix(
 def tensor(batch: pa.RecordBatch, spec: TensorInput) -> npt.NDArray[np.generic]:
     """Put a tensor together from its columns, shape (rows, …) as the signature says.
 
-    Regular arrays are reshaped with no work per row.
+    Regular arrays are reshaped: numbers without nulls stay where Arrow has them. A null number is NaN in a floating
+    tensor.
 
     Raises:
-        InputValueError: A null, or an array whose length does not fit the shape.
+        InputValueError: A null without a place, or arrays that do not all fit the shape.
     """
     arrays = [batch.column(name) for name in spec.columns]
     for array, name in zip(arrays, spec.columns, strict=True):
-        inner = array.flatten() if pa.types.is_list(array.type) else array
+        inner = array
+        while is_list(inner.type):
+            inner = inner.flatten()
         if inner.null_count and not pa.types.is_floating(inner.type):
             raise InputValueError(
                 f"Column {name!r} holds a null, and a tensor of {spec.dtype} has no missing value.",
                 next_step="filter these rows out with `where`, or fill them in a preprocess function.",
             )
-    if len(arrays) == 1 and pa.types.is_list(arrays[0].type):
+    if len(arrays) == 1 and is_list(arrays[0].type):
         return _from_lists(arrays[0], spec)
     if len(spec.shape) == 1:
         return to_numpy(arrays[0], spec.columns[0]).astype(spec.dtype, copy=False)
-    return matrix(arrays, spec.columns, spec.dtype)
+    # Texts by way of objects: an empty array of texts has room for one letter each, and cuts what it is given.
+    text = np.dtype(spec.dtype).kind == "U"
+    return matrix(arrays, spec.columns, object if text else spec.dtype).astype(spec.dtype, copy=False)
 
 
-def _from_lists(array: pa.ListArray, spec: TensorInput) -> npt.NDArray[np.generic]:
-    inner = [size for size in spec.shape[1:] if size != -1]
-    values = array.flatten()
-    width = len(values) // len(array) if len(array) else 0
-    lengths = pc.list_value_length(array)
-    regular = not array.null_count and pc.all(pc.equal(lengths, width)).as_py() is not False
-    known = len(inner) == len(spec.shape) - 1
-    if not regular or (known and len(array) and width != int(np.prod(inner))):
-        wanted = "x".join(str(size) for size in spec.shape[1:])
-        raise InputValueError(
-            f"Column {spec.columns[0]!r} does not hold {wanted} numbers in every row, as the model's tensor asks.",
-            next_step="filter out null and odd-sized arrays with `where`, or mend them in a preprocess function.",
-        )
+def _from_lists(array: pa.Array, spec: TensorInput) -> npt.NDArray[np.generic]:
+    inner = spec.shape[1:]
+    nested = is_list(array.type.value_type)
+    # An array of numbers is the whole tensor of a row in C order; nested arrays have the tensor's own dimensions.
+    wanted = list(inner) if nested else [-1 if -1 in inner else int(np.prod(inner))]
+    widths: list[int] = []
+    values = array
+    while is_list(values.type):
+        widths.append(_width(values, wanted[len(widths)], spec))
+        values = values.flatten()
+    if not nested and -1 in inner:
+        known = int(np.prod([size for size in inner if size != -1]))
+        if known and widths[0] % known:
+            raise _misfit(spec, f"arrays of {widths[0]} numbers")
+        inner = tuple(widths[0] // known if size == -1 and known else size for size in inner)
     flat = to_numpy(values, spec.columns[0]).astype(spec.dtype, copy=False)
-    return (
-        flat.reshape((len(array), *spec.shape[1:]))
-        if len(array)
-        else flat.reshape((0, *[max(s, 0) for s in spec.shape[1:]]))
+    return flat.reshape((len(array), *(widths if nested else inner)))
+
+
+def _width(lists: pa.Array, wanted: int, spec: TensorInput) -> int:
+    """The one length of all lists; the wanted one, or any where that is -1."""
+    lengths = pc.list_value_length(lists)
+    if wanted == -1:
+        present = lengths.drop_null()
+        wanted = present[0].as_py() if len(present) else 0
+    odd = len(lists) - (pc.sum(pc.equal(lengths, wanted)).as_py() or 0)
+    if odd:
+        raise _misfit(spec, f"{odd} of {len(lists)} arrays are null or of another size")
+    return int(wanted)
+
+
+def _misfit(spec: TensorInput, found: str) -> InputValueError:
+    wanted = "x".join("?" if size == -1 else str(size) for size in spec.shape[1:])
+    return InputValueError(
+        f"Column {spec.columns[0]!r} does not hold {wanted} numbers in every row, as the model's tensor asks: {found}.",
+        next_step="filter out null and odd-sized arrays with `where`, or mend them in a preprocess function.",
     )

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from spark_infer.core.convert import retype
-from spark_infer.core.signature import Column, Signature, Tensor, spelled
+from spark_infer.core.casts import retype
+from spark_infer.core.fits import fit
+from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
 from spark_infer.errors import PredictionShapeError, StepError, nearest
 
 ONLY_OUTPUT = "prediction"
@@ -47,10 +47,20 @@ def _output_name(item: Column | Tensor, index: int, *, several: bool) -> str:
 def _output_type(item: Column | Tensor) -> pa.DataType:
     if isinstance(item, Column):
         return item.type
-    data_type = item.value_type
+    data_type = _WIDER.get(item.value_type, item.value_type)
     for _ in item.shape[1:]:
         data_type = pa.list_(data_type)
     return data_type
+
+
+_WIDER = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
+    pa.float16(): pa.float32(),
+}
+"""The smallest type a table can hold for what only tensors have."""
 
 
 def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.RecordBatch:
@@ -103,7 +113,7 @@ def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Ar
             next_step="a model must return exactly one value for each row it was given.",
         )
     try:
-        return _checked(_raw_array(values, wanted), wanted)
+        return retype(_raw_array(values, wanted), wanted, fit)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError, OverflowError):
         got = str(values.dtype) if isinstance(values, np.ndarray) else type(values).__name__
         shape = getattr(values, "shape", (rows,))
@@ -117,26 +127,46 @@ def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
     array = values if isinstance(values, np.ndarray) else None
+    if array is not None and array.ndim == 2 and array.shape[1] == 1 and not is_list(wanted):
+        array = array[:, 0]
     if array is not None and array.ndim > 1 and array.dtype != object:
-        if not pa.types.is_list(wanted) and array.ndim == 2 and array.shape[1] == 1:
-            return _flat(array[:, 0], wanted)
         return _nested(array)
     if array is not None and array.dtype.kind in "biufM":
         return _flat(array, wanted)
+    rows = list(values if array is None else array)
+    if any(isinstance(row, np.ndarray) and row.ndim > 1 for row in rows):
+        rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
+    return _from_rows(rows, wanted)
+
+
+def _from_rows(rows: list[Any], wanted: pa.DataType) -> pa.Array:
     # NaN among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
     missing = not (pa.types.is_floating(wanted) or pa.types.is_nested(wanted))
-    if pa.types.is_boolean(wanted) or _holds_integers(wanted):
-        # Without a type, so that 1.5 stays 1.5 until the cast refuses it.
-        return pa.array(list(values), from_pandas=missing)
-    return pa.array(list(values), type=wanted, from_pandas=missing)
+    if pa.types.is_struct(wanted) and any(isinstance(row, dict) for row in rows):
+        # Arrow finds fields by text alone, and leaves those under the number 0 or 1 out without a word.
+        rows = [{str(key): value for key, value in row.items()} if isinstance(row, dict) else row for row in rows]
+    if _told_exactly(wanted) and wanted != pa.string():
+        return pa.array(rows, type=wanted, from_pandas=missing)
+    if pa.types.is_map(wanted):
+        return _maps(rows, wanted)
+    # Without a type, so that 1.5 stays 1.5 and noon stays noon until the cast refuses them.
+    return pa.array(rows, from_pandas=missing)
 
 
-def _holds_integers(data_type: pa.DataType) -> bool:
-    if pa.types.is_list(data_type):
-        return _holds_integers(data_type.value_type)
-    if pa.types.is_struct(data_type):
-        return any(_holds_integers(field.type) for field in data_type)
-    return bool(pa.types.is_integer(data_type))
+def _told_exactly(data_type: pa.DataType) -> bool:
+    """Whether Arrow makes values of this type out of Python's without changing any."""
+    if pa.types.is_nested(data_type):
+        return all(_told_exactly(data_type.field(index).type) for index in range(data_type.num_fields))
+    return data_type in (pa.float64(), pa.string(), pa.binary())
+
+
+def _maps(rows: list[Any], wanted: pa.MapType) -> pa.Array:
+    filled = [dict(row) if row is not None else {} for row in rows]
+    ends = np.cumsum([0, *map(len, filled)])
+    offsets = pa.array(ends, pa.int32(), mask=np.array([*(row is None for row in rows), False]))
+    keys = _from_rows([key for row in filled for key in row], wanted.key_type)
+    items = _from_rows([item for row in filled for item in row.values()], wanted.item_type)
+    return pa.MapArray.from_arrays(offsets, keys, items)
 
 
 def _flat(array: npt.NDArray[Any], wanted: pa.DataType) -> pa.Array:
@@ -155,24 +185,6 @@ def _nested(array: npt.NDArray[Any]) -> pa.Array:
         offsets = np.arange(count + 1, dtype=np.int32) * array.shape[axis]
         out = pa.ListArray.from_arrays(pa.array(offsets), out)
     return out
-
-
-def _checked(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Cast, and refuse what Arrow's cast lets pass: numbers as truth values, and numbers too large for float."""
-    numeric = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
-    if (
-        pa.types.is_boolean(wanted)
-        and numeric
-        and not pc.all(pc.is_in(array, pa.array([0, 1, None], array.type))).as_py()
-    ):
-        raise ValueError("a number other than 0 and 1 is no truth value")
-    cast = retype(array, wanted)
-    narrows = (
-        pa.types.is_floating(array.type) and pa.types.is_floating(wanted) and wanted.bit_width < array.type.bit_width
-    )
-    if narrows and not pc.is_inf(cast).equals(pc.is_inf(array)):
-        raise ValueError("a number is too large for float")
-    return cast
 
 
 def choose_outputs(batch: pa.RecordBatch, output: str | Mapping[str, str] | None) -> pa.RecordBatch:

@@ -9,8 +9,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from spark_infer.core.batching import rebatch
+from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding
-from spark_infer.core.convert import project, retype
+from spark_infer.core.convert import project
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
 from spark_infer.core.signature import spelled

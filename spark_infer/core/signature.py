@@ -13,7 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.core.vectors import is_vector
 from spark_infer.errors import ModelRefusedError
+
+VECTOR = "sparkml_vector"
+"""What MLflow calls Spark ML's vectors."""
 
 SCALARS: Mapping[str, pa.DataType] = {
     "boolean": pa.bool_(),
@@ -46,11 +50,19 @@ TENSOR_DTYPES: Mapping[str, pa.DataType] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of a column-based signature; ``name`` is None where the model names none."""
+    """One column of a column-based signature.
+
+    Attributes:
+        name: Name of the column; None where the model names none.
+        type: What the model takes.
+        required: Whether the table must have the column.
+        is_vector: Whether Spark ML's own vector is meant; for everyone else it is an array of doubles.
+    """
 
     name: str | None
     type: pa.DataType
     required: bool = True
+    is_vector: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +118,9 @@ class Signature:
         if not entry:
             return None
         try:
-            inputs = tuple(_item(item) for item in _listed(entry.get("inputs")))
-            outputs = tuple(_item(item) for item in _listed(entry.get("outputs")))
+            hinted = mapping.get("is_signature_from_type_hint") is True
+            inputs = tuple(_item(item) for item in _rows(_listed(entry.get("inputs")), hinted))
+            outputs = tuple(_item(item) for item in _rows(_listed(entry.get("outputs")), hinted))
             params = tuple(_param(item) for item in _listed(entry.get("params")))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelRefusedError(
@@ -136,9 +149,13 @@ def spelled(data_type: pa.DataType) -> str:
     >>> spelled(pa.list_(pa.int64()))
     'array<long>'
     """
-    if pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type):
+    if is_list(data_type):
         return f"array<{spelled(data_type.value_type)}>"
     if pa.types.is_struct(data_type):
+        if foreign := marked(data_type):
+            return foreign
+        if is_vector(data_type):
+            return "vector"
         return "struct<" + ",".join(f"{field.name}:{spelled(field.type)}" for field in data_type) + ">"
     if pa.types.is_map(data_type):
         return f"map<{spelled(data_type.key_type)},{spelled(data_type.item_type)}>"
@@ -146,7 +163,55 @@ def spelled(data_type: pa.DataType) -> str:
         return "timestamp" if data_type.tz else "timestamp_ntz"
     if pa.types.is_decimal(data_type):
         return f"decimal({data_type.precision},{data_type.scale})"
-    return _SPARK_NAMES.get(data_type, str(data_type))
+    return _SPARK_NAMES.get(data_type) or _unmodeled(data_type) or str(data_type)
+
+
+def is_list(data_type: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's three kinds of lists."""
+    tests = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    return any(test(data_type) for test in tests)
+
+
+def marked(data_type: pa.DataType) -> str | None:
+    """Name the Spark type that travels as this struct: ``variant``, ``geometry`` or ``geography``; None for others.
+
+    Spark marks a field of the struct; the metadata of the field is all that tells it from a struct of bytes.
+    """
+    marks = {mark for field in data_type for mark in (field.metadata or {})}
+    return next((name for name in ("variant", "geometry", "geography") if name.encode() in marks), None)
+
+
+def for_model(data_type: pa.DataType) -> pa.DataType | None:
+    """Return the type in which a model without a signature gets a column, or None where no model takes such values.
+
+    Instants become UTC without a zone, vectors arrays; intervals, times of day, variants, geometries, and maps whose
+    keys are no scalars are left to the caller's SQL.
+    """
+    types = pa.types
+    if types.is_timestamp(data_type):
+        return pa.timestamp("us")
+    if is_vector(data_type):
+        return pa.list_(pa.float64())
+    if is_list(data_type):
+        inner = for_model(data_type.value_type)
+        return None if inner is None else pa.list_(inner)
+    if types.is_map(data_type):
+        key, item = for_model(data_type.key_type), for_model(data_type.item_type)
+        return None if key is None or item is None or types.is_nested(key) else pa.map_(key, item)
+    if types.is_struct(data_type):
+        fields = [] if marked(data_type) else [(field.name, for_model(field.type)) for field in data_type]
+        return pa.struct(fields) if fields and all(inner is not None for _, inner in fields) else None
+    return None if _unmodeled(data_type) else data_type
+
+
+def _unmodeled(data_type: pa.DataType) -> str | None:
+    """Name a type of Spark's whose values no model takes or returns; None for others."""
+    if pa.types.is_time(data_type):
+        return "time"
+    if pa.types.is_duration(data_type):
+        return "interval day to second"
+    # pyarrow has no test for the intervals in months that Spark sends to its UDFs.
+    return {"month_interval": "interval year to month", "month_day_nano_interval": "interval"}.get(str(data_type))
 
 
 _SPARK_NAMES: Mapping[pa.DataType, str] = {
@@ -160,6 +225,7 @@ _SPARK_NAMES: Mapping[pa.DataType, str] = {
     pa.date32(): "date",
     pa.large_string(): "string",
     pa.large_binary(): "binary",
+    pa.null(): "void",
 }
 
 
@@ -172,12 +238,19 @@ def _listed(text: str | list[Any] | None) -> list[Any]:
     return items
 
 
+def _rows(items: list[Any], hinted: bool) -> list[Any]:
+    """Make columns of the fields of a pydantic model: a type hint ``list[Person]`` describes a row, and no column."""
+    if hinted and len(items) == 1 and items[0].get("name") is None and items[0]["type"] == "object":
+        return [{**field, "name": name} for name, field in items[0]["properties"].items()]
+    return items
+
+
 def _item(item: Mapping[str, Any]) -> Column | Tensor:
     name = None if item.get("name") is None else str(item["name"])
     if item["type"] == "tensor":
         spec = item["tensor-spec"]
         return Tensor(name=name, dtype=str(spec["dtype"]), shape=tuple(int(size) for size in spec["shape"]))
-    return Column(name=name, type=_type(item), required=_required(item))
+    return Column(name=name, type=_type(item), required=_required(item), is_vector=item["type"] == VECTOR)
 
 
 def _type(item: Mapping[str, Any]) -> pa.DataType:
@@ -189,6 +262,8 @@ def _type(item: Mapping[str, Any]) -> pa.DataType:
     if kind == "object":
         properties: Mapping[str, Mapping[str, Any]] = item["properties"]
         return pa.struct([pa.field(name, _type(each), not _required(each)) for name, each in properties.items()])
+    if kind == VECTOR:
+        return pa.list_(pa.float64())
     if kind == "any":
         raise ValueError("type 'any' leaves open what a column holds, and is not supported")
     if kind not in SCALARS:

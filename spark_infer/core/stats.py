@@ -19,6 +19,7 @@ STATS_TYPE = pa.struct(
         pa.field("batches", pa.int64()),
         pa.field("loads", pa.int64()),
         pa.field("cache_hits", pa.int64()),
+        pa.field("fallbacks", pa.int64()),
         pa.field("load", pa.float64()),
         pa.field("wait_for_rows", pa.float64()),
         pa.field("prepare", pa.float64()),
@@ -34,6 +35,7 @@ class Stats:
     """Counts and seconds since they were last taken; the names of the seconds are those of the report.
 
     Attributes:
+        fallbacks: Loads on the CPU where a GPU was asked for.
         wait_for_rows: Seconds spent waiting for the next record batch.
         prepare: Seconds for preprocess and casts.
         predict: Seconds inside the model, conversion to what it takes included.
@@ -45,6 +47,7 @@ class Stats:
     batches: int = 0
     loads: int = 0
     cache_hits: int = 0
+    fallbacks: int = 0
     load: float = 0.0
     wait_for_rows: float = 0.0
     prepare: float = 0.0

@@ -53,6 +53,7 @@ class Plan:
         mode: The write mode.
         write: What the write does, one sentence.
         plane: Which plane carries the batches, and why.
+        tasks: How many tasks run at once, with how many copies of the model, and what stays idle; a sentence each.
         warnings: What the reader should know, a sentence each.
     """
 
@@ -79,6 +80,7 @@ class Plan:
     mode: str
     write: str
     plane: str
+    tasks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
@@ -100,6 +102,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("backend", plan.backend)
     yield _fact("files", plan.model_files)
     yield _fact("plane", plan.plane)
+    yield from (_fact("" if number else "tasks", line) for number, line in enumerate(plan.tasks))
     yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
     for filter_ in plan.partition_filter:
         yield _fact("", f"only table partitions with {filter_}")

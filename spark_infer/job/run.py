@@ -12,6 +12,8 @@ from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
 from spark_infer.spark.faults import translate
 from spark_infer.spark.metering import TaskTotals
+from spark_infer.spark.preflight import check_workers
+from spark_infer.spark.ship import ship
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.plan import Written
 from spark_infer.tables.write import write
@@ -32,10 +34,15 @@ def run_job(
     """Score and write in one action, and report what was done.
 
     Raises:
+        EnvironmentProblem: A worker of a cluster lacks a library; nothing was scored.
         RunError: A worker, a file or the write failed; the target is as it was before.
     """
     run_id = uuid.uuid4().hex
+    if job.scoring.sparkml is None:
+        check_workers(spark, job.scoring.recipe)
     begin = clock()
+    ship(spark, job.scoring.store, job.scoring.files)
+    shipped = clock()
     try:
         with tracking(spark, _on_tasks(on_progress, _known_rows(job))):
             written = write(job.frame, job.write, facts=_facts(job, run_id))
@@ -44,7 +51,8 @@ def run_job(
         if translated is None or translated is error:
             raise
         raise translated from error
-    seconds = {**job.seconds, "score_and_write": clock() - begin}
+    shipping = {} if job.scoring.files.way == "same_node" else {"ship": shipped - begin}
+    seconds = {**job.seconds, **shipping, "score_and_write": clock() - shipped}
     return _report(job, run_id, written, job.totals(), {**seconds, "total": sum(seconds.values())})
 
 
@@ -81,10 +89,14 @@ def _report(
     job: PreparedJob, run_id: str, written: Written, found: TaskTotals | None, seconds: dict[str, float]
 ) -> Report:
     ref, config = job.scoring.recipe.ref, job.config
-    warnings = list(written.notes)
+    warnings = [*job.scoring.stage.warnings(), *written.notes]
     totals = found or TaskTotals.of_rows(written.rows)
-    if found is None:
+    if found is None and job.scoring.sparkml is None:
         warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")
+    if totals.fallbacks:
+        warnings.append(
+            f"the CPU served where a GPU was asked for: {totals.fallbacks:,} of {totals.loads:,} loads of the model"
+        )
     if totals.rows != written.rows:
         warnings.append(
             f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "

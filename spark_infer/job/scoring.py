@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_infer.config import JobConfig
+from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.core.options import validated
 from spark_infer.errors import SparkInferError
 from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepared import plan_of, prepare_job
 from spark_infer.job.run import OnProgress, run_job
+from spark_infer.job.session import open_session
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 from spark_infer.spark.quiet import without_query_context
@@ -48,6 +49,17 @@ class ScoringJob:
         """
         return cls(load_job(path, overrides))
 
+    def session(self) -> SparkSession:
+        """Return the Spark session that is running, or start the one that the job file and spark-submit ask for.
+
+        A session that it starts knows Delta where the job needs it: under spark-submit, ``--packages`` is enough.
+
+        Raises:
+            PlanError: Java, Spark, a jar or an address does not fit.
+        """
+        with _hiding_environment(self.config):
+            return open_session(self.config)
+
     def plan(self, spark: SparkSession) -> Plan:
         """Resolve and check everything, and say what a run would do; starts no Spark task, changes nothing on disk.
 
@@ -79,6 +91,7 @@ def score_table(
     target: str | Mapping[str, Any],
     model: str | Mapping[str, Any] | ModelRef,
     name: str = "score",
+    resources: ResourceOptions | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> Report:
@@ -90,6 +103,7 @@ def score_table(
         target: Path of the table, or the keys of a job file's ``target``.
         model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
         name: Name of the job in the target's history.
+        resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``.
         on_progress: Called about twice a second while tasks run, from another thread.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
 
@@ -118,6 +132,7 @@ def score_table(
             "source": {"path": source} if isinstance(source, str) else dict(source),
             "target": {"path": target} if isinstance(target, str) else dict(target),
             "score": options,
+            "resources": dict(resources or {}),
         },
     )
     return ScoringJob(config, model=pinned).run(spark, on_progress)

@@ -27,6 +27,7 @@ T = TypeVar("T", bound=Closeable)
 class _Entry(Generic[T]):
     model: T
     size_bytes: int
+    address: str | None
 
 
 class ModelCache(Generic[T]):
@@ -34,6 +35,7 @@ class ModelCache(Generic[T]):
 
     The newest model always stays, also when it alone is larger than the bound. Evicted models are closed and their
     cycles collected before the next one is loaded, so that two never stand side by side for want of a collection.
+    Models stay on one GPU: before one is asked for at another address, those of the old address go.
 
     Args:
         resident_bytes: Tells the memory of this process; what loading added to it is the size of a model.
@@ -44,7 +46,16 @@ class ModelCache(Generic[T]):
         self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, load: Callable[[], T], *, size_bytes: int, max_bytes: int, stats: Stats) -> T:
+    def get(
+        self,
+        key: Hashable,
+        load: Callable[[], T],
+        *,
+        size_bytes: int,
+        max_bytes: int,
+        stats: Stats,
+        address: str | None = None,
+    ) -> T:
         """Return the model of ``key``; load it the first time.
 
         Args:
@@ -53,8 +64,11 @@ class ModelCache(Generic[T]):
             size_bytes: Size of its files, the least it will need.
             max_bytes: How much the cache may hold, this model included.
             stats: Takes the count of loads and hits, and the seconds.
+            address: The GPU it is on; None without one.
         """
         with self._lock:
+            if address is not None:
+                self._close([key for key, entry in self._entries.items() if entry.address not in (None, address)])
             if key in self._entries:
                 self._entries.move_to_end(key)
                 stats.cache_hits += 1
@@ -65,7 +79,7 @@ class ModelCache(Generic[T]):
                 model = load()
             stats.loads += 1
             measured = max(size_bytes, self._resident_bytes() - before)
-            self._entries[key] = _Entry(model, measured)
+            self._entries[key] = _Entry(model, measured, address)
             self._make_room(max_bytes, keep=1)
             return model
 
@@ -83,13 +97,20 @@ class ModelCache(Generic[T]):
         return len(self._entries)
 
     def _make_room(self, room_bytes: int, *, keep: int = 0) -> None:
-        evicted = False
-        while len(self._entries) > keep and self.size_bytes > room_bytes:
-            _, entry = self._entries.popitem(last=False)
-            entry.model.close()
-            del entry
-            evicted = True
-        if evicted:
+        evicted: list[Hashable] = []
+        left_bytes = self.size_bytes
+        for key in list(self._entries)[: max(0, len(self._entries) - keep)]:
+            if left_bytes <= room_bytes:
+                break
+            left_bytes -= self._entries[key].size_bytes
+            evicted.append(key)
+        self._close(evicted)
+
+    def _close(self, keys: list[Hashable]) -> None:
+        for key in keys:
+            self._entries.pop(key).model.close()
+        if keys:
+            gc.unfreeze()  # models/worker.py freezes what stays
             gc.collect()
 
 

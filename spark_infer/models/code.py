@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 from spark_infer.models.mlmodel import MLModel
 
 _entered: set[str] = set()
+_parked: dict[str, dict[str, ModuleType]] = {}
 
 
 def enter_code(folder: Path, mlmodel: MLModel) -> None:
-    """Make a model's own modules importable, and forget those of every other model.
+    """Make a model's own modules importable, and put those of every other model aside.
 
     MLflow only adds the folder to ``sys.path``; a module that an earlier model brought under the same name would then
-    be used for this one. Models that are loaded already keep the modules they imported.
+    be used for this one. A model that is entered again finds its modules as it left them, also those that it imports
+    while it predicts. Costs nothing where the model before was the same.
     """
     own = {str(folder / code) for code in _code_folders(mlmodel)}
+    if own == _entered:
+        return
     for other in _entered - own:
         sys.path[:] = [path for path in sys.path if path != other]
-        for name in [name for name, module in sys.modules.items() if _lies_in(module, other)]:
-            del sys.modules[name]
-    for path in own:
+        names = [name for name, module in sys.modules.items() if _lies_in(module, other)]
+        _parked[other] = {name: sys.modules.pop(name) for name in names}
+    for path in own - _entered:
         if path not in sys.path:
             sys.path.insert(0, path)
+        sys.modules.update(_parked.pop(path, {}))
+    _entered.clear()
     _entered.update(own)
     importlib.invalidate_caches()
 
@@ -36,5 +43,7 @@ def _code_folders(mlmodel: MLModel) -> set[str]:
 
 
 def _lies_in(module: ModuleType | None, folder: str) -> bool:
-    places = [getattr(module, "__file__", None) or "", *map(str, getattr(module, "__path__", ()) or ())]
-    return any(place.startswith(folder + "/") or place == folder for place in places)
+    # Some libraries register objects that answer every attribute; only a real path counts.
+    file, search = getattr(module, "__file__", None), getattr(module, "__path__", None)
+    places = [file, *search] if isinstance(search, Iterable) else [file]
+    return any(isinstance(place, str) and (place.startswith(folder + "/") or place == folder) for place in places)

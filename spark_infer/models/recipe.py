@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -14,7 +15,8 @@ from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.steps import Step, call, compile_postprocess, load_function
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
-from spark_infer.models.backends import Choice, LoadedModel, LoadSpec, choose
+from spark_infer.models.backends.choice import Choice, choose
+from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
 
@@ -85,7 +87,8 @@ def make_recipe(
     schema: pa.Schema,
     options: ScoreOptions,
     *,
-    load_model: Callable[[LoadSpec], LoadedModel],
+    folder: Path,
+    load_model: Callable[[LoadSpec], Described],
     keep: str | Sequence[str] = "all",
     output: Output = None,
     result_schema: pa.Schema | None = None,
@@ -98,6 +101,7 @@ def make_recipe(
         ref: The pinned model.
         schema: Columns of the table.
         options: How rows are scored.
+        folder: The model's verified files on this node.
         load_model: Loads the model here; called only when its outputs cannot be known without.
         keep: Columns that pass through.
         output: Names of the outputs (see `choose_outputs`).
@@ -108,7 +112,7 @@ def make_recipe(
     Raises:
         PlanError: The table, the model and the options do not fit together.
     """
-    choice = choose(ref.mlmodel, options)
+    choice = choose(ref.mlmodel, options, folder)
     kept = _kept(schema, keep)
     prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
     load = _load_spec(ref, choice, prepared, options, threads)
@@ -134,7 +138,7 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
     return LoadSpec(
         backend=choice.backend,
         mlmodel=ref.mlmodel,
-        methods=options.predict_method or (ref.mlmodel.predict_fn or "predict",),
+        methods=options.predict_method or (ref.mlmodel.predict_fn,),
         by_signature=options.predict_method is None and signature_outputs(signature) is not None,
         binding=bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref)),
         params=resolve_params(signature, options.params),
@@ -193,7 +197,7 @@ def _raw_outputs(
     load: LoadSpec,
     declared: pa.Schema | None,
     result_schema: pa.Schema | None,
-    load_model: Callable[[LoadSpec], LoadedModel],
+    load_model: Callable[[LoadSpec], Described],
 ) -> pa.Schema:
     if load.by_signature:
         outputs = declared

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import MutableMapping
+from typing import Any
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -16,13 +18,17 @@ _VARIABLES = (
 
 
 def limit_threads(threads: int, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Bound OpenMP, BLAS and joblib in this process.
+    """Bound OpenMP, BLAS, joblib and PyTorch in this process.
 
     The variables serve libraries that are loaded later and child processes; threadpoolctl reaches those that are
-    loaded already. Without threadpoolctl only the former happens.
+    loaded already, and PyTorch, which may have a pool of its own, is told by itself. Without threadpoolctl OpenMP and
+    BLAS hear of it by the variables alone. ONNX Runtime takes its threads with each session: its backend gives them.
     """
     for name in _VARIABLES:
         environ[name] = str(threads)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:

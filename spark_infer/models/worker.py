@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pyarrow as pa
 from spark_infer.core.scoring import Model, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
-from spark_infer.models.backends import LoadedModel, LoadSpec, load
+from spark_infer.models.backends import load
+from spark_infer.models.backends.spec import LoadedModel, LoadSpec
 from spark_infer.models.cache import ModelCache, resident_bytes
+from spark_infer.models.device import CPU, fallbacks
+from spark_infer.models.place import DEVICE, Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.threads import limit_threads
@@ -37,17 +41,31 @@ def load_model(
     """
     return CACHE.get(
         spec.key(ref.digest),
-        lambda: load(spec, folder()),
+        lambda: _load(spec, folder()),
         size_bytes=ref.size_bytes,
         max_bytes=cache_bytes,
         stats=stats,
+        address=spec.address,
     )
+
+
+def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
+    """Load a model in this process, or in one of its own where CUDA is bound to another GPU here."""
+    if spec.device == CPU:
+        return load(spec, folder)
+    if not DEVICE.is_reachable:
+        from spark_infer.models.host import HostedModel
+
+        return HostedModel(spec, folder)
+    DEVICE.use()
+    return load(spec, folder)
 
 
 def score_table_batches(
     recipe: Recipe,
     folder: Callable[[], Path],
     batches: Iterable[pa.RecordBatch],
+    place: Place,
     *,
     stats_column: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
@@ -57,9 +75,10 @@ def score_table_batches(
         recipe: How to score.
         folder: Finds the model's files on this node.
         batches: Record batches of the table.
+        place: What Spark assigned to the task.
         stats_column: Name of a further column that carries what scoring cost (`core.stats.STATS_TYPE`).
     """
-    for batch, outputs, stats in _scored(recipe, folder, batches):
+    for batch, outputs, stats in _scored(recipe, folder, batches, place):
         arrays = [*(batch.column(name) for name in recipe.keep), *outputs.columns]
         names = [*recipe.keep, *outputs.schema.names]
         if stats_column is not None:
@@ -69,17 +88,19 @@ def score_table_batches(
 
 
 def score_column(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch]
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place
 ) -> Iterator[pa.RecordBatch]:
     """Score batches that hold nothing but the model's columns; yields the prediction columns alone."""
-    for _, outputs, _ in _scored(recipe, folder, batches):
+    for _, outputs, _ in _scored(recipe, folder, batches, place):
         yield outputs
 
 
 def _scored(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch]
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch, Stats]]:
     stats = Stats()
+    place.bind()  # before the user's functions are imported, which may import a framework
+    spec = place.load_spec(recipe.load)
     try:
         steps = recipe.compile()
     except StepError as error:
@@ -87,10 +108,25 @@ def _scored(
 
     def get_model() -> Model:
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
-        limit_threads(recipe.load.threads)
-        model = load_model(recipe.load, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
-        limit_threads(recipe.load.threads)
+        limit_threads(spec.threads)
+        before = fallbacks()
+        model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
+        place.note_loads(stats.loads)
+        stats.fallbacks += fallbacks() - before
+        limit_threads(spec.threads)
         return model
 
     for batch, outputs in score_batches(batches, get_model, steps, stats):
         yield batch, outputs, stats
+    if stats.loads:
+        _spare_collections()
+
+
+def _spare_collections() -> None:
+    """Keep what stays for the life of this worker, models and libraries, out of Python's garbage collections.
+
+    PySpark collects after every task, which takes a tenth of a second once a framework is imported. The cache thaws
+    everything before it lets a model go.
+    """
+    gc.collect()
+    gc.freeze()

@@ -11,7 +11,12 @@ from datetime import UTC, datetime, timedelta
 BAR_WIDTH = 24
 
 # Names of the phases in `Report.seconds` and `Report.task_seconds`, in the order they are shown.
-DRIVER_PHASES = {"resolve": "resolve the model", "plan": "plan", "score_and_write": "score and write"}
+DRIVER_PHASES = {
+    "resolve": "resolve the model",
+    "plan": "plan",
+    "ship": "ship the model",
+    "score_and_write": "score and write",
+}
 TASK_PHASES = {
     "load": "load the model",
     "wait_for_rows": "wait for rows",
@@ -43,7 +48,7 @@ class Report:
         files_written: Files added to the target.
         bytes_written: Their size.
         started_at: When the run started, in UTC.
-        seconds: Wall time on the driver: ``resolve``, ``plan``, ``score_and_write``, ``total``.
+        seconds: Wall time on the driver: ``resolve``, ``plan``, ``ship`` (clusters), ``score_and_write``, ``total``.
         task_seconds: Time inside the tasks, summed over them: ``load``, ``wait_for_rows``, ``prepare``,
             ``predict``, ``encode``. Tasks run side by side, so the sum may exceed the wall time.
         loads: How often the model was loaded.

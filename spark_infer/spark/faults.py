@@ -10,9 +10,14 @@ from pyspark.errors import PySparkException
 from spark_infer import errors
 from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
 
-_OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\Z)", re.DOTALL)
+_OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL)
 _FILE = re.compile(
     r"(?:FAILED_READ_FILE[.\w]*|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS)\]?[^\n]*?((?:file|s3a?|abfss?|gs|hdfs):\S+)"
+)
+
+_LOST = re.compile(
+    r"INVALID_HANDLE\.(?:SESSION|OPERATION)_|StatusCode\.UNAVAILABLE|RETRIES_EXCEEDED"
+    r"|failed to connect to all addresses|Socket closed"
 )
 
 
@@ -26,7 +31,17 @@ def translate(error: BaseException) -> SparkInferError | None:
     if not isinstance(error, PySparkException) and type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
     text = str(error)
-    for found in (_own_error, _own_check, _constraint, _damaged_file, _dead_worker, _missing_library, _full_disk):
+    for found in (
+        _own_error,
+        _own_check,
+        _constraint,
+        _damaged_file,
+        _dead_worker,
+        _missing_library,
+        _missing_python,
+        _full_disk,
+        _lost_server,
+    ):
         translated = found(text)
         if translated is not None:
             return translated
@@ -105,7 +120,27 @@ def _missing_library(text: str) -> SparkInferError | None:
     )
 
 
+def _missing_python(text: str) -> SparkInferError | None:
+    match = re.search(r"Cannot run program [\\\"]*([^\\\"\s]+).*?(?:No such file|Permission denied)", text)
+    if match is None:
+        return None
+    return RunError(
+        f"A node has no Python {match.group(1)!r} for Spark's workers.",
+        next_step="set spark.pyspark.python to one that every node has, or bring one with --archives env.tar.gz#env.",
+    )
+
+
 def _full_disk(text: str) -> SparkInferError | None:
     if "No space left on device" not in text:
         return None
     return WriteError("A disk is full; nothing of this run was published.", next_step="free space and run again.")
+
+
+def _lost_server(text: str) -> SparkInferError | None:
+    if not _LOST.search(text):
+        return None
+    return RunError(
+        "The Spark Connect server was lost while it worked: it ended, closed the session, or cannot be reached.",
+        details=["its work may have gone on: look at the target's newest version before the next run"],
+        next_step="open a new session, then run again.",
+    )

@@ -10,12 +10,16 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType, StructType
 
-from spark_infer.config import PostprocessStep
+from spark_infer.config import PostprocessStep, ResourceOptions
+from spark_infer.core.options import validated
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.ref import ModelRef
+from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
 from spark_infer.spark.quiet import refusing_condition
+from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
+from spark_infer.spark.ship import ship
 from spark_infer.spark.worker import score_partition
 
 
@@ -37,13 +41,16 @@ def score(
     result_type: str | DataType | None = None,
     allow_casts: Sequence[str] = (),
     cache_bytes: int | None = None,
+    model_files: str | None = None,
+    resources: ResourceOptions | Mapping[str, Any] | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
 ) -> DataFrame:
     """Score a DataFrame: its columns, and beside them the model's predictions.
 
     Lazy: the model is resolved and the schemas are checked now, rows are scored when an action runs; each action
-    scores each row once, also when the caller filters on a prediction. Kept columns pass through bit for bit.
+    scores each row once, also when the caller filters on a prediction. Kept columns pass through bit for bit. A Spark
+    ML pipeline is loaded now, by small tasks of Spark's own, and is part of Spark's plan like any other expression.
 
     Args:
         df: Rows to score.
@@ -57,11 +64,15 @@ def score(
         batch_size: Rows per predict call (default 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
         inputs: Columns for a model that names none, in its order.
-        backend: ``auto``, ``sklearn`` or ``pyfunc``.
+        backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         result_type: DDL of the outputs, where the signature has none or other types are wanted.
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
+        model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
+            workers; by default Spark sends them.
+        resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``; by default
+            what the application gives every task.
         tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
         registry_uri: MLflow registry, where it is not the tracking server.
 
@@ -86,10 +97,12 @@ def score(
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
         cache_bytes=cache_bytes,
+        model_files=model_files,
     )
+    stage = plan_stage(df.sparkSession, validated(ResourceOptions, dict(resources or {})))
     with refusing_condition():
         rows = df if where is None else df.filter(where)
-        rows.schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
+        rows.select("*").schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
     prepared = prepare(
@@ -98,16 +111,20 @@ def score(
         to_arrow(rows.schema),
         options,
         store=store,
+        stage=stage,
         keep=keep if keep == "all" else (keep,) if isinstance(keep, str) else tuple(keep),
         output=output if isinstance(output, str) or output is None else dict(output),
+        rows=rows,
     )
+    ship(df.sparkSession, prepared.store, prepared.files)
     return scored_frame(rows, prepared)
 
 
 def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None = None) -> DataFrame:
     """Put the scoring operator over a DataFrame.
 
-    It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it.
+    It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it. Only a
+    Spark ML pipeline is a transform of Spark's own, which has no ``stats_column``.
 
     Args:
         df: Rows to score.
@@ -115,6 +132,10 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
         stats_column: Name of a further column that carries what scoring cost (`core.stats.STATS_TYPE`).
     """
     recipe = prepared.recipe
+    if prepared.sparkml is not None:
+        from spark_infer.spark.transform import transformed_frame
+
+        return transformed_frame(df, recipe, prepared.sparkml)
     columns = recipe.read_columns(to_arrow(df.schema))
     types = {field.name: field for field in df.schema.fields}
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
@@ -130,7 +151,8 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
         recipe=recipe,
         files=prepared.files,
         columns=columns,
+        resources=prepared.stage.resources,
         stats_column=stats_column,
     )
     function.__name__ = "spark_infer.score"  # the name of the operator in Spark's plans
-    return read.mapInArrow(function, schema)
+    return mapped(read, function, schema, profile=prepared.stage.profile)

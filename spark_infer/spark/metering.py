@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 STATS_COLUMN = "_spark_infer_stats"
 
-_COUNTS = ("rows", "batches", "loads", "cache_hits")
+_COUNTS = ("rows", "batches", "loads", "cache_hits", "fallbacks")
 _SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode")
 
 
@@ -31,13 +31,14 @@ class TaskTotals:
     batches: int
     loads: int
     cache_hits: int
+    fallbacks: int
     workers: int
     seconds: Mapping[str, float]
 
     @classmethod
     def of_rows(cls, rows: int) -> TaskTotals:
         """Totals of which nothing but the rows is known."""
-        return cls(rows=rows, batches=0, loads=0, cache_hits=0, workers=0, seconds={})
+        return cls(rows=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})
 
 
 Totals = Callable[[], TaskTotals | None]
@@ -82,6 +83,8 @@ def _totals(observation: Observation) -> TaskTotals | None:
         # CREATE TABLE AS runs in a query of its own, whose metrics Spark does not hand on. The rows are committed by
         # now: what scoring them cost is not worth a failure.
         logger.debug("no metrics: %s", type(error).__name__)
+        return None
+    if not found:  # the same on Spark Connect
         return None
     return TaskTotals(
         **{name: int(found[name] or 0) for name in _COUNTS},

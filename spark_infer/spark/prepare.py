@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.stats import Stats
-from spark_infer.models.backends import LoadedModel, LoadSpec
+from spark_infer.errors import ResourcesError
+from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.files.store import ModelStore, default_root
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.worker import load_model
+from spark_infer.spark.resources import Stage, refuse_idle_gpu
 from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
-from spark_infer.spark.ship import ModelFiles, ship
+from spark_infer.spark.server import require_server
+from spark_infer.spark.ship import ModelFiles, choose_way, workers_are_here
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+
+    from spark_infer.spark.sparkml import SparkMLModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A recipe for a table, and how the model's files reach the workers."""
+    """A recipe for a table, how the model's files reach the workers, and what their tasks get.
+
+    ``sparkml`` is the model itself where Spark runs it.
+    """
 
     recipe: Recipe
     table: pa.Schema
     files: ModelFiles
     store: ModelStore
+    stage: Stage
+    sparkml: SparkMLModel | None = None
 
-    def load_here(self) -> LoadedModel:
+    def load_here(self) -> Described:
         """Load the model on the driver (once for this process) and return it.
 
         Raises:
             ModelLoadError: It does not load.
         """
+        if self.sparkml is not None:
+            return self.sparkml
         return _load_here(self.recipe.load, self.recipe.ref, self.store, self.recipe.options.cache_bytes)
 
 
@@ -62,36 +80,86 @@ def prepare(
     options: ScoreOptions,
     *,
     store: ModelStore,
+    stage: Stage,
     keep: str | Sequence[str] = "all",
     output: Output = None,
+    rows: DataFrame | None = None,
 ) -> Prepared:
-    """Decide how a table of ``schema`` is scored by ``ref`` in this session, and ship the model's files.
+    """Decide how a table of ``schema`` is scored by ``ref`` in this session, and how the model's files travel.
 
-    Starts no Spark task.
+    Starts no Spark task and writes nothing; `ship` brings the files to the workers. Only a Spark ML pipeline is loaded
+    here, when all else is checked, which takes small tasks of Spark's own.
+
+    Args:
+        spark: The session.
+        ref: The pinned model.
+        schema: Columns of the table.
+        options: How rows are scored.
+        store: The driver's store, which holds the model.
+        stage: What the tasks get.
+        keep: Columns that pass through.
+        output: Names of the outputs.
+        rows: The table itself, where there is one.
 
     Raises:
         PlanError: The table, the model and the options do not fit together.
     """
 
-    def load_here(spec: LoadSpec) -> LoadedModel:
+    @functools.cache
+    def pipeline() -> PipelineModel:
+        from spark_infer.spark.sparkml import load_pipeline
+
+        return load_pipeline(spark, ref.mlmodel, store, choose_way(spark, store, ref.digest, options.model_files))
+
+    def load_sparkml(spec: LoadSpec) -> SparkMLModel:
+        from spark_infer.spark.sparkml import SparkMLModel
+
+        return SparkMLModel(pipeline(), spec, rows if options.preprocess is None else None, spark)
+
+    def load_here(spec: LoadSpec) -> Described:
+        if spec.backend == SPARK:
+            return load_sparkml(spec)
         return _load_here(spec, ref, store, options.cache_bytes)
 
     recipe = make_recipe(
         ref,
         schema,
         options,
+        folder=store.path(ref.digest),
         load_model=load_here,
         keep=keep,
         output=output,
         result_schema=result_schema(options.result_type),
-        threads=int(spark.conf.get("spark.task.cpus", "1") or 1),
+        threads=stage.share.cpus,
         show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
     )
+    _require_session(spark, recipe, schema, stage)
+    files = choose_way(spark, store, ref.digest, options.model_files)
+    sparkml = load_sparkml(recipe.load) if recipe.load.backend == SPARK else None
+    return Prepared(recipe=recipe, table=schema, files=files, store=store, stage=stage, sparkml=sparkml)
+
+
+def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, stage: Stage) -> None:
+    """Refuse what this session, its workers and their resources cannot do for a recipe."""
+    backend = recipe.load.backend
+    refuse_unmet(requirements(recipe.ref.mlmodel, backend), missing=workers_are_here(spark))
+    refuse_idle_gpu(stage, backend)
+    if backend == SPARK and stage.resources.asks:
+        raise ResourcesError(
+            "Spark runs this pipeline itself, in no stage of its own that could have other resources.",
+            next_step="leave `resources` out; spark.task.cpus holds for it as for every task.",
+        )
     columns = recipe.read_columns(schema)
-    refuse_unsupported(schema, columns)
+    if _needs_python(recipe):
+        refuse_unsupported(schema, columns)
+        require_server(spark, backend)
     if str(spark.conf.get("spark.sql.caseSensitive", "false")).lower() != "true":
         refuse_case_twins(schema, columns)
-    return Prepared(recipe=recipe, table=schema, files=ship(spark, store, ref), store=store)
+
+
+def _needs_python(recipe: Recipe) -> bool:
+    """Whether rows go through Python workers: not for a Spark ML pipeline without steps of the user's."""
+    return recipe.load.backend != SPARK or bool(recipe.options.preprocess or recipe.options.postprocess)
 
 
 def pin(model: str | ModelRef, store: ModelStore, *, tracking_uri: str | None, registry_uri: str | None) -> ModelRef:
@@ -101,5 +169,6 @@ def pin(model: str | ModelRef, store: ModelStore, *, tracking_uri: str | None, r
     return resolve(model, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
 
 
-def _load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> LoadedModel:
+def _load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> Described:
+    refuse_unmet(requirements(ref.mlmodel, spec.backend))
     return load_model(spec, ref, lambda: store.path(ref.digest), Stats(), cache_bytes=cache_bytes)

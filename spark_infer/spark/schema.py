@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql.types import DataType, StructField, StructType
 
 from spark_infer.core.outputs import ONLY_OUTPUT
+from spark_infer.core.signature import for_model
 from spark_infer.errors import ConfigError, SchemaMismatchError
 from spark_infer.spark.versions import from_arrow_type, to_arrow_type
 
@@ -45,7 +47,7 @@ def refuse_unsupported(schema: pa.Schema, columns: Iterable[str]) -> None:
         raise SchemaMismatchError(
             "The table has columns that cannot be scored or passed through.",
             problems=problems,
-            next_step="leave them out with keep=[…], or cast them in the table.",
+            next_step="leave them out with keep=[…], or cast them in the table; preprocess needs every column.",
         )
 
 
@@ -58,10 +60,11 @@ def refuse_case_twins(schema: pa.Schema, columns: Iterable[str]) -> None:
     twins = {name: [other for other in schema.names if other.casefold() == name.casefold()] for name in columns}
     problems = [f"column {name!r}: the table has {found}" for name, found in twins.items() if len(found) > 1]
     if problems:
+        case = any(len(set(found)) > 1 for found in twins.values())
         raise SchemaMismatchError(
             "Spark cannot tell some columns of the table apart.",
             problems=problems,
-            next_step="rename them, or set spark.sql.caseSensitive to true.",
+            next_step="rename them, or set spark.sql.caseSensitive to true." if case else "rename them.",
         )
 
 
@@ -80,14 +83,20 @@ def result_schema(result_type: str | DataType | None) -> pa.Schema | None:
         return None
     try:
         parsed = DataType.fromDDL(result_type) if isinstance(result_type, str) else result_type
-        if isinstance(parsed, StructType):
-            return pa.schema([pa.field(field.name, to_arrow_type(field.dataType)) for field in parsed.fields])
-        return pa.schema([pa.field(ONLY_OUTPUT, to_arrow_type(parsed))])
-    except PySparkException as error:
-        raise ConfigError(
-            f"result_type {result_type!r} is not a type that predictions can have.",
-            next_step="write DDL: 'double', 'array<float>', 'label string, score double'.",
-        ) from error
+        fields = parsed.fields if isinstance(parsed, StructType) else [StructField(ONLY_OUTPUT, parsed)]
+        schema = pa.schema([pa.field(field.name, to_arrow_type(field.dataType)) for field in fields])
+    except (PySparkException, ValueError) as error:
+        raise _no_result(result_type) from error
+    if any(for_model(field.type) is None or pa.types.is_null(field.type) for field in schema):
+        raise _no_result(result_type)
+    return schema
+
+
+def _no_result(result_type: str | DataType) -> ConfigError:
+    return ConfigError(
+        f"result_type {as_ddl(result_type)!r} is not a type that predictions can have.",
+        next_step="write DDL: 'double', 'array<float>', 'label string, score double'; no variant, interval or time.",
+    )
 
 
 def as_ddl(result_type: str | DataType | None) -> str | None:
@@ -98,3 +107,15 @@ def as_ddl(result_type: str | DataType | None) -> str | None:
 def quoted(name: str) -> str:
     """Quote a column name, so that dots, spaces and backquotes in it are just letters."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def last_part(path: str) -> str:
+    """Name of the field that a column path leads to: ``b`` for ``a.b``, and for ``a.`b```.
+
+    >>> last_part("`a.b`")
+    'a.b'
+    """
+    if not path.endswith("`"):
+        return path.rpartition(".")[2]
+    found = re.search(r"`((?:[^`]|``)*)`$", path)
+    return found[1].replace("``", "`") if found else path

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TextIO
 
 import pyspark
-from py4j.java_gateway import JavaClass
-from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
+from spark_infer.core.resource_fit import require_possible
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark import environment
 from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to
 from spark_infer.spark.failed_start import explain_failed_start
+from spark_infer.spark.remote import open_remote
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,12 @@ def start_session(
     delta_conf: Mapping[str, str] | None = None,
     log_file: Path | None = None,
 ) -> SparkSession:
-    """Return a Spark session: the running one, spark-submit's, or a new one on this machine or a cluster.
+    """Return a Spark session: the running one, spark-submit's, or a new one on this machine, a cluster or a server.
 
-    Settings are taken in this order: `config.conf`, then what spark-submit or `spark-defaults.conf` say, then
+    Where `config.remote` or else `SPARK_REMOTE` names a Spark Connect server, the session is opened there; it gets
+    `config.conf` and UTC, and what else the server has: Java, jars and memory are its own.
+
+    Elsewhere settings are taken in this order: `config.conf`, then what spark-submit or `spark-defaults.conf` say, then
     `delta_conf`, then the defaults of `local_defaults`. Lists (`spark.jars.packages`, `spark.sql.extensions`)
     are merged, not replaced.
 
@@ -55,12 +58,14 @@ def start_session(
             leaves all of it on the screen.
 
     Raises:
-        EnvironmentProblem: Java, Spark, a jar or an address of this machine does not fit.
+        EnvironmentProblem: Java, Spark, a jar or an address of this machine does not fit, or no server answers.
     """
     running = SparkSession.getActiveSession()
     if running is not None:
         _say_reused(running, config)
         return running
+    if remote := _remote(config):
+        return open_remote(remote, _session_settings() | config.conf)
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     spark_home = Path(os.environ.get("SPARK_HOME") or _PYSPARK_FOLDER)
     if not submitted:
@@ -69,6 +74,7 @@ def start_session(
     outer = _submitted_conf() if submitted else environment.read_spark_defaults(os.environ, spark_home)
     delta = _usable_delta_conf(delta_conf or {}, submitted=submitted)
     conf = session_conf(config, app_name=app_name, outer=outer, delta_conf=delta, submitted=submitted)
+    require_possible({**outer, **conf})
     python = _checked_worker_python(conf)
     quietly = descriptors_to(log_file, STDOUT, STDERR) if log_file else nullcontext(0)
     with _environment(_variables(conf["spark.master"], python, spark_home)), quietly as start:
@@ -109,11 +115,23 @@ def session_conf(
     return conf
 
 
+def _remote(config: SparkConfig) -> str | None:
+    """Return the address of the Spark Connect server to use."""
+    variable = os.environ.get("SPARK_REMOTE")
+    if variable and config.master:
+        raise EnvironmentProblem(
+            f"SPARK_REMOTE names a Spark Connect server, and the job the Spark master {config.master!r}.",
+            next_step="unset SPARK_REMOTE, or take spark.master out of the job",
+        )
+    return config.remote or variable
+
+
 def _everywhere() -> dict[str, str]:
-    return {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.python.worker.faulthandler.enabled": "true",
-    }
+    return _session_settings() | {"spark.python.worker.faulthandler.enabled": "true"}
+
+
+def _session_settings() -> dict[str, str]:
+    return {"spark.sql.session.timeZone": "UTC"}
 
 
 def local_defaults() -> dict[str, str]:
@@ -144,6 +162,8 @@ def _say_reused(session: SparkSession, config: SparkConfig) -> None:
 
 def _submitted_conf() -> dict[str, str]:
     """Read what spark-submit was given; its JVM runs already, so this is always classic Spark."""
+    from pyspark import SparkConf, SparkContext  # the package pyspark-client, for Spark Connect alone, has neither
+
     SparkContext._ensure_initialized()
     return dict(SparkConf().getAll())
 
@@ -152,6 +172,9 @@ def _usable_delta_conf(delta_conf: Mapping[str, str], *, submitted: bool) -> Map
     """Drop Delta's settings where spark-submit started a JVM without its jar: it is too late to fetch one."""
     if not (submitted and delta_conf):
         return delta_conf
+    from py4j.java_gateway import JavaClass
+    from pyspark import SparkContext
+
     jvm = SparkContext._jvm
     if jvm is not None and isinstance(jvm.io.delta.sql.DeltaSparkSessionExtension, JavaClass):
         return delta_conf
@@ -192,6 +215,8 @@ def _variables(master: str, python: str | None, spark_home: Path) -> dict[str, s
 
 
 def _start(conf: Mapping[str, str]) -> SparkSession:
+    from pyspark import SparkConf, SparkContext
+
     # pyspark puts the settings of a builder on the JVM's command line, where every user of the machine can read
     # them. So the JVM starts without what looks like a secret, and the session gets that afterwards.
     shown = SparkConf().setAll([item for item in conf.items() if not _SECRET.search(item[0])])

@@ -1,60 +1,70 @@
-"""How the model's files reach the workers: decided once on the driver, carried out once for each node."""
+"""Bring a model's files to the workers of a Spark session, on the way that was decided for it."""
 
 from __future__ import annotations
 
 import atexit
 import functools
-import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pyspark.sql import SparkSession
 
-from spark_infer.errors import ModelFilesError
-from spark_infer.models.files.archive import pack, unpack
-from spark_infer.models.files.store import ModelStore, default_root
-from spark_infer.models.ref import ModelRef
+from spark_infer.models.files import travel
+from spark_infer.models.files.archive import pack
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.files.travel import ModelFiles, decide, deliver
+from spark_infer.spark.server import is_connect, is_own_server
+
+__all__ = ["ModelFiles", "choose_way", "open_folder", "ship", "workers_are_here"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelFiles:
-    """Where a worker finds the model's files.
+def choose_way(spark: SparkSession, store: ModelStore, digest: str, wish: str) -> ModelFiles:
+    """Decide how a model's files reach the workers of a session; write nothing.
 
-    Attributes:
-        digest: What they must hash to.
-        way: ``same_node``: the driver's own store; ``spark_files``: an archive that Spark sends to every node.
-        place: Root of the driver's store, or name of the archive.
+    Args:
+        spark: The session.
+        store: The driver's store, which holds the model.
+        digest: The model's.
+        wish: `ScoreOptions.model_files`.
+
+    Raises:
+        EnvironmentProblem: The folder or URI that the user named cannot be used.
     """
-
-    digest: str
-    way: Literal["same_node", "spark_files"]
-    place: str
-
-    def __str__(self) -> str:
-        if self.way == "same_node":
-            return "the driver's model store: workers run on the same machine"
-        return "Spark's file distribution: one archive for each node, unpacked into its model store"
+    return decide(wish, digest, store, workers_here=workers_are_here(spark))
 
 
-def ship(spark: SparkSession, store: ModelStore, ref: ModelRef) -> ModelFiles:
-    """Make a model's files reachable for the workers of a session.
+def ship(spark: SparkSession, store: ModelStore, files: ModelFiles) -> None:
+    """Put a model's files where the workers of a session will look; start no Spark task.
 
-    On a cluster this packs the model into one uncompressed archive and hands it to Spark, which costs the driver one
-    read and one write of its bytes; the same model is packed once for a session.
+    Spark's own distribution and an object store cost the driver one read and one write of the model's bytes, once for
+    a session or for good; a shared folder costs one copy; the same node costs nothing.
+
+    Raises:
+        EnvironmentProblem: They cannot be written there.
     """
-    if is_local(spark):
-        return ModelFiles(digest=ref.digest, way="same_node", place=str(store.root.absolute()))
-    name = f"spark_infer-{ref.digest}.tar"
+    if files.way != "spark_files":
+        deliver(files, store)
+        return
     sent = _SENT.setdefault(_session_key(spark), set())
-    if name not in sent:
-        archive = _archives() / name
-        pack(store.path(ref.digest), archive)
+    if files.place not in sent:
+        archive = _archives() / files.place
+        if not archive.exists():
+            unfinished = archive.with_suffix(".part")
+            unfinished.unlink(missing_ok=True)
+            pack(store.path(files.digest), unfinished)
+            unfinished.rename(archive)
         spark.addArtifacts(str(archive), file=True)
-        sent.add(name)
-    return ModelFiles(digest=ref.digest, way="spark_files", place=name)
+        sent.add(files.place)
+
+
+def open_folder(files: ModelFiles) -> Path:
+    """Return the folder of the model's verified files on this node; runs in a worker.
+
+    Raises:
+        ModelFilesError: The files are missing, or do not hash to the digest.
+    """
+    return travel.open_folder(files, _sent)
 
 
 _SENT: dict[str, set[str]] = {}
@@ -68,35 +78,25 @@ def _archives() -> Path:
     return Path(folder)
 
 
+def _sent(name: str) -> Path:
+    from pyspark import SparkFiles
+
+    return Path(SparkFiles.get(name))
+
+
+def _connect_session(spark: SparkSession) -> str:
+    """Return the id of a Spark Connect session, "" of a classic one."""
+    return str(getattr(spark, "session_id", ""))
+
+
 def _session_key(spark: SparkSession) -> str:
-    return str(spark.conf.get("spark.app.id", "")) or str(id(spark))
+    # A Connect session keeps its files to itself; the sessions of a classic application share theirs.
+    return _connect_session(spark) or str(spark.conf.get("spark.app.id", "")) or str(id(spark))
 
 
-def is_local(spark: SparkSession) -> bool:
-    """Whether the workers run on the driver's machine."""
-    master = spark.conf.get("spark.master", "") or ""
-    return master.startswith("local") and not master.startswith("local-cluster")
-
-
-def open_folder(files: ModelFiles) -> Path:
-    """Return the folder of the model's verified files on this node; runs in a worker.
-
-    Raises:
-        ModelFilesError: The files are missing, or do not hash to the digest.
-    """
-    if files.way == "same_node":
-        return ModelStore(Path(files.place)).ensure(files.digest, _nothing_to_fetch)
-
-    def fetch(into: Path) -> None:
-        from pyspark import SparkFiles
-
-        unpack(Path(SparkFiles.get(files.place)), into)
-
-    return ModelStore(default_root(os.environ)).ensure(files.digest, fetch)
-
-
-def _nothing_to_fetch(into: Path) -> None:
-    raise ModelFilesError(
-        "The model's files are no longer in the driver's model store, or were changed there.",
-        next_step="resolve the model again: call score, score_table or model_udf anew.",
-    )
+def workers_are_here(spark: SparkSession) -> bool:
+    """Whether the workers run on this machine, as this user."""
+    if is_connect(spark) and not is_own_server(spark):
+        return False  # the server may run elsewhere, or as another user
+    master = str(spark.conf.get("spark.master", ""))
+    return master.startswith("local") and not master.startswith("local-cluster")  # which stands for a cluster

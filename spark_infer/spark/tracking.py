@@ -1,14 +1,19 @@
-"""How far Spark is, asked from beside while an action runs."""
+"""How far Spark is while an action runs."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import SparkSession
+
+from spark_infer.spark.server import is_connect
+
+logger = logging.getLogger(__name__)
 
 OnTasks = Callable[[int, int, float], None]
 """Takes tasks done, tasks known so far, and seconds since the start."""
@@ -18,10 +23,44 @@ OnTasks = Callable[[int, int, float], None]
 def tracking(spark: SparkSession, on_tasks: OnTasks | None, *, every_seconds: float = 0.5) -> Iterator[None]:
     """Report the tasks of the widest running stage while the block runs; silent where Spark does not tell.
 
-    Spark Connect has no status tracker on the client: there nothing is reported.
+    A classic session is asked every so often by a thread of our own. A Spark Connect server tells of its own accord, in
+    the thread that waits for it, as often as `spark.connect.progress.reportInterval` says (2 s by default).
     """
-    tracker = _tracker(spark) if on_tasks is not None else None
-    if tracker is None or on_tasks is None:
+    if on_tasks is None:
+        yield
+        return
+    with _told(spark, on_tasks) if is_connect(spark) else _asking(spark, on_tasks, every_seconds):
+        yield
+
+
+@contextmanager
+def _told(spark: SparkSession, on_tasks: OnTasks) -> Iterator[None]:
+    mine = threading.get_ident()
+    start = time.perf_counter()
+
+    def progressed(*, stages: Iterable[Any] | None, **_: object) -> None:
+        if threading.get_ident() != mine:  # another action of the same session
+            return
+        counts = _widest((stage.num_completed_tasks, stage.num_tasks) for stage in stages or () if not stage.done)
+        if counts is None:
+            return
+        try:
+            on_tasks(*counts, time.perf_counter() - start)
+        except Exception:  # It runs inside the action, which is worth more than its progress.
+            logger.exception("Progress could not be shown")
+
+    handler: Any = progressed
+    spark.registerProgressHandler(handler)
+    try:
+        yield
+    finally:
+        spark.removeProgressHandler(handler)
+
+
+@contextmanager
+def _asking(spark: SparkSession, on_tasks: OnTasks, every_seconds: float) -> Iterator[None]:
+    tracker = _tracker(spark)
+    if tracker is None:
         yield
         return
     done = threading.Event()
@@ -45,7 +84,7 @@ def tracking(spark: SparkSession, on_tasks: OnTasks | None, *, every_seconds: fl
 def _tracker(spark: SparkSession) -> Any:
     try:
         return spark.sparkContext.statusTracker()
-    except Exception:  # Spark Connect has no sparkContext; progress is worth no failure.
+    except Exception:  # A managed platform may keep it from us; progress is worth no failure.
         return None
 
 
@@ -54,8 +93,9 @@ def _tasks(tracker: Any) -> tuple[int, int] | None:
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
     except Exception:  # The session may be stopping; progress is worth no failure.
         return None
-    running = [stage for stage in stages if stage is not None]
-    if not running:
-        return None
-    widest = max(running, key=lambda stage: stage.numTasks)
-    return widest.numCompletedTasks, widest.numTasks
+    return _widest((stage.numCompletedTasks, stage.numTasks) for stage in stages if stage is not None)
+
+
+def _widest(stages: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return tasks done and tasks of the stage with the most tasks."""
+    return max(stages, key=lambda stage: stage[1], default=None)

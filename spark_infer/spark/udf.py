@@ -10,12 +10,17 @@ import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
+from pyspark.sql.utils import is_remote
 
-from spark_infer.config import PostprocessStep
-from spark_infer.errors import ConfigError, SchemaMismatchError
+from spark_infer.config import PostprocessStep, ResourceOptions
+from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError
+from spark_infer.models.backends.choice import runs_in_spark
 from spark_infer.models.ref import ModelRef
+from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
-from spark_infer.spark.schema import as_ddl, quoted, to_spark
+from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.schema import as_ddl, last_part, quoted, to_spark
+from spark_infer.spark.ship import ship
 from spark_infer.spark.versions import iterator_udf
 from spark_infer.spark.worker import predict_columns
 
@@ -46,6 +51,7 @@ def model_udf(
     predict_method: str | Sequence[str] | None = None,
     allow_casts: Sequence[str] = (),
     cache_bytes: int | None = None,
+    model_files: str | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
 ) -> ModelUdf:
@@ -63,6 +69,9 @@ def model_udf(
 
     The UDF is marked non-deterministic, so that Spark runs the model once for a row also where a filter on the
     prediction follows; filters on other columns, which Spark then no longer moves below the model, belong before it.
+    A column expression cannot ask for resources: each task has what the application gives every task, by
+    ``spark.task.cpus`` and ``spark.task.resource.gpu.amount``. `spark_infer.score` has ``resources``.
+
     Types are checked in the first task, since a UDF does not see the table before: `spark_infer.score` checks earlier.
 
     Args:
@@ -75,10 +84,12 @@ def model_udf(
         batch_size: Rows per predict call (default 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
         inputs: Columns for a model that names none, in its order.
-        backend: ``auto``, ``sklearn`` or ``pyfunc``.
+        backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
+        model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
+            workers; by default Spark sends them.
         tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
         registry_uri: MLflow registry, where it is not the tracking server.
 
@@ -99,18 +110,27 @@ def model_udf(
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
         cache_bytes=cache_bytes,
+        model_files=model_files,
     )
+    stage = plan_stage(spark, ResourceOptions())
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    if runs_in_spark(ref.mlmodel):
+        raise ModelRefusedError(
+            f"{ref} is a Spark ML pipeline: Spark runs it itself, and no UDF can.",
+            next_step="use spark_infer.score(df, …) or score_table: they run its transform.",
+        )
     prepared = prepare(
         spark,
         ref,
         _expected_schema(ref, options.inputs),
         options,
         store=store,
+        stage=stage,
         keep=(),
         output=output if isinstance(output, str) or output is None else dict(output),
     )
+    ship(spark, prepared.store, prepared.files)
     return _callable(prepared, options.inputs)
 
 
@@ -138,6 +158,8 @@ def _callable(prepared: Prepared, inputs: Sequence[str] | None) -> ModelUdf:
     recipe = prepared.recipe
     as_struct = len(recipe.outputs) > 1
     return_type: DataType = to_spark(recipe.outputs) if as_struct else to_spark(recipe.outputs).fields[0].dataType
+    if is_remote():
+        return_type = plain_strings(return_type)
     udf = iterator_udf(_worker_function(prepared, as_struct=as_struct), return_type).asNondeterministic()
     signature = recipe.ref.mlmodel.signature
     names = (signature.names if signature else None) or inputs
@@ -187,7 +209,7 @@ def _argument(
         return columns[0]
     if all(isinstance(column, str) for column in columns) and "*" not in columns:
         # ``a.b`` is field b of a struct, and arrives as b.
-        _require(required - {str(column).rpartition(".")[2].strip("`") for column in columns}, label)
+        _require(required - {last_part(str(column)) for column in columns}, label)
     return F.struct(*(_column(column) for column in columns))
 
 

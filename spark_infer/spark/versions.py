@@ -5,6 +5,7 @@ Spark 4.0 has no `arrow_udf`, and its schema conversion spells the time zone oth
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,7 +27,7 @@ def to_arrow_type(data_type: DataType) -> pa.DataType:
     Raises:
         pyspark.errors.PySparkException: Arrow cannot carry the type.
     """
-    convert: Any = pandas_types.to_arrow_type
+    convert: Any = functools.partial(pandas_types.to_arrow_type, error_on_duplicated_field_names_in_struct=True)
     if "timezone" in inspect.signature(convert).parameters:
         return convert(data_type, timezone="UTC")
     return convert(data_type)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import TaskContext
 
+from spark_infer.config import ResourceOptions
+from spark_infer.core.casts import in_utc
 from spark_infer.core.contract import bind
 from spark_infer.errors import SchemaMismatchError
+from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_column, score_table_batches
 from spark_infer.spark.ship import ModelFiles, open_folder
@@ -21,11 +27,15 @@ def score_partition(
     recipe: Recipe,
     files: ModelFiles,
     columns: Sequence[str],
+    resources: ResourceOptions,
     stats_column: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Score one partition of a table, whose columns are ``columns`` by whatever name they arrive; for `mapInArrow`."""
     named = (batch.rename_columns(list(columns)) for batch in batches)
-    return score_table_batches(recipe, partial(open_folder, files), named, stats_column=stats_column)
+    if recipe.options.preprocess is not None:
+        named = (in_utc(batch) for batch in named)
+    place = _place(resources)
+    return score_table_batches(recipe, partial(open_folder, files), named, place, stats_column=stats_column)
 
 
 def predict_columns(
@@ -36,51 +46,54 @@ def predict_columns(
     Raises:
         SchemaMismatchError: The arguments do not fit the model's signature.
     """
-    named = _Named(batches, recipe)
-    first = next(named, None)
+    first = next(batches, None)
     if first is None:
         return
-    signature = recipe.ref.mlmodel.signature
-    options = recipe.options
-    binding = bind(first.schema, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=recipe.label)
+    schema, is_row = _arguments(first, recipe)
+    signature, options = recipe.ref.mlmodel.signature, recipe.options
+    binding = bind(schema, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=recipe.label)
     bound = replace(recipe, load=replace(recipe.load, binding=binding))
-    for outputs in score_column(bound, partial(open_folder, files), _chained(first, named)):
+    # Only the columns that the model takes: pyarrow can name the types of some others, and not hold them.
+    wanted = {name: schema.get_field_index(name) for name in binding.sources}
+    place = _place(ResourceOptions())
+    named = (
+        pa.RecordBatch.from_arrays(
+            [pc.struct_field(arrays[0], [index]) if is_row else arrays[index] for index in wanted.values()],
+            names=list(wanted),
+        )
+        for arrays in itertools.chain([first], batches)
+    )
+    for outputs in score_column(bound, partial(open_folder, files), named, place):
         yield outputs.to_struct_array() if as_struct else outputs.column(0)
 
 
-def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
+def _place(resources: ResourceOptions) -> Place:
+    """Read what Spark assigned to the task that runs."""
+    context = TaskContext.get()
+    if context is None:
+        return Place(resources=resources)
+    gpu = context.resources().get("gpu")
+    return Place(addresses=tuple(gpu.addresses) if gpu else (), cpus=context.cpus() or None, resources=resources)
 
 
-class _Named:
-    """Record batches out of a UDF's arguments: a struct brings its names, loose columns take the signature's order."""
+def _arguments(arrays: list[pa.Array], recipe: Recipe) -> tuple[pa.Schema, bool]:
+    """Name a UDF's arguments: one struct brings its names, loose columns take the signature's order.
 
-    def __init__(self, batches: Iterator[list[pa.Array]], recipe: Recipe) -> None:
-        self._batches = batches
-        self._names = recipe.ref.mlmodel.signature.names if recipe.ref.mlmodel.signature else None
-        self._names = self._names or recipe.options.inputs
-        self._label = recipe.label
-
-    def __iter__(self) -> _Named:
-        return self
-
-    def __next__(self) -> pa.RecordBatch:
-        arrays = next(self._batches)
-        if len(arrays) == 1 and self._is_row(arrays[0]):
-            names = [field.name for field in arrays[0].type]
-            return pa.RecordBatch.from_arrays(arrays[0].flatten(), names=names)
-        if self._names is None or len(arrays) != len(self._names):
-            raise SchemaMismatchError(
-                f"{self._label} takes {len(self._names or ())} columns, the call has {len(arrays)}.",
-                problems=[f"the model's columns are {list(self._names or ())}"],
-                next_step="pass one struct, whose fields bind by name: predict(struct(*)).",
-            )
-        return pa.RecordBatch.from_arrays(arrays, names=list(self._names))
-
-    def _is_row(self, array: pa.Array) -> bool:
-        if not pa.types.is_struct(array.type):
-            return False
-        names = {field.name for field in array.type}
+    Returns:
+        The columns, and whether they are the fields of one struct.
+    """
+    signature = recipe.ref.mlmodel.signature
+    names = (signature.names if signature else None) or recipe.options.inputs
+    types = [array.type for array in arrays]
+    if len(types) == 1 and pa.types.is_struct(types[0]):
+        fields = list(types[0])
         # A model with one struct-typed input may be given that value itself.
-        return not (self._names is not None and len(self._names) == 1 and self._names[0] not in names)
+        if not (names is not None and len(names) == 1 and names[0] not in {field.name for field in fields}):
+            return pa.schema(fields), True
+    if names is None or len(types) != len(names):
+        raise SchemaMismatchError(
+            f"{recipe.label} takes {len(names or ())} columns, the call has {len(types)}.",
+            problems=[f"the model's columns are {list(names or ())}"],
+            next_step="pass one struct, whose fields bind by name: predict(struct(*)).",
+        )
+    return pa.schema(list(zip(names, types, strict=True))), False

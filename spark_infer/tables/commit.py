@@ -13,7 +13,6 @@ from spark_infer.tables.newtable import removed_on_failure
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.settings import settings
 from spark_infer.tables.staging import create_table, staging
-from spark_infer.tables.storage import open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -51,7 +50,7 @@ def _replacing(writer: DataFrameWriter, plan: WritePlan) -> DataFrameWriter:
 
 
 def _create(spark: SparkSession, writer: DataFrameWriter, plan: WritePlan, stamp: str) -> None:
-    storage = open_storage(plan.location.path) if plan.location.path else None
+    storage = plan.location.storage()
     with ExitStack() as stack:
         if plan.location.table:
             stack.enter_context(removed_on_failure(storage))

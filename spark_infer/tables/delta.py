@@ -11,7 +11,6 @@ from spark_infer.tables.delta_log import LogState, list_log, read_log
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.settings import setting
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -88,7 +87,7 @@ def snapshot(spark: SparkSession, location: TableLocation, version: int | None) 
     Raises:
         SourceError: There is no such version.
     """
-    storage = open_storage(location.path) if location.path else None
+    storage = location.storage()
     listing = list_log(storage) if storage else None
     if storage is None or listing is None:
         return _described(spark, location, version), None

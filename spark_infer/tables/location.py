@@ -16,6 +16,7 @@ from spark_infer.config import TableConfig, TargetConfig
 from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.tables.analysis import condition, parameters
 from spark_infer.tables.catalog import CatalogEntry, describe
+from spark_infer.tables.disk import same_disk
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.storage import Storage, open_storage, split_uri
 
@@ -34,11 +35,13 @@ class TableLocation:
         format: ``delta`` or ``parquet``.
         path: The folder's full URI in Spark's spelling, links and ``..`` resolved; None where only the catalog knows.
         table: The quoted full name in the catalog; None for a table by path.
+        same_disk: Whether a `file:` path means to Spark what it means here.
     """
 
     format: str
     path: str | None
     table: str | None = None
+    same_disk: bool = True
 
     @property
     def name(self) -> str:
@@ -52,6 +55,10 @@ class TableLocation:
         """The Delta table in a SQL statement."""
         return self.table or f"delta.{quote_name(self.path or '')}"
 
+    def storage(self) -> Storage | None:
+        """Open the folder; None where this process cannot reach it."""
+        return open_storage(self.path, same_disk=self.same_disk) if self.path else None
+
 
 def locate(spark: SparkSession, config: TableConfig) -> TableLocation | None:
     """Find a table and its format; None where nothing is there yet.
@@ -64,13 +71,13 @@ def locate(spark: SparkSession, config: TableConfig) -> TableLocation | None:
     """
     if config.table is not None:
         return _in_catalog(spark, config, config.table)
-    uri = qualify(spark, config)
-    storage = open_storage(uri)
+    uri, here = qualify(spark, config), same_disk(spark)
+    storage = open_storage(uri, same_disk=here)
     found = _format_by_spark(spark, uri) if storage is None else _format_by_files(storage, config)
     if found is None:
         return None
     _check_format(config, found)
-    return TableLocation(found, uri)
+    return TableLocation(found, uri, same_disk=here)
 
 
 def qualify(spark: SparkSession, config: TableConfig) -> str:
@@ -95,7 +102,7 @@ def qualify(spark: SparkSession, config: TableConfig) -> str:
     if not rest.startswith("/") and not authority:
         raise refuse(f"The path {path!r} is not absolute below its scheme.", next_step=f"write {scheme}:///…")
     if scheme == "file":
-        return f"file://{os.path.realpath(rest)}"
+        return f"file://{_resolved(rest, here=same_disk(spark))}"
     # posixpath keeps two leading slashes, which mean nothing here.
     return f"{scheme}://{authority}/{posixpath.normpath(rest).lstrip('/')}".rstrip("/")
 
@@ -126,12 +133,21 @@ def looking_at(config: TableConfig) -> Iterator[None]:
         ) from error
 
 
-def canonical(uri: str) -> str:
-    """Resolve links, ``..`` and slashes of a location that the catalog reported."""
+def canonical(uri: str, *, here: bool = True) -> str:
+    """Resolve links, ``..`` and slashes of a location that the catalog reported.
+
+    Args:
+        uri: The location.
+        here: Whether a `file:` path means to Spark what it means here; links on another machine stay.
+    """
     scheme, authority, path = split_uri(uri)
     if scheme in ("file", ""):
-        return f"file://{os.path.realpath(path)}"
+        return f"file://{_resolved(path, here=here)}"
     return f"{scheme}://{authority}/{posixpath.normpath(path).lstrip('/')}".rstrip("/")
+
+
+def _resolved(path: str, *, here: bool) -> str:
+    return os.path.realpath(path) if here else posixpath.normpath(path)
 
 
 def _in_catalog(spark: SparkSession, config: TableConfig, table: str) -> TableLocation | None:
@@ -143,7 +159,9 @@ def _in_catalog(spark: SparkSession, config: TableConfig, table: str) -> TableLo
         return None
     _check_entry(config, entry)
     _check_format(config, entry.provider)
-    return TableLocation(entry.provider, canonical(entry.location) if entry.location else None, entry.name)
+    here = same_disk(spark)
+    path = canonical(entry.location, here=here) if entry.location else None
+    return TableLocation(entry.provider, path, entry.name, same_disk=here)
 
 
 def _check_entry(config: TableConfig, entry: CatalogEntry) -> None:

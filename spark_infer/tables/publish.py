@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyarrow import parquet as pq
@@ -21,7 +22,7 @@ from spark_infer.tables.staging import (
     replace_table,
     staging,
 )
-from spark_infer.tables.storage import DataFile, Storage, open_storage
+from spark_infer.tables.storage import DataFile, Storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -33,7 +34,7 @@ def write_parquet(frame: DataFrame, plan: WritePlan) -> Written:
     # The newer commit algorithm publishes the files of tasks that fail later.
     writer = frame.write.format("parquet").option("mapreduce.fileoutputcommitter.algorithm.version", "1")
     writer = writer.mode("error").partitionBy(*plan.partition_by)
-    storage = open_storage(plan.location.path) if plan.location.path else None
+    storage = plan.location.storage()
     if plan.creates and plan.location.table:
         return _create_in_catalog(spark, writer, plan, storage)
     if storage is None:
@@ -80,7 +81,8 @@ def _create_in_catalog(
     with removed_on_failure(expected):
         writer.saveAsTable(table)
     entry = describe(spark, table)
-    storage = open_storage(canonical(entry.location)) if entry and entry.location else None
+    place = canonical(entry.location, here=plan.location.same_disk) if entry and entry.location else None
+    storage = replace(plan.location, path=place).storage()
     if storage is None:
         notes = ("The rows were not counted: this process cannot reach the table's folder.",)
         return Written(plan.location, None, 0, 0, 0, notes)

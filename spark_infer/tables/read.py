@@ -13,6 +13,7 @@ from spark_infer.tables import delta, parquet
 from spark_infer.tables.analysis import refused_condition
 from spark_infer.tables.catalog import describe, near_tables
 from spark_infer.tables.delta_log import LogFile
+from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.settings import refuse_lossy_settings
@@ -61,7 +62,7 @@ def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataF
     columns = frame.columns
     try:
         frame = frame.where(source.where)
-        frame.schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
+        frame.select("*").schema  # noqa: B018 - Spark Connect looks only when a schema that it does not know is asked for
     except Exception as error:  # PySpark's exceptions cannot be named here
         raise SourceError(
             f"`where` cannot be used on {snapshot.location.name}: {refused_condition(error, columns)}",
@@ -103,7 +104,7 @@ def _rows(files: Sequence[LogFile]) -> int | None:
 
 
 def _parquet_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
-    storage = open_storage(location.path) if location.path else None
+    storage = location.storage()
     entry = describe(spark, source.table) if source.table else None
     if storage is None or (entry is not None and entry.partition_columns):
         # The catalog, not the folder, knows which partitions belong to the table.
@@ -149,7 +150,7 @@ def _missing(spark: SparkSession, source: SourceConfig) -> SourceError:
             next_step="check the name with SHOW TABLES; a name without a schema means the current one.",
         )
     uri = qualify(spark, source)
-    storage = open_storage(uri)
+    storage = open_storage(uri, same_disk=same_disk(spark))
     shown = uri.removeprefix("file://")
     if storage is not None and storage.kind() == "folder":
         return SourceError(

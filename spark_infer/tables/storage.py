@@ -96,11 +96,16 @@ class Storage:
         return sorted(posixpath.basename(entry.path) for entry in self.files.get_file_info(selector))
 
 
-def open_storage(uri: str) -> Storage | None:
-    """Open a folder given by its full URI; None where this process cannot reach its file system."""
+def open_storage(uri: str, *, same_disk: bool = True) -> Storage | None:
+    """Open a folder given by its full URI; None where this process cannot reach its file system.
+
+    Args:
+        uri: The folder as Spark names it.
+        same_disk: Whether a `file:` path means to Spark what it means here.
+    """
     scheme, authority, path = split_uri(uri)
     if scheme == "file":
-        return Storage(uri, path, fs.LocalFileSystem())
+        return Storage(uri, path, fs.LocalFileSystem()) if same_disk else None
     try:
         spelled = "s3" if scheme in ("s3a", "s3n") else scheme
         files, root = fs.FileSystem.from_uri(f"{spelled}://{authority}{quote(path)}")

@@ -11,10 +11,11 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables import delta, parquet
 from spark_infer.tables.catalog import default_location, describe
+from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, canonical, qualify
 from spark_infer.tables.predicate import quote_table
 from spark_infer.tables.staging import leftovers
-from spark_infer.tables.storage import Storage, open_storage, plain_folder
+from spark_infer.tables.storage import Storage, plain_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,11 +43,12 @@ class Existing:
 
 def new_location(spark: SparkSession, target: TargetConfig, source_format: str) -> TableLocation:
     """Where a target that does not exist yet is going to be; without ``format`` it is of the source's."""
-    kind = target.format or source_format
+    kind, here = target.format or source_format, same_disk(spark)
     if target.table is None:
-        return TableLocation(kind, qualify(spark, target))
+        return TableLocation(kind, qualify(spark, target), same_disk=here)
     place = default_location(spark, target.table)
-    return TableLocation(kind, canonical(place) if place else None, quote_table(target.table))
+    path = canonical(place, here=here) if place else None
+    return TableLocation(kind, path, quote_table(target.table), same_disk=here)
 
 
 def check_unused(location: TableLocation) -> None:
@@ -55,7 +57,7 @@ def check_unused(location: TableLocation) -> None:
     Raises:
         TargetError: The folder is not empty.
     """
-    storage = open_storage(location.path) if location.path else None
+    storage = location.storage()
     if storage is not None and (names := storage.names()):
         raise TargetError(
             f"The folder {storage.root} holds no table and is not empty.",
@@ -71,7 +73,7 @@ def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool
         TargetError: Its file system cannot be reached or cannot rename a folder, a killed write left rows beside it, or
             an overwrite would remove files that are no part of a table.
     """
-    storage = open_storage(location.path) if location.path else None
+    storage = location.storage()
     if storage is None:
         if location.table and not exists:
             return  # the catalog makes the table, with nothing to protect
@@ -124,7 +126,7 @@ def existing_table(spark: SparkSession, location: TableLocation) -> Existing:
         if location.table:
             entry = describe(spark, location.table)
             return Existing(spark.table(location.table).schema, entry.partition_columns if entry else (), {})
-        return _folder(spark, location, open_storage(location.path or ""))
+        return _folder(spark, location, location.storage())
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
 

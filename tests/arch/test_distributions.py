@@ -68,7 +68,8 @@ def test_the_base_install_asks_for_no_framework(wheel: zipfile.ZipFile) -> None:
     names = {line.partition(">")[0] for line in base}
     assert names == {"numpy", "pyarrow", "pydantic", "pyyaml", "rich", "typer"}
     extras = set(metadata.get_all("Provides-Extra", []))
-    assert extras == {"all", "delta", "demo", "mlflow", "sklearn", "spark"}
+    backends = {"lightgbm", "mlflow", "onnx", "sklearn", "torch", "xgboost"}
+    assert extras == {"all", "connect", "delta", "demo", "spark", *backends}
 
 
 def test_the_sdist_holds_the_package_and_what_builds_it(distributions: Path, wheel: zipfile.ZipFile) -> None:

@@ -16,19 +16,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "spark_infer"
-HEAVY = {"delta", "mlflow", "onnxruntime", "pandas", "pyspark", "sklearn", "skops", "torch"}
+HEAVY = {
+    *("delta", "lightgbm", "mlflow", "onnx", "onnxruntime", "pandas", "pyspark", "sklearn", "skops", "torch"),
+    "xgboost",
+}
 
 WHERE_FRAMEWORKS_ARE_IMPORTED = {
     "delta": [],
+    "lightgbm": ["spark_infer/models/backends/native/lightgbm.py"],
     "mlflow": [
         "spark_infer/demo/*.py",
         "spark_infer/models/backends/pyfunc.py",
         "spark_infer/models/registry/resolve.py",
     ],
+    "onnx": [],
+    "onnxruntime": ["spark_infer/models/backends/native/onnx.py"],
     "pandas": ["spark_infer/models/backends/frame.py"],
     "pyspark": ["spark_infer/spark/*.py"],
-    "sklearn": ["spark_infer/demo/*.py", "spark_infer/models/backends/sklearn.py"],
-    "skops": ["spark_infer/models/backends/sklearn.py"],
+    "sklearn": ["spark_infer/demo/*.py", "spark_infer/models/backends/native/sklearn.py"],
+    "skops": ["spark_infer/models/backends/estimator.py"],
+    "torch": ["spark_infer/models/backends/native/pytorch.py"],
+    "xgboost": ["spark_infer/models/backends/native/xgboost.py"],
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import pytest
@@ -18,6 +19,9 @@ from spark_infer.config import SparkConfig
 from spark_infer.spark.session import start_session
 from spark_infer.tables.delta import delta_conf
 from tests.spark.made import CountingModel, FlowerModel, iris_like
+
+if TYPE_CHECKING:
+    from tests.spark.boats import Boats
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +64,16 @@ def flower(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
             skops_trusted_types=["numpy.dtype"],
         )
     return FlowerModel(str(folder), rows, dict(zip(rows.id.tolist(), model.predict(inputs).tolist(), strict=True)))
+
+
+@pytest.fixture(scope="session")
+def boats(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Boats:
+    """A Spark ML pipeline; importing and training it takes seconds, so it is one for all."""
+    from tests.spark.boats import make_boats
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make_boats(spark, tmp_path_factory.mktemp("sparkml"))
 
 
 @pytest.fixture

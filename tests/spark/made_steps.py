@@ -14,3 +14,13 @@ def double(batch: pa.RecordBatch) -> pa.RecordBatch:
 def lose(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Lose every row."""
     return batch.slice(0, 0)
+
+
+def double_boats(batch: pa.RecordBatch) -> pa.RecordBatch:
+    doubled = [pc.multiply(batch.column(f"half_{name}"), 2.0) for name in ("age", "fare")]
+    return pa.RecordBatch.from_arrays([batch.column("sex"), *doubled], names=["sex", "age", "fare"])
+
+
+def same(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Change nothing."""
+    return batch

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import mlflow
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
+from mlflow.types import ColSpec, Schema
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -18,6 +24,7 @@ from spark_infer.config import JobConfig
 from spark_infer.errors import (
     ConfigError,
     ModelNotFoundError,
+    ModelRefusedError,
     PredictError,
     RegistryUnavailableError,
     SchemaMismatchError,
@@ -94,12 +101,38 @@ def test_the_report_counts_loads_and_hits(spark: SparkSession, counting: Countin
     source = str(tmp_path / "numbers")
     spark.range(400, numPartitions=8).select("id", F.col("id").cast("double").alias("x")).write.parquet(source)
     report = run(spark, source, counting.folder, {"path": str(tmp_path / "out"), "format": "parquet"}, backend="pyfunc")
-    worker_loads = [pid for pid in counting.loads() if pid in {pid for pid, _ in counting.predicts()}]
+    # The driver loads and tries the model too.
+    worker_loads = [pid for pid in counting.loads() if pid != os.getpid()]
     assert report.loads == len(worker_loads) == report.workers
     assert report.loads + report.cache_hits >= 2
-    assert counting.rows() == report.rows_scored == 400
+    assert sum(rows for pid, rows in counting.predicts() if pid != os.getpid()) == report.rows_scored == 400
     assert report.task_seconds["load"] > 0
     assert report.seconds["total"] >= report.seconds["score_and_write"] > 0
+
+
+class Picky(PythonModel):
+    """Returns a column ``cost``, and raises on a zero."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        if (model_input["width"] == 0).any():
+            raise ZeroDivisionError
+        return pd.DataFrame({"cost": 1 / model_input["width"]})
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:mlflow")
+def test_a_model_is_tried_before_any_task(spark: SparkSession, garden: str, tmp_path: Path) -> None:
+    inputs = Schema([ColSpec("double", "width")])
+    examples = {"cost": None, "price": pd.DataFrame({"width": [2.0]})}
+    for promised, example in examples.items():
+        signature = ModelSignature(inputs, Schema([ColSpec("double", promised)]))
+        how = {"signature": signature, "input_example": example, "pip_requirements": ["pandas"]}
+        mlflow.pyfunc.save_model(tmp_path / promised, python_model=Picky(), **how)
+    target = {"path": str(tmp_path / "out"), "format": "delta"}
+    with pytest.raises(ModelRefusedError, match="does not return what was promised for it"):
+        run(spark, garden, str(tmp_path / "price"), target)
+    honest = {"model": {"uri": str(tmp_path / "cost")}, "source": {"path": garden}, "target": target}
+    (warning,) = ScoringJob(JobConfig.model_validate(honest)).plan(spark).warnings
+    assert warning.startswith("the model was tried with rows of zeros and empty texts and raised builtins.ZeroDivision")
 
 
 def test_parquet_goes_in_and_out(spark: SparkSession, flower: FlowerModel, tmp_path: Path) -> None:

@@ -50,3 +50,23 @@ def test_values_of_a_label_map_may_be_numbers_and_booleans() -> None:
 def test_one_name_stands_for_a_list_of_one() -> None:
     options = ScoreOptions.model_validate({"inputs": "x", "predict_method": "predict", "allow_casts": "long->double"})
     assert (options.inputs, options.predict_method, options.allow_casts) == (("x",), ("predict",), ("long->double",))
+
+
+@pytest.mark.parametrize("place", ["auto", "/mnt/models", "file:///mnt/models", "s3://bucket/models?region=eu-west-1"])
+def test_model_files_are_somewhere_that_means_the_same_on_every_node(place: str) -> None:
+    assert ScoreOptions(model_files=place).model_files == place
+
+
+@pytest.mark.parametrize("place", ["", "models", "./models", "~/models", "bucket:models"])
+def test_a_relative_place_of_model_files_is_refused(place: str) -> None:
+    with pytest.raises(ValidationError, match="a folder by its full path, or a URI"):
+        ScoreOptions(model_files=place)
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://me:hunter2@bucket/m", "s3://bucket/m?secret_key=hunter2", "abfss://c@a.net/m?account_key=hunter2"]
+)
+def test_a_secret_in_the_place_of_model_files_is_refused_and_not_repeated(place: str) -> None:
+    with pytest.raises(ValidationError, match="holds a secret") as caught:
+        ScoreOptions(model_files=place)
+    assert "hunter2" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def _series(array: pa.Array, name: str) -> pd.Series[Any]:
 def _nanoseconds(values: Any, name: str) -> Any:
     # numpy wraps around in silence where nanoseconds do not reach.
     known = values[~np.isnat(values)]
-    if len(known) and (known.min() < _FIRST_MOMENT or known.max() > _LAST_MOMENT):
+    first, last = (moment.astype(values.dtype) for moment in (_FIRST_MOMENT, _LAST_MOMENT))
+    if len(known) and (known.min() < first or known.max() > last):
         raise InputValueError(
             f"Column {name!r} holds a time outside {_FIRST_MOMENT} to {_LAST_MOMENT}, which pandas cannot hold.",
             next_step="filter these rows with `where`, or replace such times in a preprocess function.",
@@ -52,11 +54,14 @@ def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
 
 
 def to_predictions(result: Any) -> Predictions:
-    """Read what a model returned: a frame, series, array, list, dict of arrays, or list of dicts.
+    """Read what a model returned: a frame, series, array, list, dict of arrays, or list of dicts or pydantic models.
+
+    A generator is read to its end: its items are rows, or frames with some of the rows each.
 
     Raises:
         PredictionShapeError: It is none of these.
     """
+    result = _whole(result)
     if isinstance(result, pd.DataFrame | pd.Series):
         result = _in_order(result)
     if isinstance(result, pd.DataFrame):
@@ -75,6 +80,19 @@ def to_predictions(result: Any) -> Predictions:
         f"The model returned {type(result).__name__}, which holds no rows spark_infer can read.",
         next_step="return a DataFrame, Series, numpy array, list, or dict of arrays.",
     )
+
+
+def _whole(result: Any) -> Any:
+    """Collect what comes in parts, fill in what is sparse, and make dicts of pydantic models."""
+    if hasattr(result, "toarray"):
+        return result.toarray()
+    if isinstance(result, Iterator):
+        result = list(result)
+        if result and all(isinstance(part, pd.DataFrame | pd.Series) for part in result):
+            return pd.concat(result)
+    if isinstance(result, list | tuple) and result and hasattr(result[0], "model_dump"):
+        return [row.model_dump() for row in result]
+    return result
 
 
 def _in_order(result: Any) -> Any:

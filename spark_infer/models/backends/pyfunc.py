@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+import mlflow.models.model
 import pyarrow as pa
 from mlflow.pyfunc import PyFuncModel, load_model
 
 from spark_infer.core.outputs import Predictions
-from spark_infer.models.backends import LoadSpec
 from spark_infer.models.backends.frame import to_model_input, to_predictions
+from spark_infer.models.backends.spec import LoadSpec
+from spark_infer.models.code import enter_code
 
 
 def load(spec: LoadSpec, folder: Path) -> PyfuncModel:
     """Load a model the way ``mlflow.pyfunc.load_model`` does."""
-    return PyfuncModel(load_model(str(folder), suppress_warnings=True), spec)
+    # Keras reads it when it is imported; the model needs what it was saved with.
+    if keras_backend := spec.mlmodel.flavors.get("keras", {}).get("keras_backend"):
+        os.environ.setdefault("KERAS_BACKEND", keras_backend)
+    loaded_before = set(sys.modules)
+    model = PyfuncModel(load_model(str(folder), suppress_warnings=True), spec, folder)
+    model.code = {name for name in set(sys.modules) - loaded_before if name.startswith("code_model_")}
+    # MLflow remembers the last model that was made by code, which would keep it after close.
+    vars(mlflow.models.model)["__mlflow_model__"] = None
+    return model
 
 
 class PyfuncModel:
     """A pyfunc fed with pandas frames or numpy arrays."""
 
     how = "pyfunc: batches go through pandas"
+    code: AbstractSet[str] = frozenset()
+    """Modules that MLflow made for this model alone."""
 
-    def __init__(self, model: PyFuncModel, spec: LoadSpec) -> None:
+    def __init__(self, model: PyFuncModel, spec: LoadSpec, folder: Path) -> None:
         self._model: PyFuncModel | None = model
+        self._mlmodel = spec.mlmodel
+        self._folder = folder
         self._binding = spec.binding
         self._params: dict[str, Any] | None = dict(spec.params) or None
 
@@ -35,8 +52,11 @@ class PyfuncModel:
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Predict one batch through ``PyFuncModel.predict``, signature enforcement included."""
         assert self._model is not None
+        enter_code(self._folder, self._mlmodel)  # it may import more of its own modules
         return to_predictions(self._model.predict(to_model_input(inputs, self._binding), params=self._params))
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Let go of the model, and of the code that was loaded for it."""
         self._model = None
+        for name in self.code:
+            sys.modules.pop(name, None)

@@ -15,17 +15,17 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem, ModelFilesError, SparkInferError
 from spark_infer.models.files.digest import FileFacts, combine, hash_files, model_files
+from spark_infer.models.files.disk import flush, sync, tidy
 from spark_infer.models.files.lock import held
 from spark_infer.models.files.root import default_root, refuse_shared
 
@@ -49,10 +49,13 @@ class ModelStore:
 
     Args:
         root: Folder to keep everything in. Made with mode 0700; refused when others may write to it.
+        shared: The folder is one that the user named for many nodes and, it may be, many users: it keeps the modes
+            that the umask gives, and whoever may write there is trusted.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
         self.root = root
+        self._shared = shared
         self._models = root / "models"
 
     def path(self, digest: str) -> Path:
@@ -98,6 +101,11 @@ class ModelStore:
                     self._publish(fetch, expected=digest)
             return self.path(digest)
 
+    def find(self, digest: str) -> Path | None:
+        """Return the folder with the verified files of a digest, or None; writes nothing."""
+        with self._explained():
+            return self.path(digest) if self._is_sound(digest) else None
+
     def admit(self, folder: Path) -> str:
         """Copy a model folder on this machine into the store and return its digest.
 
@@ -135,8 +143,11 @@ class ModelStore:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a lock of this node by name; it only saves work, see `held`."""
+        """Hold a lock of this node by name; it only saves work, see `held`. A shared store has none."""
         self._prepare()
+        if self._shared:  # another user's lock could not be opened
+            yield
+            return
         with self._explained(), held(self._models / "locks" / f"{name}.lock", wait_seconds=_LOCK_SECONDS):
             yield
 
@@ -145,11 +156,19 @@ class ModelStore:
         """Give a new empty folder beside the entries, and remove it afterwards."""
         self._prepare()
         folder = self._models / "tmp" / uuid.uuid4().hex
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=self._mode)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _mode(self) -> int:
+        return 0o777 if self._shared else 0o700
+
+    def _check_root(self) -> None:
+        if not self._shared:
+            refuse_shared(self.root)
 
     def _entry(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -161,7 +180,7 @@ class ModelStore:
         entry = self._entry(digest)
         if not entry.is_dir():
             return False
-        refuse_shared(self.root)
+        self._check_root()
         try:
             if entry not in _hashed:
                 if combine(hash_files(entry / "model")) != digest or combine(self.manifest(digest)) != digest:
@@ -188,7 +207,7 @@ class ModelStore:
     def _publish(self, fetch: Callable[[Path], None], expected: str | None = None) -> str:
         with self.working_folder() as folder:
             model = folder / "model"
-            model.mkdir(mode=0o700)
+            model.mkdir(mode=self._mode)
             facts = _fetched(fetch, model)
             digest = combine(facts)
             if expected not in (None, digest):
@@ -196,10 +215,10 @@ class ModelStore:
                     f"The fetched files are not model {str(expected)[:12]}: their digest is {digest[:12]}.",
                     next_step="The source changed or was cut short; run the job again.",
                 )
-            _tidy(model, facts)
+            tidy(model, facts, mode=None if self._shared else 0o600)
             stored = {name: {"size": each.size, "sha256": each.sha256} for name, each in facts.items()}
             (folder / "manifest.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
-            _flush(folder)
+            flush(folder)
             self._place(folder, digest)
         return digest
 
@@ -216,7 +235,7 @@ class ModelStore:
                     return
                 self._discard(digest)
             else:
-                _sync(entry.parent)
+                sync(entry.parent)
                 _hashed.add(entry)
                 return
         raise ModelFilesError(
@@ -226,10 +245,10 @@ class ModelStore:
 
     def _prepare(self) -> None:
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            refuse_shared(self.root)
+            self.root.mkdir(mode=self._mode, parents=True, exist_ok=True)
+            self._check_root()
             for name in ("sha256", "tmp", "locks"):
-                (self._models / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+                (self._models / name).mkdir(mode=self._mode, parents=True, exist_ok=True)
         except OSError as error:
             if error.errno in _FULL:
                 raise
@@ -279,31 +298,3 @@ def _fetched(fetch: Callable[[Path], None], model: Path) -> dict[str, FileFacts]
             next_step="Check the folder that the model was logged to.",
         )
     return facts
-
-
-def _tidy(model: Path, files: Mapping[str, FileFacts]) -> None:
-    """Remove everything that the digest does not cover, and keep the rest to this user."""
-    for folder, _, names in os.walk(model, topdown=False):
-        for name in names:
-            path = Path(folder, name)
-            if path.relative_to(model).as_posix() not in files:
-                path.unlink()
-            else:
-                path.chmod(0o600)
-        with suppress(OSError):  # stays while it holds files
-            os.rmdir(folder)
-
-
-def _flush(folder: Path) -> None:
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            _sync(Path(inside, name))
-        _sync(Path(inside))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

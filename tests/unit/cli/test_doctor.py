@@ -38,7 +38,7 @@ def well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SPARK_INFER_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(findings, "ENOUGH_DISK_BYTES", 1)
-    for name in ("SPARK_HOME", "PYSPARK_PYTHON", "SPARK_LOCAL_DIRS"):
+    for name in ("CUDA_VISIBLE_DEVICES", "SPARK_CONF_DIR", "SPARK_HOME", "PYSPARK_PYTHON", "SPARK_LOCAL_DIRS"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -80,6 +80,8 @@ def test_json_holds_every_finding_with_its_fix(well: Path, command: Command, mon
         "mlflow",
         "workers",
         "memory",
+        "gpus",
+        "slots",
         "model store",
         "temp",
     }

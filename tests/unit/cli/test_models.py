@@ -48,7 +48,7 @@ def test_inspect_shows_the_model_and_what_would_serve_it(command: Command, model
         "  flavors  python_function, sklearn",
         "  mlflow   3.17.2",
         "  run      abc",
-        "  backend  sklearn: native backend of the scikit-learn flavor",
+        "  backend  sklearn: native backend of the sklearn flavor",
     ):
         assert line in lines
     assert lines[lines.index("inputs") :] == [

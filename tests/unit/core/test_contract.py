@@ -78,7 +78,8 @@ def test_integers_widen_and_never_narrow() -> None:
         (pa.string(), pa.float64(), "impossible"),
         (pa.int64(), pa.string(), "impossible"),
         (pa.uint32(), pa.int64(), "lossless"),
-        (pa.int32(), pa.uint64(), "impossible"),
+        (pa.int32(), pa.uint8(), "checked"),
+        (pa.uint64(), pa.int64(), "impossible"),
         (pa.null(), pa.string(), "lossless"),
         (pa.date32(), pa.timestamp("us"), "lossless"),
         (pa.timestamp("us", "UTC"), pa.timestamp("us"), "lossless"),
@@ -133,3 +134,80 @@ def test_a_model_without_signature_asks_for_its_inputs() -> None:
 def test_inputs_that_contradict_the_names_of_the_signature_are_refused() -> None:
     with pytest.raises(SchemaMismatchError, match="names its columns"):
         bind(pa.schema([("a", pa.float64()), ("b", pa.int64())]), TWO, inputs=["b"])
+
+
+TYPES_WITHOUT_MODEL = {
+    "interval day to second": pa.duration("us"),
+    "time": pa.time64("ns"),
+    "variant": pa.struct([("value", pa.binary()), pa.field("metadata", pa.binary(), False, {b"variant": b"true"})]),
+    "map<struct<x:long>,long>": pa.map_(pa.struct([("x", pa.int64())]), pa.int64()),
+}
+
+
+@pytest.mark.parametrize("name", TYPES_WITHOUT_MODEL)
+def test_a_type_that_no_model_takes_is_refused_at_every_depth(name: str) -> None:
+    data_type = TYPES_WITHOUT_MODEL[name]
+    columns = {"a": data_type, "b": pa.list_(data_type), "c": pa.struct([("v", data_type)])}
+    with pytest.raises(SchemaMismatchError) as refusal:
+        bind(pa.schema(list(columns.items())), None, inputs=list(columns))
+    assert refusal.value.problems == (
+        f"column 'a' is {name}, which no model takes",
+        f"column 'b' is array<{name}>, which no model takes",
+        f"column 'c' is struct<v:{name}>, which no model takes",
+    )
+    for wanted in (pa.float64(), pa.string(), data_type) if name == "variant" else (pa.float64(), pa.string()):
+        assert cast_step(data_type, wanted) == "impossible"
+
+
+def test_a_cast_that_changes_nothing_but_nullability_is_not_told() -> None:
+    signature = Signature(inputs=(Column(name="a", type=pa.list_(pa.float64())),))
+    required = pa.list_(pa.field("element", pa.float64(), False))
+    assert bind(pa.schema([("a", required)]), signature).columns[0].cast is None
+
+
+def test_a_struct_with_a_needed_field_twice_is_refused() -> None:
+    twice = pa.struct([pa.field("x", pa.int64()), pa.field("x", pa.int64())])
+    assert cast_step(twice, pa.struct([("x", pa.int64())])) == "impossible"
+    assert cast_step(twice, pa.struct([("y", pa.int64())])) == "lossless"
+
+
+def test_several_tensors_take_columns_of_their_own_names_only() -> None:
+    signature = Signature(
+        inputs=(Tensor(name="v", dtype="float32", shape=(-1, 4)), Tensor(name="s", dtype="int64", shape=(-1,)))
+    )
+    schema = pa.schema([("s", pa.int64()), ("v", pa.list_(pa.float32())), ("w", pa.int64())])
+    assert bind(schema, signature, inputs=["s", "v"]) == bind(schema, signature)
+    with pytest.raises(SchemaMismatchError, match="tensors of its own names"):
+        bind(schema, signature, inputs=["w", "v"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "column", "wanted"),
+    [
+        ((-1, 1), pa.float64(), pa.float64()),
+        ((-1, -1), pa.float64(), pa.float64()),
+        ((-1, 2, 2), pa.list_(pa.float64()), pa.list_(pa.float64())),
+        ((-1, 2, 2), pa.list_(pa.list_(pa.float64())), pa.list_(pa.list_(pa.float64()))),
+        ((-1, -1, -1), pa.list_(pa.list_(pa.float64())), pa.list_(pa.list_(pa.float64()))),
+    ],
+)
+def test_a_tensor_is_made_of_the_column_there_is(
+    shape: tuple[int, ...], column: pa.DataType, wanted: pa.DataType
+) -> None:
+    signature = Signature(inputs=(Tensor(name="t", dtype="float64", shape=shape),))
+    assert bind(pa.schema([("t", column)]), signature).columns[0].type == wanted
+
+
+@pytest.mark.parametrize(
+    ("shape", "column", "message"),
+    [
+        ((4, 2), pa.list_(pa.float64()), "does not count rows"),
+        ((-1, -1, -1), pa.list_(pa.float64()), "several open sizes"),
+        ((-1,), pa.list_(pa.float64()), "is array<double>, the model takes double"),
+        ((-1, 2, 2, 2), pa.list_(pa.list_(pa.float64())), "is array<array<double>>, the model takes array<double>"),
+    ],
+)
+def test_a_tensor_that_no_column_can_make_is_refused(shape: tuple[int, ...], column: pa.DataType, message: str) -> None:
+    signature = Signature(inputs=(Tensor(name="t", dtype="float64", shape=shape),))
+    with pytest.raises(SchemaMismatchError, match=message):
+        bind(pa.schema([("t", column)]), signature)

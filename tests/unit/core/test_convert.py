@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding, BoundColumn, TensorInput, bind
-from spark_infer.core.convert import matrix, project, retype, tensor, to_numpy
+from spark_infer.core.convert import matrix, project, tensor, to_numpy
 from spark_infer.core.signature import Column, Signature
 from spark_infer.errors import InputValueError
 
@@ -121,6 +122,51 @@ def test_regular_arrays_become_one_tensor() -> None:
 def test_ragged_null_and_odd_sized_arrays_are_errors_that_name_the_column(values: list[list[float] | None]) -> None:
     with pytest.raises(InputValueError, match="'v'"):
         list_tensor(pa.array(values), 2)
+
+
+def test_texts_side_by_side_become_a_tensor_of_whole_texts() -> None:
+    batch = pa.record_batch({"a": ["Oslo", "x"], "b": ["Köln", ""]})
+    pair = tensor(batch, TensorInput(name=None, columns=("a", "b"), dtype="str", shape=(-1, 2)))
+    one = tensor(batch, TensorInput(name="a", columns=("a",), dtype="str", shape=(-1, 1)))
+    assert (pair.tolist(), one.tolist()) == ([["Oslo", "Köln"], ["x", ""]], [["Oslo"], ["x"]])
+
+
+def test_a_regular_array_is_its_own_tensor_without_a_copy() -> None:
+    values = np.arange(12.0)
+    array = pa.ListArray.from_arrays(pa.array([0, 4, 8, 12], pa.int32()), pa.array(values))
+    assert np.shares_memory(list_tensor(array, 2, 2), values)
+    assert np.shares_memory(list_tensor(array.slice(1, 1), 4), values[4:8])
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(values), 4)
+    assert np.shares_memory(list_tensor(fixed.slice(1), 4), values[4:])
+
+
+def test_nested_arrays_become_tensors_of_their_dimensions() -> None:
+    array = pa.array([[[1.0, 2.0]], [[3.0, None]], [[5.0, 6.0]]]).slice(1)
+    np.testing.assert_array_equal(list_tensor(array, 1, 2), [[[3.0, np.nan]], [[5.0, 6.0]]])
+    np.testing.assert_array_equal(list_tensor(array, -1, -1), [[[3.0, np.nan]], [[5.0, 6.0]]])
+    assert list_tensor(array.slice(2), 1, 2).shape == (0, 1, 2)
+    with pytest.raises(InputValueError, match="1 of 2 arrays are null or of another size"):
+        list_tensor(pa.array([[[1.0]], [[1.0], [2.0]]]), 1, 1)
+
+
+@pytest.mark.parametrize(("sizes", "shape"), [((-1,), (2, 0)), ((-1, 2), (2, 0, 2))])
+def test_arrays_of_no_numbers_are_tensors_of_no_numbers(sizes: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    assert list_tensor(pa.array([[], []], pa.list_(pa.float64())), *sizes).shape == shape
+
+
+def test_an_open_size_must_come_out_even() -> None:
+    assert list_tensor(pa.array([[1.0, 2.0, 3.0, 4.0]]), -1, 2).shape == (1, 2, 2)
+    with pytest.raises(InputValueError, match=r"'v' does not hold \?x2 numbers .* arrays of 3 numbers"):
+        list_tensor(pa.array([[1.0, 2.0, 3.0]]), -1, 2)
+
+
+def test_what_python_has_no_value_for_is_an_error_without_the_value() -> None:
+    for array in (
+        pa.array([[2**62]], pa.list_(pa.timestamp("us"))),
+        pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int64())),
+    ):
+        with pytest.raises(InputValueError, match=r"Column 'c' .* that Python cannot"):
+            to_numpy(array, "c")
 
 
 def test_numbers_side_by_side_become_a_tensor() -> None:

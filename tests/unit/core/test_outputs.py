@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from spark_infer.core.outputs import choose_outputs, signature_outputs, to_array, to_batch
 from spark_infer.core.signature import Column, Signature, Tensor
 from spark_infer.errors import PredictionShapeError, StepError
+from tests.types.shapes import ARROW, SHAPES, Shape
 
 LONG = pa.schema([("prediction", pa.int64())])
 
@@ -17,6 +21,9 @@ LONG = pa.schema([("prediction", pa.int64())])
         ((Tensor(name=None, dtype="int64", shape=(-1,)),), {"prediction": pa.int64()}),
         ((Tensor(name=None, dtype="float32", shape=(-1, 3)),), {"prediction": pa.list_(pa.float32())}),
         ((Column(name=None, type=pa.string()),), {"prediction": pa.string()}),
+        ((Tensor(name="pixels", dtype="uint8", shape=(-1, 2)),), {"pixels": pa.list_(pa.int16())}),
+        ((Tensor(name=None, dtype="float16", shape=(-1,)),), {"prediction": pa.float32()}),
+        ((Tensor(name=None, dtype="uint64", shape=(-1,)),), {"prediction": pa.decimal128(20, 0)}),
         (
             (Column(name="a", type=pa.string()), Column(name="b", type=pa.float64())),
             {"a": pa.string(), "b": pa.float64()},
@@ -115,6 +122,24 @@ def test_a_float_array_goes_over_without_a_copy() -> None:
         (np.array([2]), pa.bool_()),
         (np.array([1e300]), pa.float32()),
         (np.array(["2024-01-01T00:00:00.000000001"], dtype="datetime64[ns]"), pa.timestamp("us")),
+        ([1e300], pa.float32()),
+        ([[1e300]], pa.list_(pa.float32())),
+        ([datetime(2024, 1, 1, 12)], pa.date32()),
+        (np.array(["2024-01-01T12"], dtype="datetime64[h]"), pa.date32()),
+        (["5"], pa.int64()),
+        (np.array(["1.5"]), pa.float64()),
+        (["true"], pa.bool_()),
+        (["2024-01-01"], pa.timestamp("us")),
+        ([5], pa.timestamp("us")),
+        (np.array([5]), pa.date32()),
+        ([True], pa.timestamp("us")),
+        ([datetime(2024, 1, 1)], pa.int64()),
+        ([{"a": 1.5}], pa.map_(pa.string(), pa.int64())),
+        (np.array([1.234]), pa.decimal128(10, 2)),
+        ([Decimal("1.234")], pa.decimal128(10, 2)),
+        (np.array([10**9]), pa.decimal128(10, 2)),
+        ([b"\xff"], pa.string()),
+        (np.array([[1.0]]), pa.map_(pa.string(), pa.float64())),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_and_never_wraps(values: object, wanted: pa.DataType) -> None:
@@ -155,3 +180,22 @@ def test_outputs_are_renamed_chosen_or_packed() -> None:
         choose_outputs(batch, {"A": "x"})
     with pytest.raises(StepError, match="same column name"):
         choose_outputs(batch, {"a": "x", "b": "x"})
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_every_shape_becomes_what_it_is_declared_as(shape: Shape) -> None:
+    values = shape.returned([0, 1])
+    array = to_array(values if isinstance(values, np.ndarray) else list(values), "p", ARROW[shape.declared], 2)
+    assert array.type == ARROW[shape.declared]
+    found = repr(array.to_pylist(maps_as_pydicts="strict")).replace("zoneinfo.ZoneInfo(key='UTC')", UTC_TOLD)
+    assert found == repr([shape.expected(0), shape.expected(1)])
+
+
+UTC_TOLD = "datetime.timezone.utc"
+
+
+def test_numbers_name_the_fields_of_a_struct() -> None:
+    scores = [{0: 0.25, 1: 0.75}, None, {"0": 1.0, "1": 0.0}]
+    wanted = pa.struct([("0", pa.float64()), ("1", pa.float64())])
+    expected = [{"0": 0.25, "1": 0.75}, None, {"0": 1.0, "1": 0.0}]
+    assert to_array(scores, "scores", wanted, 3).to_pylist() == expected

@@ -57,6 +57,11 @@ def test_objects_and_maps_become_structs_and_maps() -> None:
     assert mapping.type == pa.map_(pa.string(), pa.float64())
 
 
+def test_a_vector_is_an_array_of_doubles_that_says_so() -> None:
+    (column,) = parsed([{"type": "sparkml_vector", "name": "v", "required": True}]).inputs
+    assert column == Column(name="v", type=pa.list_(pa.float64()), is_vector=True)
+
+
 def test_a_bare_tensor_names_no_columns() -> None:
     signature = parsed([{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 3]}}])
     assert signature.inputs == (Tensor(name=None, dtype="float64", shape=(-1, 3)),)
@@ -116,6 +121,14 @@ def test_columns_and_tensors_do_not_mix() -> None:
         (pa.timestamp("us", "UTC"), "timestamp"),
         (pa.timestamp("us"), "timestamp_ntz"),
         (pa.decimal128(10, 2), "decimal(10,2)"),
+        (pa.duration("us"), "interval day to second"),
+        (pa.month_day_nano_interval(), "interval"),
+        (pa.time64("ns"), "time"),
+        (pa.null(), "void"),
+        (
+            pa.struct([pa.field("srid", pa.int32()), pa.field("wkb", pa.binary(), False, {b"geometry": b"true"})]),
+            "geometry",
+        ),
     ],
 )
 def test_types_are_spelled_as_spark_users_write_them(data_type: pa.DataType, name: str) -> None:

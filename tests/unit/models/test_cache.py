@@ -96,6 +96,28 @@ def test_a_load_that_fails_leaves_nothing_behind(cache: ModelCache[Loaded]) -> N
     assert get(cache, "a", stats).name == "a"
 
 
+def test_models_of_one_gpu_are_closed_before_another_gpu_gets_any(cache: ModelCache[Loaded]) -> None:
+    on_0: list[Loaded] = []
+    closed_at_load: list[bool] = []
+
+    def get_at(name: str, address: str | None) -> Loaded:
+        def load() -> Loaded:
+            closed_at_load.append(any(model.closed for model in on_0))
+            return Loaded(name)
+
+        return cache.get(name, load, size_bytes=1, max_bytes=MB, stats=Stats(), address=address)
+
+    on_cpu = get_at("cpu", None)
+    on_0 += [get_at("a on 0", "0")]
+    on_0 += [get_at("b on 0", "0")]
+    assert get_at("a on 0", "0") is on_0[0]
+    on_1 = get_at("a on 1", "1")
+    assert closed_at_load == [False, False, False, True]
+    assert [model.closed for model in on_0] == [True, True]
+    assert get_at("cpu", None) is on_cpu
+    assert (on_cpu.closed, on_1.closed, len(cache)) == (False, False, 2)
+
+
 def test_clear_closes_everything(cache: ModelCache[Loaded]) -> None:
     model = get(cache, "a", Stats())
     cache.clear()

@@ -9,19 +9,25 @@ import pytest
 
 PROGRAM = """
 import json, os, sys
+from spark_infer.models.threads import limit_threads
+threads, torch_first = int(sys.argv[1]), sys.argv[2] == "first"
+if torch_first:
+    import torch
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+limit_threads(threads)
+import torch
+from joblib import cpu_count
 from threadpoolctl import threadpool_info
-from spark_infer.models.threads import limit_threads
-limit_threads(int(sys.argv[1]))
 pools = {pool["user_api"]: pool["num_threads"] for pool in threadpool_info()}
-print(json.dumps([pools, os.environ["OMP_NUM_THREADS"], os.environ["LOKY_MAX_CPU_COUNT"]]))
+print(json.dumps([pools, os.environ["OMP_NUM_THREADS"], cpu_count(), torch.get_num_threads()]))
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_libraries_that_are_loaded_and_those_that_come_are_bounded(threads: int) -> None:
+@pytest.mark.parametrize(("threads", "torch"), [(1, "first"), (2, "last")])
+def test_libraries_that_are_loaded_and_those_that_come_are_bounded(threads: int, torch: str) -> None:
+    pytest.importorskip("torch")
     environ = {**os.environ, "OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
-    command = [sys.executable, "-c", PROGRAM, str(threads)]
+    command = [sys.executable, "-c", PROGRAM, str(threads), torch]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
-    assert json.loads(done.stdout) == [{"blas": threads, "openmp": threads}, str(threads), str(threads)]
+    assert json.loads(done.stdout) == [{"blas": threads, "openmp": threads}, str(threads), threads, threads]

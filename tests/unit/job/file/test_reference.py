@@ -63,7 +63,16 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         for path, field in fields_below()
         if not field.is_required() and "postprocess" not in path
     }
-    examples = {"target.partitions", "source.path", "target.path", "score", "spark", "source.table", "target.table"}
+    examples = {
+        "target.partitions",
+        "source.path",
+        "target.path",
+        "score",
+        "spark",
+        "source.table",
+        "target.table",
+        "resources",
+    }
     for path, default in defaults.items():
         group, _, name = path.rpartition(".")
         part = text.partition(f"\n{group}:")[2] if group else text

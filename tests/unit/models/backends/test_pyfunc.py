@@ -12,13 +12,15 @@ import pytest
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, Schema
+from scipy.sparse import csr_matrix
 
 from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
 from spark_infer.core.outputs import signature_outputs, to_batch
 from spark_infer.errors import InputValueError, ModelLoadError, PredictionShapeError
-from spark_infer.models.backends import LoadSpec, load
+from spark_infer.models.backends import load
 from spark_infer.models.backends.frame import to_frame, to_predictions
+from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.mlmodel import read_mlmodel
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -119,6 +121,9 @@ def test_a_frame_has_the_dtype_of_the_declared_type_whatever_the_batch_holds() -
         ((1, 2), {None: [1, 2]}),
         ({"a": np.array([1, 2])}, {"a": [1, 2]}),
         ([{"a": 1}, {"a": 2}], {"a": [1, 2]}),
+        (csr_matrix([[1, 0], [0, 2]]), {None: [[1, 0], [0, 2]]}),
+        (iter([1, 2]), {None: [1, 2]}),
+        (iter([pd.Series([1]), pd.Series([2])]), {None: [1, 2]}),
     ],
 )
 def test_whatever_a_model_returns_is_read(result: Any, expected: dict[str | None, list[Any]]) -> None:
@@ -145,47 +150,51 @@ def test_rows_that_the_model_sorted_come_back_in_order() -> None:
     assert list(to_predictions(other)[None]) == [30, 10]
 
 
+PROGRAM = """
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+class Answer(PythonModel):
+    def load_context(self, context):
+        import flavour_helper
+        self.helper = flavour_helper
+    def predict(self, context, model_input, params=None):
+        import flavour_helper, flavour_late
+        assert flavour_helper is self.helper
+        return model_input["a"] * flavour_helper.FACTOR + flavour_late.count()
+set_model(Answer())
+"""
+LATE = """
+calls = 0
+def count():
+    global calls
+    calls += 1
+    return calls
+"""
+
+
 def test_two_models_with_modules_of_one_name_each_run_their_own(tmp_path: Path) -> None:
-    folders = []
+    loaded = []
     for number in (1, 2):
-        code = tmp_path / f"code{number}" / "flavour_helper"
-        code.mkdir(parents=True)
-        (code / "__init__.py").write_text(f"ANSWER = {number}.0\n")
+        code = tmp_path / f"code{number}"
+        code.mkdir()
+        (code / "flavour_helper.py").write_text(f"FACTOR = {number}00.0\n")
+        (code / "flavour_late.py").write_text(LATE)
         program = tmp_path / f"model{number}.py"
-        program.write_text(
-            "from mlflow.models import set_model\n"
-            "from mlflow.pyfunc.model import PythonModel\n"
-            "class Answer(PythonModel):\n"
-            "    def load_context(self, context):\n"
-            "        import flavour_helper\n"
-            "        self.answer = flavour_helper.ANSWER\n"
-            "    def predict(self, context, model_input, params=None):\n"
-            "        return model_input['a'] * 0 + self.answer\n"
-            "set_model(Answer())\n"
-        )
+        program.write_text(PROGRAM)
         folder = tmp_path / f"saved{number}"
         a = pd.DataFrame({"a": [1.0]})
         mlflow.pyfunc.save_model(
             folder,
             python_model=str(program),
-            code_paths=[str(code)],
+            code_paths=[str(path) for path in code.iterdir()],
             signature=infer_signature(a, a["a"].rename("prediction")),
             pip_requirements=["pandas"],
         )
-        folders.append(folder)
-    answers = []
-    for folder in (*folders, folders[0]):
         mlmodel = read_mlmodel(folder)
         binding = bind(pa.schema([("a", pa.float64())]), mlmodel.signature)
-        given = LoadSpec(
-            backend="pyfunc",
-            mlmodel=mlmodel,
-            methods=("predict",),
-            by_signature=True,
-            binding=binding,
-            params={},
-            threads=1,
-        )
-        (answer,) = load(given, folder).predict(pa.RecordBatch.from_pydict({"a": [5.0]}))[None]
-        answers.append(answer)
-    assert answers == [1.0, 2.0, 1.0]
+        how: dict[str, Any] = {"methods": ("predict",), "by_signature": True, "params": {}, "threads": 1}
+        loaded.append(load(LoadSpec(backend="pyfunc", mlmodel=mlmodel, binding=binding, **how), folder))
+    batch = pa.RecordBatch.from_pydict({"a": [5.0]})
+    answers = [model.predict(batch)[None][0] for model in (*loaded, *loaded, loaded[1])]
+    # Each counts its own calls in a module that it imports while it predicts.
+    assert answers == [501.0, 1001.0, 502.0, 1002.0, 1003.0]

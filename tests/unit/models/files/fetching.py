@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import IO
 
 from spark_infer.models.files.store import ModelStore
+from spark_infer.models.files.travel import ModelFiles, open_folder
 
 
 def fetch_slowly(root: Path, source: Path, digest: str, log: Path) -> None:
@@ -32,6 +35,33 @@ def fetch_slowly_without_locks(root: Path, source: Path, digest: str, log: Path)
 
     fcntl.flock = lambda descriptor, operation: None
     fetch_slowly(root, source, digest, log)
+
+
+def unpack_sent(root: Path, archive: Path, digest: str, log: Path) -> None:
+    """Open a model as a Python worker does; the first process of all to copy gets stuck in the middle."""
+    os.environ["SPARK_INFER_HOME"] = str(root)
+    stuck = log.with_name("stuck")
+    real_copy = shutil.copyfileobj
+
+    def copy(source: IO[bytes], target: IO[bytes], length: int = 0) -> None:
+        try:
+            stuck.open("x").close()
+        except FileExistsError:
+            real_copy(source, target, length)
+        else:
+            target.write(source.read(3))
+            target.flush()
+            stuck.write_text(str(os.getpid()))
+            time.sleep(600)
+
+    def sent(name: str) -> Path:
+        with log.open("a") as lines:
+            lines.write(f"{os.getpid()}\n")
+        return archive
+
+    shutil.copyfileobj = copy  # type: ignore[assignment]
+    files = ModelFiles(digest=digest, way="spark_files", place=archive.name)
+    assert (open_folder(files, sent) / "model.skops").read_bytes() == b"weights"
 
 
 def fetch_forever(root: Path, digest: str, started: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelFilesError, ModelRefusedError
-from spark_infer.models.files.archive import pack, unpack
+from spark_infer.models.files.archive import pack, packed_bytes, unpack, unpack_from
 from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.store import ModelStore
 
@@ -44,6 +44,13 @@ def test_the_same_folder_packs_to_the_same_bytes(folder: Path, tmp_path: Path) -
     (folder / "registered_model_meta").touch()
     pack(folder, tmp_path / "2.tar")
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 9_999, 70_000])
+def test_the_size_of_an_archive_is_known_before_it_is_made(folder: Path, tmp_path: Path, size: int) -> None:
+    (folder / ("ü" * 120)).write_bytes(b"x" * size)
+    pack(folder, tmp_path / "model.tar")
+    assert packed_bytes(folder) == (tmp_path / "model.tar").stat().st_size
 
 
 def test_packing_refuses_a_link_that_leaves_and_an_archive_that_exists(folder: Path, tmp_path: Path) -> None:
@@ -96,10 +103,10 @@ def test_writing_through_a_link_that_the_archive_brings_is_impossible(tmp_path: 
 
 def test_limits_hold_before_anything_is_written(tmp_path: Path) -> None:
     archive = _tar(tmp_path / "big.tar", (_member("a"), b"x" * 100), (_member("b"), b"x"))
-    with pytest.raises(ModelFilesError, match="more than 1 files"):
-        unpack(archive, _made(tmp_path / "1"), max_files=1)
-    with pytest.raises(ModelFilesError, match="or 99 bytes"):
-        unpack(archive, _made(tmp_path / "2"), max_bytes=99)
+    with archive.open("rb") as source, pytest.raises(ModelFilesError, match=r"big\.tar holds more than 1 files"):
+        unpack_from(source, _made(tmp_path / "1"), name="big.tar", max_files=1)
+    with archive.open("rb") as source, pytest.raises(ModelFilesError, match="or 99 bytes"):
+        unpack_from(source, _made(tmp_path / "2"), name="big.tar", max_bytes=99)
     assert list((tmp_path / "2").iterdir()) == []
 
 

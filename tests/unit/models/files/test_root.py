@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.files.root import worker_root
 from spark_infer.models.files.store import ModelStore, default_root
 
 
@@ -79,3 +80,28 @@ def test_without_a_home_the_variable_to_set_is_named() -> None:
     with pytest.raises(EnvironmentProblem, match="HOME is not set") as caught:
         default_root({})
     assert "SPARK_INFER_HOME" in caught.value.next_step
+
+
+def test_an_executor_without_a_usable_home_keeps_models_in_its_scratch_folder_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scratch = {"SPARK_LOCAL_DIRS": f"{tmp_path}/a,{tmp_path}/b"}
+    (tmp_path / "file").touch()
+    for environ, reason in {
+        (): "HOME is not set",
+        (("HOME", f"{tmp_path}/file"),): "Not a directory",
+        (("XDG_CACHE_HOME", f"{tmp_path}/file"),): "Not a directory",
+    }.items():
+        caplog.clear()
+        assert worker_root(scratch | dict(environ)) == tmp_path / "a" / "spark_infer"
+        assert reason in caplog.text
+        assert "SPARK_INFER_HOME" in caplog.text
+
+
+def test_an_executor_with_a_home_or_a_named_folder_uses_that(tmp_path: Path) -> None:
+    scratch = {"SPARK_LOCAL_DIRS": f"{tmp_path}/a"}
+    assert worker_root({**scratch, "HOME": str(tmp_path)}) == tmp_path / ".cache" / "spark_infer"
+    # What the user named is never replaced, also where it cannot be made: that is the store's error.
+    assert worker_root({**scratch, "SPARK_INFER_HOME": "/dev/null/x"}) == Path("/dev/null/x")
+    with pytest.raises(EnvironmentProblem, match="HOME is not set"):
+        worker_root({})

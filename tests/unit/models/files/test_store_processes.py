@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from spark_infer.errors import ModelFilesError
 from spark_infer.models.files import lock as lock_module
 from spark_infer.models.files import store as store_module
+from spark_infer.models.files.archive import pack
 from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.lock import held
 from spark_infer.models.files.store import ModelStore
@@ -65,6 +67,31 @@ def test_processes_that_come_together_fetch_once(
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert len(log.read_text().splitlines()) == 1
+
+
+def test_eight_workers_start_at_once_one_is_killed_in_its_copy_and_one_other_copies(
+    store: ModelStore, folder: Path, tmp_path: Path, processes: list[multiprocessing.process.BaseProcess]
+) -> None:
+    digest, log, archive = folder_digest(folder), tmp_path / "fetches", tmp_path / "model.tar"
+    pack(folder, archive)
+    arguments = (store.root, archive, digest, log)
+    processes += [_spawn.Process(target=fetching.unpack_sent, args=arguments) for _ in range(8)]
+    for process in processes:
+        process.start()
+    _wait_for(tmp_path / "stuck")
+    while not (tmp_path / "stuck").read_text():
+        time.sleep(0.02)
+    killed = int((tmp_path / "stuck").read_text())
+    (half,) = [path for path in (store.root / "models" / "tmp").glob("*/model/*") if path.stat().st_size == 3]
+    os.kill(killed, signal.SIGKILL)
+    for process in processes:
+        process.join(60)
+    assert {process.exitcode for process in processes if process.pid != killed} == {0}
+    first, second = map(int, log.read_text().splitlines())
+    assert first == killed
+    assert second in {process.pid for process in processes} - {killed}
+    assert half.exists(), "what the killed one left is not in the way, and goes after a day"
+    assert [path.name for path in (store.root / "models" / "sha256").iterdir()] == [digest]
 
 
 def test_where_locks_do_nothing_there_is_still_one_sound_entry(

@@ -37,7 +37,7 @@ def answering(status: int, body: bytes = b"", headers: Mapping[str, str] | None 
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815
+        do_HEAD = do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -157,20 +157,15 @@ def test_a_registry_entry_cannot_send_the_driver_elsewhere(copied: Logged, store
         resolve("models:/churn/1", tracking_uri=copied.tracking_uri, store=store)
 
 
-def test_an_object_store_without_its_client_names_the_package(copied: Logged, store: ModelStore) -> None:
-    if _installed("boto3"):
-        pytest.skip("boto3 is installed")
+def test_an_object_store_without_its_client_names_the_package(
+    copied: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)  # as if it were not installed
     copied.change("update model_versions set storage_location = 's3://key:hunter2@bucket/x'")
     with pytest.raises(EnvironmentProblem, match=r"s3://bucket/x needs the Python package 'boto3'"):
         resolve("models:/churn/1", tracking_uri=copied.tracking_uri, store=store)
     with pytest.raises(EnvironmentProblem, match="'boto3'"):
         resolve("s3://bucket/x", tracking_uri=copied.tracking_uri, store=store)
-
-
-def _installed(name: str) -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec(name) is not None
 
 
 def test_mlflows_settings_and_the_environment_stay_as_they_were(

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.compose import ColumnTransformer
-from sklearn.preprocessing import FunctionTransformer
 
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import matrix, tensor
-from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
+from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
-from spark_infer.errors import ModelLoadError, ModelRefusedError, nearest
-from spark_infer.models.backends import LoadSpec
+from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
+from spark_infer.models.backends.spec import LoadSpec
 
-METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
-_PREFIX = {"predict_proba": "probability", "predict_log_proba": "log_probability", "decision_function": "decision"}
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.compose import ColumnTransformer
+
+    from spark_infer.config import ScoreOptions
+    from spark_infer.models.mlmodel import MLModel
+
+CPU_ONLY = True
+
+
+def unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> str | None:
+    """Every estimator that MLflow saves can be served: one that needs a pandas frame gets one."""
+    return None
 
 
 def load(spec: LoadSpec, folder: Path) -> SklearnModel:
@@ -34,30 +40,10 @@ def load(spec: LoadSpec, folder: Path) -> SklearnModel:
         ModelRefusedError: The estimator has not the method asked for.
     """
     flavor = spec.mlmodel.flavors["sklearn"]
-    if os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("false", "0"):
-        raise ModelLoadError(
-            "Loading this model runs code from its files, and MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids that.",
-            next_step="allow it for models you trust.",
-        )
-    estimator = _read(folder / flavor["pickled_model"], flavor)
+    path, saved_as = folder / flavor["pickled_model"], flavor.get("serialization_format", "pickle")
+    estimator: BaseEstimator = read_estimator(path, saved_as, flavor.get("skops_trusted_types"))
     _limit_jobs(estimator, spec.threads)
     return SklearnModel(estimator, spec)
-
-
-def _read(path: Path, flavor: Any) -> BaseEstimator:
-    match flavor.get("serialization_format", "pickle"):
-        case "skops":
-            import skops.io
-
-            return skops.io.load(path, trusted=flavor.get("skops_trusted_types"))
-        case "cloudpickle":
-            import cloudpickle
-
-            return cloudpickle.loads(path.read_bytes())
-        case "pickle":
-            return pickle.loads(path.read_bytes())
-        case other:
-            raise ModelLoadError(f"The scikit-learn model is saved as {other!r}, a format this version does not know.")
 
 
 def _limit_jobs(estimator: BaseEstimator, threads: int) -> None:
@@ -75,13 +61,7 @@ class SklearnModel:
         self._methods = spec.methods
         self._by_signature = spec.by_signature
         self._binding = spec.binding
-        for method in spec.methods:
-            if method not in METHODS or not hasattr(estimator, method):
-                offered = [name for name in METHODS if hasattr(estimator, name)]
-                raise ModelRefusedError(
-                    f"{type(estimator).__name__} has no method {method!r}{nearest(method, offered)}.",
-                    details=[f"it has {offered}"],
-                )
+        check_methods(estimator, spec.methods)
         self._frame_reason = _needs_frame(estimator, spec.binding)
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
@@ -96,49 +76,22 @@ class SklearnModel:
 
     def outputs(self) -> pa.Schema | None:
         """Columns of the methods asked for; None where only the signature can say what predict returns."""
-        fields: list[pa.Field] = []
-        for method in self._methods:
-            found = self._prediction_fields() if method == "predict" else self._score_fields(method)
-            if found is None:
-                return None
-            fields += found
-        return pa.schema(fields)
+        return output_fields(self._estimator, self._methods, self._prediction_type)
 
-    def _prediction_fields(self) -> list[pa.Field] | None:
+    def _prediction_type(self) -> pa.DataType | None:
+        from sklearn.base import is_classifier, is_regressor
+
         classes = getattr(self._estimator, "classes_", None)
         if is_classifier(self._estimator) and isinstance(classes, np.ndarray):
-            values = pa.array(classes.tolist())
-            return [pa.field(ONLY_OUTPUT, values.type)]
+            return pa.array(classes.tolist()).type
         if is_regressor(self._estimator) and getattr(self._estimator, "n_outputs_", 1) == 1:
-            return [pa.field(ONLY_OUTPUT, SCALARS["double"])]
+            return SCALARS["double"]
         return None
-
-    def _score_fields(self, method: str) -> list[pa.Field]:
-        classes = getattr(self._estimator, "classes_", None)
-        if not isinstance(classes, np.ndarray):
-            raise ModelRefusedError(
-                f"The columns of {method!r} have no names: {type(self._estimator).__name__} has no list of classes.",
-                next_step="log the model with pyfunc_predict_fn and a signature, and leave predict_method out.",
-            )
-        prefix = _PREFIX[method]
-        binary = method == "decision_function" and len(classes) == 2
-        names = [prefix] if binary else [f"{prefix}_{label}" for label in classes.tolist()]
-        return [pa.field(name, SCALARS["double"]) for name in names]
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Call each method once; outputs are named unless the signature names them."""
         given = self._given(inputs)
-        if self._by_signature:
-            return {None: getattr(self._estimator, self._methods[0])(given)}
-        columns: dict[str | None, Any] = {}
-        for method in self._methods:
-            result = getattr(self._estimator, method)(given)
-            if method == "predict":
-                columns[ONLY_OUTPUT] = result
-            else:
-                names = [field.name for field in self._score_fields(method)]
-                columns |= dict(zip(names, np.atleast_2d(result.T), strict=True))
-        return columns
+        return call_methods(self._estimator, self._methods, given, by_signature=self._by_signature)
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
         if self._frame_reason is not None:
@@ -159,6 +112,9 @@ class SklearnModel:
 
 def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
     """Say why an estimator must get a pandas frame; None where a numpy matrix gives the same answers."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import FunctionTransformer
+
     if binding.tensors:
         return None if len(binding.tensors) == 1 and binding.tensors[0].name is None else "it takes named tensors"
     for column in binding.columns:
@@ -194,6 +150,8 @@ def _by_position(transformer: ColumnTransformer) -> bool:
 
 def _parts(estimator: Any) -> Iterator[Any]:
     """Walk an estimator and everything fitted inside it."""
+    from sklearn.base import BaseEstimator
+
     seen: set[int] = set()
     todo = [estimator]
     while todo:

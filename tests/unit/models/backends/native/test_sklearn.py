@@ -29,7 +29,8 @@ from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
 from spark_infer.core.outputs import signature_outputs, to_batch
 from spark_infer.errors import ModelLoadError, ModelRefusedError
-from spark_infer.models.backends import LoadSpec, load
+from spark_infer.models.backends import load
+from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.mlmodel import read_mlmodel
 
 IRIS = load_iris(as_frame=True)
@@ -207,6 +208,16 @@ def test_two_classes_have_one_decision(tmp_path: Path) -> None:
     np.testing.assert_allclose(predictions["decision"], estimator.decision_function(CANCER.data), rtol=1e-9)
     with pytest.raises(ModelRefusedError, match="no method 'predict_proba'"):
         load(spec_of(folder, arrow(CANCER.data).schema, "sklearn", predict_method=("predict_proba",)), folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_alone_predicts_nothing_and_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    mlflow.sklearn.save_model(
+        StandardScaler().fit(IRIS.data), folder, signature=infer_signature(IRIS.data), pip_requirements=["scikit-learn"]
+    )
+    with pytest.raises(ModelRefusedError, match="StandardScaler has no method 'predict'"):
+        load(spec_of(folder, arrow(IRIS.data).schema, "sklearn"), folder)
 
 
 @pytest.mark.filterwarnings("ignore")

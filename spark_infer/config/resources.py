@@ -1,0 +1,37 @@
+"""What one task of the scoring stage takes of an executor: GPUs and cores."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from spark_infer.config.frozen import Frozen
+
+
+class ResourceOptions(Frozen):
+    """What one task of the scoring stage takes; without any of it, what the application gives every task."""
+
+    gpu: int = Field(default=0, ge=0, description="GPUs for a task; 1 where several tasks share one.")
+    tasks_per_gpu: int = Field(
+        default=1, ge=1, description="How many tasks, each with its copy of the model, share one GPU."
+    )
+    cpus: int | None = Field(
+        default=None, ge=1, description="Cores for a task, and threads for its model; without it `spark.task.cpus`."
+    )
+    allow_cpu_fallback: bool = Field(
+        default=False, description="Whether the CPU will do where a GPU is asked for and cannot be had; it is told."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.tasks_per_gpu > 1 and self.gpu != 1:
+            raise ValueError("`tasks_per_gpu` goes with `gpu: 1`: a task holds a part of one GPU, or whole ones")
+        if self.allow_cpu_fallback and not self.gpu:
+            raise ValueError("`allow_cpu_fallback` goes with `gpu`: without it nothing asks for a GPU")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether the scoring stage wants something else than the application gives every task."""
+        return self.gpu > 0 or self.cpus is not None

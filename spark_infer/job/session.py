@@ -1,0 +1,40 @@
+"""The Spark session of a table job: the running one, spark-submit's, or a new one that speaks Delta where it must."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spark_infer.config import JobConfig
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def open_session(config: JobConfig, *, log_file: Path | None = None) -> SparkSession:
+    """Return the session that is running, or start the one that the job and spark-submit ask for.
+
+    Args:
+        config: The job.
+        log_file: Where Spark writes from now on; None leaves it on the screen.
+
+    Raises:
+        EnvironmentProblem: Java, Spark, a jar or an address does not fit.
+    """
+    from spark_infer.spark.session import start_session
+
+    return start_session(config.spark, app_name=config.name, delta_conf=_delta_conf(config), log_file=log_file)
+
+
+def _delta_conf(config: JobConfig) -> dict[str, str]:
+    """Return what Delta needs; nothing where the job has no Delta table or can have none, or a server has it."""
+    if config.spark.remote:
+        return {}
+    formats = {config.source.format, config.target.format}
+    installed = importlib.util.find_spec("delta") is not None
+    if formats == {"parquet"} or (not installed and "delta" not in formats):
+        return {}
+    from spark_infer.tables.delta import delta_conf
+
+    return dict(delta_conf())

@@ -1,0 +1,128 @@
+"""What models with scikit-learn's API share, whichever framework they come from: files, methods, names of columns."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
+from spark_infer.core.signature import SCALARS
+from spark_infer.errors import ModelLoadError, ModelRefusedError, nearest
+
+METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "decision_function")
+_PREFIX = {
+    "predict_proba": "probability",
+    "predict_log_proba": "log_probability",
+    "predict_joint_log_proba": "joint_log_probability",
+    "decision_function": "decision",
+}
+
+
+def read_estimator(path: Path, serialization_format: str, trusted: Sequence[str] | None = None) -> Any:
+    """Read an estimator that MLflow saved as skops, cloudpickle or pickle.
+
+    Args:
+        path: The file.
+        serialization_format: As the flavor says.
+        trusted: Types that skops may make, as the flavor lists them.
+
+    Raises:
+        ModelLoadError: The format is unknown, or unpickling is switched off.
+    """
+    if os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("false", "0"):
+        raise ModelLoadError(
+            "Loading this model runs code from its files, and MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids that.",
+            next_step="allow it for models you trust.",
+        )
+    match serialization_format:
+        case "skops":
+            import skops.io
+
+            return skops.io.load(path, trusted=trusted)
+        case "cloudpickle":
+            import cloudpickle
+
+            return cloudpickle.loads(path.read_bytes())
+        case "pickle":
+            return pickle.loads(path.read_bytes())
+        case other:
+            raise ModelLoadError(f"The model is saved as {other!r}, a format this version does not know.")
+
+
+def check_methods(estimator: Any, methods: Sequence[str]) -> None:
+    """Refuse methods that an estimator does not have.
+
+    Raises:
+        ModelRefusedError: One is missing; says which there are.
+    """
+    offered = [name for name in METHODS if hasattr(estimator, name)]
+    for method in methods:
+        if method not in offered:
+            raise ModelRefusedError(
+                f"{type(estimator).__name__} has no method {method!r}{nearest(method, offered)}.",
+                details=[f"it has {offered}"],
+            )
+
+
+def output_fields(
+    estimator: Any, methods: Sequence[str], of_predict: Callable[[], pa.DataType | None]
+) -> pa.Schema | None:
+    """Return the columns of the methods asked for; None where nothing can say what predict returns.
+
+    Args:
+        estimator: The fitted estimator.
+        methods: What will be called.
+        of_predict: Finds the type of what ``predict`` returns.
+    """
+    fields: list[pa.Field] = []
+    for method in methods:
+        if method != "predict":
+            fields += [pa.field(name, SCALARS["double"]) for name in score_names(estimator, method)]
+            continue
+        found = of_predict()
+        if found is None:
+            return None
+        fields.append(pa.field(ONLY_OUTPUT, found))
+    return pa.schema(fields)
+
+
+def score_names(estimator: Any, method: str) -> list[str]:
+    """Name the columns of a method that gives a score for each class.
+
+    Raises:
+        ModelRefusedError: The estimator has no list of classes.
+    """
+    classes = getattr(estimator, "classes_", None)
+    if not isinstance(classes, np.ndarray):
+        raise ModelRefusedError(
+            f"The columns of {method!r} have no names: {type(estimator).__name__} has no list of classes.",
+            next_step="log the model with pyfunc_predict_fn and a signature, and leave predict_method out.",
+        )
+    prefix = _PREFIX[method]
+    binary = method == "decision_function" and len(classes) == 2
+    return [prefix] if binary else [f"{prefix}_{label}" for label in classes.tolist()]
+
+
+def call_methods(estimator: Any, methods: Sequence[str], given: Any, *, by_signature: bool) -> Predictions:
+    """Call each method once; outputs are named unless the signature names them."""
+    if by_signature:
+        return {None: _dense(getattr(estimator, methods[0])(given))}
+    columns: dict[str | None, Any] = {}
+    for method in methods:
+        result = _dense(getattr(estimator, method)(given))
+        if method == "predict":
+            columns[ONLY_OUTPUT] = result
+        else:
+            columns |= dict(zip(score_names(estimator, method), np.atleast_2d(result.T), strict=True))
+    return columns
+
+
+def _dense(result: Any) -> Any:
+    """Fill in the zeros of a sparse matrix, which multilabel classifiers return."""
+    return result.toarray() if hasattr(result, "toarray") else result

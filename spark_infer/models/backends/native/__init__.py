@@ -1,0 +1,51 @@
+"""One file for each flavor that is served without MLflow and pandas, named as MLflow names the flavor.
+
+A file here has two functions; adding it is all that a new backend needs:
+
+- ``unfit(mlmodel, options, folder) -> str | None`` says, on the driver and without loading the model, why it cannot
+  guarantee the answers of the model's pyfunc; None where it can. It imports no framework. Inference parameters that
+  are given go through pyfunc; those that the signature only has defaults for are this function's to think of.
+- ``load(spec, folder) -> LoadedModel`` loads the model, in a worker. One that can use a GPU asks
+  `models.device.settle` for its device.
+
+A file with ``CPU_ONLY = True`` has no use for a GPU and is not loaded on one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from spark_infer.config import ScoreOptions
+    from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+    from spark_infer.models.mlmodel import MLModel
+
+
+class Backend(Protocol):
+    """What a file of this folder offers."""
+
+    def unfit(self, mlmodel: MLModel, options: ScoreOptions, folder: Path) -> str | None:
+        """Say why it cannot serve the model as its pyfunc would; None where it can."""
+        ...
+
+    def load(self, spec: LoadSpec, folder: Path) -> LoadedModel:
+        """Load the model from its folder."""
+        ...
+
+
+def flavors() -> tuple[str, ...]:
+    """Return the flavors that have a native backend."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def backend(flavor: str) -> Backend:
+    """Import the native backend of a flavor; its framework waits until `load`."""
+    return cast("Backend", importlib.import_module(f"{__name__}.{flavor}"))
+
+
+def uses_gpu(name: str) -> bool:
+    """Whether a backend has use for a GPU; what a pyfunc does with one is its author's business."""
+    return name not in flavors() or not getattr(backend(name), "CPU_ONLY", False)

@@ -1,0 +1,74 @@
+"""What unpickling a model would import, read from the pickle's instructions without following them."""
+
+from __future__ import annotations
+
+import _compat_pickle
+import importlib.util
+import pickletools
+from collections.abc import Iterable, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from spark_infer.errors import ModelRefusedError
+
+_STRINGS = frozenset({"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"})
+_MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
+
+
+def imported_by(pickled: bytes) -> list[tuple[str, str]]:
+    """Return the module and the name of everything that a pickle takes from modules, each once.
+
+    Names that the pickle puts together only while it runs are not among them.
+    """
+    found: dict[tuple[str, str], None] = {}
+    texts: list[str] = []
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name in _STRINGS:
+            texts.append(str(argument))
+        elif opcode.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            # Old protocols name things as Python 2 did.
+            renamed = _compat_pickle.IMPORT_MAPPING.get(module, module), name
+            found[_compat_pickle.NAME_MAPPING.get((module, name), renamed)] = None
+        elif opcode.name == "STACK_GLOBAL" and len(texts) > 1:
+            found[(texts[-2], texts[-1])] = None
+        elif opcode.name not in _MEMO:
+            texts.clear()
+    return list(found)
+
+
+def check_importable(needed: Iterable[tuple[str, str]], code: Sequence[Path]) -> None:
+    """Check that the modules a pickle takes its classes from are there, importing none of them.
+
+    Args:
+        needed: Module and name of each class or function.
+        code: Folders of the modules that the model brings along.
+
+    Raises:
+        ModelRefusedError: A module is missing, or a class was pickled by name out of a notebook or script.
+    """
+    for module, name in needed:
+        if module == "__main__":
+            raise ModelRefusedError(
+                f"The model needs its class {name!r}, which was defined in a notebook or script (__main__) and pickled "
+                "by name.",
+                next_step="put the class into a module and log the model again with code_paths=['that_module.py'].",
+            )
+        package = module.partition(".")[0]
+        if not _there(package, code):
+            raise ModelRefusedError(
+                f"The model needs {name!r} from module {module!r}, and there is no module {package!r} here.",
+                details=["a pickled model holds the name of its class, not its code"],
+                next_step=f"log the model again with code_paths=['{package}.py' or its folder], or install the package "
+                "that holds it here and on the workers.",
+            )
+
+
+def _there(package: str, code: Sequence[Path]) -> bool:
+    # Only the first part of a name: to look further would import the package.
+    if PathFinder.find_spec(package, [str(folder) for folder in code]) is not None:
+        return True
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:
+        return True

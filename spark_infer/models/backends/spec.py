@@ -1,0 +1,67 @@
+"""What a backend is told when it loads a model, and what it returns; plain values and a Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+from spark_infer.core.contract import Binding
+from spark_infer.core.scoring import Model
+
+if TYPE_CHECKING:
+    from spark_infer.models.mlmodel import MLModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSpec:
+    """All a backend needs to load a model; plain values.
+
+    Attributes:
+        backend: Name of the backend: the flavor of a native one, or ``pyfunc``.
+        mlmodel: The parsed ``MLmodel``.
+        methods: Methods to call for each batch.
+        by_signature: Whether the outputs are those that the signature declares, unnamed ones in its order.
+        binding: How the inputs will arrive.
+        params: Inference parameters, complete; empty where the model takes none.
+        threads: Threads the model may use.
+        device: ``cpu``, or ``cuda:0``: the one device that this process sees. The driver always loads on the cpu.
+        address: What Spark assigned to the task, for example ``1``; None without a GPU.
+        allow_cpu_fallback: Whether the cpu will do where a GPU was asked for and is not seen.
+    """
+
+    backend: str
+    mlmodel: MLModel
+    methods: tuple[str, ...]
+    by_signature: bool
+    binding: Binding
+    params: Mapping[str, Any]
+    threads: int
+    device: str = "cpu"
+    address: str | None = None
+    allow_cpu_fallback: bool = False
+
+    def key(self, digest: str) -> tuple[str, ...]:
+        """What makes the loaded model unique in a process; which table columns feed it does not."""
+        inputs = [(column.target, str(column.type)) for column in self.binding.columns]
+        how = (self.methods, self.by_signature, inputs, self.binding.tensors, sorted(self.params.items()), self.threads)
+        return (digest, self.backend, self.device, self.address or "", repr(how))
+
+
+class Described(Protocol):
+    """A model that can tell about itself once it is loaded."""
+
+    @property
+    def how(self) -> str:
+        """How batches reach it, one sentence for the plan."""
+        ...
+
+    def outputs(self) -> pa.Schema | None:
+        """Columns it returns, where it knows; None where only its signature could say."""
+        ...
+
+
+class LoadedModel(Described, Model, Protocol):
+    """A model that is loaded in this process."""

@@ -1,0 +1,67 @@
+"""Where a task runs its model: the GPU and the cores that Spark assigned, and what was asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+
+from spark_infer.config import ResourceOptions
+from spark_infer.errors import DeviceError
+from spark_infer.models.backends.native import uses_gpu
+from spark_infer.models.backends.spec import LoadSpec
+from spark_infer.models.device import CPU, GPU, ProcessDevice, fall_back
+
+DEVICE = ProcessDevice(os.environ)
+"""What CUDA sees in this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What Spark assigned to a task.
+
+    Attributes:
+        addresses: Its GPUs, as the discovery script named them; empty without one.
+        cpus: Its cores; None where Spark does not tell.
+        resources: What was asked for.
+    """
+
+    addresses: tuple[str, ...] = ()
+    cpus: int | None = None
+    resources: ResourceOptions = field(default_factory=ResourceOptions)
+
+    @property
+    def address(self) -> str | None:
+        """The GPUs in one text, as `CUDA_VISIBLE_DEVICES` takes them; None without one."""
+        return ",".join(self.addresses) or None
+
+    def bind(self) -> None:
+        """Let this process see its GPUs alone; before anything imports a framework.
+
+        Raises:
+            DeviceError: The executor hides them, or there are none where one was asked for and the CPU will not do.
+        """
+        DEVICE.bind(self.address)
+        if self.addresses or not self.resources.gpu:
+            return
+        if not self.resources.allow_cpu_fallback:
+            raise DeviceError(
+                "A GPU was asked for, and Spark assigned none to the task.",
+                next_step="plan again in this application: its settings may have changed; docs/gpus.md has those that "
+                "are needed.",
+            )
+
+    def load_spec(self, spec: LoadSpec) -> LoadSpec:
+        """Return how the model is loaded here; on the CPU where its backend has no use for a GPU."""
+        on_gpu = bool(self.addresses) and uses_gpu(spec.backend)
+        return replace(
+            spec,
+            device=GPU if on_gpu else CPU,
+            address=self.address if on_gpu else None,
+            allow_cpu_fallback=self.resources.allow_cpu_fallback,
+            threads=self.cpus or spec.threads,
+        )
+
+    def note_loads(self, loads: int) -> None:
+        """Note models that were loaded here, where a GPU was asked for and Spark gave none."""
+        if loads and self.resources.gpu and not self.addresses:
+            fall_back("Spark assigned no GPU to the task")

@@ -1,0 +1,70 @@
+"""One predict on the driver before any task: does the model take and return what its signature says?
+
+Spark free. The rows are the model's own input example where it was logged with one; then any failure is an error.
+Otherwise they are made up, and a model may rightly refuse those: then it is a warning that it raised, and an error
+only that it answered with something else than its signature promises.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spark_infer.core.outputs import Predictions, to_batch
+from spark_infer.core.reason import reason
+from spark_infer.core.scoring import Model
+from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInferError
+from spark_infer.models.example import made_up, read_example
+from spark_infer.models.recipe import Recipe
+
+
+def rehearse(recipe: Recipe, model: Model, folder: Path) -> str | None:
+    """Predict a few rows and compare the answer with what the recipe promises.
+
+    Args:
+        recipe: How the table will be scored.
+        model: The model, loaded here.
+        folder: The model's verified files on this node.
+
+    Returns:
+        A warning for the plan; None where the answer is as promised.
+
+    Raises:
+        ModelRefusedError: The model does not predict its own input example, or answers in another form than its
+            signature says.
+    """
+    binding = recipe.load.binding
+    example = read_example(folder, recipe.ref.mlmodel, binding)
+    rows = made_up(binding) if example is None else example
+    which = "rows of zeros and empty texts" if example is None else "its own input example"
+    try:
+        answer = model.predict(rows)
+    except (Exception, SystemExit) as error:
+        told = _told(error, show_values=recipe.show_values)
+        if example is None:
+            return f"the model was tried with {which} and raised {told[0]}; real rows may differ"
+        raise ModelRefusedError(
+            f"Model {recipe.label} does not predict {which}: its signature does not say what it takes, or the example "
+            "is none.",
+            details=told,
+            next_step="call mlflow.pyfunc.load_model(uri).predict(example) to see the cause, and log the model again "
+            "with a signature and an example that fit it.",
+        ) from error
+    _compare(answer, recipe, rows.num_rows, which)
+    return None
+
+
+def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None:
+    try:
+        to_batch(answer, recipe.raw_outputs, rows)
+    except PredictionShapeError as error:
+        raise ModelRefusedError(
+            f"Model {recipe.label} does not return what was promised for it; it was tried with {which}.",
+            details=[error.what, *error.details],
+            next_step="log the model again with the outputs that its pyfunc returns, or say them with result_type.",
+        ) from error
+
+
+def _told(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
+    if isinstance(error, SparkInferError):
+        return (error.what, *error.details)
+    return reason(error, show_values=show_values)

@@ -1,0 +1,206 @@
+"""What a model needs installed: its frameworks, in versions that can read what was saved.
+
+The versions are those that MLflow wrote beside each flavor in `MLmodel`, and the pins of `requirements.txt`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.mlmodel import MLModel
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One library that a model needs.
+
+    Attributes:
+        module: What is imported.
+        distribution: What pip installs.
+        version: The version that saved the model; None where nothing says.
+    """
+
+    module: str
+    distribution: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.distribution}=={self.version}" if self.version else self.distribution
+
+
+@dataclass(frozen=True)
+class _Framework:
+    module: str
+    distribution: str
+    key: str
+
+
+_FRAMEWORKS: Mapping[str, _Framework] = {
+    "catboost": _Framework("catboost", "catboost", "catboost_version"),
+    "lightgbm": _Framework("lightgbm", "lightgbm", "lgb_version"),
+    "onnx": _Framework("onnxruntime", "onnxruntime", ""),
+    "prophet": _Framework("prophet", "prophet", "prophet_version"),
+    "pytorch": _Framework("torch", "torch", "pytorch_version"),
+    "sklearn": _Framework("sklearn", "scikit-learn", "sklearn_version"),
+    "spacy": _Framework("spacy", "spacy", "spacy_version"),
+    "spark": _Framework("pyspark", "pyspark", "pyspark_version"),
+    "statsmodels": _Framework("statsmodels", "statsmodels", "statsmodels_version"),
+    "transformers": _Framework("transformers", "transformers", "transformers_version"),
+    "xgboost": _Framework("xgboost", "xgboost", "xgb_version"),
+}
+
+# These say themselves that they read files of earlier versions, and not of later ones:
+# https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and
+# https://scikit-learn.org/stable/model_persistence.html
+_READS_NO_LATER = ("xgboost", "scikit-learn")
+
+_PIN = re.compile(r"\s*([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*==\s*([\w.!+-]+)")
+_MOST_PINS = 5
+
+
+def requirements(mlmodel: MLModel, backend: str) -> tuple[Requirement, ...]:
+    """Return what the model needs where a backend loads it, its frameworks in the versions that saved it."""
+    flavors = [backend] if backend != "pyfunc" else sorted(set(mlmodel.flavors) & set(_FRAMEWORKS))
+    found = [_framework(flavor, mlmodel.flavors.get(flavor, {})) for flavor in flavors if flavor in _FRAMEWORKS]
+    if backend == "pyfunc":
+        found += [Requirement("mlflow", "mlflow"), Requirement("pandas", "pandas")]
+    for flavor in flavors:
+        settings = mlmodel.flavors.get(flavor, {})
+        if _is_estimator(flavor, settings):
+            known = {each.module for each in found}
+            extra = [Requirement("sklearn", "scikit-learn"), *_reader(flavor, settings)]
+            found += [each for each in extra if each.module not in known]
+    return tuple(found)
+
+
+def _framework(flavor: str, settings: Mapping[str, object]) -> Requirement:
+    framework = _FRAMEWORKS[flavor]
+    version = settings.get(framework.key)
+    return Requirement(framework.module, framework.distribution, None if version is None else str(version))
+
+
+def _is_estimator(flavor: str, settings: Mapping[str, object]) -> bool:
+    return flavor == "sklearn" or ".sklearn." in str(settings.get("model_class", ""))
+
+
+def _reader(flavor: str, settings: Mapping[str, object]) -> list[Requirement]:
+    """What reads the file that an estimator was saved into; XGBoost's own is JSON."""
+    saved_as = str(settings.get("serialization_format", ""))
+    return [Requirement(saved_as, saved_as)] if saved_as in ("skops", "cloudpickle") else []
+
+
+def refuse_unmet(needed: Sequence[Requirement], *, missing: bool = True) -> None:
+    """Refuse a model that the libraries of this Python cannot load.
+
+    Args:
+        needed: What the model needs.
+        missing: Whether a library that is not installed here is a problem too.
+
+    Raises:
+        EnvironmentProblem: A library is missing, or older than the one that wrote a file it cannot read; all of them.
+    """
+    refuse(
+        needed,
+        absent=[each for each in needed if missing and not _is_here(each.module)],
+        installed=installed(needed),
+        where="this Python",
+    )
+
+
+def refuse(
+    needed: Sequence[Requirement], *, absent: Sequence[Requirement], installed: Mapping[str, str], where: str
+) -> None:
+    """Refuse what is absent or too old somewhere.
+
+    Args:
+        needed: What the model needs.
+        absent: Those that cannot be imported there.
+        installed: Distribution to version, as found there.
+        where: How to name the place.
+
+    Raises:
+        EnvironmentProblem: With every problem, and the pip line that mends them.
+    """
+    old = [
+        each
+        for each in needed
+        if each not in absent and each.distribution in _READS_NO_LATER and _is_newer(each, installed)
+    ]
+    if not absent and not old:
+        return
+    problems = [f"{each.distribution} is not installed" for each in absent]
+    problems += [
+        f"{each.distribution} is {installed[each.distribution]}, the model was saved by {each.version}: it reads no "
+        "model of a later version"
+        for each in old
+    ]
+    wanted = " ".join(f"'{each}'" for each in [*absent, *old])
+    raise EnvironmentProblem(
+        f"The model cannot be loaded by {where}.", details=problems, next_step=f"there: pip install {wanted}"
+    )
+
+
+def installed(needed: Sequence[Requirement]) -> dict[str, str]:
+    """Return the versions installed here; what is not, or tells none, is left out."""
+    found = {}
+    for each in needed:
+        try:
+            found[each.distribution] = metadata.version(each.distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def differences(needed: Sequence[Requirement], folder: Path) -> tuple[str, ...]:
+    """Say, in sentences for the plan, where this Python has older libraries than the model was logged with.
+
+    Args:
+        needed: What the model needs.
+        folder: The model's files; the pins of its `requirements.txt` are compared too.
+    """
+    pins = {each.distribution: each for each in (*_pins(folder), *needed) if each.version}
+    here = installed(list(pins.values()))
+    older = [
+        f"{name} {each.version} (here {here[name]})"
+        for name, each in sorted(pins.items())
+        if name in here and _is_newer(each, here)
+    ]
+    if not older:
+        return ()
+    shown = ", ".join(older[:_MOST_PINS]) + (f" and {len(older) - _MOST_PINS} more" if len(older) > _MOST_PINS else "")
+    return (f"the model was logged with newer libraries than this Python has, and may answer otherwise: {shown}",)
+
+
+def _pins(folder: Path) -> list[Requirement]:
+    try:
+        lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = [_PIN.match(line) for line in lines]
+    return [Requirement(each[1], each[1], each[2]) for each in found if each]
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _is_newer(needed: Requirement, installed: Mapping[str, str]) -> bool:
+    """Whether the model comes from a later major or minor version; patches keep their formats."""
+    here = installed.get(needed.distribution)
+    if needed.version is None or here is None:
+        return False
+    return _minor(needed.version) > _minor(here)
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)(?:\.(\d+))?", version)
+    return tuple(int(number or 0) for number in found.groups()) if found else ()

@@ -1,0 +1,190 @@
+"""What the scoring stage's tasks get of the running application: read, decided, and put into a resource profile."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+from pyspark.sql import SparkSession
+
+from spark_infer.config import ResourceOptions
+from spark_infer.core.application import Application, Executor, application_of, executor_like, known_executors
+from spark_infer.core.resource_fit import Way, application_settings, decide_way
+from spark_infer.core.slots import (
+    Share,
+    copies_told,
+    count_slots,
+    executors_told,
+    gpu_amount,
+    idle_told,
+    share_of,
+)
+from spark_infer.errors import ResourcesError
+from spark_infer.models.backends.native import uses_gpu
+from spark_infer.spark.server import is_connect
+
+GPU = "gpu"
+_PROFILES: dict[tuple[str, Share], ResourceProfile] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What a task of the scoring stage gets, and how; decided on the driver.
+
+    Attributes:
+        resources: What was asked for.
+        application: The application as it was then.
+        way: How the tasks get it.
+        profile: The resource profile for the scoring stage; None where the application's own settings do.
+    """
+
+    resources: ResourceOptions
+    application: Application
+    way: Way
+    profile: ResourceProfile | None
+
+    @property
+    def share(self) -> Share:
+        """What one task takes."""
+        if self.way == "cpu":
+            return Share(cpus=self.application.task_cpus)
+        return share_of(self.application, self.resources)
+
+    def told(self, spark: SparkSession) -> tuple[str, ...]:
+        """Say how many tasks and copies of the model there will be at once, and what stays idle; reads anew."""
+        application = replace(self.application, executors=_executors(spark))
+        executors, like = known_executors(application), executor_like(application)
+        lines = [f"each takes {self.share}" + self._how(application)]
+        if executors:
+            slots = count_slots(executors, self.share)
+            lines.insert(0, f"{slots.tasks:,} at once on {executors_told(executors)}")
+            lines += [copies_told(slots), *idle_told(slots, by_application=not self.resources.asks)]
+        elif like is not None:
+            slots = count_slots((like,), self.share)
+            lines.insert(0, f"{slots.tasks:,} at once on each executor with {like}")
+            lines += idle_told(slots, by_application=not self.resources.asks)
+        else:
+            why = (
+                "Spark Connect does not tell of executors" if is_connect(spark) else "no executor has registered so far"
+            )
+            lines.insert(0, f"how many at once is not known: {why}")
+        return tuple(lines)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say what the reader should know."""
+        if self.way == "cpu":
+            return ("no GPU can be had here: the CPU serves, as resources.allow_cpu_fallback allows",)
+        if self.profile is not None and self.application.dynamic:
+            return (
+                "dynamic allocation is on: Spark starts executors of their own for the scoring stage; without them set "
+                + " and ".join(application_settings(self.share)),
+            )
+        return ()
+
+    def _how(self, application: Application) -> str:
+        if self.profile is None:
+            return ""
+        executors = known_executors(application)
+        own = count_slots(executors, Share(cpus=application.task_cpus, gpus=application.task_gpus))
+        rest = f"run {own.tasks:,} tasks at once" if executors else "keep the application's own settings"
+        return f", by a resource profile on the stage that reads and scores alone; other stages {rest}"
+
+
+def plan_stage(spark: SparkSession, resources: ResourceOptions) -> Stage:
+    """Decide what a task of the scoring stage gets; starts no task.
+
+    Raises:
+        ResourcesError: It can never get what it asks for.
+    """
+    application = read_application(spark)
+    way = decide_way(application, resources)
+    share = share_of(application, resources)
+    profile = _profile(spark, share) if way == "profile" else None
+    return Stage(resources=resources, application=application, way=way, profile=profile)
+
+
+def refuse_idle_gpu(stage: Stage, backend: str) -> None:
+    """Refuse a GPU for a backend that has no use for one, unless the CPU will do.
+
+    Raises:
+        ResourcesError: A GPU would be held and stay idle.
+    """
+    if stage.resources.gpu and not stage.resources.allow_cpu_fallback and not uses_gpu(backend):
+        raise ResourcesError(
+            f"Backend {backend!r} runs on the CPU alone, and resources.gpu asks for a GPU.",
+            next_step="take resources.gpu out; or set resources.allow_cpu_fallback: true.",
+        )
+
+
+def read_application(spark: SparkSession) -> Application:
+    """Read the resources of a running application: its settings and, on classic Spark, its executors."""
+    application = application_of(lambda name: spark.conf.get(name, None))
+    return replace(application, executors=_executors(spark), workers=_workers(spark, application))
+
+
+def _executors(spark: SparkSession) -> tuple[Executor, ...]:
+    """The executors that are there; empty where nobody tells (Spark Connect) or none has registered."""
+    if is_connect(spark):
+        return ()
+    try:
+        known: Any = spark.sparkContext._jsc.sc().statusStore().executorList(True)
+        found = [known.apply(index) for index in range(known.size())]
+        return tuple(
+            Executor(cores=each.totalCores(), gpus=_gpus(each.resources().get(GPU)))
+            for each in found
+            if each.totalCores() > 0
+        )
+    except Exception:  # another Spark may keep them elsewhere: the settings then say what they can
+        return ()
+
+
+def _workers(spark: SparkSession, application: Application) -> tuple[Executor, ...] | None:
+    """The workers of a standalone cluster, asked of its master; None where nobody tells."""
+    address = re.match(r"spark://\[?([^,\]]+)\]?:(\d+)", application.master)
+    if address is None or is_connect(spark) or not application.executor_gpus:
+        return None
+    try:
+        context: Any = spark.sparkContext
+        jvm, master = context._jvm, context._jsc.sc()
+        where = jvm.org.apache.spark.rpc.RpcAddress(address[1], int(address[2]))
+        endpoint = master.env().rpcEnv().setupEndpointRef(where, "Master")
+        deploy = jvm.java.lang.Class.forName
+        question = deploy("org.apache.spark.deploy.DeployMessages$RequestMasterState$").getField("MODULE$").get(None)
+        answer = deploy("org.apache.spark.deploy.DeployMessages$MasterStateResponse")
+        state = endpoint.askSync(question, jvm.scala.reflect.ClassTag.apply(answer))
+        alive = [each for each in state.workers() if each.state().toString() == "ALIVE"]
+        return tuple(Executor(cores=each.cores(), gpus=_gpus(each.resourcesInfo().get(GPU))) for each in alive)
+    except Exception:  # these are Spark's inner parts; without them the plan says less
+        return None
+
+
+def _gpus(information: Any) -> int:
+    return len(information.get().addresses()) if information.isDefined() else 0
+
+
+def _profile(spark: SparkSession, share: Share) -> ResourceProfile:
+    # One for each share: with dynamic allocation every new profile has executors of its own.
+    key = (str(spark.conf.get("spark.app.id", "")), share)
+    if key not in _PROFILES:
+        requests = TaskResourceRequests().cpus(share.cpus)
+        if share.gpus:
+            requests = requests.resource(GPU, gpu_amount(share.gpus))
+        profile = ResourceProfileBuilder().require(requests).build
+        if is_connect(spark):
+            _register(profile, share)
+        _PROFILES[key] = profile
+    return _PROFILES[key]
+
+
+def _register(profile: ResourceProfile, share: Share) -> None:
+    try:
+        profile.id  # noqa: B018 - has the server make it, and say no where it cannot
+    except PySparkException as error:
+        raise ResourcesError(
+            "The Spark Connect server takes no resource profile.",
+            details=["start the server with:", *application_settings(share)],
+            next_step="with these settings every task takes that share, and resources may stay as they are.",
+        ) from error

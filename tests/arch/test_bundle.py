@@ -1,0 +1,50 @@
+"""The Databricks bundle names things that exist, and fits the models that Databricks makes from the bundle's schema."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from databricks.bundles.jobs import CronSchedule, Job
+
+from spark_infer.job.file.load import load_job
+
+ROOT = Path(__file__).parents[2]
+BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text())
+(JOB,) = BUNDLE["resources"]["jobs"].values()
+MAPPINGS = {
+    *("artifacts", "bundle", "environments", "experimental", "include", "permissions", "presets", "resources"),
+    *("run_as", "sync", "targets", "variables", "workspace"),
+}
+
+
+def test_the_job_fits_the_schema_of_bundles() -> None:
+    assert set(BUNDLE) <= MAPPINGS
+    job = Job.from_dict(JOB)
+    assert isinstance(job.schedule, CronSchedule)
+    assert job.as_dict() == JOB
+
+
+@pytest.mark.parametrize("path", [("tasks", 0, "spark_python_tusk"), ("schedule", "quartz"), ("max_runs",)])
+def test_an_unknown_key_does_not_fit_it(path: tuple[str | int, ...]) -> None:
+    job: Any = copy.deepcopy(JOB)
+    inner = job
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = {}
+    with pytest.raises(ValueError, match=f"Unexpected field '{path[-1]}'"):
+        Job.from_dict(job)
+
+
+def test_every_variable_is_declared_and_every_file_exists() -> None:
+    text = (ROOT / "databricks.yml").read_text()
+    assert set(re.findall(r"\$\{var\.(\w+)\}", text)) == set(BUNDLE["variables"])
+    (task,) = JOB["tasks"]
+    assert (ROOT / task["spark_python_task"]["python_file"]).is_file()
+    default = BUNDLE["variables"]["job_file"]["default"].removeprefix("${workspace.file_path}/")
+    assert load_job(str(ROOT / default)).name == JOB["name"]
+    assert task["job_cluster_key"] == JOB["job_clusters"][0]["job_cluster_key"]

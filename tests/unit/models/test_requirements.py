@@ -1,0 +1,92 @@
+"""What a model needs installed, and what is refused or told where this Python has something else."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.mlmodel import MLModel
+from spark_infer.models.requirements import Requirement, differences, refuse, refuse_unmet, requirements
+
+
+def model(**flavors: Any) -> MLModel:
+    return MLModel(flavors={"python_function": {}, **flavors})
+
+
+@pytest.mark.parametrize(
+    ("flavors", "backend", "modules"),
+    [
+        ({"xgboost": {"model_class": "xgboost.core.Booster"}}, "xgboost", ["xgboost"]),
+        ({"xgboost": {"model_class": "xgboost.sklearn.XGBRegressor"}}, "xgboost", ["xgboost", "sklearn"]),
+        ({"sklearn": {"serialization_format": "skops"}}, "sklearn", ["sklearn", "skops"]),
+        (
+            {"lightgbm": {"model_class": "lightgbm.sklearn.LGBMRanker", "serialization_format": "cloudpickle"}},
+            "lightgbm",
+            ["lightgbm", "sklearn", "cloudpickle"],
+        ),
+        (
+            {"lightgbm": {"model_class": "lightgbm.basic.Booster", "serialization_format": "skops"}},
+            "pyfunc",
+            ["lightgbm", "mlflow", "pandas"],
+        ),
+        ({"onnx": {"onnx_version": "1.16.0"}}, "onnx", ["onnxruntime"]),
+        ({}, "pyfunc", ["mlflow", "pandas"]),
+    ],
+)
+def test_a_model_needs_what_its_backend_imports(flavors: Any, backend: str, modules: list[str]) -> None:
+    assert [each.module for each in requirements(model(**flavors), backend)] == modules
+
+
+def test_a_library_that_is_missing_is_named_with_the_version_to_install() -> None:
+    needed = [Requirement("no_such_module", "no-such-module", "1.2.3")]
+    with pytest.raises(EnvironmentProblem) as refused:
+        refuse_unmet(needed)
+    assert refused.value.details == ("no-such-module is not installed",)
+    assert refused.value.next_step == "there: pip install 'no-such-module==1.2.3'"
+    refuse_unmet(needed, missing=False)
+
+
+@pytest.mark.parametrize(
+    ("saved_by", "here", "refused"),
+    [
+        ("3.2.0", "3.1.9", True),
+        ("4.0.0", "3.9.0", True),
+        ("3.10.0", "3.9.0", True),
+        ("3.2.9", "3.2.0", False),
+        ("2.1.0", "3.2.0", False),
+        ("nightly", "3.2.0", False),
+    ],
+)
+def test_a_model_of_a_later_xgboost_is_refused_and_one_of_a_later_patch_is_not(
+    saved_by: str, here: str, refused: bool
+) -> None:
+    needed = requirements(model(xgboost={"xgb_version": saved_by}), "xgboost")
+    if not refused:
+        refuse(needed, absent=[], installed={"xgboost": here}, where="here")
+        return
+    with pytest.raises(EnvironmentProblem, match="cannot be loaded by the workers") as error:
+        refuse(needed, absent=[], installed={"xgboost": here}, where="the workers")
+    assert error.value.details[0].startswith(f"xgboost is {here}, the model was saved by {saved_by}")
+
+
+def test_a_later_scikit_learn_is_refused_by_what_is_installed_here() -> None:
+    with pytest.raises(EnvironmentProblem, match="this Python") as refused:
+        refuse_unmet(requirements(model(sklearn={"sklearn_version": "99.0"}), "sklearn"))
+    assert f"scikit-learn is {metadata.version('scikit-learn')}" in refused.value.details[0]
+
+
+def test_formats_that_are_read_by_earlier_versions_give_a_warning_with_the_pins(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(
+        f"mlflow[extras]==98.0\nnumpy=={metadata.version('numpy')}\npandas>=1\nnot-installed==1.0\n# scipy==99\n"
+    )
+    needed = requirements(model(lightgbm={"lgb_version": "99.1"}), "lightgbm")
+    refuse_unmet(needed)
+    (warning,) = differences(needed, tmp_path)
+    assert warning.endswith(
+        f"lightgbm 99.1 (here {metadata.version('lightgbm')}), mlflow 98.0 (here {metadata.version('mlflow')})"
+    )
+    assert differences(requirements(model(lightgbm={"lgb_version": "1.0"}), "lightgbm"), tmp_path / "none") == ()
