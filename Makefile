@@ -15,7 +15,7 @@ unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help java venv demo test lint format types contracts unit spark gpu bench-quick docs build requirements clean
+.PHONY: help java venv demo test lint format types contracts unit spark gpu soak bench-quick docs build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ unit: venv ## Run the tests that need no Spark, as if PySpark were not installed
 
 spark: java venv ## Run the tests that start Spark
 	$(BIN)/python -m pytest tests/spark
+
+soak: java venv ## Run the longer tests that `make test` leaves out
+	$(BIN)/python -m pytest -m soak
 
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu

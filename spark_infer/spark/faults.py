@@ -100,7 +100,10 @@ def _damaged_file(text: str) -> SparkInferError | None:
 
 
 def _dead_worker(text: str) -> SparkInferError | None:
-    if "Python worker exited unexpectedly" not in text and "Python worker failed to connect back" not in text:
+    # Which words Spark has for it depends on whether it was writing to the worker or reading from it.
+    told = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+    lost = re.search(r"SocketException: (Connection reset|Broken pipe)", text) and "ython" in text
+    if not lost and not any(words in text for words in told):
         return None
     return RunError(
         "A Python worker died without an exception: killed for memory, or crashed in native code.",

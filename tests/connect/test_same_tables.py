@@ -79,11 +79,13 @@ def by_connect(folder: Path, server: Server) -> str:
 
 
 def by_notebook(folder: Path, server: Server) -> str:
-    """As Databricks runs one: a session that is there already, under the name ``spark``."""
+    """As Databricks runs one: there is a session, ``spark``; here its server is one that the program starts."""
+    conf = {**delta_conf(), "spark.sql.session.timeZone": "UTC", "spark.ui.enabled": "false"}
     program = (
         "from pyspark.sql import SparkSession\n"
-        f"spark = SparkSession.builder.remote({server.url!r}).getOrCreate()\n"
-        "spark.conf.set('spark.sql.session.timeZone', 'UTC')\n"
+        "builder = SparkSession.builder.remote('local[2]')\n"
+        f"for name, value in {conf!r}.items():\n    builder = builder.config(name, value)\n"
+        "spark = builder.getOrCreate()\n"
         f"exec(open('notebook.py').read().replace('target.path=', 'target.path={folder}/'))\n"
     )
     return run([sys.executable, "-c", program], folder, {})
