@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from spark_infer.job.prepared import PreparedJob
 from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
+from spark_infer.spark.batches import batch_settings
 from spark_infer.spark.faults import translate
 from spark_infer.spark.metering import TaskTotals
 from spark_infer.spark.preflight import check_workers
 from spark_infer.spark.ship import ship
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.plan import Written
+from spark_infer.tables.settings import settings
 from spark_infer.tables.write import write
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ def run_job(
     ship(spark, job.scoring.store, job.scoring.files)
     shipped = clock()
     try:
-        with tracking(spark, _on_tasks(on_progress, _known_rows(job))):
+        watched = tracking(spark, _on_tasks(on_progress, _known_rows(job)))
+        with watched, settings(spark, _batch_settings(spark, job)):
             written = write(job.frame, job.write, facts=_facts(job, run_id))
     except Exception as error:
         translated = translate(error)
@@ -54,6 +57,11 @@ def run_job(
     shipping = {} if job.scoring.files.way == "same_node" else {"ship": shipped - begin}
     seconds = {**job.seconds, **shipping, "score_and_write": clock() - shipped}
     return _report(job, run_id, written, job.totals(), {**seconds, "total": sum(seconds.values())})
+
+
+def _batch_settings(spark: SparkSession, job: PreparedJob) -> dict[str, str]:
+    table = job.scoring.table
+    return batch_settings(spark, [table.field(name) for name in job.scoring.recipe.read_columns(table)])
 
 
 def _known_rows(job: PreparedJob) -> int | None:

@@ -123,3 +123,14 @@ def test_clear_closes_everything(cache: ModelCache[Loaded]) -> None:
     cache.clear()
     assert model.closed
     assert len(cache) == 0
+
+
+def test_a_model_that_collections_were_spared_is_freed_when_it_goes(cache: ModelCache[Loaded]) -> None:
+    stats = Stats()
+    ghost = weakref.ref(get(cache, "a", stats, most=MB))
+    gc.freeze()
+    try:
+        get(cache, "b", stats, most=MB)
+        assert ghost() is None
+    finally:
+        gc.unfreeze()
