@@ -3,7 +3,7 @@
 # MAGIC # spark_infer in five minutes
 # MAGIC
 # MAGIC A model is trained and registered, a table is scored with it through the three doors. On Databricks
-# MAGIC install the package on the cluster (`%pip install spark-infer[sklearn]`); elsewhere run `python
+# MAGIC install the package on the cluster (the wheel of `make build`); elsewhere run `python
 # MAGIC notebooks/01_quickstart.py`.
 
 # COMMAND ----------

@@ -142,7 +142,9 @@ class SparkConfig(Frozen):
     @classmethod
     def _is_an_address(cls, given: str | None) -> str | None:
         if given is not None and not given.startswith("sc://"):
-            raise ValueError("an address begins with sc://")  # it may hold a token, so it is not shown
+            raise ValueError(
+                "the address of a Spark Connect server begins with sc://"
+            )  # it may hold a token: not shown
         return given
 
     @model_validator(mode="after")

@@ -15,9 +15,10 @@ def refuse_unshareable(place: str) -> None:
     Raises:
         ValueError: With the reason; the place is not quoted.
     """
-    if place == "auto" or place.startswith("/"):
+    if place == "auto" or (place.strip("/") and place.startswith("/")):
         return
-    if not _URI.match(place):
+    here = urlsplit(place)
+    if not _URI.match(place) or (here.scheme == "file" and (here.netloc or not here.path.strip("/"))):
         raise ValueError("expected `auto`, a folder by its full path, or a URI such as `s3://bucket/folder`")
     parts = urlsplit(place)
     if parts.password is not None or any(_SECRET.search(name) for name, _ in parse_qsl(parts.query)):

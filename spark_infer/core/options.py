@@ -13,6 +13,22 @@ from spark_infer.errors import ConfigError, nearest
 Settings = TypeVar("Settings", bound=Frozen)
 
 
+def mapping(given: object, name: str) -> dict[str, Any]:
+    """Return the keys of an option that is a mapping; None has none.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"{name} is {type(given).__name__}, and should be a mapping of its keys.",
+            next_step="docs/job-file.md lists them.",
+        )
+    return dict(given)
+
+
 def validated(model: type[Settings], given: Mapping[str, Any]) -> Settings:
     """Make a config of what a caller passed.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions
-from spark_infer.core.options import validated
+from spark_infer.core.options import mapping, validated
 from spark_infer.errors import SparkInferError
 from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
@@ -128,11 +128,11 @@ def score_table(
         JobConfig,
         {
             "name": name,
-            "model": {"uri": uri} if isinstance(uri, str) else dict(uri),
-            "source": {"path": source} if isinstance(source, str) else dict(source),
-            "target": {"path": target} if isinstance(target, str) else dict(target),
+            "model": {"uri": uri} if isinstance(uri, str) else mapping(uri, "model"),
+            "source": {"path": source} if isinstance(source, str) else mapping(source, "source"),
+            "target": {"path": target} if isinstance(target, str) else mapping(target, "target"),
             "score": options,
-            "resources": dict(resources or {}),
+            "resources": mapping(resources, "resources"),
         },
     )
     return ScoringJob(config, model=pinned).run(spark, on_progress)

@@ -18,7 +18,7 @@ from spark_infer.core.signature import is_list
 from spark_infer.models.mlmodel import MLModel
 
 EXAMPLE = "input_example.json"
-ROWS = 5
+ROWS = 1000
 
 _MAX_BYTES = 16 * 2**20
 
@@ -50,7 +50,7 @@ def read_example(folder: Path, mlmodel: MLModel, binding: Binding) -> pa.RecordB
 
 
 def made_up(binding: Binding) -> pa.RecordBatch:
-    """Make two rows of zeros, empty texts and false."""
+    """Make rows of zeros, empty texts and false; seven, which is seldom a number of outputs too."""
     shapes = {name: spec.shape[1:] for spec in binding.tensors for name in spec.columns}
     columns = {}
     for column in binding.columns:
@@ -58,7 +58,7 @@ def made_up(binding: Binding) -> pa.RecordBatch:
             sizes = [1 if size == -1 else size for size in shapes.get(column.target, ())]
             nested = _depth(column.type) > 1
             value = _nothing(column.type, sizes if nested else [math.prod(sizes)])
-            columns[column.target] = pa.array([value, value], column.type)
+            columns[column.target] = pa.array([value] * 7, column.type)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 

@@ -132,8 +132,9 @@ def _lines(report: Report) -> Iterator[str]:
     rate = report.rows_per_second
     speed = f", {rate:,.0f} rows/s" if rate is not None else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
-    loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
-    yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}")
+    if report.workers:
+        loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
+        yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}")
     yield _fact("run", f"{report.run_id}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC")
     yield from _time(report)
     if report.warnings:

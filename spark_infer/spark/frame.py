@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType, StructType
 
 from spark_infer.config import PostprocessStep, ResourceOptions
-from spark_infer.core.options import validated
+from spark_infer.core.options import mapping, validated
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import mapped
@@ -99,7 +99,7 @@ def score(
         cache_bytes=cache_bytes,
         model_files=model_files,
     )
-    stage = plan_stage(df.sparkSession, validated(ResourceOptions, dict(resources or {})))
+    stage = plan_stage(df.sparkSession, validated(ResourceOptions, mapping(resources, "resources")))
     with refusing_condition():
         rows = df if where is None else df.filter(where)
         rows.select("*").schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
@@ -113,7 +113,7 @@ def score(
         store=store,
         stage=stage,
         keep=keep if keep == "all" else (keep,) if isinstance(keep, str) else tuple(keep),
-        output=output if isinstance(output, str) or output is None else dict(output),
+        output=output if isinstance(output, str) or output is None else mapping(output, "output"),
         rows=rows,
     )
     ship(df.sparkSession, prepared.store, prepared.files)

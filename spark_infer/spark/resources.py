@@ -60,11 +60,11 @@ class Stage:
         lines = [f"each takes {self.share}" + self._how(application)]
         if executors:
             slots = count_slots(executors, self.share)
-            lines.insert(0, f"{slots.tasks:,} at once on {executors_told(executors)}")
+            lines.insert(0, f"at most {slots.tasks:,} at once on {executors_told(executors)}")
             lines += [copies_told(slots), *idle_told(slots, by_application=not self.resources.asks)]
         elif like is not None:
             slots = count_slots((like,), self.share)
-            lines.insert(0, f"{slots.tasks:,} at once on each executor with {like}")
+            lines.insert(0, f"at most {slots.tasks:,} at once on each executor with {like}")
             lines += idle_told(slots, by_application=not self.resources.asks)
         else:
             why = (

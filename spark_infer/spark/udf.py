@@ -13,6 +13,7 @@ from pyspark.sql.types import DataType
 from pyspark.sql.utils import is_remote
 
 from spark_infer.config import PostprocessStep, ResourceOptions
+from spark_infer.core.options import mapping
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError
 from spark_infer.models.backends.choice import runs_in_spark
 from spark_infer.models.ref import ModelRef
@@ -128,7 +129,7 @@ def model_udf(
         store=store,
         stage=stage,
         keep=(),
-        output=output if isinstance(output, str) or output is None else dict(output),
+        output=output if isinstance(output, str) or output is None else mapping(output, "output"),
     )
     ship(spark, prepared.store, prepared.files)
     return _callable(prepared, options.inputs)

@@ -237,7 +237,8 @@ def _reported(spark: SparkSession, folder: str) -> str:
     """The full URI of a folder as Spark itself spells it."""
     name = f"spark-infer-{uuid.uuid4().hex}"
     try:
-        spark.read.text(folder + name).schema  # noqa: B018 - as above
+        # Twice: for a single path Spark also looks for a stream's log, and logs a stack trace that it finds none.
+        spark.read.text([folder + name] * 2).schema  # noqa: B018 - as above
     except Exception as error:
         if path := parameters(error).get("path", ""):
             return path.removesuffix(name)

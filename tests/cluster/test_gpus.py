@@ -188,7 +188,7 @@ def test_each_task_sees_its_gpu_alone_and_as_many_run_at_once_as_the_plan_says(
     assert (etl, scoring[1]) == ((0, 6), 4)
     assert scoring[0] > 0
     assert gpus.driver(planned_tasks, on_gpu.folder, str(tmp_path), resources) == [
-        "4 at once on 1 executor with 6 cores and 2 GPUs",
+        "at most 4 at once on 1 executor with 6 cores and 2 GPUs",
         "each takes 1 core and 1/2 of a GPU, by a resource profile on the stage that reads and scores alone; other "
         "stages run 6 tasks at once",
         "4 copies of the model, one in each Python worker: 2 on each of 2 GPUs",

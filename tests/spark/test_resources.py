@@ -29,11 +29,11 @@ def job(spark: SparkSession, counting: CountingModel, tmp_path: Path) -> dict[st
 def test_the_plan_tells_tasks_and_copies(spark: SparkSession, job: dict[str, Any]) -> None:
     plan = ScoringJob(JobConfig.model_validate(job)).plan(spark)
     assert plan.tasks == (
-        "2 at once on 1 executor with 2 cores",
+        "at most 2 at once on 1 executor with 2 cores",
         "each takes 1 core",
         "2 copies of the model, one in each Python worker",
     )
-    assert "  tasks   2 at once on 1 executor with 2 cores\n          each takes 1 core\n" in str(plan)
+    assert "  tasks   at most 2 at once on 1 executor with 2 cores\n          each takes 1 core\n" in str(plan)
 
 
 def test_a_gpu_is_refused_with_the_settings_that_would_have_one(spark: SparkSession, job: dict[str, Any]) -> None:

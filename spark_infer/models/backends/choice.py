@@ -110,7 +110,7 @@ def _pyfunc(mlmodel: MLModel, options: ScoreOptions, reason: str) -> Choice:
         raise ModelRefusedError(
             f"predict_method={list(options.predict_method or ())} needs a native backend; pyfunc has "
             f"{mlmodel.predict_fn!r} alone ({reason}).",
-            next_step="leave predict_method out, or use a model with the scikit-learn flavor.",
+            next_step="leave predict_method out; the native backends sklearn, xgboost and lightgbm know methods.",
         )
     return Choice(backend="pyfunc", reason=reason)
 

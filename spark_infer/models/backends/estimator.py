@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
 from spark_infer.core.signature import SCALARS
-from spark_infer.errors import ModelLoadError, ModelRefusedError, nearest
+from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError, nearest
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "decision_function")
 _PREFIX = {
@@ -79,10 +80,14 @@ def output_fields(
         estimator: The fitted estimator.
         methods: What will be called.
         of_predict: Finds the type of what ``predict`` returns.
+
+    Raises:
+        ModelRefusedError: A method gives something else than a score for each class.
     """
     fields: list[pa.Field] = []
     for method in methods:
         if method != "predict":
+            _refuse_others_than_classes(_last(estimator), method)
             fields += [pa.field(name, SCALARS["double"]) for name in score_names(estimator, method)]
             continue
         found = of_predict()
@@ -109,17 +114,56 @@ def score_names(estimator: Any, method: str) -> list[str]:
     return [prefix] if binary else [f"{prefix}_{label}" for label in classes.tolist()]
 
 
-def call_methods(estimator: Any, methods: Sequence[str], given: Any, *, by_signature: bool) -> Predictions:
-    """Call each method once; outputs are named unless the signature names them."""
+def _last(estimator: Any) -> Any:
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def _refuse_others_than_classes(estimator: Any, method: str) -> None:
+    reason = None
+    pairs = method == "decision_function" and getattr(estimator, "decision_function_shape", None) == "ovo"
+    if pairs and len(estimator.classes_) > 2:
+        reason = "it compares each pair of classes"
+    elif method == "predict_proba" and callable(getattr(estimator, "objective", None)):
+        reason = "with an objective of the user's own it returns raw scores"
+    elif hasattr(estimator, "get_booster"):
+        learner = json.loads(estimator.get_booster().save_config())["learner"]
+        if int(learner["learner_model_param"].get("num_target", 1)) > 1:
+            reason = "it has several labels"
+    if reason is not None:
+        raise ModelRefusedError(
+            f"The columns of {method!r} are not the model's classes: {reason}.",
+            next_step="log the model with pyfunc_predict_fn and a signature, and leave predict_method out.",
+        )
+
+
+def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any], *, by_signature: bool) -> Predictions:
+    """Call each method once; outputs are named unless the signature names them.
+
+    Args:
+        estimator: The fitted estimator.
+        methods: What to call.
+        give: Makes the inputs, anew for each method: a step may write into what it is given.
+        by_signature: Whether the signature names the outputs.
+
+    Raises:
+        PredictionShapeError: A method does not return one column for each class.
+    """
     if by_signature:
-        return {None: _dense(getattr(estimator, methods[0])(given))}
+        return {None: _dense(getattr(estimator, methods[0])(give()))}
     columns: dict[str | None, Any] = {}
     for method in methods:
-        result = _dense(getattr(estimator, method)(given))
+        result = _dense(getattr(estimator, method)(give()))
         if method == "predict":
             columns[ONLY_OUTPUT] = result
-        else:
-            columns |= dict(zip(score_names(estimator, method), np.atleast_2d(result.T), strict=True))
+            continue
+        names, scores = score_names(estimator, method), np.atleast_2d(np.asarray(result).T)
+        if len(names) != len(scores):
+            raise PredictionShapeError(
+                f"{method} returned {len(scores)} column(s) for {len(names)} name(s).", details=[f"they are {names}"]
+            )
+        columns |= dict(zip(names, scores, strict=True))
     return columns
 
 

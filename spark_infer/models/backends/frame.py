@@ -71,7 +71,8 @@ def to_predictions(result: Any) -> Predictions:
     if isinstance(result, dict):
         return {str(name): _values(values) for name, values in result.items()}
     if isinstance(result, list) and result and isinstance(result[0], dict):
-        return {str(name): [row.get(name) for row in result] for name in result[0]}
+        names = dict.fromkeys(name for row in result for name in row)
+        return {str(name): [row.get(name) for row in result] for name in names}
     if isinstance(result, np.ndarray | list | tuple | pa.Array):
         return {None: list(result) if isinstance(result, tuple) else result}
     if hasattr(result, "__array__"):

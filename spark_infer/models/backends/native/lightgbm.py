@@ -120,7 +120,7 @@ class LightgbmModel:
         # A frame becomes a matrix of this dtype; an array stays as it is, and LightGBM sees to it.
         dtype = None if self._binding.tensors else np.result_type(np.float32, *map(_dtype, inputs.schema.types))
         rows = to_matrix(inputs, self._binding, dtype, order="F")
-        return call_methods(self._model, self._methods, rows, by_signature=self._by_signature)
+        return call_methods(self._model, self._methods, lambda: rows, by_signature=self._by_signature)
 
     def close(self) -> None:
         """Let go of the model."""

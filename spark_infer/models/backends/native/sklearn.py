@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +91,8 @@ class SklearnModel:
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Call each method once; outputs are named unless the signature names them."""
-        given = self._given(inputs)
-        return call_methods(self._estimator, self._methods, given, by_signature=self._by_signature)
+        give = partial(self._given, inputs)
+        return call_methods(self._estimator, self._methods, give, by_signature=self._by_signature)
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
         if self._frame_reason is not None:

@@ -123,7 +123,7 @@ class XgboostModel:
             InputValueError: A booster is given an infinite value, or one too large for float32; its pyfunc raises too.
         """
         rows = to_matrix(inputs, self._binding, np.float32)
-        return call_methods(self._model, self._methods, rows, by_signature=self._by_signature)
+        return call_methods(self._model, self._methods, lambda: rows, by_signature=self._by_signature)
 
     def close(self) -> None:
         """Let go of the model."""

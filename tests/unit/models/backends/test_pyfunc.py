@@ -198,3 +198,9 @@ def test_two_models_with_modules_of_one_name_each_run_their_own(tmp_path: Path) 
     answers = [model.predict(batch)[None][0] for model in (*loaded, *loaded, loaded[1])]
     # Each counts its own calls in a module that it imports while it predicts.
     assert answers == [501.0, 1001.0, 502.0, 1002.0, 1003.0]
+
+
+def test_rows_of_dicts_have_the_keys_of_all_rows_whatever_their_order() -> None:
+    full, short = {"x": 2.0, "y": 3.0}, {"x": 1.0}
+    assert to_predictions([short, full]) == {"x": [1.0, 2.0], "y": [None, 3.0]}
+    assert to_predictions([full, short]) == {"x": [2.0, 1.0], "y": [3.0, None]}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
@@ -21,7 +21,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from spark_infer.config import ScoreOptions
@@ -270,3 +270,37 @@ print([name for name in ("mlflow", "pyspark") if name in sys.modules])
         [sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ), check=False
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_each_method_gets_rows_that_no_other_has_written_into(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"a": [5.0, 3.0, 8.0, 2.0], "b": [-7.0, -9.0, -4.0, -8.0]})
+    model = make_pipeline(StandardScaler(copy=False), LogisticRegression()).fit(rows.copy(), [0, 1, 0, 1])
+    expected = model.predict_proba(rows.copy())
+    mlflow.sklearn.save_model(
+        model,
+        tmp_path / "model",
+        signature=ModelSignature(infer_signature(rows).inputs),
+        serialization_format="cloudpickle",
+        pip_requirements=["scikit-learn"],
+    )
+    methods = ("predict", "predict_proba")
+    loaded = load(
+        spec_of(tmp_path / "model", arrow(rows).schema, "sklearn", predict_method=methods), tmp_path / "model"
+    )
+    found = loaded.predict(arrow(rows))
+    assert np.array_equal(np.column_stack([found["probability_0"], found["probability_1"]]), expected)
+
+
+def test_scores_of_pairs_are_not_given_the_names_of_classes(tmp_path: Path) -> None:
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    model = SVC(decision_function_shape="ovo").fit(rows, np.repeat(["p", "q", "r"], 20))
+    mlflow.sklearn.save_model(
+        model,
+        tmp_path / "model",
+        signature=ModelSignature(infer_signature(rows).inputs),
+        serialization_format="cloudpickle",
+        pip_requirements=["scikit-learn"],
+    )
+    spec = spec_of(tmp_path / "model", arrow(rows).schema, "sklearn", predict_method=("decision_function",))
+    with pytest.raises(ModelRefusedError, match="each pair of classes"):
+        load(spec, tmp_path / "model").outputs()
