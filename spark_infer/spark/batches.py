@@ -26,8 +26,8 @@ def batch_settings(spark: SparkSession, columns: Iterable[pa.Field]) -> dict[str
         columns: The columns that travel to Python.
     """
     try:
-        most_rows = int(str(spark.conf.get(_ROWS, "0")))
-        most_bytes = int(str(spark.conf.get(_BYTES, "0")).removesuffix("b"))
+        most_rows = int(spark.conf.get(_ROWS, None) or 0)
+        most_bytes = int((spark.conf.get(_BYTES, None) or "0").removesuffix("b"))
     except ValueError:  # a size such as 64m, which a user wrote
         return {}
     width = row_bytes(columns)
