@@ -14,7 +14,9 @@ class Without(PathFinder):
     def find_spec(cls, fullname, path=None, target=None):
         return None if fullname.partition(".")[0] in {modules} else super().find_spec(fullname, path, target)
 
-sys.meta_path[:] = [Without, *(each for each in sys.meta_path if each is not PathFinder)]
+# An editable install brings a finder of its own.
+others = (each for each in sys.meta_path if each is not PathFinder and "editable" not in each.__module__)
+sys.meta_path[:] = [Without, *others]
 """
 
 
