@@ -30,7 +30,7 @@ def translate(error: BaseException) -> SparkInferError | None:
         return error
     if not isinstance(error, PySparkException) and type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
-    text = str(error)
+    text = _whole_text(error)
     for found in (
         _own_error,
         _own_check,
@@ -41,11 +41,18 @@ def translate(error: BaseException) -> SparkInferError | None:
         _missing_python,
         _full_disk,
         _lost_server,
+        _untold_cause,
     ):
         translated = found(text)
         if translated is not None:
             return translated
     return None
+
+
+def _whole_text(error: BaseException) -> str:
+    """The message, and the causes that a Spark Connect server tells apart from it."""
+    causes = getattr(error, "_stacktrace", None)
+    return f"{error}\n{causes}" if isinstance(causes, str) else str(error)
 
 
 def _own_error(text: str) -> SparkInferError | None:
@@ -146,4 +153,17 @@ def _lost_server(text: str) -> SparkInferError | None:
         "The Spark Connect server was lost while it worked: it ended, closed the session, or cannot be reached.",
         details=["its work may have gone on: look at the target's newest version before the next run"],
         next_step="open a new session, then run again.",
+    )
+
+
+def _untold_cause(text: str) -> SparkInferError | None:
+    # Spark 4.2: the server fails over a cause that has no text, such as the EOFException of a dead worker, and the
+    # client is told of the write alone.
+    if not re.fullmatch(r"\[TASK_WRITE_FAILED\][^\n]*", text.strip()):
+        return None
+    return RunError(
+        "A task failed, and the Spark Connect server does not say why, as when a Python worker died without an "
+        "exception: killed for memory, or crashed in native code.",
+        details=["the cause is in the log of the server"],
+        next_step="lower batch_size or max_batch_bytes, or give the server more memory.",
     )

@@ -41,7 +41,10 @@ def _told(spark: SparkSession, on_tasks: OnTasks) -> Iterator[None]:
     def progressed(*, stages: Iterable[Any] | None, **_: object) -> None:
         if threading.get_ident() != mine:  # another action of the same session
             return
-        counts = _widest((stage.num_completed_tasks, stage.num_tasks) for stage in stages or () if not stage.done)
+        known = list(stages or ())
+        # Stages that are done count where none runs: short ones may be told of only then.
+        shown = [stage for stage in known if not stage.done] or known
+        counts = _widest((stage.num_completed_tasks, stage.num_tasks) for stage in shown)
         if counts is None:
             return
         try:

@@ -1,0 +1,42 @@
+"""Spark's words for a failure, as errors of spark_infer; those that a server says only at times."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.errors.exceptions.connect import SparkException
+
+from spark_infer.errors import RunError, WriteError
+from spark_infer.spark.faults import translate
+
+WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/data/scored. SQLSTATE: 58030"
+
+
+@pytest.mark.parametrize(
+    ("causes", "error", "words"),
+    [
+        # Spark 4.2: the server cannot tell a cause without a text, such as the EOFException of a dead worker.
+        (None, RunError, "the Spark Connect server does not say why"),
+        (
+            "org.apache.spark.SparkException\nCaused by: org.apache.spark.SparkException: Python worker exited "
+            "unexpectedly (crashed).",
+            RunError,
+            "A Python worker died without an exception",
+        ),
+        (
+            "org.apache.spark.SparkException\nCaused by: java.io.IOException: No space left on device",
+            WriteError,
+            "disk is full",
+        ),
+    ],
+)
+def test_a_failed_write_on_spark_connect_is_told_by_its_causes(
+    causes: str | None, error: type[Exception], words: str
+) -> None:
+    raised = SparkException(message=WRITE_FAILED, server_stacktrace=causes)
+    translated = translate(raised)
+    assert type(translated) is error
+    assert words in str(translated)
+
+
+def test_a_failed_write_with_a_cause_of_its_own_in_the_message_stays_as_spark_tells_it() -> None:
+    assert translate(SparkException(message=f"{WRITE_FAILED}\nCaused by: java.lang.Error: something new")) is None
