@@ -28,6 +28,25 @@ def ours(bench: Bench, target: Path) -> None:
     scored.write.parquet(str(target))
 
 
+def table_job(bench: Bench, target: Path, *, plane: str = "auto") -> None:
+    """spark_infer.score_table."""
+    workload = bench.workload
+    spark_infer.score_table(
+        bench.spark,
+        source={"path": str(workload.source)},
+        target={
+            "path": str(target),
+            "keep": ["id"],
+            "output": "prediction",
+            "model_name_column": None,
+            "model_version_column": None,
+            "scored_at_column": None,
+        },
+        model={"uri": workload.model_uri, "tracking_uri": workload.tracking_uri},
+        plane=plane,
+    )
+
+
 def spark_udf(bench: Bench, target: Path) -> None:
     """mlflow.pyfunc.spark_udf in the workers' own Python environment."""
     workload = bench.workload
@@ -65,7 +84,9 @@ def model_alone(bench: Bench, target: Path) -> None:
 
 
 ENGINES: dict[str, Engine] = {
-    "spark_infer": Engine(ours),
+    "spark_infer": Engine(table_job),
+    "spark_infer, spark plane": Engine(partial(table_job, plane="spark")),
+    "spark_infer.score": Engine(ours),
     "mlflow spark_udf": Engine(spark_udf),
     "mapInArrow by hand": Engine(map_in_arrow),
     "limit (no Spark)": Engine(limit),

@@ -21,6 +21,7 @@
         ├── PredictionShapeError   the model returned the wrong rows, columns or types
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
+        │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
         └── WriteError             the target could not be written
 
 Every message says what happened, where, what was allowed and what to do next, in at most a few
@@ -169,6 +170,16 @@ class StepFailedError(RunError):
 
 class SourceReadError(RunError):
     """A file of the source is damaged or vanished while it was read."""
+
+
+class SparkMustReadError(SourceReadError):
+    """A file holds values that the direct plane might read otherwise than Spark."""
+
+    def __init__(self, what: str, why: str = "", *, details: Iterable[str] = (), next_step: str = "") -> None:
+        if why:
+            what = f"The direct plane cannot read {what}: {why}."
+            next_step = next_step or "set plane: auto or plane: spark, and Spark reads it."
+        super().__init__(what, details=details, next_step=next_step)
 
 
 class WriteError(RunError):

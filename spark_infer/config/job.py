@@ -165,6 +165,11 @@ class JobConfig(Frozen):
     model: ModelConfig = Field(description="Which model.")
     source: SourceConfig = Field(description="What to score.")
     target: TargetConfig = Field(description="Where the scored rows go.")
+    plane: Literal["auto", "direct", "spark"] = Field(
+        default="auto",
+        description="What carries the batches: `direct` has the workers read the files themselves, `spark` has Spark "
+        "read them; `auto` takes `direct` wherever it gives the same rows, and the plan says why.",
+    )
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
     resources: ResourceOptions = Field(
         default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."

@@ -53,7 +53,7 @@ class ScoreOptions(Frozen):
     postprocess: tuple[PostprocessStep, ...] = Field(
         default=(), description="Steps over the model's outputs, in order."
     )
-    batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1, description="Rows per predict call.")
+    batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1, description="Most rows per predict call.")
     max_batch_bytes: int = Field(
         default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
     )

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 
 def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Cut a stream of record batches anew: ``rows`` rows each, the last one shorter, order kept.
+    """Cut a stream of record batches anew: at most ``rows`` rows each, order kept.
 
-    A batch of exactly the right size passes through without a copy. A batch of more than ``max_bytes`` is halved
-    until it fits; a single row larger than that goes alone.
+    A batch of exactly ``rows`` rows passes through without a copy, also after an odd one, which then goes alone; all
+    others are joined and cut to ``rows``. A batch of more than ``max_bytes`` is halved until it fits; a single row
+    larger than that goes alone.
 
     Args:
         batches: Record batches of one schema, of any sizes; empty ones are dropped.
@@ -21,6 +22,9 @@ def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> 
     held: list[pa.RecordBatch] = []
     missing = rows
     for batch in batches:
+        if held and batch.num_rows == rows:
+            yield from _bounded(_joined(held), max_bytes)
+            held, missing = [], rows
         while batch.num_rows >= missing:
             held.append(batch.slice(0, missing))
             batch = batch.slice(missing)

@@ -25,6 +25,7 @@ STATS_TYPE = pa.struct(
         pa.field("prepare", pa.float64()),
         pa.field("predict", pa.float64()),
         pa.field("encode", pa.float64()),
+        pa.field("write", pa.float64()),
         pa.field("worker", pa.string()),
     ]
 )
@@ -40,6 +41,7 @@ class Stats:
         prepare: Seconds for preprocess and casts.
         predict: Seconds inside the model, conversion to what it takes included.
         encode: Seconds for postprocess and Arrow.
+        write: Seconds for the files, where a worker writes them.
         load: Seconds spent loading the model.
     """
 
@@ -53,6 +55,7 @@ class Stats:
     prepare: float = 0.0
     predict: float = 0.0
     encode: float = 0.0
+    write: float = 0.0
     clock: Clock = field(default=time.perf_counter, repr=False)
 
     @contextmanager

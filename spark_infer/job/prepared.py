@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
-from spark_infer.config import JobConfig, PostprocessStep, ResourceOptions, ScoreOptions
-from spark_infer.core.signature import spelled
-from spark_infer.job.plan import Plan, PlannedColumn
+import pyarrow as pa
+
+from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
+from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
+from spark_infer.job.planes.direct import direct_frame
+from spark_infer.job.planes.writers import with_writers
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import rehearse
-from spark_infer.models.requirements import differences, requirements
-from spark_infer.observe.report import size
 from spark_infer.spark.frame import scored_frame
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.preflight import check_local_python
@@ -24,6 +28,7 @@ from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
+from spark_infer.tables.settings import session_conf
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.write import plan_write
 
@@ -34,30 +39,60 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreparedRows:
+    """What will be written, lazy, and the reader of what scoring it cost; good for one action."""
+
+    frame: DataFrame
+    totals: Totals
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreparedJob:
     """Everything a run needs, decided; nothing has run.
 
     Attributes:
         config: The job.
+        run_id: Unique name of the run.
         snapshot: The source, pinned.
         scoring: The recipe, and how the model's files reach the workers.
-        frame: What will be written; lazy.
-        totals: Reads what scoring cost, after the write.
+        plane: Who reads the rows, and why.
+        frame: What will be written; lazy. Only its schema counts where the workers write.
+        totals: Reads what scoring cost, after the write of the frame.
+        fallback: Makes the rows by way of the spark plane, should a file prove to be Spark's alone to read.
         write: What the write will do.
         rehearsal: What became of trying the model here, where that is worth a warning.
         started_at: When preparing began, UTC; also the time on every scored row.
         seconds: Wall seconds of `resolve` and `plan`.
+        notes: What the reader of the report should know, a sentence each.
     """
 
     config: JobConfig
+    run_id: str
     snapshot: Snapshot
     scoring: Prepared
+    plane: Plane
     frame: DataFrame
     totals: Totals
+    fallback: Callable[[], PreparedRows] | None
     write: WritePlan
     rehearsal: str | None
     started_at: datetime
     seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    def by_spark(self, why: str) -> PreparedJob:
+        """Return the same job on the spark plane, after a file proved to be Spark's alone to read."""
+        if self.fallback is None:
+            raise ValueError("there is nothing to fall back to")
+        rows = self.fallback()
+        return replace(
+            self,
+            plane=without_direct(self.plane, why),
+            frame=rows.frame,
+            totals=rows.totals,
+            fallback=None,
+            notes=(*self.notes, f"the run began anew on the spark plane: {why}"),
+        )
 
 
 def prepare_job(
@@ -78,7 +113,7 @@ def prepare_job(
     Raises:
         PlanError: Something does not fit; nothing has run and nothing has changed.
     """
-    started_at = datetime.now(UTC)
+    started_at, run_id = datetime.now(UTC), uuid.uuid4().hex
     begin = clock()
     # First of all: what follows may start tasks, which could wait for ever.
     stage = plan_stage(spark, ResourceOptions.model_validate(config.resources.model_dump()))
@@ -103,15 +138,43 @@ def prepare_job(
     )
     check_local_python(spark, scoring.recipe)
     rehearsal = _rehearsed(scoring)
-    scored, totals = _scored(rows, scoring)
-    frame = stamped(scored, _stamps(config, ref), at=(config.target.scored_at_column, started_at))
-    write = plan_write(spark, config.target, snapshot=snapshot, frame=frame)
+    plane = choose_plane(
+        spark,
+        config,
+        snapshot,
+        columns=pa.schema([scoring.table.field(name) for name in scoring.recipe.read_columns(scoring.table)]),
+        schema=json.loads(rows.schema.json()),
+        slots=stage.slots(spark),
+        sparkml=scoring.sparkml is not None,
+    )
+    begin_anew = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config, started_at)
+    if plane.name == "spark":
+        chosen = begin_anew()
+    else:  # for its schema
+        chosen = PreparedRows(frame=_stamped(scored_frame(rows, scoring), config, ref, started_at), totals=lambda: None)
+    write = plan_write(spark, config.target, snapshot=snapshot, frame=chosen.frame)
+    if plane.name == "direct":
+        schema = chosen.frame.schema
+        plane = with_writers(
+            plane,
+            write,
+            columns=to_arrow(schema),
+            schema=schema.json(),
+            constants=_stamps(config, ref) | _scored_at(config, started_at),
+            conf=session_conf(spark),
+            run_id=run_id,
+        )
+        if plane.sink is None:
+            chosen = _prepared_rows(rows, scoring, plane, config, started_at)
     return PreparedJob(
         config=config,
+        run_id=run_id,
         snapshot=snapshot,
         scoring=scoring,
-        frame=frame,
-        totals=totals,
+        plane=plane,
+        frame=chosen.frame,
+        totals=chosen.totals,
+        fallback=begin_anew if plane.name == "direct" and config.plane == "auto" else None,
         write=write,
         rehearsal=rehearsal,
         started_at=started_at,
@@ -127,72 +190,32 @@ def _rehearsed(scoring: Prepared) -> str | None:
     return rehearse(scoring.recipe, cast("LoadedModel", model), scoring.store.path(scoring.recipe.ref.digest))
 
 
-def _scored(rows: DataFrame, scoring: Prepared) -> tuple[DataFrame, Totals]:
+def _prepared_rows(
+    rows: DataFrame, scoring: Prepared, plane: Plane, config: JobConfig, started_at: datetime
+) -> PreparedRows:
+    scored, totals = _scored(rows, scoring, plane)
+    return PreparedRows(frame=_stamped(scored, config, scoring.recipe.ref, started_at), totals=totals)
+
+
+def _stamped(scored: DataFrame, config: JobConfig, ref: ModelRef, started_at: datetime) -> DataFrame:
+    return stamped(scored, _stamps(config, ref), at=(config.target.scored_at_column, started_at))
+
+
+def _scored(rows: DataFrame, scoring: Prepared, plane: Plane) -> tuple[DataFrame, Totals]:
     if scoring.sparkml is not None:  # no Python worker there that could measure
         return scored_frame(rows, scoring), lambda: None
     stats_column = free_name([*rows.columns, *scoring.recipe.outputs.names])
+    if plane.name == "direct":
+        return metered(direct_frame(rows, scoring, plane, stats_column=stats_column), stats_column)
     return metered(scored_frame(rows, scoring, stats_column=stats_column), stats_column)
 
 
-def _stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:
+def _stamps(config: JobConfig, ref: ModelRef) -> dict[str, Any]:
     target = config.target
     stamps = {target.model_name_column: ref.name, target.model_version_column: ref.version}
     return {column: value for column, value in stamps.items() if column is not None}
 
 
-def _older_libraries(scoring: Prepared) -> tuple[str, ...]:
-    ref = scoring.recipe.ref
-    return differences(requirements(ref.mlmodel, scoring.recipe.load.backend), scoring.store.path(ref.digest))
-
-
-def plan_of(job: PreparedJob) -> Plan:
-    """Tell what a prepared job would do."""
-    recipe, snapshot, config = job.scoring.recipe, job.snapshot, job.config
-    ref, sparkml = recipe.ref, job.scoring.sparkml is not None
-    plan = Plan(
-        job=config.name,
-        model_uri=ref.uri,
-        model_name=ref.name,
-        model_version=ref.version,
-        model_digest=ref.digest,
-        model_bytes=ref.size_bytes,
-        backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.scoring.load_here().how}",
-        model_files=str(job.scoring.files),
-        source=config.source.name,
-        source_format=snapshot.location.format,
-        source_version=snapshot.version,
-        source_rows=snapshot.rows,
-        partition_filter=tuple(
-            f"{column} in {list(values)}" for column, values in config.source.partition_filter.items()
-        ),
-        where=config.source.where,
-        read_columns=recipe.read_columns(job.scoring.table),
-        columns=tuple(
-            PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
-            for column in recipe.load.binding.columns
-        ),
-        steps=_steps(config, recipe.load.methods, bounded=not sparkml),
-        outputs={field.name: spelled(field.type) for field in recipe.outputs},
-        target=config.target.name,
-        target_format=job.write.location.format,
-        mode=config.target.mode,
-        write=job.write.how,
-        plane=f"spark: Spark reads the rows and {'runs the model' if sparkml else 'hands them to Python'}",
-        tasks=() if sparkml else job.scoring.stage.told(job.frame.sparkSession),
-        warnings=(*job.scoring.stage.warnings(), *_older_libraries(job.scoring), *filter(None, [job.rehearsal])),
-    )
-    return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
-
-
-def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool) -> tuple[str, ...]:
-    score = config.score
-    bounds = f", at most {score.batch_size:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
-    steps = [f"preprocess with {score.preprocess}"] if score.preprocess else []
-    steps.append(f"{' and '.join(methods)}{bounds}")
-    steps += [f"postprocess: {_told(step)}" for step in score.postprocess]
-    return tuple(steps)
-
-
-def _told(step: PostprocessStep) -> str:
-    settings = step.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
-    return f"{step.kind} " + ", ".join(f"{name}={value!r}" for name, value in settings.items())
+def _scored_at(config: JobConfig, started_at: datetime) -> dict[str, datetime]:
+    column = config.target.scored_at_column
+    return {} if column is None else {column: started_at}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from spark_infer.errors import SparkMustReadError
+from spark_infer.job.planes.direct import write_files
 from spark_infer.job.prepared import PreparedJob
 from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
@@ -16,12 +18,16 @@ from spark_infer.spark.metering import TaskTotals
 from spark_infer.spark.preflight import check_workers
 from spark_infer.spark.ship import ship
 from spark_infer.spark.tracking import tracking
+from spark_infer.tables.handover import hand_over
 from spark_infer.tables.plan import Written
 from spark_infer.tables.settings import settings
+from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.write import write
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[Progress], None]
 
@@ -39,27 +45,57 @@ def run_job(
         EnvironmentProblem: A worker of a cluster lacks a library; nothing was scored.
         RunError: A worker, a file or the write failed; the target is as it was before.
     """
-    run_id = uuid.uuid4().hex
     if job.scoring.sparkml is None:
         check_workers(spark, job.scoring.recipe)
     begin = clock()
     ship(spark, job.scoring.store, job.scoring.files)
     shipped = clock()
     try:
-        watched = tracking(spark, _on_tasks(on_progress, _known_rows(job)))
-        with watched, settings(spark, _batch_settings(spark, job)):
-            written = write(job.frame, job.write, facts=_facts(job, run_id))
+        written, totals = _write(spark, job, on_progress)
+    except SparkMustReadError as error:
+        if job.fallback is None:
+            raise
+        logger.warning("%s Spark reads all of it now.", error.what)
+        job = job.by_spark(error.what)
+        written, totals = _write(spark, job, on_progress)
+    shipping = {} if job.scoring.files.way == "same_node" else {"ship": shipped - begin}
+    seconds = {**job.seconds, **shipping, "score_and_write": clock() - shipped}
+    return _report(job, written, totals, {**seconds, "total": sum(seconds.values())})
+
+
+def _write(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None) -> tuple[Written, TaskTotals | None]:
+    try:
+        with tracking(spark, _on_tasks(on_progress, _known_rows(job))):
+            if job.plane.sink is not None:
+                return _hand_over(spark, job, job.plane.sink)
+            with settings(spark, _batch_settings(spark, job)):
+                written = write(job.frame, job.write, facts=_facts(job))
+            return written, job.totals()
     except Exception as error:
         translated = translate(error)
         if translated is None or translated is error:
             raise
         raise translated from error
-    shipping = {} if job.scoring.files.way == "same_node" else {"ship": shipped - begin}
-    seconds = {**job.seconds, **shipping, "score_and_write": clock() - shipped}
-    return _report(job, run_id, written, job.totals(), {**seconds, "total": sum(seconds.values())})
+
+
+def _hand_over(spark: SparkSession, job: PreparedJob, sink: SinkSpec) -> tuple[Written, TaskTotals]:
+    """Have the workers write, then publish their files."""
+    totals: list[TaskTotals] = []
+
+    def fill(into: SinkSpec) -> list[WrittenFile]:
+        files, found = write_files(spark, job.scoring, job.plane, into)
+        totals.append(found)
+        return files
+
+    written = hand_over(job.write, sink, fill, schema=job.frame.schema.json(), facts=_facts(job))
+    if job.write.location.format == "parquet":
+        spark.catalog.refreshByPath(job.write.location.path or "")
+    return written, totals[0]
 
 
 def _batch_settings(spark: SparkSession, job: PreparedJob) -> dict[str, str]:
+    if job.plane.name == "direct":
+        return {}  # what travels to Python are the numbers of the tasks
     table = job.scoring.table
     return batch_settings(spark, [table.field(name) for name in job.scoring.recipe.read_columns(table)])
 
@@ -75,13 +111,13 @@ def _on_tasks(on_progress: OnProgress | None, rows: int | None) -> Callable[[int
     return lambda done, total, seconds: on_progress(Progress(min(done, total), total, rows, seconds))
 
 
-def _facts(job: PreparedJob, run_id: str) -> dict[str, str | int | float]:
+def _facts(job: PreparedJob) -> dict[str, str | int | float]:
     """What the target's history will say of this run."""
     ref = job.scoring.recipe.ref
     facts: dict[str, str | int | float] = {
         "writer": "spark_infer",
         "job": job.config.name,
-        "run_id": run_id,
+        "run_id": job.run_id,
         "model_name": ref.name,
         "model_version": ref.version,
         "model_digest": ref.digest,
@@ -93,11 +129,9 @@ def _facts(job: PreparedJob, run_id: str) -> dict[str, str | int | float]:
     return facts
 
 
-def _report(
-    job: PreparedJob, run_id: str, written: Written, found: TaskTotals | None, seconds: dict[str, float]
-) -> Report:
+def _report(job: PreparedJob, written: Written, found: TaskTotals | None, seconds: dict[str, float]) -> Report:
     ref, config = job.scoring.recipe.ref, job.config
-    warnings = [*job.scoring.stage.warnings(), *written.notes]
+    warnings = [*job.scoring.stage.warnings(), *job.notes, *written.notes]
     totals = found or TaskTotals.of_rows(written.rows)
     if found is None and job.scoring.sparkml is None:
         warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")
@@ -112,7 +146,7 @@ def _report(
         )
     return Report(
         job=config.name,
-        run_id=run_id,
+        run_id=job.run_id,
         model_uri=ref.uri,
         model_name=ref.name,
         model_version=ref.version,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.core.options import mapping, validated
 from spark_infer.errors import SparkInferError
+from spark_infer.job.describe import plan_of
 from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
-from spark_infer.job.prepared import plan_of, prepare_job
+from spark_infer.job.prepared import prepare_job
 from spark_infer.job.run import OnProgress, run_job
 from spark_infer.job.session import open_session
 from spark_infer.models.ref import ModelRef
@@ -92,6 +93,7 @@ def score_table(
     model: str | Mapping[str, Any] | ModelRef,
     name: str = "score",
     resources: ResourceOptions | Mapping[str, Any] | None = None,
+    plane: str = "auto",
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> Report:
@@ -104,6 +106,7 @@ def score_table(
         model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
         name: Name of the job in the target's history.
         resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``.
+        plane: ``auto``, ``direct`` or ``spark``: whether the workers read the files themselves.
         on_progress: Called about twice a second while tasks run, from another thread.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
 
@@ -131,6 +134,7 @@ def score_table(
             "model": {"uri": uri} if isinstance(uri, str) else mapping(uri, "model"),
             "source": {"path": source} if isinstance(source, str) else mapping(source, "source"),
             "target": {"path": target} if isinstance(target, str) else mapping(target, "target"),
+            "plane": plane,
             "score": options,
             "resources": mapping(resources, "resources"),
         },

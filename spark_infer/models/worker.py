@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.memory import keep_freed_memory
 from spark_infer.core.scoring import Model, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
@@ -68,6 +69,7 @@ def score_table_batches(
     place: Place,
     *,
     stats_column: str | None = None,
+    stats: Stats | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Score batches of a table: the kept columns bit for bit, then the prediction columns.
 
@@ -77,8 +79,10 @@ def score_table_batches(
         batches: Record batches of the table.
         place: What Spark assigned to the task.
         stats_column: Name of a further column that carries what scoring cost (`core.stats.STATS_TYPE`).
+        stats: Takes what scoring cost, where no column does.
     """
-    for batch, outputs, stats in _scored(recipe, folder, batches, place):
+    stats = stats or Stats()
+    for batch, outputs in _scored(recipe, folder, batches, place, stats):
         arrays = [*(batch.column(name) for name in recipe.keep), *outputs.columns]
         names = [*recipe.keep, *outputs.schema.names]
         if stats_column is not None:
@@ -91,14 +95,14 @@ def score_column(
     recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place
 ) -> Iterator[pa.RecordBatch]:
     """Score batches that hold nothing but the model's columns; yields the prediction columns alone."""
-    for _, outputs, _ in _scored(recipe, folder, batches, place):
+    for _, outputs in _scored(recipe, folder, batches, place, Stats()):
         yield outputs
 
 
 def _scored(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch, Stats]]:
-    stats = Stats()
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place, stats: Stats
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    keep_freed_memory()
     place.bind()  # before the user's functions are imported, which may import a framework
     spec = place.load_spec(recipe.load)
     try:
@@ -116,8 +120,7 @@ def _scored(
         limit_threads(spec.threads)
         return model
 
-    for batch, outputs in score_batches(batches, get_model, steps, stats):
-        yield batch, outputs, stats
+    yield from score_batches(batches, get_model, steps, stats)
     if stats.loads:
         _spare_collections()
 

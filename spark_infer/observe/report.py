@@ -23,6 +23,7 @@ TASK_PHASES = {
     "prepare": "prepare",
     "predict": "predict",
     "encode": "encode",
+    "write": "write files",
 }
 
 
@@ -50,7 +51,7 @@ class Report:
         started_at: When the run started, in UTC.
         seconds: Wall time on the driver: ``resolve``, ``plan``, ``ship`` (clusters), ``score_and_write``, ``total``.
         task_seconds: Time inside the tasks, summed over them: ``load``, ``wait_for_rows``, ``prepare``,
-            ``predict``, ``encode``. Tasks run side by side, so the sum may exceed the wall time.
+            ``predict``, ``encode``, ``write``. Tasks run side by side, so the sum may exceed the wall time.
         loads: How often the model was loaded.
         cache_hits: How often a task found the model loaded.
         workers: Python workers that scored.

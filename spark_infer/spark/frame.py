@@ -13,6 +13,7 @@ from pyspark.sql.types import DataType, StructType
 from spark_infer.config import PostprocessStep, ResourceOptions
 from spark_infer.core.options import mapping, validated
 from spark_infer.core.stats import STATS_TYPE
+from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
@@ -61,7 +62,7 @@ def score(
         where: SQL condition; other rows are neither scored nor returned.
         preprocess: ``module:function`` from an Arrow batch of ``df`` to one with the model's columns.
         postprocess: Steps over the outputs, as in a job file: ``[{"threshold": {…}}, "module:function"]``.
-        batch_size: Rows per predict call (default 10 000).
+        batch_size: Most rows per predict call (default 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
         inputs: Columns for a model that names none, in its order.
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
@@ -137,15 +138,13 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
 
         return transformed_frame(df, recipe, prepared.sparkml)
     columns = recipe.read_columns(to_arrow(df.schema))
-    types = {field.name: field for field in df.schema.fields}
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
     plain = all(set(name).isdisjoint(".`*") for name in columns)
     if plain:
         read = df.select(*map(quoted, columns))
     else:
         read = df.select(*(df[quoted(name)].alias(f"c{i}") for i, name in enumerate(columns)))
-    added = recipe.outputs if stats_column is None else recipe.outputs.append(pa.field(stats_column, STATS_TYPE))
-    schema = StructType([types[name] for name in recipe.keep] + to_spark(added).fields)
+    schema = scored_schema(df.schema, recipe, stats_column=stats_column)
     function: Any = partial(
         score_partition,
         recipe=recipe,
@@ -156,3 +155,10 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
     )
     function.__name__ = "spark_infer.score"  # the name of the operator in Spark's plans
     return mapped(read, function, schema, profile=prepared.stage.profile)
+
+
+def scored_schema(table: StructType, recipe: Recipe, *, stats_column: str | None = None) -> StructType:
+    """Return the columns of scored rows: those kept, as the table has them, then the predictions."""
+    added = recipe.outputs if stats_column is None else recipe.outputs.append(pa.field(stats_column, STATS_TYPE))
+    types = {field.name: field for field in table.fields}
+    return StructType([types[name] for name in recipe.keep] + to_spark(added).fields)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 STATS_COLUMN = "_spark_infer_stats"
 
 _COUNTS = ("rows", "batches", "loads", "cache_hits", "fallbacks")
-_SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode")
+_SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,14 @@ class TaskTotals:
     fallbacks: int
     workers: int
     seconds: Mapping[str, float]
+
+    @classmethod
+    def of_tasks(cls, taken: Sequence[Mapping[str, Any]]) -> TaskTotals:
+        """Add up what the tasks told (`core.stats.Stats.take`)."""
+        counts = {name: sum(int(each[name] or 0) for each in taken) for name in _COUNTS}
+        seconds = {name: sum(float(each[name] or 0.0) for each in taken) for name in _SECONDS}
+        # A task without rows asked for no model.
+        return cls(**counts, workers=len({each["worker"] for each in taken if each["batches"]}), seconds=seconds)
 
     @classmethod
     def of_rows(cls, rows: int) -> TaskTotals:

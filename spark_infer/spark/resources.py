@@ -53,6 +53,11 @@ class Stage:
             return Share(cpus=self.application.task_cpus)
         return share_of(self.application, self.resources)
 
+    def slots(self, spark: SparkSession) -> int | None:
+        """How many tasks run at once; None where that is not known. Reads anew."""
+        executors = known_executors(replace(self.application, executors=_executors(spark)))
+        return count_slots(executors, self.share).tasks or None if executors else None
+
     def told(self, spark: SparkSession) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle; reads anew."""
         application = replace(self.application, executors=_executors(spark))

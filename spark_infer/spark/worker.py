@@ -34,7 +34,7 @@ def score_partition(
     named = (batch.rename_columns(list(columns)) for batch in batches)
     if recipe.options.preprocess is not None:
         named = (in_utc(batch) for batch in named)
-    place = _place(resources)
+    place = task_place(resources)
     return score_table_batches(recipe, partial(open_folder, files), named, place, stats_column=stats_column)
 
 
@@ -55,7 +55,7 @@ def predict_columns(
     bound = replace(recipe, load=replace(recipe.load, binding=binding))
     # Only the columns that the model takes: pyarrow can name the types of some others, and not hold them.
     wanted = {name: schema.get_field_index(name) for name in binding.sources}
-    place = _place(ResourceOptions())
+    place = task_place(ResourceOptions())
     named = (
         pa.RecordBatch.from_arrays(
             [pc.struct_field(arrays[0], [index]) if is_row else arrays[index] for index in wanted.values()],
@@ -67,7 +67,7 @@ def predict_columns(
         yield outputs.to_struct_array() if as_struct else outputs.column(0)
 
 
-def _place(resources: ResourceOptions) -> Place:
+def task_place(resources: ResourceOptions) -> Place:
     """Read what Spark assigned to the task that runs."""
     context = TaskContext.get()
     if context is None:

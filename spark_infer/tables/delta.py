@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from spark_infer.errors import EnvironmentProblem, SourceError
 from spark_infer.tables.analysis import condition, first_line, parameters
-from spark_infer.tables.delta_log import LogState, list_log, read_log
+from spark_infer.tables.delta_log import list_log, read_log
+from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
+from spark_infer.tables.scan.doubts import delta_doubts
 from spark_infer.tables.settings import setting
 from spark_infer.tables.snapshot import Snapshot
 
@@ -77,8 +79,8 @@ def check_delta(spark: SparkSession) -> None:
         ) from error
 
 
-def snapshot(spark: SparkSession, location: TableLocation, version: int | None) -> tuple[Snapshot, LogState | None]:
-    """Pin the version of a Delta table and describe it; the replayed log comes with it where it is readable.
+def snapshot(spark: SparkSession, location: TableLocation, version: int | None) -> Snapshot:
+    """Pin the version of a Delta table and describe it; its files come with it where its log is readable here.
 
     Args:
         spark: The session; asked only where this process cannot read the log, or not cheaply.
@@ -89,25 +91,26 @@ def snapshot(spark: SparkSession, location: TableLocation, version: int | None) 
         SourceError: There is no such version.
     """
     storage = location.storage()
-    listing = list_log(storage) if storage else None
-    if storage is None or listing is None:
-        return _described(spark, location, version), None
-    pinned = listing.newest if version is None else version
-    state = read_log(storage, listing, pinned)
-    if state is None and read_log(storage, listing, listing.newest):
-        raise _no_such_version(location, pinned, listing.oldest, listing.newest)
+    log = list_log(storage) if storage else None
+    if storage is None or log is None:
+        return _described(spark, location, version)
+    pinned = log.newest if version is None else version
+    state = read_log(storage, log, pinned)
+    if state is None and read_log(storage, log, log.newest):
+        raise _no_such_version(location, pinned, log.oldest, log.newest)
     if state is None:
-        return _described(spark, location, version), None
-    rows = [file.rows for file in state.files]
+        return _described(spark, location, version)
+    listing = Listing(state.files, doubts=delta_doubts(state))
     return Snapshot(
         location=location,
         version=pinned,
         partition_columns=state.partition_columns,
         partition_types=state.partition_types,
-        rows=None if None in rows else sum(filter(None, rows)),
-        files=len(rows),
-        size_bytes=sum(file.size for file in state.files),
-    ), state
+        rows=listing.rows,
+        files=len(listing.files),
+        size_bytes=listing.size_bytes,
+        listing=listing,
+    )
 
 
 def _described(spark: SparkSession, location: TableLocation, version: int | None) -> Snapshot:

@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
+from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.predicate import short_type_name
 from spark_infer.tables.storage import Storage
 
@@ -28,22 +30,26 @@ _CHECKPOINT_COLUMNS = ("add", "metaData", "protocol", "sidecar")
 
 
 @dataclass(frozen=True)
-class LogFile:
-    """A data file of a version: its partition values as written, its size, and its rows where the log knows."""
-
-    values: Mapping[str, str | None]
-    size: int
-    rows: int | None
-
-
-@dataclass(frozen=True)
 class LogState:
-    """What a version of a Delta table holds."""
+    """What a version of a Delta table holds.
+
+    Attributes:
+        version: Its number.
+        partition_columns: The columns that it is partitioned by.
+        partition_types: Their types, in the same order.
+        files: Its data files.
+        schema: Its columns, as the log has them.
+        configuration: Its table properties.
+        protocol: What readers and writers must know: the protocol action.
+    """
 
     version: int
     partition_columns: tuple[str, ...]
     partition_types: tuple[str, ...]
-    files: tuple[LogFile, ...]
+    files: tuple[SourceFile, ...]
+    schema: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,11 @@ def _commit_actions(storage: Storage, paths: Iterable[str]) -> Iterator[dict[str
 def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
     live: dict[tuple[str, str], dict[str, Any]] = {}
     metadata: dict[str, Any] = {}
+    protocol: dict[str, Any] = {}
     for action in actions:
         if action.get("sidecar"):
             return None
-        protocol = action.get("protocol") or {}
+        protocol = action.get("protocol") or protocol
         if any(name.startswith(_CATALOG_KEEPS_COMMITS) for name in protocol.get("writerFeatures") or ()):
             return None
         metadata = action.get("metaData") or metadata
@@ -131,12 +138,21 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
             live[_key(add)] = add
         if remove := action.get("remove"):
             live.pop(_key(remove), None)
-    fields = {each["name"]: each for each in json.loads(metadata["schemaString"])["fields"]}
+    schema = json.loads(metadata["schemaString"])
+    fields = {each["name"]: each for each in schema["fields"]}
     columns = tuple(metadata["partitionColumns"])
     # Under column mapping the log writes a column's physical name.
     written = {name: fields[name]["metadata"].get("delta.columnMapping.physicalName", name) for name in columns}
     types = tuple(_type_name(fields[name]["type"]) for name in columns)
-    return LogState(version, columns, types, tuple(_log_file(add, written) for add in live.values()))
+    return LogState(
+        version=version,
+        partition_columns=columns,
+        partition_types=types,
+        files=tuple(_source_file(add, written) for add in live.values()),
+        schema=schema,
+        configuration=metadata.get("configuration") or {},
+        protocol=protocol,
+    )
 
 
 def _key(action: Mapping[str, Any]) -> tuple[str, str]:
@@ -145,14 +161,16 @@ def _key(action: Mapping[str, Any]) -> tuple[str, str]:
     return action["path"], "".join(str(vector.get(part)) for part in ("storageType", "pathOrInlineDv", "offset"))
 
 
-def _log_file(add: Mapping[str, Any], written: Mapping[str, str]) -> LogFile:
+def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFile:
     values = add.get("partitionValues") or {}
     rows = json.loads(add.get("stats") or "{}").get("numRecords")
-    deleted = (add.get("deletionVector") or {}).get("cardinality", 0)
-    return LogFile(
-        values={name: values.get(physical) or None for name, physical in written.items()},
+    vector = add.get("deletionVector")
+    return SourceFile(
+        path=unquote(add["path"]),
         size=add["size"],
-        rows=None if rows is None else rows - deleted,
+        values={name: values.get(physical) or None for name, physical in written.items()},
+        rows=None if rows is None else rows - (vector or {}).get("cardinality", 0),
+        deletes=bool(vector),
     )
 
 

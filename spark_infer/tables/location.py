@@ -95,7 +95,7 @@ def qualify(spark: SparkSession, config: TableConfig) -> str:
         )
     scheme, authority, rest = split_uri(path)
     if not scheme:
-        scheme, authority, base = split_uri(_reported(spark, ""))
+        scheme, authority, base = split_uri(_home(spark))
         rest = posixpath.join(base, path)
     elif not authority and scheme != "file":
         _, authority, _ = split_uri(_reported(spark, f"{scheme}:///"))
@@ -231,6 +231,19 @@ def _format_by_spark(spark: SparkSession, uri: str) -> str | None:
             return None
         raise
     return "parquet"
+
+
+_HOMES: dict[str, str] = {}
+
+
+def _home(spark: SparkSession) -> str:
+    """The folder in which a relative path starts, as a full URI; asked once for each application or server session."""
+    session = str(getattr(spark, "session_id", "")) or str(spark.conf.get("spark.app.id", ""))
+    if not session:
+        return _reported(spark, "")
+    if session not in _HOMES:
+        _HOMES[session] = _reported(spark, "")
+    return _HOMES[session]
 
 
 def _reported(spark: SparkSession, folder: str) -> str:

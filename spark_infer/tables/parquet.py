@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import SourceError
 from spark_infer.tables.analysis import first_line
+from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.scan.doubts import footer_doubt
 from spark_infer.tables.settings import settings
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import DataFile, Storage, partition_values, plain_folder
@@ -38,19 +39,8 @@ _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 _READ_AT_ONCE = 16
 
 
-@dataclass(frozen=True)
-class Footer:
-    """What a Parquet file says about itself."""
-
-    rows: int
-    columns: str
-    metadata: dict[bytes, bytes]
-
-
-def snapshot(
-    storage: Storage, location: TableLocation, *, most_footers: int = MOST_FOOTERS
-) -> tuple[Snapshot, list[DataFile]]:
-    """Describe a Parquet table from its listing and footers, before any filter; the files come with it.
+def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = MOST_FOOTERS) -> Snapshot:
+    """Describe a Parquet table from its listing and footers, before any filter.
 
     Of a table with more than ``most_footers`` files only the first footers are read, and the rows stay unknown.
 
@@ -60,20 +50,50 @@ def snapshot(
     files = storage.data_files()
     columns, types = partitioning(storage, files)
     _refuse_stray(location, files, columns)
-    footers = read_footers(storage, files[:most_footers])
+    footers = read_footers(storage, [file.path for file in files[:most_footers]])
     schemas = {footer.metadata.get(_SPARK_SCHEMA) for footer in footers}
+    listing = _listing(files, footers)
     known = next(iter(schemas)) if len(schemas) == 1 else None
     return Snapshot(
         location=location,
         version=None,
         partition_columns=columns,
         partition_types=types,
-        rows=sum(footer.rows for footer in footers) if len(files) <= most_footers else None,
+        rows=listing.rows,
         files=len(files),
         size_bytes=sum(file.size for file in files),
         schema_json=known.decode() if known else None,
         mixed_schemas=len({footer.columns for footer in footers}) > 1,
-    ), files
+        listing=listing,
+    )
+
+
+def counted(storage: Storage, found: Snapshot) -> Snapshot:
+    """Read the footers that are still missing where that counts the rows at no great cost."""
+    listing = found.listing
+    if listing is None or listing.rows is not None or len(listing.files) > MOST_FOOTERS:
+        return found
+    listing = with_footers(storage, listing, [file.path for file in listing.files if file.path not in listing.footers])
+    return replace(found, rows=listing.rows, listing=listing)
+
+
+def with_footers(storage: Storage, listing: Listing, paths: Sequence[str]) -> Listing:
+    """Read some footers into a listing.
+
+    Raises:
+        SourceError: One is damaged or missing; the message names the file.
+    """
+    return listing.looked_at(dict(zip(paths, read_footers(storage, paths), strict=True)))
+
+
+def _listing(files: Sequence[DataFile], footers: Sequence[Footer]) -> Listing:
+    """Put the data files beside their footers, as far as these were read; the marker of an empty table is no data."""
+    found = tuple(
+        SourceFile(file.path, file.size, partition_values(file.path), modified_ns=file.modified_ns)
+        for file in files
+        if not _is_marker(file)
+    )
+    return Listing(found).looked_at({file.path: footer for file, footer in zip(files, footers, strict=False)})
 
 
 def _refuse_stray(location: TableLocation, files: Sequence[DataFile], columns: Sequence[str]) -> None:
@@ -95,18 +115,6 @@ def _refuse_stray(location: TableLocation, files: Sequence[DataFile], columns: S
         )
 
 
-def within(storage: Storage, whole: Snapshot, files: Sequence[DataFile], scope: PartitionScope) -> Snapshot:
-    """Narrow a snapshot's counts to the partitions of a scope."""
-    inside = [file for file in files if scope.holds(partition_values(file.path)) and not _is_marker(file)]
-    counted = len(inside) <= MOST_FOOTERS
-    return replace(
-        whole,
-        rows=sum(footer.rows for footer in read_footers(storage, inside)) if counted else None,
-        files=len(inside),
-        size_bytes=sum(file.size for file in inside),
-    )
-
-
 def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The partition columns that the folders name, and their types by the rule above."""
     values = [partition_values(file.path) for file in files if not _is_marker(file)]
@@ -116,34 +124,39 @@ def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str
     return columns, tuple(_round_trip_type({each.get(name) for each in values}) for name in columns)
 
 
-def read_footers(storage: Storage, files: Iterable[DataFile]) -> list[Footer]:
+def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
     """Read the footers of some files.
 
     Raises:
         SourceError: One is damaged or missing; the message names the file.
     """
 
-    def read(file: DataFile) -> Footer:
+    def read(path: str) -> Footer:
         try:
-            with storage.files.open_input_file(storage.at(file.path)) as stream:
+            with storage.files.open_input_file(storage.at(path)) as stream:
                 found = pq.read_metadata(stream)
         except FileNotFoundError as error:
             raise SourceError(
-                f"The file {storage.at(file.path)} vanished while the table was looked at.",
+                f"The file {storage.at(path)} vanished while the table was looked at.",
                 next_step="run again when no other job writes this table.",
             ) from error
         except (ArrowException, OSError) as error:
             raise SourceError(
-                f"The file {storage.at(file.path)} is not a readable Parquet file.",
-                details=[f"{file.size} bytes; its footer is damaged or it is of another format."],
+                f"The file {storage.at(path)} is not a readable Parquet file.",
+                details=["its footer is damaged or it is of another format"],
                 next_step="restore or remove the file.",
             ) from error
         schema = found.schema.to_arrow_schema()
-        columns = ", ".join(f"{each.name} {each.type}" for each in schema)
-        return Footer(found.num_rows, columns, dict(found.metadata or {}))
+        return Footer(
+            rows=found.num_rows,
+            columns=", ".join(f"{each.name} {each.type}" for each in schema),
+            metadata=dict(found.metadata or {}),
+            group_rows=tuple(found.row_group(group).num_rows for group in range(found.num_row_groups)),
+            doubt=footer_doubt(found),
+        )
 
     with ThreadPoolExecutor(_READ_AT_ONCE, "spark-infer-footers") as pool:
-        return list(pool.map(read, files))
+        return list(pool.map(read, paths))
 
 
 def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
@@ -213,6 +226,6 @@ def _is_marker(file: DataFile) -> bool:
 
 
 def _marked_partitioning(storage: Storage) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    (footer,) = read_footers(storage, [DataFile(EMPTY_TABLE_FILE, 0)])
+    (footer,) = read_footers(storage, [EMPTY_TABLE_FILE])
     types: dict[str, str] = json.loads(footer.metadata.get(PARTITIONED_BY, b"{}"))
     return tuple(types), tuple(types.values())

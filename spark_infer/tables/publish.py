@@ -46,12 +46,13 @@ def write_parquet(frame: DataFrame, plan: WritePlan) -> Written:
         _keep_schema(spark, frame, plan, stage.new, stage.folder.below("empty"))
         files = stage.new.data_files()
         written = _count(plan, stage.new, files)
-        notes = _publish(stage, files, plan)
+        notes = publish(stage, files, plan)
     _refresh(spark, plan)
     return Written(plan.location, None, written.rows, written.files, written.size_bytes, notes)
 
 
-def _publish(stage: Stage, files: list[DataFile], plan: WritePlan) -> tuple[str, ...]:
+def publish(stage: Stage, files: list[DataFile], plan: WritePlan) -> tuple[str, ...]:
+    """Move staged files into their place as the write mode says; returns notes for the report."""
     if plan.creates:
         create_table(stage)
     elif plan.mode == "overwrite":
@@ -90,7 +91,7 @@ def _create_in_catalog(
 
 
 def _count(plan: WritePlan, storage: Storage, files: list[DataFile]) -> Written:
-    rows = sum(footer.rows for footer in read_footers(storage, files))
+    rows = sum(footer.rows for footer in read_footers(storage, [file.path for file in files]))
     return Written(plan.location, None, rows, len(files), sum(file.size for file in files))
 
 

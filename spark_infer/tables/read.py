@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ from spark_infer.errors import SourceError, nearest
 from spark_infer.tables import delta, parquet
 from spark_infer.tables.analysis import refused_condition
 from spark_infer.tables.catalog import describe, near_tables
-from spark_infer.tables.delta_log import LogFile
 from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
 from spark_infer.tables.predicate import PartitionScope, partition_scope
@@ -88,19 +86,18 @@ def _open(spark: SparkSession, source: SourceConfig) -> Snapshot:
 
 
 def _delta_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
-    snapshot, state = delta.snapshot(spark, location, source.version)
+    return _within(delta.snapshot(spark, location, source.version), source)
+
+
+def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
+    """Narrow a snapshot to the partitions asked for."""
     if not source.partition_filter:
         return snapshot
     scope = _scope(snapshot, source)
-    if state is None:
+    if snapshot.listing is None:
         return replace(snapshot, rows=None, files=None, size_bytes=None)
-    inside = [file for file in state.files if scope.holds(file.values)]
-    return replace(snapshot, rows=_rows(inside), files=len(inside), size_bytes=sum(file.size for file in inside))
-
-
-def _rows(files: Sequence[LogFile]) -> int | None:
-    counts = [file.rows for file in files if file.rows is not None]
-    return sum(counts) if len(counts) == len(files) else None
+    inside = snapshot.listing.within(scope.holds)
+    return replace(snapshot, rows=inside.rows, files=len(inside.files), size_bytes=inside.size_bytes, listing=inside)
 
 
 def _parquet_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
@@ -108,14 +105,8 @@ def _parquet_snapshot(spark: SparkSession, location: TableLocation, source: Sour
     entry = describe(spark, source.table) if source.table else None
     if storage is None or (entry is not None and entry.partition_columns):
         # The catalog, not the folder, knows which partitions belong to the table.
-        snapshot = _unlisted(spark, location, entry.partition_columns if entry else ())
-        if source.partition_filter:
-            _scope(snapshot, source)
-        return snapshot
-    snapshot, files = parquet.snapshot(storage, location)
-    if not source.partition_filter:
-        return snapshot
-    return parquet.within(storage, snapshot, files, _scope(snapshot, source))
+        return _within(_unlisted(spark, location, entry.partition_columns if entry else ()), source)
+    return parquet.counted(storage, _within(parquet.snapshot(storage, location), source))
 
 
 def _unlisted(spark: SparkSession, location: TableLocation, columns: tuple[str, ...]) -> Snapshot:

@@ -49,6 +49,11 @@ def setting(spark: SparkSession, name: str) -> str:
     return str(spark.conf.get(name, None) or "")
 
 
+def session_conf(spark: SparkSession) -> dict[str, str]:
+    """All settings that were set, by name."""
+    return {row[0]: row[1] for row in spark.sql("SET").collect()}
+
+
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """Hold settings of the session while the body runs, then put back what was there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 
 
@@ -24,6 +25,7 @@ class Snapshot:
         partition_types: The partition columns' types, in the same order.
         schema_json: Spark's JSON of the data columns, where the Parquet files carry it; None to let Spark infer it.
         mixed_schemas: Whether the Parquet files do not all have the same columns.
+        listing: The files to read; None where only Spark knows them.
     """
 
     location: TableLocation
@@ -35,6 +37,7 @@ class Snapshot:
     partition_types: tuple[str, ...] = ()
     schema_json: str | None = field(default=None, repr=False)
     mixed_schemas: bool = False
+    listing: Listing | None = field(default=None, repr=False)
 
     @property
     def types(self) -> dict[str, str]:

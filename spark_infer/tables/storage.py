@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -18,10 +18,11 @@ _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a table: its path below the table's folder, and its size."""
+    """One file of a table: its path below the table's folder, its size, and when it was written where that is told."""
 
     path: str
     size: int
+    modified_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Storage:
     def data_files(self) -> list[DataFile]:
         """The files that Spark would read, sorted: those with no part of the path hidden by ``_`` or ``.``."""
         if self.kind() == "file":
-            return [DataFile("", self.files.get_file_info(self.root).size)]
-        files = [DataFile(path, entry.size) for path, entry in self._below() if entry.type == fs.FileType.File]
+            return [_data_file("", self.files.get_file_info(self.root))]
+        files = [_data_file(path, entry) for path, entry in self._below() if entry.type == fs.FileType.File]
         return [file for file in files if not any(map(_is_hidden, file.path.split("/")))]
 
     def every_path(self) -> list[str]:
@@ -94,6 +95,10 @@ class Storage:
         """The names directly inside a folder; none where there is no folder."""
         selector = fs.FileSelector(self.at(path), allow_not_found=True)
         return sorted(posixpath.basename(entry.path) for entry in self.files.get_file_info(selector))
+
+
+def _data_file(path: str, entry: Any) -> DataFile:
+    return DataFile(path, entry.size, entry.mtime_ns)
 
 
 def open_storage(uri: str, *, same_disk: bool = True) -> Storage | None:

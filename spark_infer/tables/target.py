@@ -121,7 +121,7 @@ def existing_table(spark: SparkSession, location: TableLocation) -> Existing:
     """
     try:
         if location.format == "delta":
-            snapshot, _ = delta.snapshot(spark, location, None)
+            snapshot = delta.snapshot(spark, location, None)
             return Existing(delta.pinned_frame(spark, location, None).schema, snapshot.partition_columns, {})
         if location.table:
             entry = describe(spark, location.table)
@@ -134,5 +134,5 @@ def existing_table(spark: SparkSession, location: TableLocation) -> Existing:
 def _folder(spark: SparkSession, location: TableLocation, storage: Storage | None) -> Existing:
     if storage is None:
         raise TargetError(f"This process cannot reach {location.name}.")
-    snapshot, _ = parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
+    snapshot = parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
     return Existing(parquet.frame(spark, snapshot).schema, snapshot.partition_columns, snapshot.types)

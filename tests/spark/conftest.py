@@ -29,6 +29,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Two cores, few and small partitions, UTC; the JVM's and the workers' log is `spark.log` in its folder."""
     folder = tmp_path_factory.mktemp("spark")
     conf = {
+        "spark.databricks.delta.snapshotPartitions": "2",
         "spark.driver.memory": "2g",
         "spark.local.dir": str(folder / "local"),
         "spark.sql.session.timeZone": "UTC",

@@ -34,12 +34,18 @@ def test_a_row_has_a_width_where_all_its_columns_have_one(types: list[pa.DataTyp
     assert row_bytes([pa.field(f"c{i}", each) for i, each in enumerate(types)]) == width
 
 
+def test_the_check_is_lifted_under_sparks_own_defaults(spark: SparkSession) -> None:
+    for name in (BYTES, ROWS):
+        spark.conf.unset(name)
+    assert batch_settings(spark, NUMBERS) == {BYTES: str(2**31 - 1)}
+
+
 @pytest.fixture
 def conf(spark: SparkSession) -> Iterator[dict[str, str]]:
     before = {name: str(spark.conf.get(name)) for name in (BYTES, ROWS)}
     yield before
-    for name, value in before.items():
-        spark.conf.set(name, value)
+    for name in before:
+        spark.conf.unset(name)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,6 @@ def test_a_job_lifts_it_for_its_own_write_alone(
     rows.selectExpr("*", "'n' AS note").write.parquet(str(tmp_path / "texts"))
     for name in ("numbers", "texts"):
         target = {"path": str(tmp_path / "out" / name), "keep": "all"}
-        score_table(spark, source=str(tmp_path / name), target=target, model=flower.folder)
+        score_table(spark, source=str(tmp_path / name), target=target, model=flower.folder, plane="spark")
     assert seen == [str(2**31 - 1), conf[BYTES]]
     assert spark.conf.get(BYTES) == conf[BYTES]

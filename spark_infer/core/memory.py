@@ -1,0 +1,29 @@
+"""Keep the memory of one batch for the next.
+
+glibc hands large blocks back to the kernel as soon as they are freed and faults their pages in anew for every batch:
+measured with a scaler and a logistic regression on 30 columns, that took three quarters of the time of `predict`.
+Source: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 128 * 2**20
+_BLOCK_BYTES = 32 * 2**20
+"""The largest threshold that glibc takes on 64 bits; larger blocks still come from the kernel."""
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Have this process keep up to 128 MiB that it freed; once, on Linux with glibc. Says whether it does."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _BLOCK_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))

@@ -1,0 +1,92 @@
+"""What a worker of the direct plane does with one task: read, score, hand on. Knows nothing of Spark's rows."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from spark_infer.core.stats import Stats
+from spark_infer.models.place import Place
+from spark_infer.models.recipe import Recipe
+from spark_infer.models.worker import score_table_batches
+from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.task import Scan, ScanTask
+from spark_infer.tables.sink.sink import ParquetSink
+from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectWork:
+    """What every task of a run needs; plain values, pickled to the workers.
+
+    Attributes:
+        recipe: How to score.
+        scan: How to read.
+        tasks: Each task, pickled: a worker unpickles its own alone.
+    """
+
+    recipe: Recipe
+    scan: Scan
+    tasks: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe, scan: Scan, tasks: Sequence[ScanTask]) -> DirectWork:
+        """Put the work of a run together."""
+        return cls(recipe=recipe, scan=scan, tasks=tuple(map(pickle.dumps, tasks)))
+
+    def task(self, number: int) -> ScanTask:
+        """Return one task."""
+        task: ScanTask = pickle.loads(self.tasks[number])
+        return task
+
+
+def scored_rows(
+    work: DirectWork, folder: Callable[[], Path], number: int, place: Place, *, stats_column: str | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read and score the rows of one task: kept columns, then prediction columns.
+
+    Args:
+        work: The run.
+        folder: Finds the model's files on this node.
+        number: Which task.
+        place: Where it runs.
+        stats_column: Name of a further column that carries what scoring cost.
+    """
+    threads = place.cpus or work.recipe.load.threads
+    rows = read_task(work.task(number), work.scan, threads=threads)
+    return score_table_batches(work.recipe, folder, rows, place, stats_column=stats_column)
+
+
+def written_files(
+    work: DirectWork, folder: Callable[[], Path], number: int, place: Place, sink: SinkSpec
+) -> tuple[list[WrittenFile], dict[str, int | float | str]]:
+    """Read, score and write the rows of one task.
+
+    Args:
+        work: The run.
+        folder: Finds the model's files on this node.
+        number: Which task.
+        place: Where it runs.
+        sink: What is written, and where.
+
+    Returns:
+        The files, and what the task cost.
+    """
+    stats = Stats()
+    threads = place.cpus or work.recipe.load.threads
+    rows = read_task(work.task(number), work.scan, threads=threads)
+    out = ParquetSink(sink, number)
+    try:
+        for batch in score_table_batches(work.recipe, folder, rows, place, stats=stats):
+            with stats.timing("write"):
+                out.write(batch)
+        with stats.timing("write"):
+            files = out.close()
+    except BaseException:
+        out.abort()
+        raise
+    return files, stats.take()

@@ -1,0 +1,63 @@
+"""Choose who writes what the workers of the direct plane have read: they themselves, or Spark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from spark_infer.job.planes.choice import Plane
+from spark_infer.tables.delta_log import LogState, list_log, read_log
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.sink.doubts import CODECS, write_doubts
+from spark_infer.tables.sink.spec import SinkSpec, file_metadata
+
+
+def with_writers(
+    plane: Plane,
+    write: WritePlan,
+    *,
+    columns: pa.Schema,
+    schema: str,
+    constants: Mapping[str, Any],
+    conf: Mapping[str, str],
+    run_id: str,
+) -> Plane:
+    """Decide whether the workers of a direct plane also write; looks at the target's log, changes nothing.
+
+    Args:
+        plane: The direct plane.
+        write: What is to be written.
+        columns: The target's columns, as Arrow has them.
+        schema: The same as Spark's JSON.
+        constants: Columns that have one value in all rows.
+        conf: The session's settings.
+        run_id: Unique name of the run.
+    """
+    fields = json.loads(schema)["fields"]
+    doubts = write_doubts(write, columns, {"fields": fields}, conf, _existing(write))
+    if doubts:
+        return replace(plane, writes_why="; ".join(doubts))
+    stored = [each for each in fields if each["name"] not in write.partition_by]
+    codec = conf.get("spark.sql.parquet.compression.codec", "snappy").lower()
+    sink = SinkSpec(
+        run_id=run_id,
+        schema=columns,
+        constants=constants,
+        partition_by=write.partition_by,
+        scope=write.scope,
+        codec=CODECS[codec],
+        metadata=file_metadata(stored),
+    )
+    return replace(plane, sink=sink)
+
+
+def _existing(write: WritePlan) -> LogState | None:
+    storage = write.location.storage()
+    if write.creates or write.location.format != "delta" or storage is None:
+        return None
+    log = list_log(storage)
+    return read_log(storage, log, log.newest) if log is not None else None

@@ -1,0 +1,84 @@
+"""The files of a snapshot: what a reader needs to read them without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A data file of a snapshot.
+
+    Attributes:
+        path: Below the table's folder, as the file system spells it; a full URI where it lies elsewhere.
+        size: Its bytes.
+        values: Partition column to its value, as it is written; None is null.
+        rows: Its rows that are not deleted, where the log or the footer tells.
+        modified_ns: When it was written, where the listing tells; a file that is written again is another one.
+        deletes: Whether a deletion vector takes rows out.
+    """
+
+    path: str
+    size: int
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    rows: int | None = None
+    modified_ns: int | None = None
+    deletes: bool = False
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says about itself.
+
+    Attributes:
+        rows: Its rows.
+        columns: Names and types of its columns, in one text.
+        metadata: Its key-value metadata.
+        group_rows: The rows of each row group.
+        doubt: Why Spark may read other values than pyarrow does; empty where they are the same.
+    """
+
+    rows: int
+    columns: str
+    metadata: Mapping[bytes, bytes]
+    group_rows: tuple[int, ...] = ()
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files that a run reads.
+
+    Attributes:
+        files: The files inside the partitions asked for.
+        footers: Path to footer, of the files whose footers were read.
+        doubts: Why the rows may be others than those in the files, a clause each; empty where they are the same.
+    """
+
+    files: tuple[SourceFile, ...]
+    footers: Mapping[str, Footer] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+
+    def within(self, holds: Callable[[Mapping[str, str | None]], bool]) -> Listing:
+        """Keep the files whose partition values meet a condition."""
+        return replace(self, files=tuple(file for file in self.files if holds(file.values)))
+
+    def looked_at(self, footers: Mapping[str, Footer]) -> Listing:
+        """Add footers, by path, and the rows that they tell."""
+        files = tuple(
+            replace(file, rows=footers[file.path].rows) if file.rows is None and file.path in footers else file
+            for file in self.files
+        )
+        return Listing(files, {**self.footers, **footers}, self.doubts)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of all files; None where one of them does not tell."""
+        counts = [file.rows for file in self.files]
+        return None if None in counts else sum(filter(None, counts))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)

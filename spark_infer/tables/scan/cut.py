@@ -1,0 +1,92 @@
+"""Files into scan tasks of about equal weight: small files are packed together, large ones are cut by row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from spark_infer.tables.listing import Footer, Listing, SourceFile
+from spark_infer.tables.scan.task import Piece, ScanTask
+
+LEAST_BYTES = 4 * 2**20
+MOST_BYTES = 128 * 2**20
+OPEN_BYTES = 2**20
+"""What opening a file costs, as bytes that could be read meanwhile; keeps tasks of tiny files short."""
+TASKS_FOR_EACH_SLOT = 4
+
+
+def cut(listing: Listing, slots: int) -> list[ScanTask]:
+    """Cut a listing into tasks; the rows keep the order of the listing.
+
+    Only files whose footers are known can be cut (see `too_large`).
+
+    Args:
+        listing: The files.
+        slots: How many tasks run at once.
+    """
+    most = task_bytes(listing, slots)
+    pieces = (piece for file in listing.files for piece in _pieces(file, listing.footers.get(file.path), most))
+    return [ScanTask(number, tuple(packed)) for number, packed in enumerate(_packed(pieces, most))]
+
+
+def task_bytes(listing: Listing, slots: int) -> int:
+    """Bytes for one task: several tasks for each slot, so that no slot waits long for the last one."""
+    share = (listing.size_bytes + OPEN_BYTES * len(listing.files)) // max(1, slots * TASKS_FOR_EACH_SLOT)
+    return min(MOST_BYTES, max(LEAST_BYTES, share))
+
+
+def too_large(listing: Listing, slots: int) -> list[str]:
+    """The paths of files that are more than one task's work, and whose footers were not read yet."""
+    most = task_bytes(listing, slots)
+    return [file.path for file in listing.files if file.size > most and file.path not in listing.footers]
+
+
+def _pieces(file: SourceFile, footer: Footer | None, most: int) -> Iterator[Piece]:
+    if footer is None or file.size <= most or len(footer.group_rows) < 2:
+        yield _piece(file, None, file.rows if footer is None else footer.rows, file.size)
+        return
+    # A row group is the least that can be read alone; its share of the rows stands for its share of the bytes.
+    group_bytes = [file.size * rows // max(1, footer.rows) for rows in footer.group_rows]
+    parts = -(-file.size // most)
+    for groups in _runs(group_bytes, file.size / parts):
+        rows = sum(footer.group_rows[group] for group in groups)
+        yield _piece(file, tuple(groups), rows, sum(group_bytes[group] for group in groups))
+
+
+def _runs(sizes: Sequence[int], wanted: float) -> Iterator[list[int]]:
+    """Cut a row of sizes where their running total comes nearest to each multiple of ``wanted``."""
+    run: list[int] = []
+    total, bound = 0.0, wanted
+    for number, size in enumerate(sizes):
+        if run and total + size / 2 > bound:
+            yield run
+            run = []
+            bound = max(bound + wanted, total + wanted / 2)
+        run.append(number)
+        total += size
+    yield run
+
+
+def _piece(file: SourceFile, groups: tuple[int, ...] | None, rows: int | None, weight: int) -> Piece:
+    return Piece(
+        path=file.path,
+        size=file.size,
+        values=file.values,
+        groups=groups,
+        rows=rows,
+        weight=weight,
+        modified_ns=file.modified_ns,
+    )
+
+
+def _packed(pieces: Iterable[Piece], most: int) -> Iterator[list[Piece]]:
+    held: list[Piece] = []
+    weight = 0
+    for piece in pieces:
+        cost = piece.weight + OPEN_BYTES
+        if held and weight + cost > most + OPEN_BYTES:
+            yield held
+            held, weight = [], 0
+        held.append(piece)
+        weight += cost
+    if held:
+        yield held

@@ -1,0 +1,151 @@
+"""Read a scan task: Parquet row groups into record batches with the types that Spark would hand to Python.
+
+Spark-free, and the hot end of the direct plane: nothing here is done for each row. A file whose values Spark might read
+otherwise is refused with `SparkMustReadError`, so that the run can begin anew on the spark plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import InvalidOperation
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import ArrowException
+from pyarrow import parquet as pq
+
+from spark_infer.core.casts import retype
+from spark_infer.errors import SourceReadError, SparkMustReadError
+from spark_infer.tables.scan import values
+from spark_infer.tables.scan.doubts import footer_doubt
+from spark_infer.tables.scan.fit import same_values
+from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from spark_infer.tables.storage import Storage, open_storage
+
+
+def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a task, in order; holds one batch and what Arrow reads ahead of a row group.
+
+    Args:
+        task: What to read.
+        scan: How.
+        threads: Threads that may decode at once.
+
+    Raises:
+        SourceReadError: A file is damaged, or vanished or changed since the run was planned.
+        SparkMustReadError: Spark might read other values from a file.
+    """
+    storage = open_storage(scan.uri)
+    if storage is None:
+        raise SourceReadError(
+            f"This worker cannot reach {scan.uri}.",
+            next_step="give it what pyarrow.fs needs for this file system, or set plane: spark.",
+        )
+    if threads > 1:
+        pa.set_cpu_count(threads)
+    for piece in task.pieces:
+        yield from _read(storage, piece, scan, threads)
+
+
+def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[pa.RecordBatch]:
+    path = storage.at(piece.path)
+    try:
+        _refuse_changed(storage, piece)
+        with storage.files.open_input_file(path) as stream:
+            file = pq.ParquetFile(stream, pre_buffer=True, coerce_int96_timestamp_unit="us")
+            plan = _file_plan(file, piece, scan, path)
+            for found in _batches(file, piece, scan, plan, threads):
+                yield _as_planned(found, plan, scan.schema)
+    except FileNotFoundError as error:
+        raise _unreadable(path, "it vanished after the run was planned") from error
+    except (ArrowException, OSError) as error:
+        raise _unreadable(path, "it is damaged, or cannot be reached") from error
+
+
+def _refuse_changed(storage: Storage, piece: Piece) -> None:
+    info = storage.files.get_file_info(storage.at(piece.path))
+    if not info.is_file:
+        raise FileNotFoundError(piece.path)
+    if info.size != piece.size or (piece.modified_ns is not None and info.mtime_ns != piece.modified_ns):
+        raise _unreadable(storage.at(piece.path), "it was written again after the run was planned")
+
+
+def _unreadable(path: str, why: str) -> SourceReadError:
+    return SourceReadError(
+        f"The file {path} cannot be read: {why}.",
+        next_step="run again when no other job writes the table, or restore the file; nothing of this run was "
+        "published.",
+    )
+
+
+@dataclass(frozen=True)
+class _FilePlan:
+    """How the columns of one file become those of the scan: column to its name in the file, or to its one value."""
+
+    stored: Mapping[str, str]
+    fixed: Mapping[str, Any]
+
+
+def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _FilePlan:
+    if doubt := footer_doubt(file.metadata):
+        raise SparkMustReadError(path, doubt)
+    found = file.schema_arrow
+    stored: dict[str, str] = {}
+    fixed: dict[str, Any] = {}
+    for field in scan.schema:
+        if field.name in scan.partitions:
+            fixed[field.name] = _partition_value(piece, field.name, scan, path)
+        elif field.name in found.names:
+            _refuse_other_values(file, field, path)
+            stored[field.name] = field.name
+        else:
+            twins = [name for name in found.names if name.casefold() == field.name.casefold()]
+            if twins and not scan.case_sensitive:
+                raise SparkMustReadError(path, f"column {field.name!r} is spelled {twins[0]!r} in a file")
+            fixed[field.name] = None
+    return _FilePlan(stored, fixed)
+
+
+def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
+    try:
+        return values.parsed(piece.values.get(name), scan.partitions[name])
+    except (ValueError, InvalidOperation) as error:
+        raise SparkMustReadError(path, f"a partition value of {name!r} is no {scan.partitions[name]}") from error
+
+
+def _refuse_other_values(file: pq.ParquetFile, wanted: pa.Field, path: str) -> None:
+    found = file.schema_arrow
+    if found.names.count(wanted.name) > 1:
+        raise SparkMustReadError(path, f"column {wanted.name!r} stands twice in a file")
+    kind = found.field(wanted.name).type
+    if not same_values(kind, wanted.type, int96=_is_int96(file, wanted.name)):
+        raise SparkMustReadError(path, f"column {wanted.name!r} is {kind} in a file and {wanted.type} in the table")
+
+
+def _is_int96(file: pq.ParquetFile, name: str) -> bool:
+    columns = (file.schema.column(index) for index in range(len(file.schema)))
+    return any(column.physical_type == "INT96" for column in columns if column.path.split(".")[0] == name)
+
+
+def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, threads: int) -> Iterator[pa.RecordBatch]:
+    groups = list(range(file.metadata.num_row_groups)) if piece.groups is None else list(piece.groups)
+    if plan.stored:
+        names = list(plan.stored.values())
+        yield from file.iter_batches(scan.batch_rows, row_groups=groups, columns=names, use_threads=threads > 1)
+        return
+    # Nothing of the file is wanted but how many rows it has.
+    rows = sum(file.metadata.row_group(group).num_rows for group in groups)
+    for start in range(0, rows, scan.batch_rows):
+        count = min(scan.batch_rows, rows - start)
+        yield pa.RecordBatch.from_arrays([pa.nulls(count)], names=[""])
+
+
+def _as_planned(found: pa.RecordBatch, plan: _FilePlan, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [
+        retype(found.column(plan.stored[field.name]), field.type)
+        if field.name in plan.stored
+        else values.column(plan.fixed[field.name], found.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

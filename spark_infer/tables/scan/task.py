@@ -1,0 +1,63 @@
+"""What travels to whoever reads: which files, which row groups of them, and what becomes of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or some row groups of one.
+
+    Attributes:
+        path: Below the table's folder.
+        size: Bytes that the file had when the run was planned.
+        values: Partition column to its value, as it is written.
+        groups: The row groups to read; None reads all.
+        rows: Rows to read, where that is known.
+        weight: About how many bytes are read.
+        modified_ns: When the file had been written, where that is known.
+    """
+
+    path: str
+    size: int
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    groups: tuple[int, ...] | None = None
+    rows: int | None = None
+    weight: int = 0
+    modified_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """What one task reads, in this order."""
+
+    number: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it reads."""
+        return sum(piece.weight for piece in self.pieces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """How the files of a table become record batches; the same for every task.
+
+    Attributes:
+        uri: The table's folder, as Spark names it.
+        schema: The columns to read, with the types that Spark would hand to Python.
+        partitions: Those of them whose values are not in the files but in the listing, and their Spark types.
+        case_sensitive: Whether two names that differ in case are two columns.
+        batch_rows: Rows of a record batch.
+    """
+
+    uri: str
+    schema: pa.Schema
+    partitions: Mapping[str, str] = field(default_factory=dict)
+    case_sensitive: bool = False
+    batch_rows: int = 10_000

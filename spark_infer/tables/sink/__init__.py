@@ -1,0 +1,1 @@
+"""The direct plane's way out: Parquet files that workers write, and that the driver publishes all at once."""

@@ -1,0 +1,85 @@
+"""What is to be written, as plain values that travel to whoever writes, and what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from spark_infer.tables.predicate import PartitionScope
+
+ROW_GROUP_BYTES = 64 * 2**20
+MOST_FILE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkSpec:
+    """How scored rows become files; the same for every task.
+
+    Attributes:
+        uri: The folder to write into, as Spark names it; "" until it is known.
+        run_id: Unique name of the run; part of every file's name.
+        schema: All columns of the target, in order.
+        constants: Columns of the schema with one value in all rows.
+        partition_by: The columns that become folders.
+        scope: The table partitions that rows may belong to; None admits all.
+        codec: The compression, as Parquet names it.
+        metadata: Key-value metadata of every file.
+        row_group_bytes: Bytes in memory of a row group.
+        most_file_bytes: Bytes after which a file is closed and the next one begun.
+    """
+
+    uri: str = ""
+    run_id: str
+    schema: pa.Schema
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
+    scope: PartitionScope | None = None
+    codec: str = "snappy"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    row_group_bytes: int = ROW_GROUP_BYTES
+    most_file_bytes: int = MOST_FILE_BYTES
+
+    def into(self, uri: str) -> SinkSpec:
+        """Return the same for a folder."""
+        return replace(self, uri=uri)
+
+    @property
+    def stored(self) -> pa.Schema:
+        """The columns inside the files: all but those that became folders."""
+        return pa.schema([field for field in self.schema if field.name not in self.partition_by])
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenFile:
+    """A file that a task wrote.
+
+    Attributes:
+        path: Below the folder.
+        size: Its bytes.
+        rows: Its rows.
+        values: Partition column to its value, as Delta's log writes it; None is null.
+        statistics: Delta's statistics of its columns: ``minValues``, ``maxValues``, ``nullCount``.
+    """
+
+    path: str
+    size: int
+    rows: int
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def file_metadata(fields: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what Spark would write into a Parquet file beside the rows.
+
+    Args:
+        fields: The columns inside the file, as in Spark's JSON of a schema.
+    """
+    return {
+        "org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": list(fields)}),
+        # Says which calendar old dates are in: Spark takes files without it for whatever the session's settings say.
+        "org.apache.spark.version": "4.0.0",
+    }

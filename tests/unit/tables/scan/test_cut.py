@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_infer.tables.listing import Footer, Listing, SourceFile
+from spark_infer.tables.scan.cut import LEAST_BYTES, MOST_BYTES, OPEN_BYTES, cut, task_bytes, too_large
+
+MIB = 2**20
+
+
+def listing(sizes: list[int], groups: int = 0) -> Listing:
+    files = tuple(SourceFile(f"{number}.parquet", size, rows=1000) for number, size in enumerate(sizes))
+    footer = Footer(rows=1000 * groups, columns="", metadata={}, group_rows=(1000,) * groups)
+    return Listing(files, {file.path: footer for file in files} if groups else {})
+
+
+@given(st.lists(st.integers(0, 600 * MIB), max_size=30), st.integers(0, 40), st.integers(1, 64))
+def test_every_row_group_is_read_once_and_in_order(sizes: list[int], groups: int, slots: int) -> None:
+    read = [
+        (piece.path, group)
+        for task in cut(listing(sizes, groups), slots)
+        for piece in task.pieces
+        for group in (range(groups) if piece.groups is None else piece.groups)
+    ]
+    assert read == [(f"{number}.parquet", group) for number in range(len(sizes)) for group in range(groups)]
+
+
+@given(st.lists(st.integers(0, 600 * MIB), max_size=30), st.integers(1, 64))
+def test_every_file_is_read_once_where_no_footer_is_known(sizes: list[int], slots: int) -> None:
+    tasks = cut(listing(sizes), slots)
+    assert [task.number for task in tasks] == list(range(len(tasks)))
+    assert [piece.path for task in tasks for piece in task.pieces] == [f"{n}.parquet" for n in range(len(sizes))]
+    assert all(piece.groups is None for task in tasks for piece in task.pieces)
+
+
+def test_small_files_are_packed_and_the_cost_of_opening_them_counts() -> None:
+    tasks = cut(listing([1000] * 100_000), 2)
+    sizes = [len(task.pieces) for task in tasks]
+    assert sum(sizes) == 100_000
+    assert max(sizes) - min(sizes[:-1]) <= 1
+    assert max(sizes) * OPEN_BYTES <= MOST_BYTES + 2 * OPEN_BYTES
+
+
+def test_one_large_file_is_cut_into_tasks_of_nearly_equal_weight() -> None:
+    large = listing([10_000 * MIB], groups=157)
+    weights = [task.weight for task in cut(large, 2)]
+    assert len(weights) == 79
+    assert max(weights) <= 1.2 * sum(weights) / len(weights)
+    assert sum(piece.rows or 0 for task in cut(large, 2) for piece in task.pieces) == 157_000
+
+
+def test_a_task_is_a_share_of_the_work_but_neither_tiny_nor_huge() -> None:
+    assert task_bytes(listing([100]), 2) == LEAST_BYTES
+    assert task_bytes(listing([10_000 * MIB] * 4), 2) == MOST_BYTES
+    assert task_bytes(listing([79 * MIB]), 2) == 10 * MIB
+
+
+def test_only_large_files_without_a_footer_must_be_looked_at() -> None:
+    assert too_large(listing([1, 500 * MIB, 600 * MIB]), 2) == ["1.parquet", "2.parquet"]
+    assert too_large(listing([1, 500 * MIB], groups=3), 2) == []

@@ -1,0 +1,95 @@
+"""Scan tasks read without Spark: the same rows whatever the cut, and refusals that name the file."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spark_infer.errors import SourceReadError, SparkMustReadError
+from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+
+WANTED = pa.schema([("id", pa.int64()), ("part", pa.int32()), ("text", pa.string()), ("later", pa.float64())])
+ROWS = pa.table({"id": range(10), "text": pa.array(list("aabbccddee")).dictionary_encode()})
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    pq.write_table(ROWS, tmp_path / "f.parquet", row_group_size=3)
+    return Scan(uri=f"file://{tmp_path}", schema=WANTED, partitions={"part": "int"}, batch_rows=4)
+
+
+def piece(scan: Scan, **given: Any) -> Piece:
+    path = Path(scan.uri.removeprefix("file://")) / "f.parquet"
+    return Piece(**{"path": "f.parquet", "size": path.stat().st_size, "values": {"part": "7"}, **given})
+
+
+def read(scan: Scan, *pieces: Piece) -> pa.Table:
+    scan, task = pickle.loads(pickle.dumps((scan, ScanTask(0, pieces))))
+    return pa.Table.from_batches(read_task(task, scan), schema=scan.schema)
+
+
+def test_columns_of_files_of_folders_and_of_later_schemas_stand_side_by_side(scan: Scan) -> None:
+    found = read(scan, piece(scan))
+    assert found["id"].to_pylist() == list(range(10))
+    assert found["part"].to_pylist() == [7] * 10
+    assert found["text"].to_pylist() == list("aabbccddee")
+    assert found["later"].to_pylist() == [None] * 10
+
+
+def test_row_groups_are_read_alone(scan: Scan) -> None:
+    found = read(scan, piece(scan, groups=(3,)), piece(scan, groups=(0, 2), values={"part": None}))
+    assert found["id"].to_pylist() == [9, 0, 1, 2, 6, 7, 8]
+    assert found["part"].to_pylist() == [7] + [None] * 6
+
+
+def test_a_file_of_which_no_column_is_wanted_still_gives_its_rows(scan: Scan) -> None:
+    only = Scan(uri=scan.uri, schema=pa.schema([WANTED.field("part")]), partitions={"part": "int"}, batch_rows=4)
+    batches = list(read_task(ScanTask(0, (piece(scan),)), only))
+    assert [batch.num_rows for batch in batches] == [4, 4, 2]
+    assert {value for batch in batches for value in batch.column("part").to_pylist()} == {7}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (pa.field("id", pa.int32()), "is int64 in a file and int32 in the table"),
+        (pa.field("ID", pa.int64()), "is spelled 'id' in a file"),
+        (pa.field("text", pa.binary()), "string"),
+    ],
+)
+def test_what_spark_might_read_otherwise_is_refused(scan: Scan, wanted: pa.Field, why: str) -> None:
+    with pytest.raises(SparkMustReadError, match=why) as refused:
+        read(Scan(uri=scan.uri, schema=pa.schema([wanted])), piece(scan))
+    assert "f.parquet" in str(refused.value)
+
+
+def test_a_name_that_differs_in_case_is_another_column_where_case_counts(scan: Scan) -> None:
+    exact = Scan(uri=scan.uri, schema=pa.schema([("ID", pa.int64())]), case_sensitive=True)
+    assert read(exact, piece(scan))["ID"].to_pylist() == [None] * 10
+
+
+def test_a_partition_value_that_is_none_of_its_type_is_sparks_to_judge(scan: Scan) -> None:
+    with pytest.raises(SparkMustReadError, match="no int"):
+        read(scan, piece(scan, values={"part": "seven"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"size": 5}, "written again"), ({"modified_ns": 1}, "written again"), ({"path": "gone.parquet"}, "vanished")],
+)
+def test_a_file_that_is_not_the_planned_one_is_refused(scan: Scan, change: dict[str, Any], why: str) -> None:
+    with pytest.raises(SourceReadError, match=why):
+        read(scan, piece(scan, **change))
+
+
+def test_a_damaged_file_is_named(scan: Scan) -> None:
+    path = Path(scan.uri.removeprefix("file://")) / "f.parquet"
+    path.write_bytes(path.read_bytes()[:-30] + b"x" * 30)
+    with pytest.raises(SourceReadError, match="damaged"):
+        read(scan, piece(scan))
