@@ -154,16 +154,8 @@ def prepare_job(
         chosen = PreparedRows(frame=_stamped(scored_frame(rows, scoring), config, ref, started_at), totals=lambda: None)
     write = plan_write(spark, config.target, snapshot=snapshot, frame=chosen.frame)
     if plane.name == "direct":
-        schema = chosen.frame.schema
-        plane = with_writers(
-            plane,
-            write,
-            columns=to_arrow(schema),
-            schema=schema.json(),
-            constants=_stamps(config, ref) | _scored_at(config, started_at),
-            conf=session_conf(spark),
-            run_id=run_id,
-        )
+        constants = _stamps(config, ref) | _scored_at(config, started_at)
+        plane = _with_writers(spark, plane, write, chosen.frame, constants, run_id)
         if plane.sink is None:
             chosen = _prepared_rows(rows, scoring, plane, config, started_at)
     return PreparedJob(
@@ -179,6 +171,16 @@ def prepare_job(
         rehearsal=rehearsal,
         started_at=started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+    )
+
+
+def _with_writers(
+    spark: SparkSession, plane: Plane, write: WritePlan, frame: DataFrame, constants: dict[str, Any], run_id: str
+) -> Plane:
+    schema, conf = frame.schema, session_conf(spark)
+    columns = to_arrow(schema)
+    return with_writers(
+        plane, write, columns=columns, schema=schema.json(), constants=constants, conf=conf, run_id=run_id
     )
 
 
