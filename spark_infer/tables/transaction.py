@@ -11,7 +11,6 @@ from urllib.parse import quote
 from spark_infer.errors import WriteError
 from spark_infer.tables.delta_log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.sink.doubts import table_doubts
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage, split_uri
@@ -74,13 +73,11 @@ def commit(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schem
         table = DeltaTable(_uri(folder))
         before = table.version()
         state = _unchanged(folder, before, plan, schema)
-        actions: list[Any] = list(_adds(files))
-        if plan.scope is not None:
-            actions += _removes(state, plan.scope)
-        replaces_all = plan.mode == "overwrite"
+        # Taken out one by one: deltalake's own overwrite also replaces the order and the comments of the columns.
+        actions = [*_adds(files), *_removes(state, plan)]
         table.create_write_transaction(
             actions,
-            mode="overwrite" if replaces_all else "append",
+            mode="append",
             schema=Schema.from_json(_relaxed(schema)),
             partition_by=list(plan.partition_by),
             commit_properties=CommitProperties(custom_metadata={"userMetadata": stamp}),
@@ -149,15 +146,15 @@ def _adds(files: Sequence[WrittenFile]) -> list[Any]:
     ]
 
 
-def _removes(state: LogState, scope: PartitionScope) -> list[Any]:
-    """Take out every file of the partitions that are replaced, as the newest version has them."""
+def _removes(state: LogState, plan: WritePlan) -> list[Any]:
+    """Take out every file that is replaced, as the newest version has them."""
     from deltalake.transaction import RemoveAction
 
     now = int(time.time() * 1000)
     return [
         RemoveAction(file.path, True, now, file.size, dict(file.values))
         for file in state.files
-        if scope.holds(file.values)
+        if plan.mode == "overwrite" or (plan.scope is not None and plan.scope.holds(file.values))
     ]
 
 

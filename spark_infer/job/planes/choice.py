@@ -126,6 +126,8 @@ def _doubts(
         yield "Spark runs the model"
     if config.source.where is not None:
         yield "`where` is SQL, which Spark evaluates"
+    if snapshot.location.table and snapshot.location.format == "parquet":
+        yield "the catalog may have options for reading the files"
     if snapshot.location.table and not snapshot.location.table.startswith("`spark_catalog`."):
         yield "the catalog may filter rows or mask columns"
     yield from column_doubts(schema, columns.names, snapshot.types)

@@ -38,7 +38,7 @@ def with_writers(
         run_id: Unique name of the run.
     """
     fields = json.loads(schema)["fields"]
-    doubts = write_doubts(write, columns, {"fields": fields}, conf, _existing(write))
+    doubts = write_doubts(write, columns, {"fields": fields}, conf, _existing(write), constants)
     if doubts:
         return replace(plane, writes_why="; ".join(doubts))
     stored = [each for each in fields if each["name"] not in write.partition_by]

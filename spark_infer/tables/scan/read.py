@@ -96,13 +96,14 @@ def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _Fi
     for field in scan.schema:
         if field.name in scan.partitions:
             fixed[field.name] = _partition_value(piece, field.name, scan, path)
-        elif field.name in found.names:
+            continue
+        twins = [name for name in found.names if name.casefold() == field.name.casefold() and name != field.name]
+        if twins and not scan.case_sensitive:
+            raise SparkMustReadError(path, f"column {field.name!r} is spelled {twins[0]!r} in a file")
+        if field.name in found.names:
             _refuse_other_values(file, field, path)
             stored[field.name] = field.name
         else:
-            twins = [name for name in found.names if name.casefold() == field.name.casefold()]
-            if twins and not scan.case_sensitive:
-                raise SparkMustReadError(path, f"column {field.name!r} is spelled {twins[0]!r} in a file")
             fixed[field.name] = None
     return _FilePlan(stored, fixed)
 

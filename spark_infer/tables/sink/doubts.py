@@ -36,6 +36,7 @@ def write_doubts(
     schema: Mapping[str, Any],
     conf: Mapping[str, str],
     existing: LogState | None,
+    constants: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """Why Spark should write; empty where the workers may.
 
@@ -45,8 +46,9 @@ def write_doubts(
         schema: The same as Spark's JSON.
         conf: The session's settings.
         existing: The Delta table that is there now, where its log is readable.
+        constants: Columns that have one value in all rows.
     """
-    return tuple(_doubts(plan, columns, schema, conf, existing))
+    return tuple(_doubts(plan, columns, schema, conf, existing, constants))
 
 
 def _doubts(
@@ -55,6 +57,7 @@ def _doubts(
     schema: Mapping[str, Any],
     conf: Mapping[str, str],
     existing: LogState | None,
+    constants: Mapping[str, Any],
 ) -> Iterator[str]:
     if plan.location.storage() is None:
         yield "this process cannot reach the target's folder"
@@ -63,6 +66,8 @@ def _doubts(
     if plan.target_file_bytes is not None:
         yield "`target_file_bytes` asks for Spark's shuffle"
     for name, kind in zip(plan.partition_by, plan.partition_types, strict=True):
+        if name in constants:
+            yield f"{name} has one value in all rows"
         if not writable(kind):
             yield f"how a partition value of {name} ({kind}) is written depends on the session"
     yield from (f"{field.name} is {field.type}" for field in columns if not _plain(field.type))
@@ -94,6 +99,9 @@ def _delta_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogState |
         return
     if plan.new_schema:
         yield "the write changes the table's columns"
+    if plan.mode.startswith("overwrite") and not all(file.path.isascii() for file in existing.files):
+        # Spark writes such a path into the log as it is, deltalake escaped: the files to replace would not be found.
+        yield "names of the files to replace are not all ASCII"
     yield from table_doubts(existing)
 
 

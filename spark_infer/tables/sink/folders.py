@@ -39,7 +39,8 @@ def split(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[dict[
     encoded = [batch.column(name).dictionary_encode(null_encoding="encode") for name in columns]
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     for one in encoded:
-        codes = codes * len(one.dictionary) + one.indices.to_numpy()
+        # Made dense after each column, so that no number of columns overflows.
+        codes = np.unique(codes * len(one.dictionary) + one.indices.to_numpy(), return_inverse=True)[1]
     present = np.unique(codes)
     if len(present) == 1:
         yield _values(columns, encoded, 0), batch

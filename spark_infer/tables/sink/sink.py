@@ -15,12 +15,13 @@ from pyarrow import parquet as pq
 
 from spark_infer.core.casts import retype
 from spark_infer.errors import WriteError
-from spark_infer.tables.sink.folders import folder_of, split
+from spark_infer.tables.sink.folders import NULL_PARTITION, folder_of, split
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.sink.statistics import may_hold_nan, statistics
 from spark_infer.tables.storage import Storage, open_storage
 
 EMPTY_PARTITION = "A partition column holds an empty string, which a table stores as null."
+NULL_TEXT = f"A partition column holds the text {NULL_PARTITION}, which a table takes for null."
 OUTSIDE_SCOPE = "A row lies outside the table partitions that this job may replace."
 
 _MOST_OPEN = 64
@@ -103,6 +104,8 @@ class ParquetSink:
     def _refuse(self, values: dict[str, str | None]) -> None:
         if "" in values.values():
             raise _refused(EMPTY_PARTITION)
+        if NULL_PARTITION in values.values():
+            raise _refused(NULL_TEXT)
         if self._spec.scope is not None and not self._spec.scope.holds(values):
             raise _refused(OUTSIDE_SCOPE)
 

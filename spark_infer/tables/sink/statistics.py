@@ -37,7 +37,10 @@ def statistics(footer: pq.FileMetaData) -> dict[str, dict[str, Any]]:
         filled = [part for part in parts if part.num_values]
         if not bounded or len(bounded) < len(filled):
             continue
-        low, high = _plain(min(part.min for part in bounded)), _plain(max(part.max for part in bounded))
+        try:
+            low, high = _plain(min(part.min for part in bounded)), _plain(max(part.max for part in bounded))
+        except (ValueError, OverflowError):  # dates that Python does not know, and texts that are no UTF-8
+            continue
         if low is not None and high is not None:
             found["minValues"][name], found["maxValues"][name] = low, high
     return found
