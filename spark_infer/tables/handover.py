@@ -58,8 +58,9 @@ def _delta(plan: WritePlan, storage: Storage, sink: SinkSpec, fill: Fill, schema
             files = _filled(storage, sink, fill)
             if not files and plan.mode == "append":
                 return Written(plan.location, None, 0, 0, 0, ("No row was written, and so there is no commit.",))
-            version = transaction.commit(storage, plan, files, schema, stamp)
-        return _written(plan, version, files)
+            ready = transaction.prepare(storage, plan, schema)
+        # From here on the log may name the files, so that they stay whatever happens.
+        return _written(plan, transaction.commit(storage, plan, ready, files, schema, stamp), files)
     if not storage.renames_atomically:
         with removed_on_failure(storage):
             files = _filled(storage, sink, fill)

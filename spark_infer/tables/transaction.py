@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from pyarrow import ArrowException
 
 from spark_infer.errors import WriteError
 from spark_infer.tables.delta_log import LogState, list_log, read_log
@@ -14,6 +18,8 @@ from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.doubts import table_doubts
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage, split_uri
+
+logger = logging.getLogger(__name__)
 
 
 def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str) -> int:
@@ -50,51 +56,81 @@ def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile],
     return 0
 
 
-def commit(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str) -> int:
+@dataclass(frozen=True)
+class Ready:
+    """A Delta table that takes the rows as they were planned, as its newest version is."""
+
+    table: Any
+    state: LogState
+
+
+def prepare(folder: Storage, plan: WritePlan, schema: str) -> Ready:
+    """Look at the newest version of a table that is to be written to; changes nothing.
+
+    Raises:
+        WriteError: Another writer changed its columns, its partitioning or its rules since the run was planned.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = DeltaTable(_uri(folder))
+    except DeltaError as error:
+        raise _failed(plan, error) from error
+    return Ready(table, _unchanged(folder, table.version(), plan, schema))
+
+
+def commit(
+    folder: Storage, plan: WritePlan, ready: Ready, files: Sequence[WrittenFile], schema: str, stamp: str
+) -> int | None:
     """Add files to a Delta table, and take out those that they replace, in one transaction.
 
     Args:
         folder: The table's folder.
         plan: The write; its mode and scope say what is replaced.
+        ready: From `prepare`.
         files: The new files, which lie in the folder.
         schema: Spark's JSON of the rows' columns.
         stamp: The commit's ``userMetadata``.
 
     Returns:
-        The version that the commit made.
+        The version that the commit made; None where the log cannot be read afterwards.
 
     Raises:
-        WriteError: Another writer was first and its commit conflicts with this one.
+        WriteError: The commit failed, or conflicts with that of another writer.
     """
-    from deltalake import CommitProperties, DeltaTable, Schema
+    from deltalake import CommitProperties, Schema
     from deltalake.exceptions import DeltaError
 
+    # Taken out one by one: deltalake's own overwrite also replaces the order and the comments of the columns.
+    actions = [*_adds(files), *_removes(ready.state, plan)]
     try:
-        table = DeltaTable(_uri(folder))
-        before = table.version()
-        state = _unchanged(folder, before, plan, schema)
-        # Taken out one by one: deltalake's own overwrite also replaces the order and the comments of the columns.
-        actions = [*_adds(files), *_removes(state, plan)]
-        table.create_write_transaction(
+        ready.table.create_write_transaction(
             actions,
             mode="append",
             schema=Schema.from_json(_relaxed(schema)),
             partition_by=list(plan.partition_by),
             commit_properties=CommitProperties(custom_metadata={"userMetadata": stamp}),
         )
-    except DeltaError as error:
-        raise _failed(plan, error) from error
-    return _version_of(folder, before, stamp)
+    except (DeltaError, OSError) as error:
+        # What follows a commit, such as a checkpoint, may fail when the rows are there.
+        version = _version_of(folder, ready.state.version, stamp)
+        if version is None:
+            raise _failed(plan, error) from error
+        return version
+    return _version_of(folder, ready.state.version, stamp)
 
 
-def _version_of(folder: Storage, before: int, stamp: str) -> int:
-    """The version that our commit made; other writers may have committed before and after it."""
-    log = list_log(folder)
-    newer = sorted(version for version in (log.commits if log else ()) if version > before)
-    for version in newer:
-        if json.dumps(stamp) in _text(folder, f"_delta_log/{version:020}.json"):
-            return version
-    return newer[-1] if newer else before
+def _version_of(folder: Storage, before: int, stamp: str) -> int | None:
+    """The version that our commit made, None where there is none; others may have committed before and after it."""
+    try:
+        log = list_log(folder)
+        for version in sorted(version for version in (log.commits if log else ()) if version > before):
+            if json.dumps(stamp) in _text(folder, f"_delta_log/{version:020}.json"):
+                return version
+    except (ArrowException, OSError) as error:
+        logger.warning("The log of %s cannot be read: %s", folder.root, error)
+    return None
 
 
 def _text(folder: Storage, path: str) -> str:
@@ -119,8 +155,8 @@ def _nullable(part: Any) -> Any:
 def _failed(plan: WritePlan, error: Exception) -> WriteError:
     return WriteError(
         f"The commit to {plan.location.name} failed: {error}",
-        details=["The table is as the other writers left it; nothing of this run is in it."],
-        next_step="run again.",
+        details=["Its log has no commit of this run, as far as it can be read."],
+        next_step="look at the table's newest version, then run again.",
     )
 
 

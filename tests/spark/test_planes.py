@@ -250,6 +250,25 @@ WIDENING = "TBLPROPERTIES ('delta.enableTypeWidening' = 'true')"
 BY_NAME = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
 BY_ID = "TBLPROPERTIES ('delta.columnMapping.mode' = 'id')"
 
+
+def out_of_pythons_years(spark: SparkSession, folder: Path) -> None:
+    numbers(
+        spark, "make_date(10000 + CAST(id AS int), 1, 1) AS day", "CAST(unhex('fffe41') AS string) AS odd"
+    ).write.parquet(str(folder))
+
+
+def pairs_with_nulls(spark: SparkSession, folder: Path) -> None:
+    folder.mkdir()
+    pairs = pa.array([None if i % 3 == 0 else [i, i] for i in range(ROWS)], pa.list_(pa.int32(), 2))
+    pq.write_table(pa.table({"id": np.arange(ROWS), "x": np.arange(ROWS) / 4, "pair": pairs}), folder / "a.parquet")
+
+
+def being_copied(spark: SparkSession, folder: Path) -> None:
+    numbers(spark).coalesce(1).write.parquet(str(folder))
+    (file,) = folder.glob("*.parquet")
+    (folder / "b.parquet._COPYING_").write_bytes(file.read_bytes())
+
+
 CASES = {
     "every type": Case(every_type),
     "every type, Delta": Case(every_type_delta),
@@ -293,6 +312,10 @@ CASES = {
         "c is of a type that Spark pads",
     ),
     "Delta, shallow clone": Case(cloned, "lie outside its folder"),
+    "a file being copied": Case(being_copied),
+    "a constant column as partition": Case(
+        every_type, target={"partition_by": "model_version"}, writes="model_version has one value"
+    ),
     "a condition": Case(every_type, "`where` is SQL", source={"where": "id > 100"}),
 }
 
@@ -512,3 +535,95 @@ def test_a_delta_target_whose_path_the_committing_library_would_decode_is_writte
     assert (job.plane.name, job.plane.sink) == ("direct", None)
     run_job(spark, job)
     assert spark.read.format("delta").load(str(tmp_path / "o%41")).count() == ROWS
+
+
+@pytest.mark.parametrize("make", [out_of_pythons_years, pairs_with_nulls])
+def test_what_python_or_pyarrow_cannot_hold_passes_through(
+    spark: SparkSession, line: str, tmp_path: Path, make: Any
+) -> None:
+    make(spark, tmp_path / "in")
+    reports = [
+        run_job(spark, prepared(spark, line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / plane)}, plane))
+        for plane in ("auto", "spark")
+    ]
+    assert [report.rows_scored for report in reports] == [ROWS, ROWS]
+    same = ("id", "day", "odd") if make is out_of_pythons_years else ("id", "pair")
+    plain = [spark.read.parquet(str(tmp_path / plane)).selectExpr(*_as_texts(same)) for plane in ("auto", "spark")]
+    assert rows_of(plain[0]) == rows_of(plain[1])
+
+
+def _as_texts(names: tuple[str, ...]) -> list[str]:
+    return [f"hex(CAST({name} AS string)) AS {name}" for name in names]
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "overwrite_partitions"])
+def test_an_overwrite_replaces_files_whose_names_spark_did_not_escape(
+    spark: SparkSession, line: str, tmp_path: Path, mode: str
+) -> None:
+    numbers(spark, "'é' AS word").write.format("delta").save(str(tmp_path / "in"))
+    source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out"), "partition_by": "word"}
+    run_job(spark, prepared(spark, line, source, target, "spark"))
+    again = {**target, "mode": mode, **({"partitions": {"word": ["é"]}} if mode == "overwrite_partitions" else {})}
+    for _ in range(2):
+        run_job(spark, prepared(spark, line, source, again, "auto"))
+        assert spark.read.format("delta").load(str(tmp_path / "out")).count() == ROWS
+        assert DeltaTable(str(tmp_path / "out")).to_pyarrow_table().num_rows == ROWS
+
+
+def test_an_overwrite_by_workers_keeps_the_order_and_the_comments_of_the_columns(
+    spark: SparkSession, line: str, tmp_path: Path
+) -> None:
+    numbers(spark).write.format("delta").save(str(tmp_path / "in"))
+    columns = "model_version STRING, prediction DOUBLE COMMENT 'the score', x DOUBLE, id BIGINT COMMENT 'key', "
+    columns += "scored_at TIMESTAMP, model_name STRING"
+    spark.sql(f"CREATE TABLE delta.`{tmp_path / 'out'}` ({columns}) USING delta")
+    before = spark.read.format("delta").load(str(tmp_path / "out")).schema
+    target = {"path": str(tmp_path / "out"), "mode": "overwrite"}
+    job = prepared(spark, line, {"path": str(tmp_path / "in")}, target, "auto")
+    for _ in range(2):
+        run_job(spark, job)
+        job = prepared(spark, line, {"path": str(tmp_path / "in")}, target, "auto")
+    after = spark.read.format("delta").load(str(tmp_path / "out"))
+    assert (after.schema, after.count()) == (before, ROWS)
+
+
+def test_a_parquet_table_without_rows_keeps_its_partition_column(
+    spark: SparkSession, line: str, tmp_path: Path
+) -> None:
+    numbers(spark, "'a' AS word", "CAST(id % 2 AS int) AS n").write.partitionBy("n").parquet(str(tmp_path / "in"))
+    source = {"path": str(tmp_path / "in"), "partition_filter": {"n": [7]}}
+    target = {"path": str(tmp_path / "out"), "partition_by": "word"}
+    run_job(spark, prepared(spark, line, source, target, "direct"))
+    assert "word" in spark.read.parquet(str(tmp_path / "out")).columns
+
+
+def test_a_parquet_table_of_the_catalog_is_read_with_its_own_options(
+    spark: SparkSession, line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        pq.write_table(pa.table({"id": np.arange(5), "x": np.arange(5.0)}), tmp_path / "in" / f"{name}.parquet")
+    options = f"OPTIONS ('pathGlobFilter' = 'a*') LOCATION '{tmp_path / 'in'}'"
+    spark.sql(f"CREATE TABLE globbed (id BIGINT, x DOUBLE) USING parquet {options}")
+    try:
+        target = {"path": str(tmp_path / "out")}
+        assert run_job(spark, prepared(spark, line, {"table": "globbed"}, target, "auto")).rows_scored == 5
+    finally:
+        spark.sql("DROP TABLE globbed")
+
+
+def test_files_of_a_commit_stay_when_what_follows_the_commit_fails(
+    spark: SparkSession, line: str, tmp_path: Path
+) -> None:
+    numbers(spark).write.format("delta").save(str(tmp_path / "in"))
+    source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")}
+    run_job(spark, prepared(spark, line, source, target, "auto"))
+    spark.sql(f"ALTER TABLE delta.`{tmp_path / 'out'}` SET TBLPROPERTIES ('delta.checkpointInterval' = '1')")
+    last = tmp_path / "out" / "_delta_log" / "_last_checkpoint"
+    if last.exists():
+        last.unlink()
+    (last / "in the way").mkdir(parents=True)
+    job = prepared(spark, line, source, {**target, "mode": "append"}, "auto")
+    assert job.plane.sink is not None
+    assert run_job(spark, job).target_version == 2
+    assert DeltaTable(str(tmp_path / "out"), version=2).to_pyarrow_table().num_rows == 2 * ROWS

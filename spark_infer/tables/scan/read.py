@@ -59,6 +59,8 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
                 yield _as_planned(found, plan, scan.schema)
     except FileNotFoundError as error:
         raise _unreadable(path, "it vanished after the run was planned") from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SparkMustReadError(path, "it is damaged, or pyarrow does not know what it holds") from error
     except (ArrowException, OSError) as error:
         raise _unreadable(path, "it is damaged, or cannot be reached") from error
 

@@ -121,7 +121,7 @@ class ParquetSink:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, OverflowError, ValueError) as error:
             raise WriteError(
                 f"A worker could not write into {self._spec.uri.removeprefix('file://')}: {error}",
                 next_step="check the folder's permissions, its free space, and the worker's credentials; nothing of "
@@ -142,10 +142,11 @@ def write_empty(spec: SinkSpec, storage: Storage, path: str, metadata: dict[str,
     storage.files.create_dir(storage.root)
     with (
         storage.files.open_output_stream(storage.at(path)) as stream,
-        pq.ParquetWriter(stream, spec.stored, compression=spec.codec, store_schema=False) as writer,
+        pq.ParquetWriter(stream, spec.schema, compression=spec.codec, store_schema=False) as writer,
     ):
-        writer.write_table(pa.Table.from_batches([], spec.stored))
-        writer.add_key_value_metadata({**spec.metadata, **metadata})
+        # With the columns that became folders, since there are no folders to tell of them.
+        writer.write_table(pa.Table.from_batches([], spec.schema))
+        writer.add_key_value_metadata(metadata)
 
 
 class _OpenFile:

@@ -141,7 +141,7 @@ def test_a_table_without_rows_still_has_its_columns(tmp_path: Path) -> None:
     assert storage is not None
     write_empty(spec(tmp_path, ("part",)), storage, "empty.parquet", {"mark": "x"})
     found = pq.read_table(tmp_path / "empty.parquet")
-    assert (found.num_rows, found.schema.names) == (0, ["id", "score", "model"])
+    assert (found.num_rows, found.schema.names) == (0, ["id", "part", "score", "model"])
     assert pq.read_metadata(tmp_path / "empty.parquet").metadata[b"mark"] == b"x"
 
 
