@@ -167,8 +167,8 @@ class JobConfig(Frozen):
     target: TargetConfig = Field(description="Where the scored rows go.")
     plane: Literal["auto", "direct", "spark"] = Field(
         default="auto",
-        description="What carries the batches: `direct` has the workers read the files themselves, `spark` has Spark "
-        "read them; `auto` takes `direct` wherever it gives the same rows, and the plan says why.",
+        description="Who reads the source and writes the target: `direct` has the workers do it, and Spark schedules; "
+        "`spark` has Spark do it; `auto` takes `direct` wherever it gives the same rows, and the plan says why.",
     )
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
     resources: ResourceOptions = Field(

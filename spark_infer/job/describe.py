@@ -53,10 +53,8 @@ def plan_of(job: PreparedJob) -> Plan:
 
 def _plane(plane: Plane, *, sparkml: bool) -> str:
     if plane.name == "direct":
-        if plane.sink is not None:
-            return f"direct: the workers read and write the files in {len(plane.tasks):,} tasks; {plane.why}"
-        read = f"the workers read the files in {len(plane.tasks):,} tasks, {plane.why}"
-        return f"direct: {read}; Spark writes them: {plane.writes_why}"
+        tasks = f"in {len(plane.tasks):,} task{'' if len(plane.tasks) == 1 else 's'}, {plane.why}"
+        return f"{plane.told()} {tasks}" + ("" if plane.sink else f"; why Spark writes: {plane.writes_why}")
     return f"spark: Spark reads the rows and {'runs the model' if sparkml else 'hands them to Python'}; {plane.why}"
 
 

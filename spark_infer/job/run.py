@@ -152,6 +152,7 @@ def _report(job: PreparedJob, written: Written, found: TaskTotals | None, second
         model_version=ref.version,
         model_digest=ref.digest,
         backend=job.scoring.recipe.choice.backend,
+        plane=job.plane.told(),
         source=config.hide_environment(config.source.name),
         source_version=job.snapshot.version,
         target=config.hide_environment(config.target.name),

@@ -39,6 +39,7 @@ class Report:
         model_version: The exact version that scored every row.
         model_digest: sha256 of the model's files, in hex.
         backend: What served the model.
+        plane: Who read the rows and who wrote them.
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
         target: Path or name of the table that was written.
@@ -65,6 +66,7 @@ class Report:
     model_version: str
     model_digest: str
     backend: str
+    plane: str = ""
     source: str
     source_version: int | None = None
     target: str
@@ -130,6 +132,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("source", report.source + _version(report.source_version))
     yield _fact("target", report.target + _version(report.target_version))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
+    if report.plane:
+        yield _fact("plane", report.plane)
     rate = report.rows_per_second
     speed = f", {rate:,.0f} rows/s" if rate is not None else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")

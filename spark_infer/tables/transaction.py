@@ -49,11 +49,21 @@ def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile],
             _adds(files),
             mode="error",
             partition_by=list(plan.partition_by),
-            commit_properties=CommitProperties(custom_metadata={"userMetadata": stamp}),
+            commit_properties=CommitProperties(custom_metadata=_told(files, stamp)),
         )
     except DeltaError as error:
         raise _failed(plan, error) from error
     return 0
+
+
+def _told(files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
+    """What the table's history tells of a commit, under the names that Spark's own writes have."""
+    metrics = {
+        "numFiles": str(len(files)),
+        "numOutputRows": str(sum(file.rows for file in files)),
+        "numOutputBytes": str(sum(file.size for file in files)),
+    }
+    return {"userMetadata": stamp, "operationMetrics": metrics}
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ def commit(
             mode="append",
             schema=Schema.from_json(_relaxed(schema)),
             partition_by=list(plan.partition_by),
-            commit_properties=CommitProperties(custom_metadata={"userMetadata": stamp}),
+            commit_properties=CommitProperties(custom_metadata=_told(files, stamp)),
         )
     except (DeltaError, OSError) as error:
         # What follows a commit, such as a checkpoint, may fail when the rows are there.

@@ -469,6 +469,7 @@ def test_workers_append_overwrite_and_replace_partitions_of_a_delta_table(
     assert counts() == {0: third, 2: third}
     history = spark.sql(f"DESCRIBE HISTORY delta.`{tmp_path / 'out'}`").collect()
     assert all('"writer":"spark_infer"' in row["userMetadata"] for row in history)
+    assert history[0]["operationMetrics"]["numOutputRows"] == str(2 * third)
     assert DeltaTable(str(tmp_path / "out")).to_pyarrow_table().num_rows == 2 * third
     with pytest.raises(WriteError, match="outside the table partitions"):
         run({"mode": "overwrite_partitions", "partitions": only})

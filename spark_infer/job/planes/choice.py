@@ -50,6 +50,13 @@ class Plane:
     sink: SinkSpec | None = None
     writes_why: str = ""
 
+    def told(self) -> str:
+        """Say who reads the source and who writes the target."""
+        if self.name == "spark":
+            return "spark: Spark reads the source and writes the target"
+        writers = "workers read the source and write" if self.sink else "workers read the source, Spark writes"
+        return f"direct: {writers} the target"
+
 
 def choose_plane(
     spark: SparkSession,
@@ -97,7 +104,7 @@ def choose_plane(
         batch_rows=config.score.batch_size * max(1, _LEAST_BATCH_ROWS // config.score.batch_size),
     )
     tasks = cut(found, slots or _UNKNOWN_SLOTS)
-    return Plane(name="direct", why="the files hold what Spark would read", scan=scan, tasks=tuple(tasks))
+    return Plane(name="direct", why="which gives the same rows as Spark", scan=scan, tasks=tuple(tasks))
 
 
 def _looked_at(snapshot: Snapshot, slots: int) -> tuple[Listing | None, list[str]]:

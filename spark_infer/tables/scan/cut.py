@@ -29,9 +29,13 @@ def cut(listing: Listing, slots: int) -> list[ScanTask]:
 
 
 def task_bytes(listing: Listing, slots: int) -> int:
-    """Bytes for one task: several tasks for each slot, so that no slot waits long for the last one."""
-    share = (listing.size_bytes + OPEN_BYTES * len(listing.files)) // max(1, slots * TASKS_FOR_EACH_SLOT)
-    return min(MOST_BYTES, max(LEAST_BYTES, share))
+    """Bytes for one task: several tasks for each slot, so that no slot waits long for the last one.
+
+    Tasks of a small table are small only as far as every slot gets one: its model may be dear.
+    """
+    work, slots = listing.size_bytes + OPEN_BYTES * len(listing.files), max(1, slots)
+    least = min(LEAST_BYTES, -(-work // slots))
+    return min(MOST_BYTES, max(least, work // (slots * TASKS_FOR_EACH_SLOT)))
 
 
 def too_large(listing: Listing, slots: int) -> list[str]:

@@ -123,7 +123,7 @@ def table_doubts(existing: LogState) -> Iterator[str]:
         yield "the target has a codec of its own"
     for field in existing.schema["fields"]:
         if _marked(field) or not _all_nullable(field):
-            yield f"Spark checks the values of {field['name']}"
+            yield f"{field['name']} is NOT NULL or has a rule of its own, which Spark checks"
 
 
 def _all_nullable(part: Any) -> bool:

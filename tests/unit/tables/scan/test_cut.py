@@ -51,9 +51,15 @@ def test_one_large_file_is_cut_into_tasks_of_nearly_equal_weight() -> None:
 
 
 def test_a_task_is_a_share_of_the_work_but_neither_tiny_nor_huge() -> None:
-    assert task_bytes(listing([100]), 2) == LEAST_BYTES
+    assert task_bytes(listing([4 * MIB] * 3), 2) == LEAST_BYTES
     assert task_bytes(listing([10_000 * MIB] * 4), 2) == MOST_BYTES
     assert task_bytes(listing([79 * MIB]), 2) == 10 * MIB
+
+
+def test_the_few_files_of_a_small_table_are_spread_over_all_slots() -> None:
+    assert [len(task.pieces) for task in cut(listing([300_000] * 3), 2)] == [2, 1]
+    assert [len(task.pieces) for task in cut(listing([300_000] * 3), 8)] == [1, 1, 1]
+    assert len(cut(listing([300_000], groups=4), 2)) == 1
 
 
 def test_only_large_files_without_a_footer_must_be_looked_at() -> None:
