@@ -54,7 +54,8 @@ def plan_of(job: PreparedJob) -> Plan:
 def _plane(plane: Plane, *, sparkml: bool) -> str:
     if plane.name == "direct":
         tasks = f"in {len(plane.tasks):,} task{'' if len(plane.tasks) == 1 else 's'}, {plane.why}"
-        return f"{plane.told()} {tasks}" + ("" if plane.sink else f"; why Spark writes: {plane.writes_why}")
+        left = f"; {plane.left_out:,} more files hold no row of `where`" if plane.left_out else ""
+        return f"{plane.told()} {tasks}{left}" + ("" if plane.sink else f"; why Spark writes: {plane.writes_why}")
     return f"spark: Spark reads the rows and {'runs the model' if sparkml else 'hands them to Python'}; {plane.why}"
 
 

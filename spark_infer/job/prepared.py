@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import pyarrow as pa
-
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
@@ -28,7 +26,7 @@ from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
-from spark_infer.tables.settings import session_conf
+from spark_infer.tables.settings import session_conf, setting
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.write import plan_write
 
@@ -139,10 +137,11 @@ def prepare_job(
     check_local_python(spark, scoring.recipe)
     rehearsal = _rehearsed(scoring)
     plane = choose_plane(
-        spark,
+        partial(setting, spark),
         config,
         snapshot,
-        columns=pa.schema([scoring.table.field(name) for name in scoring.recipe.read_columns(scoring.table)]),
+        table=scoring.table,
+        columns=scoring.recipe.read_columns(scoring.table),
         schema=json.loads(rows.schema.json()),
         slots=stage.slots(spark),
         sparkml=scoring.sparkml is not None,

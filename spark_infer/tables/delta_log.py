@@ -163,7 +163,8 @@ def _key(action: Mapping[str, Any]) -> tuple[str, str]:
 
 def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFile:
     values = add.get("partitionValues") or {}
-    rows = json.loads(add.get("stats") or "{}").get("numRecords")
+    statistics = add.get("stats") or ""
+    rows = json.loads(statistics or "{}").get("numRecords")
     vector = add.get("deletionVector")
     return SourceFile(
         path=unquote(add["path"]),
@@ -171,6 +172,7 @@ def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFi
         values={name: values.get(physical) or None for name, physical in written.items()},
         rows=None if rows is None else rows - (vector or {}).get("cardinality", 0),
         deletes=bool(vector),
+        statistics=statistics,
     )
 
 

@@ -17,6 +17,7 @@ class SourceFile:
         rows: Its rows that are not deleted, where the log or the footer tells.
         modified_ns: When it was written, where the listing tells; a file that is written again is another one.
         deletes: Whether a deletion vector takes rows out.
+        statistics: What Delta's log says of its columns, as JSON; empty where it says nothing.
     """
 
     path: str
@@ -25,6 +26,7 @@ class SourceFile:
     rows: int | None = None
     modified_ns: int | None = None
     deletes: bool = False
+    statistics: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Listing:
     def within(self, holds: Callable[[Mapping[str, str | None]], bool]) -> Listing:
         """Keep the files whose partition values meet a condition."""
         return replace(self, files=tuple(file for file in self.files if holds(file.values)))
+
+    def where(self, may_hold: Callable[[SourceFile], bool]) -> Listing:
+        """Keep the files that may hold rows of a condition."""
+        return replace(self, files=tuple(file for file in self.files if may_hold(file)))
 
     def looked_at(self, footers: Mapping[str, Footer]) -> Listing:
         """Add footers, by path, and the rows that they tell."""

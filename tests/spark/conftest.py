@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 from pyspark.sql import SparkSession
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -65,6 +67,18 @@ def flower(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
             skops_trusted_types=["numpy.dtype"],
         )
     return FlowerModel(str(folder), rows, dict(zip(rows.id.tolist(), model.predict(inputs).tolist(), strict=True)))
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that doubles ``x``."""
+    folder = tmp_path_factory.mktemp("line") / "model"
+    rows = pd.DataFrame({"x": np.arange(20.0)})
+    model = LinearRegression().fit(rows, 2 * rows.x)
+    mlflow.sklearn.save_model(
+        model, folder, signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"]
+    )
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -47,22 +46,6 @@ class Case:
     source: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
     writes: str | None = None
-
-
-@pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that doubles ``x``."""
-    import mlflow
-    from mlflow.models import infer_signature
-    from sklearn.linear_model import LinearRegression
-
-    folder = tmp_path_factory.mktemp("line") / "model"
-    rows = pd.DataFrame({"x": np.arange(20.0)})
-    model = LinearRegression().fit(rows, 2 * rows.x)
-    mlflow.sklearn.save_model(
-        model, folder, signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"]
-    )
-    return str(folder)
 
 
 @contextmanager
@@ -316,7 +299,11 @@ CASES = {
     "a constant column as partition": Case(
         every_type, target={"partition_by": "model_version"}, writes="model_version has one value"
     ),
-    "a condition": Case(every_type, "`where` is SQL", source={"where": "id > 100"}),
+    "a condition": Case(every_type_delta, source={"where": "i64 > 9007199254741100 AND (f64 > 0 OR NOT yes)"}),
+    "a condition that only Spark evaluates": Case(
+        every_type, "only Spark can evaluate `where`", source={"where": "id % 3 = 1"}
+    ),
+    "a condition on odd partitions": Case(partitioned, source={"where": "word > '007' OR number IS NULL"}),
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,13 +15,15 @@ from spark_infer.tables.listing import Listing
 from spark_infer.tables.parquet import with_footers
 from spark_infer.tables.scan.cut import cut, too_large
 from spark_infer.tables.scan.doubts import column_doubts, deletion_doubts, footer_doubts
+from spark_infer.tables.scan.prune import file_may_hold
 from spark_infer.tables.scan.task import Scan, ScanTask
-from spark_infer.tables.settings import setting
 from spark_infer.tables.sink.spec import SinkSpec
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.where.sql import OnlySpark, condition
+from spark_infer.tables.where.terms import Term, columns_of
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+Setting = Callable[[str], str]
+"""The value of a setting of the session that was set, or an empty text."""
 
 _FOOTERS_TO_LOOK_AT = 64
 _UNKNOWN_SLOTS = 8
@@ -41,6 +44,7 @@ class Plane:
         tasks: What they read; empty on the spark plane.
         sink: What the workers write; None where Spark writes.
         writes_why: Why Spark writes, a clause.
+        left_out: Files that statistics and partition values show to hold no row of `where`.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Plane:
     tasks: tuple[ScanTask, ...] = ()
     sink: SinkSpec | None = None
     writes_why: str = ""
+    left_out: int = 0
 
     def told(self) -> str:
         """Say who reads the source and who writes the target."""
@@ -59,11 +64,12 @@ class Plane:
 
 
 def choose_plane(
-    spark: SparkSession,
+    setting: Setting,
     config: JobConfig,
     snapshot: Snapshot,
     *,
-    columns: pa.Schema,
+    table: pa.Schema,
+    columns: Sequence[str],
     schema: Mapping[str, Any],
     slots: int | None,
     sparkml: bool,
@@ -71,10 +77,11 @@ def choose_plane(
     """Decide who reads; reads the footers of a few files, starts no Spark task.
 
     Args:
-        spark: The session.
+        setting: Asks for a setting of the session.
         config: The job.
         snapshot: The source, pinned.
-        columns: The columns that are read, as Spark hands them to Python.
+        table: All columns of the source, as Spark hands them to Python.
+        columns: Those that are to be handed on.
         schema: Spark's JSON of the source's schema.
         slots: How many tasks run at once, where that is known.
         sparkml: Whether Spark itself runs the model.
@@ -85,8 +92,12 @@ def choose_plane(
     """
     if config.plane == "spark":
         return Plane(name="spark", why="as asked for")
-    found, doubts = _looked_at(snapshot, slots or _UNKNOWN_SLOTS)
-    doubts += list(_doubts(spark, config, snapshot, columns, schema, sparkml=sparkml))
+    wanted, doubts = _condition(setting, config.source.where, table)
+    read = pa.schema([table.field(name) for name in dict.fromkeys([*columns, *(columns_of(wanted) if wanted else ())])])
+    doubts += list(_doubts(setting, snapshot, read, schema, sparkml=sparkml))
+    inside = snapshot.listing if wanted is None else _may_hold(snapshot, wanted, table)
+    found, more = _looked_at(snapshot, inside, slots or _UNKNOWN_SLOTS)
+    doubts += more
     if doubts or found is None:
         if config.plane == "direct":
             raise PlanError(
@@ -97,19 +108,45 @@ def choose_plane(
         return Plane(name="spark", why="; ".join(doubts))
     scan = Scan(
         uri=snapshot.location.path or "",
-        schema=columns,
-        partitions={name: kind for name, kind in snapshot.types.items() if name in columns.names},
-        case_sensitive=setting(spark, "spark.sql.caseSensitive").lower() == "true",
+        schema=pa.schema(list(read)[: len(columns)]),
+        partitions={name: kind for name, kind in snapshot.types.items() if name in read.names},
+        case_sensitive=_is_on(setting, "spark.sql.caseSensitive"),
         # Whole model batches, and no fewer rows than Arrow decodes well at once.
         batch_rows=config.score.batch_size * max(1, _LEAST_BATCH_ROWS // config.score.batch_size),
+        condition=wanted,
+        asked=pa.schema(list(read)[len(columns) :]),
     )
-    tasks = cut(found, slots or _UNKNOWN_SLOTS)
-    return Plane(name="direct", why="which gives the same rows as Spark", scan=scan, tasks=tuple(tasks))
+    return Plane(
+        name="direct",
+        why="which gives the same rows as Spark",
+        scan=scan,
+        tasks=tuple(cut(found, slots or _UNKNOWN_SLOTS)),
+        left_out=(snapshot.files or 0) - len(found.files),
+    )
 
 
-def _looked_at(snapshot: Snapshot, slots: int) -> tuple[Listing | None, list[str]]:
+def _condition(setting: Setting, where: str | None, table: pa.Schema) -> tuple[Term | None, list[str]]:
+    """The condition on the rows, or why only Spark can evaluate it."""
+    if where is None:
+        return None, []
+    by_case = _is_on(setting, "spark.sql.caseSensitive")
+    quoted = _is_on(setting, "spark.sql.ansi.doubleQuotedIdentifiers")
+    try:
+        return condition(where, table, case_sensitive=by_case, double_quoted_names=quoted), []
+    except OnlySpark as error:
+        return None, [f"only Spark can evaluate `where`: {error}"]
+
+
+def _may_hold(snapshot: Snapshot, wanted: Term, table: pa.Schema) -> Listing | None:
+    """The files that may hold rows of a condition."""
+    if snapshot.listing is None:
+        return None
+    return snapshot.listing.where(partial(file_may_hold, condition=wanted, schema=table, partitions=snapshot.types))
+
+
+def _looked_at(snapshot: Snapshot, listing: Listing | None, slots: int) -> tuple[Listing | None, list[str]]:
     """The listing with the footers that planning needs: of large files, and of some of the others."""
-    listing, storage = snapshot.listing, snapshot.location.storage()
+    storage = snapshot.location.storage()
     if listing is None or storage is None:
         return None, ["only Spark knows the files of the source"]
     doubts = [*listing.doubts, *deletion_doubts(listing)]
@@ -121,8 +158,7 @@ def _looked_at(snapshot: Snapshot, slots: int) -> tuple[Listing | None, list[str
 
 
 def _doubts(
-    spark: SparkSession,
-    config: JobConfig,
+    setting: Setting,
     snapshot: Snapshot,
     columns: pa.Schema,
     schema: Mapping[str, Any],
@@ -131,8 +167,6 @@ def _doubts(
 ) -> Iterator[str]:
     if sparkml:
         yield "Spark runs the model"
-    if config.source.where is not None:
-        yield "`where` is SQL, which Spark evaluates"
     if snapshot.location.table and snapshot.location.format == "parquet":
         yield "the catalog may have options for reading the files"
     if snapshot.location.table and not snapshot.location.table.startswith("`spark_catalog`."):
@@ -140,9 +174,13 @@ def _doubts(
     yield from column_doubts(schema, columns.names, snapshot.types)
     times = any("timestamp" in str(field.type) or "date" in str(field.type) for field in columns)
     if times:
-        modes = {name: setting(spark, name).upper() for name in _CORRECTED}
+        modes = {name: setting(name).upper() for name in _CORRECTED}
         yield from (f"{name} is {mode}" for name, mode in modes.items() if mode not in ("", "CORRECTED"))
-    yield from (f"{name} is on" for name in _OTHER_READING if setting(spark, name).lower() == "true")
+    yield from (f"{name} is on" for name in _OTHER_READING if _is_on(setting, name))
+
+
+def _is_on(setting: Setting, name: str) -> bool:
+    return setting(name).lower() == "true"
 
 
 def without_direct(plane: Plane, why: str) -> Plane:

@@ -20,8 +20,10 @@ from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.scan import values
 from spark_infer.tables.scan.doubts import footer_doubt
 from spark_infer.tables.scan.fit import same_values
+from spark_infer.tables.scan.prune import groups_that_may_hold
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.storage import Storage, open_storage
+from spark_infer.tables.where.mask import kept
 
 
 def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.RecordBatch]:
@@ -56,7 +58,7 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             file = pq.ParquetFile(stream, pre_buffer=True, coerce_int96_timestamp_unit="us")
             plan = _file_plan(file, piece, scan, path)
             for found in _batches(file, piece, scan, plan, threads):
-                yield _as_planned(found, plan, scan.schema)
+                yield _wanted(_as_planned(found, plan, scan.looked_at), scan)
     except FileNotFoundError as error:
         raise _unreadable(path, "it vanished after the run was planned") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -95,7 +97,7 @@ def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _Fi
     found = file.schema_arrow
     stored: dict[str, str] = {}
     fixed: dict[str, Any] = {}
-    for field in scan.schema:
+    for field in scan.looked_at:
         if field.name in scan.partitions:
             fixed[field.name] = _partition_value(piece, field.name, scan, path)
             continue
@@ -133,6 +135,8 @@ def _is_int96(file: pq.ParquetFile, name: str) -> bool:
 
 def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, threads: int) -> Iterator[pa.RecordBatch]:
     groups = list(range(file.metadata.num_row_groups)) if piece.groups is None else list(piece.groups)
+    if scan.condition is not None:
+        groups = groups_that_may_hold(file.metadata, groups, scan.condition, plan.stored, plan.fixed)
     if plan.stored:
         names = list(plan.stored.values())
         yield from file.iter_batches(scan.batch_rows, row_groups=groups, columns=names, use_threads=threads > 1)
@@ -152,3 +156,10 @@ def _as_planned(found: pa.RecordBatch, plan: _FilePlan, schema: pa.Schema) -> pa
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _wanted(batch: pa.RecordBatch, scan: Scan) -> pa.RecordBatch:
+    """Keep the rows of the condition, and the columns to hand on."""
+    if scan.condition is None:
+        return batch
+    return kept(scan.condition, batch).select(scan.schema.names)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from spark_infer.tables.where.terms import Term
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -54,6 +56,8 @@ class Scan:
         partitions: Those of them whose values are not in the files but in the listing, and their Spark types.
         case_sensitive: Whether two names that differ in case are two columns.
         batch_rows: Rows of a record batch.
+        condition: Which rows are wanted; None for all.
+        asked: Columns that the condition alone looks at.
     """
 
     uri: str
@@ -61,3 +65,10 @@ class Scan:
     partitions: Mapping[str, str] = field(default_factory=dict)
     case_sensitive: bool = False
     batch_rows: int = 10_000
+    condition: Term | None = None
+    asked: pa.Schema = field(default_factory=lambda: pa.schema([]))
+
+    @property
+    def looked_at(self) -> pa.Schema:
+        """All columns that are read from the files: those to hand on, then those of the condition alone."""
+        return pa.schema([*self.schema, *self.asked])

@@ -1,0 +1,104 @@
+"""Which files and row groups of a scan can hold rows of a condition: by partition values and by statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from decimal import InvalidOperation
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from spark_infer.tables.listing import SourceFile
+from spark_infer.tables.scan import values
+from spark_infer.tables.where.prune import UNKNOWN, Bounds, may_hold
+from spark_infer.tables.where.terms import Term, columns_of
+
+
+def file_may_hold(file: SourceFile, condition: Term, schema: pa.Schema, partitions: Mapping[str, str]) -> bool:
+    """Say whether a file can hold a row that is asked for.
+
+    Args:
+        file: The file.
+        condition: Which rows are asked for.
+        schema: The types of the condition's columns.
+        partitions: The partition columns and their Spark types.
+    """
+    statistics = json.loads(file.statistics or "{}")
+
+    def bounds(column: str) -> Bounds:
+        if column in partitions:
+            return _of_partition(file, column, partitions[column])
+        return _of_log(statistics, column, schema.field(column).type)
+
+    return may_hold(condition, bounds)
+
+
+def groups_that_may_hold(
+    found: pq.FileMetaData, groups: list[int], condition: Term, stored: Mapping[str, str], fixed: Mapping[str, Any]
+) -> list[int]:
+    """Keep the row groups that can hold a row that is asked for.
+
+    Args:
+        found: The file's footer.
+        groups: The row groups in question.
+        condition: Which rows are asked for.
+        stored: Column to its name in the file.
+        fixed: Column to its one value, for those that are not in the file.
+    """
+    wanted = {stored[name] for name in columns_of(condition) if name in stored}
+    places = {path: at for at in range(len(found.schema)) if (path := found.schema.column(at).path) in wanted}
+
+    def may(group: int) -> bool:
+        @cache
+        def bounds(column: str) -> Bounds:
+            if column in fixed:
+                return _of_value(fixed[column])
+            at = places.get(stored[column])
+            return UNKNOWN if at is None else _of_group(found.row_group(group), at)
+
+        return may_hold(condition, bounds)
+
+    return [group for group in groups if may(group)]
+
+
+def _of_partition(file: SourceFile, column: str, type_name: str) -> Bounds:
+    try:
+        return _of_value(values.parsed(file.values.get(column), type_name))
+    except (ValueError, InvalidOperation):
+        return UNKNOWN
+
+
+def _of_value(value: Any) -> Bounds:
+    return Bounds(low=value, high=value, nulls=value is None, values=value is not None)
+
+
+def _of_log(statistics: Mapping[str, Any], column: str, kind: pa.DataType) -> Bounds:
+    rows, nulls = statistics.get("numRecords"), (statistics.get("nullCount") or {}).get(column)
+    low, high = ((statistics.get(side) or {}).get(column) for side in ("minValues", "maxValues"))
+    if pa.types.is_date(kind):
+        low, high = _date(low), _date(high)
+    elif not pa.types.is_integer(kind) and not pa.types.is_floating(kind) and not pa.types.is_string(kind):
+        low = high = None  # decimals lose digits in JSON, and times depend on how they were written
+    if not isinstance(rows, int) or not isinstance(nulls, int):
+        return Bounds(low, high)
+    return Bounds(low, high, nulls=nulls > 0, values=nulls < rows)
+
+
+def _date(text: Any) -> date | None:
+    try:
+        return date.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _of_group(group: pq.RowGroupMetaData, at: int) -> Bounds:
+    found = group.column(at).statistics
+    if found is None:
+        return UNKNOWN
+    nulls = found.null_count if found.has_null_count else None
+    low, high = (found.min, found.max) if found.has_min_max else (None, None)
+    return Bounds(low, high, nulls=nulls != 0, values=nulls is None or nulls < group.num_rows)
