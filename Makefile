@@ -26,7 +26,7 @@ java:
 venv: ## Make .venv with everything the commands below need
 	@sh requirements/install.sh dev
 
-demo: java ## Train a model on real flights, register it, and score a Delta table with it
+demo: ## Train a model on real flights, register it, and score a Delta table with it
 	@sh requirements/install.sh demo
 	@$(BIN)/spark-infer demo
 

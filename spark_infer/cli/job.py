@@ -45,14 +45,16 @@ def check(output: Output, config: JobConfig) -> Plan:
 
 
 @contextmanager
-def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession]:
-    """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C."""
+def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession | None]:
+    """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C; engine `local` has none."""
     from spark_infer.job.session import open_session
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
-    if not output.as_json:
-        line.note("starting Spark")
-    spark = open_session(config, log_file=output.log_file)
+    spark = None
+    if config.engine == "spark":
+        if not output.as_json:
+            line.note("starting Spark")
+        spark = open_session(config, log_file=output.log_file)
     try:
         if not output.as_json:
             line.note("checking model and tables")
@@ -60,4 +62,5 @@ def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[
         with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
             yield spark
     finally:
-        spark.stop()
+        if spark is not None:
+            spark.stop()

@@ -170,6 +170,11 @@ class JobConfig(Frozen):
         description="Who reads the source and writes the target: `direct` has the workers do it, and Spark schedules; "
         "`spark` has Spark do it; `auto` takes `direct` wherever it gives the same rows, and the plan says why.",
     )
+    engine: Literal["spark", "local"] = Field(
+        default="spark",
+        description="What runs the job: `spark`, or `local`, a pool of processes on this machine without Java, for "
+        "tables by path that workers can read and write themselves.",
+    )
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
     resources: ResourceOptions = Field(
         default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."
@@ -177,6 +182,12 @@ class JobConfig(Frozen):
     spark: SparkConfig = Field(
         default_factory=SparkConfig, description="The Spark session that the command line starts."
     )
+
+    @model_validator(mode="after")
+    def _engine_has_the_plane(self) -> JobConfig:
+        if self.engine == "local" and self.plane == "spark":
+            raise ValueError("engine `local` has no spark plane: leave `plane` out, or set engine: spark")
+        return self
 
 
 def _listed_values(given: Any) -> Any:

@@ -12,7 +12,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -20,9 +20,6 @@ import pyarrow as pa
 import pyarrow.csv
 
 from spark_infer.errors import EnvironmentProblem
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 FLIGHTS = 336_776
 
@@ -84,14 +81,16 @@ def _day_of_week(flights: pa.Table) -> pa.Array:
     return pa.array((days_since_1970 + 3) % 7 + 1)  # 1970-01-01 was a Thursday
 
 
-def write_flights(spark: SparkSession, flights: pa.Table, path: Path, *, mark: str) -> None:
+def write_flights(flights: pa.Table, path: Path, *, mark: str) -> None:
     """Write the flights as a Delta table partitioned by month, in one commit that carries `mark`.
 
     What lies there goes first: an older table, or what a killed run left of one.
     """
+    from deltalake import CommitProperties, write_deltalake
+
     shutil.rmtree(path, ignore_errors=True)
-    writer = spark.createDataFrame(flights).repartition(1).write.format("delta").partitionBy("month")
-    writer.option("userMetadata", mark).save(str(path))
+    said = CommitProperties(custom_metadata={"userMetadata": mark})
+    write_deltalake(path, flights, partition_by=["month"], commit_properties=said)
 
 
 def holds_flights(path: Path, *, mark: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from spark_infer.demo.train import LATE_MINUTES, OUTPUT
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+_SPREADS = 2_654_435_761
+"""Knuth's multiplicative hash: numbers that follow each other land far apart."""
 
 SHOWN = ("flight_id", "month", "day", "carrier", "origin", "dest", "dep_delay", "arr_delay", OUTPUT)
 
@@ -33,18 +36,23 @@ class Accuracy:
         return max(self.share_late, 1 - self.share_late)
 
 
-def measure(scored: DataFrame) -> Accuracy:
+def read_scored(path: str) -> pa.Table:
+    """Read a Delta table whole."""
+    from deltalake import DeltaTable
+
+    return DeltaTable(path).to_pyarrow_table()
+
+
+def measure(scored: pa.Table) -> Accuracy:
     """Compare the predictions with what happened."""
-    late = f"(arr_delay > {LATE_MINUTES})"
-    row = (
-        scored.where("arr_delay is not null")
-        .selectExpr("count(*)", f"avg(int({late} = ({OUTPUT} = 1)))", f"avg(int({late}))")
-        .collect()[0]
-    )
-    return Accuracy(int(row[0]), float(row[1]), float(row[2]))
+    known = scored.filter(pc.is_valid(scored["arr_delay"]))
+    late, said = pc.greater(known["arr_delay"], LATE_MINUTES), pc.equal(known[OUTPUT], 1)
+    return Accuracy(known.num_rows, pc.mean(pc.equal(late, said)).as_py(), pc.mean(late).as_py())
 
 
-def some_rows(scored: DataFrame, count: int = 5) -> list[tuple[Any, ...]]:
+def some_rows(scored: pa.Table, count: int = 5) -> list[tuple[Any, ...]]:
     """Return a few rows from all over the table, the same ones every time."""
-    shuffled = scored.selectExpr(*SHOWN, "xxhash64(flight_id) as place").orderBy("place").limit(count)
-    return [tuple(row) for row in shuffled.select(*SHOWN).collect()]
+    ids = scored["flight_id"].to_numpy()
+    place = ids * _SPREADS % 2**32
+    rows = scored.select(SHOWN).take(place.argsort()[:count])
+    return [tuple(row.values()) for row in rows.to_pylist()]

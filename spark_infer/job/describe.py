@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from spark_infer.config import JobConfig, PostprocessStep
 from spark_infer.core.signature import spelled
+from spark_infer.job.decided import Decided
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.job.planes.choice import Plane
-from spark_infer.job.prepared import PreparedJob
 from spark_infer.models.requirements import differences, requirements
 from spark_infer.observe.report import size
-from spark_infer.spark.prepare import Prepared
 
 
-def plan_of(job: PreparedJob) -> Plan:
+def plan_of(job: Decided) -> Plan:
     """Tell what a prepared job would do."""
-    recipe, snapshot, config = job.scoring.recipe, job.snapshot, job.config
-    ref, sparkml = recipe.ref, job.scoring.sparkml is not None
+    recipe, snapshot, config = job.recipe, job.snapshot, job.config
+    ref = recipe.ref
     plan = Plan(
         job=config.name,
         model_uri=ref.uri,
@@ -23,8 +22,8 @@ def plan_of(job: PreparedJob) -> Plan:
         model_version=ref.version,
         model_digest=ref.digest,
         model_bytes=ref.size_bytes,
-        backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.scoring.load_here().how}",
-        model_files=str(job.scoring.files),
+        backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.how}",
+        model_files=str(job.files),
         source=config.source.name,
         source_format=snapshot.location.format,
         source_version=snapshot.version,
@@ -33,30 +32,30 @@ def plan_of(job: PreparedJob) -> Plan:
             f"{column} in {list(values)}" for column, values in config.source.partition_filter.items()
         ),
         where=config.source.where,
-        read_columns=recipe.read_columns(job.scoring.table),
+        read_columns=recipe.read_columns(job.table),
         columns=tuple(
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
             for column in recipe.load.binding.columns
         ),
-        steps=_steps(config, recipe.load.methods, bounded=not sparkml),
+        steps=_steps(config, recipe.load.methods, bounded=job.by_workers),
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
         target=config.target.name,
         target_format=job.write.location.format,
         mode=config.target.mode,
         write=job.write.how,
-        plane=_plane(job.plane, sparkml=sparkml),
-        tasks=() if sparkml else job.scoring.stage.told(job.frame.sparkSession),
-        warnings=(*job.scoring.stage.warnings(), *_older_libraries(job.scoring), *filter(None, [job.rehearsal])),
+        plane=_plane(job.plane, by_workers=job.by_workers),
+        tasks=job.told() if job.by_workers else (),
+        warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal])),
     )
     return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
 
 
-def _plane(plane: Plane, *, sparkml: bool) -> str:
+def _plane(plane: Plane, *, by_workers: bool) -> str:
     if plane.name == "direct":
         tasks = f"in {len(plane.tasks):,} task{'' if len(plane.tasks) == 1 else 's'}, {plane.why}"
         left = f"; {plane.left_out:,} more files hold no row of `where`" if plane.left_out else ""
         return f"{plane.told()} {tasks}{left}" + ("" if plane.sink else f"; why Spark writes: {plane.writes_why}")
-    return f"spark: Spark reads the rows and {'runs the model' if sparkml else 'hands them to Python'}; {plane.why}"
+    return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
 
 
 def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool) -> tuple[str, ...]:
@@ -73,6 +72,5 @@ def _told(step: PostprocessStep) -> str:
     return f"{step.kind} " + ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
-def _older_libraries(scoring: Prepared) -> tuple[str, ...]:
-    ref = scoring.recipe.ref
-    return differences(requirements(ref.mlmodel, scoring.recipe.load.backend), scoring.store.path(ref.digest))
+def _older_libraries(job: Decided) -> tuple[str, ...]:
+    return differences(requirements(job.recipe.ref.mlmodel, job.recipe.load.backend), job.folder)

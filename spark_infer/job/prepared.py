@@ -1,4 +1,4 @@
-"""A table job made ready: its frames, its recipe, its write; and the plan that tells of them."""
+"""A table job made ready for Spark: its frames, its recipe, its write."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
+from spark_infer.job.decided import Decided, constants, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
+from spark_infer.models.backends.spec import Described
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import rehearse
 from spark_infer.spark.frame import scored_frame
@@ -27,13 +29,10 @@ from spark_infer.spark.stamp import stamped
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
 from spark_infer.tables.settings import session_conf, setting
-from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.write import plan_write
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-    from spark_infer.models.backends.spec import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,49 +44,27 @@ class PreparedRows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreparedJob:
-    """Everything a run needs, decided; nothing has run.
+class PreparedJob(Decided):
+    """Everything a run on Spark needs, decided; nothing has run.
 
     Attributes:
-        config: The job.
-        run_id: Unique name of the run.
-        snapshot: The source, pinned.
-        scoring: The recipe, and how the model's files reach the workers.
-        plane: Who reads the rows, and why.
-        frame: What will be written; lazy. Only its schema counts where the workers write.
-        totals: Reads what scoring cost, after the write of the frame.
+        scoring: The recipe, and how the model's files and its tasks reach the workers.
+        rows_to_write: What will be written. Only its schema counts where the workers write.
         fallback: Makes the rows by way of the spark plane, should a file prove to be Spark's alone to read.
-        write: What the write will do.
-        rehearsal: What became of trying the model here, where that is worth a warning.
-        started_at: When preparing began, UTC; also the time on every scored row.
-        seconds: Wall seconds of `resolve` and `plan`.
-        notes: What the reader of the report should know, a sentence each.
     """
 
-    config: JobConfig
-    run_id: str
-    snapshot: Snapshot
     scoring: Prepared
-    plane: Plane
-    frame: DataFrame
-    totals: Totals
+    rows_to_write: PreparedRows
     fallback: Callable[[], PreparedRows] | None
-    write: WritePlan
-    rehearsal: str | None
-    started_at: datetime
-    seconds: dict[str, float]
-    notes: tuple[str, ...] = ()
 
     def by_spark(self, why: str) -> PreparedJob:
         """Return the same job on the spark plane, after a file proved to be Spark's alone to read."""
         if self.fallback is None:
             raise ValueError("there is nothing to fall back to")
-        rows = self.fallback()
         return replace(
             self,
             plane=without_direct(self.plane, why),
-            frame=rows.frame,
-            totals=rows.totals,
+            rows_to_write=self.fallback(),
             fallback=None,
             notes=(*self.notes, f"the run began anew on the spark plane: {why}"),
         )
@@ -135,7 +112,8 @@ def prepare_job(
         rows=rows,
     )
     check_local_python(spark, scoring.recipe)
-    rehearsal = _rehearsed(scoring)
+    loaded = scoring.load_here()
+    rehearsal = _rehearsed(scoring, loaded)
     plane = choose_plane(
         partial(setting, spark),
         config,
@@ -151,44 +129,49 @@ def prepare_job(
         chosen = begin_anew()
     else:  # for its schema
         chosen = PreparedRows(frame=_stamped(scored_frame(rows, scoring), config, ref, started_at), totals=lambda: None)
-    write = plan_write(spark, config.target, snapshot=snapshot, frame=chosen.frame)
+    schema = chosen.frame.schema
+    write = plan_write(spark, config.target, snapshot=snapshot, schema=schema)
     if plane.name == "direct":
-        constants = _stamps(config, ref) | _scored_at(config, started_at)
-        plane = _with_writers(spark, plane, write, chosen.frame, constants, run_id)
+        plane = _with_writers(spark, plane, write, schema, constants(config, ref, started_at), run_id)
         if plane.sink is None:
             chosen = _prepared_rows(rows, scoring, plane, config, started_at)
     return PreparedJob(
         config=config,
         run_id=run_id,
         snapshot=snapshot,
-        scoring=scoring,
+        recipe=scoring.recipe,
+        table=scoring.table,
+        how=loaded.how,
+        files=scoring.files,
+        folder=store.path(ref.digest),
         plane=plane,
-        frame=chosen.frame,
-        totals=chosen.totals,
-        fallback=begin_anew if plane.name == "direct" and config.plane == "auto" else None,
+        schema=schema,
         write=write,
         rehearsal=rehearsal,
+        told=partial(stage.told, spark),
+        warnings=stage.warnings(),
         started_at=started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+        scoring=scoring,
+        rows_to_write=chosen,
+        fallback=begin_anew if plane.name == "direct" and config.plane == "auto" else None,
     )
 
 
 def _with_writers(
-    spark: SparkSession, plane: Plane, write: WritePlan, frame: DataFrame, constants: dict[str, Any], run_id: str
+    spark: SparkSession, plane: Plane, write: WritePlan, schema: Any, values: dict[str, Any], run_id: str
 ) -> Plane:
-    schema, conf = frame.schema, session_conf(spark)
-    columns = to_arrow(schema)
+    conf = session_conf(spark)
     return with_writers(
-        plane, write, columns=columns, schema=schema.json(), constants=constants, conf=conf, run_id=run_id
+        plane, write, columns=to_arrow(schema), schema=schema.json(), constants=values, conf=conf, run_id=run_id
     )
 
 
-def _rehearsed(scoring: Prepared) -> str | None:
-    """Load the model here, and try it, unless it is meant for another place."""
-    model = scoring.load_here()
+def _rehearsed(scoring: Prepared, loaded: Described) -> str | None:
+    """Try the model here, unless it is meant for another place."""
     if scoring.sparkml is not None or scoring.stage.resources.gpu:
         return None
-    return rehearse(scoring.recipe, cast("LoadedModel", model), scoring.store.path(scoring.recipe.ref.digest))
+    return rehearse(scoring.recipe, loaded, scoring.store.path(scoring.recipe.ref.digest))  # type: ignore[arg-type]
 
 
 def _prepared_rows(
@@ -199,7 +182,7 @@ def _prepared_rows(
 
 
 def _stamped(scored: DataFrame, config: JobConfig, ref: ModelRef, started_at: datetime) -> DataFrame:
-    return stamped(scored, _stamps(config, ref), at=(config.target.scored_at_column, started_at))
+    return stamped(scored, text_stamps(config, ref), at=(config.target.scored_at_column, started_at))
 
 
 def _scored(rows: DataFrame, scoring: Prepared, plane: Plane) -> tuple[DataFrame, Totals]:
@@ -209,14 +192,3 @@ def _scored(rows: DataFrame, scoring: Prepared, plane: Plane) -> tuple[DataFrame
     if plane.name == "direct":
         return metered(direct_frame(rows, scoring, plane, stats_column=stats_column), stats_column)
     return metered(scored_frame(rows, scoring, stats_column=stats_column), stats_column)
-
-
-def _stamps(config: JobConfig, ref: ModelRef) -> dict[str, Any]:
-    target = config.target
-    stamps = {target.model_name_column: ref.name, target.model_version_column: ref.version}
-    return {column: value for column, value in stamps.items() if column is not None}
-
-
-def _scored_at(config: JobConfig, started_at: datetime) -> dict[str, datetime]:
-    column = config.target.scored_at_column
-    return {} if column is None else {column: started_at}

@@ -12,6 +12,8 @@ from spark_infer.core.options import mapping, validated
 from spark_infer.errors import SparkInferError
 from spark_infer.job.describe import plan_of
 from spark_infer.job.file.load import load_job
+from spark_infer.job.local.prepare import prepare_local
+from spark_infer.job.local.run import run_local
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepared import prepare_job
 from spark_infer.job.run import OnProgress, run_job
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 class ScoringJob:
     """A table job: score a Delta or Parquet table into another.
+
+    With ``engine: local`` in its configuration it runs in processes of this machine, and takes no session.
 
     Example:
         >>> job = ScoringJob.from_yaml("conf/demo.yaml")  # doctest: +SKIP
@@ -61,20 +65,25 @@ class ScoringJob:
         with _hiding_environment(self.config):
             return open_session(self.config)
 
-    def plan(self, spark: SparkSession) -> Plan:
+    def plan(self, spark: SparkSession | None = None) -> Plan:
         """Resolve and check everything, and say what a run would do; starts no Spark task, changes nothing on disk.
+
+        Args:
+            spark: The session; without it that of `session`. Engine `local` has none.
 
         Raises:
             PlanError: The job cannot run as it stands.
         """
         with _hiding_environment(self.config):
-            return plan_of(prepare_job(spark, self.config, model=self._model))
+            if self.config.engine == "local":
+                return plan_of(prepare_local(self.config, model=self._model))
+            return plan_of(prepare_job(spark or open_session(self.config), self.config, model=self._model))
 
-    def run(self, spark: SparkSession, on_progress: OnProgress | None = None) -> Report:
+    def run(self, spark: SparkSession | None = None, on_progress: OnProgress | None = None) -> Report:
         """Score the table and write the target.
 
         Args:
-            spark: The session; workers run its Python.
+            spark: The session, whose Python the workers run; without it that of `session`. Engine `local` has none.
             on_progress: Called about twice a second while tasks run, from another thread.
 
         Raises:
@@ -82,11 +91,14 @@ class ScoringJob:
             RunError: Failed while running; the target is as it was before.
         """
         with _hiding_environment(self.config):
-            return run_job(spark, prepare_job(spark, self.config, model=self._model), on_progress=on_progress)
+            if self.config.engine == "local":
+                return run_local(prepare_local(self.config, model=self._model), on_progress=on_progress)
+            session = spark or open_session(self.config)
+            return run_job(session, prepare_job(session, self.config, model=self._model), on_progress=on_progress)
 
 
 def score_table(
-    spark: SparkSession,
+    spark: SparkSession | None = None,
     *,
     source: str | Mapping[str, Any],
     target: str | Mapping[str, Any],
@@ -94,19 +106,21 @@ def score_table(
     name: str = "score",
     resources: ResourceOptions | Mapping[str, Any] | None = None,
     plane: str = "auto",
+    engine: str = "spark",
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> Report:
     """Score a table into another: the job file as a call.
 
     Args:
-        spark: The session.
+        spark: The session; without it the running one, or one that is started. Engine `local` has none.
         source: Path of the table, or the keys of a job file's ``source``.
         target: Path of the table, or the keys of a job file's ``target``.
         model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
         name: Name of the job in the target's history.
         resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``.
         plane: ``auto``, ``direct`` or ``spark``: whether the workers read the files themselves.
+        engine: ``spark``, or ``local``: processes of this machine, without Java.
         on_progress: Called about twice a second while tasks run, from another thread.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
 
@@ -135,6 +149,7 @@ def score_table(
             "source": {"path": source} if isinstance(source, str) else mapping(source, "source"),
             "target": {"path": target} if isinstance(target, str) else mapping(target, "target"),
             "plane": plane,
+            "engine": engine,
             "score": options,
             "resources": mapping(resources, "resources"),
         },

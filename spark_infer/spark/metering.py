@@ -4,51 +4,17 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from spark_infer.core.totals import COUNTS, SECONDS, TaskTotals
 from spark_infer.spark.schema import quoted
 
 logger = logging.getLogger(__name__)
 
 STATS_COLUMN = "_spark_infer_stats"
-
-_COUNTS = ("rows", "batches", "loads", "cache_hits", "fallbacks")
-_SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskTotals:
-    """Sums over the tasks of one action.
-
-    They tell what work was done: a retried task counts twice. What was written is counted from the committed files.
-    """
-
-    rows: int
-    batches: int
-    loads: int
-    cache_hits: int
-    fallbacks: int
-    workers: int
-    seconds: Mapping[str, float]
-
-    @classmethod
-    def of_tasks(cls, taken: Sequence[Mapping[str, Any]]) -> TaskTotals:
-        """Add up what the tasks told (`core.stats.Stats.take`)."""
-        counts = {name: sum(int(each[name] or 0) for each in taken) for name in _COUNTS}
-        seconds = {name: sum(float(each[name] or 0.0) for each in taken) for name in _SECONDS}
-        # A task without rows asked for no model.
-        return cls(**counts, workers=len({each["worker"] for each in taken if each["batches"]}), seconds=seconds)
-
-    @classmethod
-    def of_rows(cls, rows: int) -> TaskTotals:
-        """Totals of which nothing but the rows is known."""
-        return cls(rows=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})
-
 
 Totals = Callable[[], TaskTotals | None]
 """Reads the sums after the action; None where Spark kept none. After an action that failed it waits for ever."""
@@ -81,7 +47,7 @@ def metered(frame: DataFrame, stats_column: str) -> tuple[DataFrame, Totals]:
 
 
 def _metrics(stats: str) -> list[Column]:
-    sums = [F.sum(f"{stats}.{name}").alias(name) for name in (*_COUNTS, *_SECONDS)]
+    sums = [F.sum(f"{stats}.{name}").alias(name) for name in (*COUNTS, *SECONDS)]
     return [*sums, F.approx_count_distinct(f"{stats}.worker").alias("workers")]
 
 
@@ -96,7 +62,7 @@ def _totals(observation: Observation) -> TaskTotals | None:
     if not found:  # the same on Spark Connect
         return None
     return TaskTotals(
-        **{name: int(found[name] or 0) for name in _COUNTS},
+        **{name: int(found[name] or 0) for name in COUNTS},
         workers=int(found["workers"] or 0),
-        seconds={name: float(found[name] or 0.0) for name in _SECONDS},
+        seconds={name: float(found[name] or 0.0) for name in SECONDS},
     )

@@ -16,7 +16,7 @@ from spark_infer.core.options import validated
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ResourcesError
 from spark_infer.models.backends.choice import SPARK
-from spark_infer.models.backends.spec import Described, LoadSpec
+from spark_infer.models.backends.spec import Described, LoadedModel, LoadSpec
 from spark_infer.models.files.store import ModelStore, default_root
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
@@ -56,7 +56,7 @@ class Prepared:
         """
         if self.sparkml is not None:
             return self.sparkml
-        return _load_here(self.recipe.load, self.recipe.ref, self.store, self.recipe.options.cache_bytes)
+        return load_here(self.recipe.load, self.recipe.ref, self.store, self.recipe.options.cache_bytes)
 
 
 def open_store() -> ModelStore:
@@ -116,17 +116,17 @@ def prepare(
 
         return SparkMLModel(pipeline(), spec, rows if options.preprocess is None else None, spark)
 
-    def load_here(spec: LoadSpec) -> Described:
+    def load(spec: LoadSpec) -> Described:
         if spec.backend == SPARK:
             return load_sparkml(spec)
-        return _load_here(spec, ref, store, options.cache_bytes)
+        return load_here(spec, ref, store, options.cache_bytes)
 
     recipe = make_recipe(
         ref,
         schema,
         options,
         folder=store.path(ref.digest),
-        load_model=load_here,
+        load_model=load,
         keep=keep,
         output=output,
         result_schema=result_schema(options.result_type),
@@ -169,6 +169,12 @@ def pin(model: str | ModelRef, store: ModelStore, *, tracking_uri: str | None, r
     return resolve(model, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
 
 
-def _load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> Described:
+def load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> LoadedModel:
+    """Load a model in this process, once.
+
+    Raises:
+        ModelLoadError: It does not load.
+        EnvironmentProblem: A library that it needs is missing.
+    """
     refuse_unmet(requirements(ref.mlmodel, spec.backend))
     return load_model(spec, ref, lambda: store.path(ref.digest), Stats(), cache_bytes=cache_bytes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -73,8 +74,19 @@ def to_spark(schema: pa.Schema) -> StructType:
     return StructType([StructField(field.name, from_arrow_type(field.type), True) for field in schema])
 
 
-def result_schema(result_type: str | DataType | None) -> pa.Schema | None:
+def struct_from_json(text: str) -> StructType:
+    """Spark schema of its JSON."""
+    return StructType.fromJson(json.loads(text))
+
+
+def result_schema(
+    result_type: str | DataType | None, *, parse: Callable[[str], DataType] = DataType.fromDDL
+) -> pa.Schema | None:
     """Read a result type: one type for a single output, a struct (or a list of columns) for several.
+
+    Args:
+        result_type: DDL, or a type.
+        parse: Reads DDL; Spark's own parser needs a session.
 
     Raises:
         ConfigError: It is not a type, or one that Arrow cannot carry.
@@ -82,7 +94,7 @@ def result_schema(result_type: str | DataType | None) -> pa.Schema | None:
     if result_type is None:
         return None
     try:
-        parsed = DataType.fromDDL(result_type) if isinstance(result_type, str) else result_type
+        parsed = parse(result_type) if isinstance(result_type, str) else result_type
         fields = parsed.fields if isinstance(parsed, StructType) else [StructField(ONLY_OUTPUT, parsed)]
         schema = pa.schema([pa.field(field.name, to_arrow_type(field.dataType)) for field in fields])
     except (PySparkException, ValueError) as error:

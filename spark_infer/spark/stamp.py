@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
 from spark_infer.errors import SchemaMismatchError
 
@@ -23,8 +24,27 @@ def stamped(frame: DataFrame, texts: Mapping[str, str], *, at: tuple[str | None,
         SchemaMismatchError: A column of that name is there already.
     """
     column, moment = at
-    names = [*texts, *([column] if column else [])]
-    taken = {name.casefold() for name in frame.columns}
+    _refuse_clashes(frame.columns, [*texts, *([column] if column else [])])
+    columns = {name: F.lit(text) for name, text in texts.items()}
+    if column is not None:
+        columns[column] = F.timestamp_micros(F.lit(int(moment.timestamp() * 1_000_000)))
+    return frame.withColumns(columns) if columns else frame
+
+
+def stamped_schema(schema: StructType, texts: Iterable[str], *, at: str | None) -> StructType:
+    """Return the columns of a scored frame with those that `stamped` adds.
+
+    Raises:
+        SchemaMismatchError: A column of that name is there already.
+    """
+    _refuse_clashes(schema.names, [*texts, *([at] if at else [])])
+    added = [StructField(name, StringType(), False) for name in texts]
+    added += [StructField(at, TimestampType(), False)] if at else []
+    return StructType([*schema.fields, *added])
+
+
+def _refuse_clashes(columns: Iterable[str], names: Sequence[str]) -> None:
+    taken = {name.casefold() for name in columns}
     clashes = [name for name in names if name.casefold() in taken]
     if clashes or len({name.casefold() for name in names}) < len(names):
         raise SchemaMismatchError(
@@ -33,7 +53,3 @@ def stamped(frame: DataFrame, texts: Mapping[str, str], *, at: tuple[str | None,
             next_step="rename them with target.model_name_column, model_version_column and scored_at_column, or set "
             "them to null.",
         )
-    columns = {name: F.lit(text) for name, text in texts.items()}
-    if column is not None:
-        columns[column] = F.timestamp_micros(F.lit(int(moment.timestamp() * 1_000_000)))
-    return frame.withColumns(columns) if columns else frame

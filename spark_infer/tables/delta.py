@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -79,11 +80,11 @@ def check_delta(spark: SparkSession) -> None:
         ) from error
 
 
-def snapshot(spark: SparkSession, location: TableLocation, version: int | None) -> Snapshot:
+def snapshot(spark: SparkSession | None, location: TableLocation, version: int | None) -> Snapshot:
     """Pin the version of a Delta table and describe it; its files come with it where its log is readable here.
 
     Args:
-        spark: The session; asked only where this process cannot read the log, or not cheaply.
+        spark: The session; asked only where this process cannot read the log, or not cheaply. None where there is none.
         location: The table.
         version: The version asked for; None for the newest.
 
@@ -109,12 +110,19 @@ def snapshot(spark: SparkSession, location: TableLocation, version: int | None) 
         rows=listing.rows,
         files=len(listing.files),
         size_bytes=listing.size_bytes,
+        schema_json=json.dumps(state.schema),
         listing=listing,
     )
 
 
-def _described(spark: SparkSession, location: TableLocation, version: int | None) -> Snapshot:
+def _described(spark: SparkSession | None, location: TableLocation, version: int | None) -> Snapshot:
     """The same from Spark, which reads the log in small jobs of its own; without counts."""
+    if spark is None:
+        raise SourceError(
+            f"Only Spark can read the log of {location.name}, and engine `local` runs without it.",
+            details=["the log has checkpoints of version 2, is kept by a catalog, is very large, or is damaged"],
+            next_step="set engine: spark.",
+        )
     if version is None:
         version = int(spark.sql(f"DESCRIBE HISTORY {location.sql} LIMIT 1").collect()[0]["version"])
     types = {each.name: each.dataType.simpleString() for each in pinned_frame(spark, location, version).schema}

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 _FOUND: dict[str, bool] = {}
 
 
-def same_disk(spark: SparkSession) -> bool:
+def same_disk(spark: SparkSession | None) -> bool:
     """Whether Spark's driver has the disk of this process; costs one question for each Spark Connect session.
 
     The server of a Spark Connect session may run on another machine, where the same path is another folder. It is asked
-    for a file that exists here alone.
+    for a file that exists here alone. Without a session there is only the disk of this process.
     """
-    if not type(spark).__module__.startswith("pyspark.sql.connect"):
+    if spark is None or not type(spark).__module__.startswith("pyspark.sql.connect"):
         return True
     session = str(spark.session_id)  # type: ignore[attr-defined,unused-ignore]
     if session not in _FOUND:

@@ -60,27 +60,43 @@ class TableLocation:
         return open_storage(self.path, same_disk=self.same_disk) if self.path else None
 
 
-def locate(spark: SparkSession, config: TableConfig) -> TableLocation | None:
+def locate(spark: SparkSession | None, config: TableConfig) -> TableLocation | None:
     """Find a table and its format; None where nothing is there yet.
 
     Looks at the catalog or at the folder, and starts no Spark job.
+
+    Args:
+        spark: The session; None where there is none, and then only paths that this process can reach are found.
+        config: One side of a job.
 
     Raises:
         SourceError: The configuration is a source's and what is there is not the table it says.
         TargetError: The same for a target.
     """
     if config.table is not None:
-        return _in_catalog(spark, config, config.table)
+        return _in_catalog(_needed(spark, config, "the catalog"), config, config.table)
     uri, here = qualify(spark, config), same_disk(spark)
     storage = open_storage(uri, same_disk=here)
-    found = _format_by_spark(spark, uri) if storage is None else _format_by_files(storage, config)
+    if storage is None:
+        found = _format_by_spark(_needed(spark, config, "this file system"), uri)
+    else:
+        found = _format_by_files(storage, config)
     if found is None:
         return None
     _check_format(config, found)
     return TableLocation(found, uri, same_disk=here)
 
 
-def qualify(spark: SparkSession, config: TableConfig) -> str:
+def _needed(spark: SparkSession | None, config: TableConfig, what: str) -> SparkSession:
+    if spark is None:
+        raise refusal(config)(
+            f"Only Spark knows {what}, and engine `local` runs without it: {config.name}.",
+            next_step="name a folder that this process can reach, or set engine: spark.",
+        )
+    return spark
+
+
+def qualify(spark: SparkSession | None, config: TableConfig) -> str:
     """Return the one full URI of a configured path: scheme added, ``..``, links and trailing slashes resolved.
 
     A path without a scheme belongs to Spark's default file system and, where relative, to the folder the JVM was
@@ -98,7 +114,7 @@ def qualify(spark: SparkSession, config: TableConfig) -> str:
         scheme, authority, base = split_uri(_home(spark))
         rest = posixpath.join(base, path)
     elif not authority and scheme != "file":
-        _, authority, _ = split_uri(_reported(spark, f"{scheme}:///"))
+        _, authority, _ = split_uri(_reported(_needed(spark, config, f"the host of {scheme}:///"), f"{scheme}:///"))
     if not rest.startswith("/") and not authority:
         raise refuse(f"The path {path!r} is not absolute below its scheme.", next_step=f"write {scheme}:///…")
     if scheme == "file":
@@ -236,8 +252,10 @@ def _format_by_spark(spark: SparkSession, uri: str) -> str | None:
 _HOMES: dict[str, str] = {}
 
 
-def _home(spark: SparkSession) -> str:
+def _home(spark: SparkSession | None) -> str:
     """The folder in which a relative path starts, as a full URI; asked once for each application or server session."""
+    if spark is None:
+        return f"file://{os.getcwd()}/"
     session = str(getattr(spark, "session_id", "")) or str(spark.conf.get("spark.app.id", ""))
     if not session:
         return _reported(spark, "")

@@ -8,7 +8,7 @@ value is printed, and a string otherwise. A table of the catalog has the types t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
@@ -186,16 +186,22 @@ def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
         with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
             inferred = spark.read.option("mergeSchema", str(found.mixed_schemas).lower()).parquet(path).schema
         fields = json.loads(inferred.json())["fields"]
-    partitions = {name.casefold() for name in found.partition_columns}
-    fields = [each for each in fields if each["name"].casefold() not in partitions]
-    fields += [
-        {"name": name, "type": _JSON_NAMES.get(type_name, type_name), "nullable": True, "metadata": {}}
-        for name, type_name in found.types.items()
-    ]
     # The class StructType without importing PySpark.
     struct_type: Any = type(spark.range(0).schema)
-    schema: StructType = struct_type.fromJson({"type": "struct", "fields": fields})
+    schema: StructType = struct_type.fromJson({"type": "struct", "fields": with_partitions(fields, found)})
     return schema
+
+
+def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> list[Mapping[str, Any]]:
+    """The data columns and, behind them, the partition columns, as Spark's JSON has fields."""
+    partitions = {name.casefold() for name in found.partition_columns}
+    return [
+        *(each for each in fields if each["name"].casefold() not in partitions),
+        *(
+            {"name": name, "type": _JSON_NAMES.get(type_name, type_name), "nullable": True, "metadata": {}}
+            for name, type_name in found.types.items()
+        ),
+    ]
 
 
 _JSON_NAMES = {"int": "integer", "bigint": "long"}

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def open_snapshot(spark: SparkSession, source: SourceConfig) -> Snapshot:
+def open_snapshot(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
     """Find the source, pin its version, and check the partitions asked for; no Spark job reads its rows.
 
     Looks at Delta's log and Parquet's footers from this process. Where it cannot reach the file system, Spark reads
     Delta's log in small jobs of its own.
+
+    Args:
+        spark: The session; None where there is none.
+        source: What to read.
 
     Raises:
         SourceError: The table is missing, empty, damaged or of another format, the version does not exist, or
@@ -70,12 +74,13 @@ def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataF
     return frame
 
 
-def _open(spark: SparkSession, source: SourceConfig) -> Snapshot:
+def _open(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
     location = locate(spark, source)
     if location is None:
         raise _missing(spark, source)
     if location.format == "delta":
-        delta.check_delta(spark)
+        if spark is not None:
+            delta.check_delta(spark)
         return _delta_snapshot(spark, location, source)
     if source.version is not None:
         raise SourceError(
@@ -85,7 +90,7 @@ def _open(spark: SparkSession, source: SourceConfig) -> Snapshot:
     return _parquet_snapshot(spark, location, source)
 
 
-def _delta_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
+def _delta_snapshot(spark: SparkSession | None, location: TableLocation, source: SourceConfig) -> Snapshot:
     return _within(delta.snapshot(spark, location, source.version), source)
 
 
@@ -100,12 +105,14 @@ def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
     return replace(snapshot, rows=inside.rows, files=len(inside.files), size_bytes=inside.size_bytes, listing=inside)
 
 
-def _parquet_snapshot(spark: SparkSession, location: TableLocation, source: SourceConfig) -> Snapshot:
+def _parquet_snapshot(spark: SparkSession | None, location: TableLocation, source: SourceConfig) -> Snapshot:
     storage = location.storage()
-    entry = describe(spark, source.table) if source.table else None
-    if storage is None or (entry is not None and entry.partition_columns):
+    entry = describe(spark, source.table) if source.table and spark else None
+    if spark is not None and (storage is None or (entry is not None and entry.partition_columns)):
         # The catalog, not the folder, knows which partitions belong to the table.
         return _within(_unlisted(spark, location, entry.partition_columns if entry else ()), source)
+    if storage is None:
+        raise SourceError(f"This process cannot reach {location.name}.")
     return parquet.counted(storage, _within(parquet.snapshot(storage, location), source))
 
 
@@ -134,8 +141,8 @@ def _scope(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
     return scope
 
 
-def _missing(spark: SparkSession, source: SourceConfig) -> SourceError:
-    if source.table is not None:
+def _missing(spark: SparkSession | None, source: SourceConfig) -> SourceError:
+    if source.table is not None and spark is not None:
         return SourceError(
             f"There is no table {source.table} in the catalog{near_tables(spark, source.table)}.",
             next_step="check the name with SHOW TABLES; a name without a schema means the current one.",

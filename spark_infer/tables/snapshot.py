@@ -23,7 +23,8 @@ class Snapshot:
         files: Files to read.
         size_bytes: Bytes of these files.
         partition_types: The partition columns' types, in the same order.
-        schema_json: Spark's JSON of the data columns, where the Parquet files carry it; None to let Spark infer it.
+        schema_json: Spark's JSON of the columns, from Delta's log, or of the data columns, where Parquet files carry
+            it; None to let Spark infer it.
         mixed_schemas: Whether the Parquet files do not all have the same columns.
         listing: The files to read; None where only Spark knows them.
     """

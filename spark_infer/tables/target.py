@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from spark_infer.tables.catalog import default_location, describe
 from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, canonical, qualify
 from spark_infer.tables.predicate import quote_table
+from spark_infer.tables.schema import schema_of
 from spark_infer.tables.staging import leftovers
 from spark_infer.tables.storage import Storage, plain_folder
 
@@ -41,10 +43,10 @@ class Existing:
     folder_types: Mapping[str, str]
 
 
-def new_location(spark: SparkSession, target: TargetConfig, source_format: str) -> TableLocation:
+def new_location(spark: SparkSession | None, target: TargetConfig, source_format: str) -> TableLocation:
     """Where a target that does not exist yet is going to be; without ``format`` it is of the source's."""
     kind, here = target.format or source_format, same_disk(spark)
-    if target.table is None:
+    if target.table is None or spark is None:
         return TableLocation(kind, qualify(spark, target), same_disk=here)
     place = default_location(spark, target.table)
     path = canonical(place, here=here) if place else None
@@ -113,13 +115,20 @@ def _is_foreign(path: str) -> bool:
     return plain_folder(path) is not None or not (name in _TABLE_FILES or name.endswith(_TABLE_SUFFIXES))
 
 
-def existing_table(spark: SparkSession, location: TableLocation) -> Existing:
+def existing_table(spark: SparkSession | None, location: TableLocation, struct_type: type[StructType]) -> Existing:
     """Look at an existing target; of a Parquet folder, at a few footers.
+
+    Args:
+        spark: The session; None where there is none.
+        location: The target.
+        struct_type: The class of its schema.
 
     Raises:
         TargetError: It cannot be read.
     """
     try:
+        if spark is None:
+            return _without_spark(location, struct_type)
         if location.format == "delta":
             snapshot = delta.snapshot(spark, location, None)
             return Existing(delta.pinned_frame(spark, location, None).schema, snapshot.partition_columns, {})
@@ -129,6 +138,18 @@ def existing_table(spark: SparkSession, location: TableLocation) -> Existing:
         return _folder(spark, location, location.storage())
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
+
+
+def _without_spark(location: TableLocation, struct_type: type[StructType]) -> Existing:
+    storage = location.storage()
+    if location.format == "delta":
+        found = delta.snapshot(None, location, None)
+    elif storage is not None:
+        found = parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
+    else:
+        raise TargetError(f"This process cannot reach {location.name}.")
+    folder_types = found.types if location.format == "parquet" else {}
+    return Existing(struct_type.fromJson(json.loads(schema_of(found))), found.partition_columns, folder_types)
 
 
 def _folder(spark: SparkSession, location: TableLocation, storage: Storage | None) -> Existing:

@@ -45,16 +45,18 @@ OUTSIDE_SCOPE = "spark_infer: a row lies outside the table partitions that this 
 EMPTY_PARTITION = "spark_infer: a partition column holds an empty string, which a table stores as null"
 
 
-def plan_write(spark: SparkSession, target: TargetConfig, *, snapshot: Snapshot, frame: DataFrame) -> WritePlan:
-    """Check that the frame may be written to the target as asked; nothing runs and nothing changes.
+def plan_write(
+    spark: SparkSession | None, target: TargetConfig, *, snapshot: Snapshot, schema: StructType
+) -> WritePlan:
+    """Check that rows may be written to the target as asked; nothing runs and nothing changes.
 
-    Only the frame's schema is used. A new table without ``format`` gets the source's.
+    A new table without ``format`` gets the source's.
 
     Args:
-        spark: The session.
+        spark: The session; None where there is none, and then the target is a path that this process can reach.
         target: Where the rows should go.
         snapshot: The source that they come from.
-        frame: The rows with all columns of the target.
+        schema: All columns of the target.
 
     Raises:
         TargetError: The target exists, shares files with the source, or does not fit; all problems at once.
@@ -62,7 +64,7 @@ def plan_write(spark: SparkSession, target: TargetConfig, *, snapshot: Snapshot,
     """
     refuse_lossy_settings(spark)
     with looking_at(target):
-        return _plan(spark, target, snapshot, frame.schema)
+        return _plan(spark, target, snapshot, schema)
 
 
 def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | float]) -> Written:
@@ -102,10 +104,10 @@ def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | 
     return written
 
 
-def _plan(spark: SparkSession, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
+def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
     found = locate(spark, target)
     location = found or new_location(spark, target, snapshot.location.format)
-    if location.format == "delta":
+    if location.format == "delta" and spark is not None:
         check_delta(spark)
     if same_table(location, snapshot.location):
         raise TargetError(
@@ -122,7 +124,7 @@ def _plan(spark: SparkSession, target: TargetConfig, snapshot: Snapshot, schema:
         check_unused(location)
     if location.format == "parquet":
         check_storage(location, target, exists=found is not None)
-    existing = existing_table(spark, location) if found else None
+    existing = existing_table(spark, location, type(schema)) if found else None
     return _checked_plan(location, target, existing, schema)
 
 

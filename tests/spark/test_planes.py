@@ -19,7 +19,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_infer import score_table
+from spark_infer import ScoringJob, score_table
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError, SourceReadError, WriteError
 from spark_infer.job.planes import choice
@@ -39,6 +39,7 @@ class Case:
         source: Further keys of the source.
         target: Further keys of the target.
         writes: Words of the reason why Spark writes what the workers read; None where they write too.
+        only_spark: Words of the reason why engine `local` refuses it, where it is another one.
     """
 
     make: Callable[[SparkSession, Path], None]
@@ -46,6 +47,7 @@ class Case:
     source: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
     writes: str | None = None
+    only_spark: str | None = None
 
 
 @contextmanager
@@ -336,8 +338,28 @@ def test_both_planes_write_the_same_rows(spark: SparkSession, line: str, tmp_pat
         if plane == "auto":
             _check_choice(job, case)
     assert written["auto"].schema == written["spark"].schema
-    assert rows_of(written["auto"]) == rows_of(written["spark"])
-    assert name == "no rows" or written["auto"].count() > 0
+    expected = rows_of(written["spark"])
+    assert rows_of(written["auto"]) == expected
+    assert name == "no rows" or expected
+    local = JobConfig.model_validate(
+        {
+            "model": {"uri": line},
+            "source": source,
+            "target": {"path": str(tmp_path / "local"), **(case.target or {})},
+            "engine": "local",
+        }
+    )
+    if case.doubt or case.writes or case.only_spark:
+        with pytest.raises(PlanError, match=r"[Oo]nly Spark|engine: spark") as refused:
+            ScoringJob(local).run()
+        assert (case.only_spark or case.doubt or case.writes or "") in str(refused.value)
+        assert not (tmp_path / "local").exists()
+        return
+    report = ScoringJob(local).run()
+    assert report.rows_scored == len(expected)
+    alone = spark.read.format(local.target.format or job.write.location.format).load(str(tmp_path / "local"))
+    assert alone.schema == written["spark"].schema
+    assert rows_of(alone) == expected
 
 
 def _check_choice(job: PreparedJob, case: Case) -> None:

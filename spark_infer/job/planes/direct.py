@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spark_infer.core.stats import STATS_TYPE
+from spark_infer.core.totals import TaskTotals
 from spark_infer.job.planes.worker import DirectWork, scored_rows, written_files
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.place import Place
 from spark_infer.spark.frame import scored_schema
-from spark_infer.spark.metering import TaskTotals
 from spark_infer.spark.numbered import over_numbers
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.schema import to_spark

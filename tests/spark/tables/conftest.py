@@ -49,7 +49,7 @@ def put(spark: SparkSession, snapshot: Snapshot) -> Put:
     def planned_and_written(
         frame: DataFrame, target: TargetConfig, facts: Mapping[str, str | int | float] | None = None
     ) -> Written:
-        plan = plan_write(spark, target, snapshot=snapshot, frame=frame)
+        plan = plan_write(spark, target, snapshot=snapshot, schema=frame.schema)
         return write(frame, plan, facts=facts or {"run_id": uuid.uuid4().hex})
 
     return planned_and_written

@@ -66,7 +66,7 @@ def test_a_name_and_its_path_are_the_same_table(
     for snapshot, other in ((by_name, {"path": place}), (by_path, {"table": table})):
         config = TargetConfig.model_validate({**other, "mode": "overwrite"})
         with pytest.raises(TargetError, match="shares its folder"):
-            plan_write(spark, config, snapshot=snapshot, frame=flights)
+            plan_write(spark, config, snapshot=snapshot, schema=flights.schema)
 
 
 def test_a_new_table_may_not_land_inside_the_source(
@@ -77,7 +77,7 @@ def test_a_new_table_may_not_land_inside_the_source(
         flights.write.mode("append").parquet(str(tmp_path / "source"))
         inside = open_snapshot(spark, SourceConfig(path=str(tmp_path / "source")))
         with pytest.raises(TargetError, match="shares its folder"):
-            plan_write(spark, target(f"db_{table}.scores"), snapshot=inside, frame=flights)
+            plan_write(spark, target(f"db_{table}.scores"), snapshot=inside, schema=flights.schema)
     finally:
         spark.sql(f"DROP DATABASE db_{table}")
 
@@ -101,4 +101,4 @@ def test_a_parquet_table_of_the_catalog_keeps_its_declared_columns(
     for more in ({"partition_by": ["id"]}, {}):
         config, frame = target(table, "overwrite", **more), flights.withColumn("extra", flights["id"])
         with pytest.raises(TargetError, match="do not fit"):
-            plan_write(spark, config, snapshot=snapshot, frame=frame)
+            plan_write(spark, config, snapshot=snapshot, schema=frame.schema)

@@ -183,7 +183,7 @@ def test_an_existing_target_is_refused_before_any_job(
     put(flights, target(path, kind))
     before = tree(path)
     with no_spark_job(spark), pytest.raises(TargetError, match="exists already"):
-        plan_write(spark, target(path, kind), snapshot=snapshot, frame=flights)
+        plan_write(spark, target(path, kind), snapshot=snapshot, schema=flights.schema)
     assert tree(path) == before
 
 

@@ -1,0 +1,135 @@
+"""Messages over the pipes between a process and its child: pickled, each behind its length."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import struct
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import IO, Any
+
+from spark_infer.errors import RunError
+
+_LENGTH = struct.Struct("<Q")
+_LAST_WORK_SECONDS = 5
+_CLOSE_SECONDS = 10
+
+
+class Child:
+    """A child process that answers each message with one of its own.
+
+    It ends with `close`, and soon after this process, however that ends.
+
+    Args:
+        module: The module that the child runs; it serves the pipes of `own_pipes`.
+        own_group: Whether a Ctrl-C at the terminal is kept from it.
+    """
+
+    def __init__(self, module: str, *, own_group: bool = False) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0 if own_group else None,
+        )
+
+    def ask(self, message: Any) -> Any:
+        """Send a message and return the answer; what the child raised is raised here.
+
+        Raises:
+            EOFError: The child is gone.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            write(self._process.stdin, message)
+            answer = read(self._process.stdout)
+        except BrokenPipeError:
+            answer = None
+        if answer is None:
+            raise EOFError
+        well, value = pickle.loads(answer)
+        if not well:
+            raise value
+        return value
+
+    def status(self) -> int:
+        """Wait for the end of a child that is gone, and return its exit status."""
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """End the child at once, whatever it does."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let the child end, and see that it has."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(OSError):  # it died with a message in the pipe
+            self._process.stdin.close()
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def write(pipe: IO[bytes], message: Any) -> None:
+    """Send a message."""
+    pipe.write(_LENGTH.pack(len(message)))
+    pipe.write(message)
+    pipe.flush()
+
+
+def read(pipe: IO[bytes]) -> bytes | None:
+    """Return the next message; None where the other side is gone."""
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    message = pipe.read(length)
+    return message if len(message) == length else None
+
+
+def answer(well: bool, value: object) -> bytes:
+    """Pickle an answer: a result, or an exception that the other side raises."""
+    try:
+        message = pickle.dumps((well, value), protocol=5)
+        pickle.loads(message)
+    except Exception as error:
+        if well:
+            return answer(False, RunError(f"The predictions cannot be pickled ({type(error).__name__})."))
+        # An exception with a constructor of its own; its class and text are what is told of it.
+        return pickle.dumps((False, RuntimeError(f"{type(value).__qualname__}: {value}")))
+    return message
+
+
+def messages(pipe: IO[bytes]) -> queue.Queue[bytes | None]:
+    """Read messages beside the work, None as the last; end this process soon after, also amid long work."""
+    found: queue.Queue[bytes | None] = queue.Queue()
+
+    def keep_reading() -> None:
+        while (message := read(pipe)) is not None:
+            found.put(message)
+        found.put(None)
+        time.sleep(_LAST_WORK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=keep_reading, name="spark_infer-pipe", daemon=True).start()
+    return found
+
+
+def own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Return the pipes of a child, to receive and to send; what user code reads or prints stays out of them."""
+    receive, send = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    return receive, send

@@ -1,0 +1,82 @@
+"""The account of a run: what the target's history says of it, and its report."""
+
+from __future__ import annotations
+
+from spark_infer.core.totals import TaskTotals
+from spark_infer.job.decided import Decided
+from spark_infer.observe.report import Report
+from spark_infer.tables.plan import Written
+
+
+def facts_of(job: Decided) -> dict[str, str | int | float]:
+    """Return what the target's history will say of this run."""
+    ref = job.recipe.ref
+    facts: dict[str, str | int | float] = {
+        "writer": "spark_infer",
+        "job": job.config.name,
+        "run_id": job.run_id,
+        "model_name": ref.name,
+        "model_version": ref.version,
+        "model_digest": ref.digest,
+        "source": job.config.hide_environment(job.config.source.name),
+        "started_at": job.started_at.isoformat(),
+    }
+    if job.snapshot.version is not None:
+        facts["source_version"] = job.snapshot.version
+    return facts
+
+
+def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds: dict[str, float]) -> Report:
+    """Report what a run did.
+
+    Args:
+        job: The run.
+        written: What its write left behind.
+        found: What its tasks told; None where nobody kept it.
+        seconds: Wall seconds of its steps, besides those of `job`.
+    """
+    ref, config = job.recipe.ref, job.config
+    totals = found or TaskTotals.of_rows(written.rows)
+    whole = {**job.seconds, **seconds}
+    return Report(
+        job=config.name,
+        run_id=job.run_id,
+        model_uri=ref.uri,
+        model_name=ref.name,
+        model_version=ref.version,
+        model_digest=ref.digest,
+        backend=job.recipe.choice.backend,
+        plane=job.plane.told(),
+        source=config.hide_environment(config.source.name),
+        source_version=job.snapshot.version,
+        target=config.hide_environment(config.target.name),
+        target_version=written.version,
+        mode=config.target.mode,
+        rows_read=totals.rows,
+        rows_scored=written.rows,
+        files_written=written.files,
+        bytes_written=written.size_bytes,
+        started_at=job.started_at,
+        seconds={**whole, "total": sum(whole.values())},
+        task_seconds=totals.seconds,
+        loads=totals.loads,
+        cache_hits=totals.cache_hits,
+        workers=totals.workers,
+        warnings=tuple(_warnings(job, written, found, totals)),
+    )
+
+
+def _warnings(job: Decided, written: Written, found: TaskTotals | None, totals: TaskTotals) -> list[str]:
+    warnings = [*job.warnings, *job.notes, *written.notes]
+    if found is None and job.by_workers:
+        warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")
+    if totals.fallbacks:
+        warnings.append(
+            f"the CPU served where a GPU was asked for: {totals.fallbacks:,} of {totals.loads:,} loads of the model"
+        )
+    if totals.rows != written.rows:
+        warnings.append(
+            f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "
+            "their rows again"
+        )
+    return warnings

@@ -1,0 +1,89 @@
+"""What is decided of a table job before anything runs, whichever engine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from spark_infer.config import JobConfig
+from spark_infer.job.planes.choice import Plane
+from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.files.travel import ModelFiles
+from spark_infer.models.recipe import Recipe
+from spark_infer.models.ref import ModelRef
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A job with nothing left to decide; what its plan and its report tell.
+
+    Attributes:
+        config: The job.
+        run_id: Unique name of the run.
+        snapshot: The source, pinned.
+        recipe: How its rows are scored.
+        table: All columns of the source, as Arrow has them.
+        how: How batches reach the model.
+        files: How the model's files reach the workers.
+        folder: The model's files here.
+        plane: Who reads the rows, who writes them, and why.
+        schema: The target's columns.
+        write: What the write will do.
+        rehearsal: What became of trying the model here, where that is worth a warning.
+        told: Says how many tasks run at once, and what stays idle; a sentence each.
+        warnings: What the reader of plan and report should know, a sentence each.
+        notes: What the reader of the report should know besides.
+        started_at: When preparing began, UTC; also the time on every scored row.
+        seconds: Wall seconds of `resolve` and `plan`.
+    """
+
+    config: JobConfig
+    run_id: str
+    snapshot: Snapshot
+    recipe: Recipe
+    table: pa.Schema
+    how: str
+    files: ModelFiles
+    folder: Path
+    plane: Plane
+    schema: StructType
+    write: WritePlan
+    rehearsal: str | None
+    told: Callable[[], tuple[str, ...]]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    started_at: datetime
+    seconds: dict[str, float]
+
+    @property
+    def by_workers(self) -> bool:
+        """Whether Python workers run the model; Spark runs a Spark ML pipeline itself."""
+        return self.recipe.load.backend != SPARK
+
+    @property
+    def rows(self) -> int | None:
+        """Rows to score; only a condition on the rows makes them unknown before they are read."""
+        return None if self.config.source.where else self.snapshot.rows
+
+
+def text_stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:
+    """The columns that say which model scored a row, and what they say."""
+    target = config.target
+    stamps = {target.model_name_column: ref.name, target.model_version_column: ref.version}
+    return {column: value for column, value in stamps.items() if column is not None}
+
+
+def constants(config: JobConfig, ref: ModelRef, started_at: datetime) -> dict[str, Any]:
+    """All columns that have one value in every row of a run."""
+    at = config.target.scored_at_column
+    return text_stamps(config, ref) | ({} if at is None else {at: started_at})

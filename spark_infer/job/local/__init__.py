@@ -1,0 +1,1 @@
+"""Engine `local`: the direct plane in a pool of processes on this machine, without a JVM."""

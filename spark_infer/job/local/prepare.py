@@ -1,0 +1,188 @@
+"""A table job made ready for engine `local`: decided as for Spark; what only Spark can do is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
+from spark_infer.core.here import Here, find_here
+from spark_infer.errors import PlanError
+from spark_infer.job.decided import Decided, constants, text_stamps
+from spark_infer.job.planes.choice import Plane, choose_plane
+from spark_infer.job.planes.writers import with_writers
+from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.files.travel import decide
+from spark_infer.models.recipe import Recipe, make_recipe
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.rehearsal import rehearse
+from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.spark.ddl import parse_ddl
+from spark_infer.spark.frame import scored_schema
+from spark_infer.spark.prepare import load_here, open_store, pin
+from spark_infer.spark.schema import (
+    refuse_case_twins,
+    refuse_unsupported,
+    result_schema,
+    struct_from_json,
+    to_arrow,
+)
+from spark_infer.spark.stamp import stamped_schema
+from spark_infer.tables.read import open_snapshot
+from spark_infer.tables.schema import schema_of
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.write import plan_write
+
+if TYPE_CHECKING:
+    from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+
+_LARGE_BYTES = 16 * 2**30
+_NEXT_STEP = "set engine: spark."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalJob(Decided):
+    """Everything a run on this machine needs, decided; nothing has run."""
+
+    here: Here
+
+
+def prepare_local(
+    config: JobConfig, *, model: ModelRef | None = None, clock: Callable[[], float] = time.perf_counter
+) -> LocalJob:
+    """Resolve the model once, pin the source, match the schemas, check the target; start no process.
+
+    Args:
+        config: The job.
+        model: The pinned model, where the caller has resolved it already.
+        clock: Seconds that only grow.
+
+    Raises:
+        PlanError: Something does not fit, or only Spark can do it; nothing has run and nothing has changed.
+    """
+    started_at, run_id, begin = datetime.now(UTC), uuid.uuid4().hex, clock()
+    here = find_here(ResourceOptions.model_validate(config.resources.model_dump()))
+    store = open_store()
+    ref = model or pin(
+        config.model.uri, store, tracking_uri=config.model.tracking_uri, registry_uri=config.model.registry_uri
+    )
+    resolved = clock()
+    snapshot = open_snapshot(None, config.source)
+    source = schema_of(snapshot)
+    table = to_arrow(struct_from_json(source))
+    recipe = _recipe(ref, table, config, store, here)
+    loaded = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    rehearsal = rehearse(recipe, loaded, store.path(ref.digest))
+    plane = _plane(config, snapshot, table, recipe, source, here)
+    schema = stamped_schema(
+        scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
+    )
+    write = plan_write(None, config.target, snapshot=snapshot, schema=schema)
+    plane = with_writers(
+        plane,
+        write,
+        columns=to_arrow(schema),
+        schema=schema.json(),
+        constants=constants(config, ref, started_at),
+        conf={},
+        run_id=run_id,
+    )
+    if plane.sink is None:
+        raise PlanError(
+            f"Only Spark can write {write.location.name} as it should be written, and engine `local` runs without it.",
+            details=[plane.writes_why],
+            next_step=_NEXT_STEP,
+        )
+    return LocalJob(
+        config=config,
+        run_id=run_id,
+        snapshot=snapshot,
+        recipe=recipe,
+        table=table,
+        how=loaded.how,
+        files=decide("auto", ref.digest, store, workers_here=True),
+        folder=store.path(ref.digest),
+        plane=plane,
+        schema=schema,
+        write=write,
+        rehearsal=rehearsal,
+        told=here.told,
+        warnings=_warnings(snapshot),
+        started_at=started_at,
+        seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+        here=here,
+    )
+
+
+def _recipe(ref: ModelRef, table: pa.Schema, config: JobConfig, store: ModelStore, here: Here) -> Recipe:
+    # A plain copy: what the job file took from the environment does not travel to the workers.
+    options = ScoreOptions.model_validate(config.score.model_dump())
+
+    def load(spec: LoadSpec) -> LoadedModel:
+        if spec.backend == SPARK:
+            raise _spark_runs_it(ref)
+        return load_here(spec, ref, store, options.cache_bytes)
+
+    recipe = make_recipe(
+        ref,
+        table,
+        options,
+        folder=store.path(ref.digest),
+        load_model=load,
+        keep=config.target.keep,
+        output=config.target.output,
+        result_schema=result_schema(options.result_type, parse=parse_ddl),
+        threads=here.cpus,
+        show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
+    )
+    if recipe.load.backend == SPARK:
+        raise _spark_runs_it(ref)
+    refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
+    refuse_unsupported(table, recipe.read_columns(table))
+    refuse_case_twins(table, recipe.read_columns(table))
+    return recipe
+
+
+def _spark_runs_it(ref: ModelRef) -> PlanError:
+    return PlanError(
+        f"{ref} is a Spark ML pipeline, which Spark itself runs, and engine `local` runs without it.",
+        next_step=_NEXT_STEP,
+    )
+
+
+def _plane(config: JobConfig, snapshot: Snapshot, table: pa.Schema, recipe: Recipe, schema: str, here: Here) -> Plane:
+    plane = choose_plane(
+        lambda name: "",
+        config.model_copy(update={"plane": "auto"}),
+        snapshot,
+        table=table,
+        columns=recipe.read_columns(table),
+        schema=json.loads(schema),
+        slots=here.processes,
+        sparkml=False,
+    )
+    if plane.name == "spark":
+        raise PlanError(
+            f"Only Spark can read {snapshot.location.name} as it should be read, and engine `local` runs without it.",
+            details=[plane.why],
+            next_step=_NEXT_STEP,
+        )
+    return replace(plane, why="by processes of this machine")
+
+
+def _warnings(snapshot: Snapshot) -> tuple[str, ...]:
+    if (snapshot.size_bytes or 0) < _LARGE_BYTES:
+        return ()
+    return (
+        f"the source has {(snapshot.size_bytes or 0) / 2**30:,.0f} GiB and one machine reads it: engine: spark spreads "
+        "it over a cluster",
+    )

@@ -1,0 +1,64 @@
+"""Models and tables for engine `local`; no session of Spark is started here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import warnings
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow.models import infer_signature
+from sklearn.linear_model import LinearRegression
+
+from spark_infer.job.local.worker import MODULE
+
+ROWS = 1000
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that doubles ``x``."""
+    folder = tmp_path_factory.mktemp("line") / "model"
+    rows = pd.DataFrame({"x": np.arange(20.0)})
+    model = LinearRegression().fit(rows, 2 * rows.x)
+    mlflow.sklearn.save_model(
+        model, folder, signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"]
+    )
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def moody(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that does what its input says: predict, raise, or have its process killed."""
+    folder = tmp_path_factory.mktemp("moody") / "model"
+    example = pd.DataFrame({"x": np.arange(3.0)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(Path(__file__).parent / "models" / "moody.py"),
+            signature=infer_signature(example, example["x"].rename("prediction")),
+            pip_requirements=["pandas"],
+        )
+    return str(folder)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """1,000 rows in four files: ``id``, ``x`` = id / 4, and ``part`` as a folder."""
+    rows = pa.table({"id": np.arange(ROWS), "x": np.arange(ROWS) / 4, "part": np.arange(ROWS) % 4})
+    pq.write_to_dataset(rows, tmp_path / "in", partition_cols=["part"])
+    return tmp_path / "in"
+
+
+def children() -> set[str]:
+    """The worker processes of engine `local` that this process has now, by number."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [row.split(maxsplit=2) for row in found.splitlines()]
+    return {pid for pid, parent, command in rows if MODULE in command and parent == str(os.getpid())}

@@ -1,0 +1,209 @@
+"""Engine `local`: the job in processes of this machine, with no Java and no session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from spark_infer import Report, ScoringJob, score_table
+from spark_infer.config import JobConfig
+from spark_infer.errors import ConfigError, PlanError, PredictError, ResourcesError, RunError, SourceError, TargetError
+from spark_infer.observe.progress import Progress
+from tests.local.conftest import ROWS, children
+
+
+def job(model: str, source: Any, target: Any, **more: Any) -> ScoringJob:
+    document = {"model": {"uri": model}, "source": source, "target": target, "engine": "local", **more}
+    return ScoringJob(JobConfig.model_validate(document))
+
+
+def run(model: str, source: Any, target: Any, **more: Any) -> Report:
+    return job(model, source, target, **more).run()
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    table = DeltaTable(folder).to_pyarrow_table() if (folder / "_delta_log").exists() else pq.read_table(folder)
+    return sorted(table.to_pylist(), key=lambda row: row["id"])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_a_table_is_scored_without_java(line: str, source: Path, tmp_path: Path, kind: str) -> None:
+    program = (
+        "import sys\n"
+        "from spark_infer import score_table\n"
+        "model, source, target, kind = sys.argv[1:]\n"
+        "print(score_table(source=source, target={'path': target, 'format': kind}, model=model, engine='local'))\n"
+    )
+    environ = {**os.environ, "JAVA_HOME": "/nonexistent", "PATH": "/nonexistent"}
+    command = [sys.executable, "-c", program, line, str(source), str(tmp_path / "out"), kind]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1,000 rows scored" in done.stdout
+    rows = read(tmp_path / "out")
+    assert [row["id"] for row in rows] == list(range(ROWS))
+    assert [row["prediction"] for row in rows] == pytest.approx([row["id"] / 2 for row in rows])
+    assert {int(row["part"]) for row in rows} == {0, 1, 2, 3}
+
+
+def test_the_plan_and_the_report_say_who_does_the_work(line: str, source: Path, tmp_path: Path) -> None:
+    prepared = job(line, {"path": str(source)}, {"path": str(tmp_path / "out")})
+    told = str(prepared.plan())
+    assert "direct: workers read the source and write the target" in told
+    assert "by processes of this machine" in told
+    assert "each a process of this machine with 1 core" in told
+    assert not (tmp_path / "out").exists()
+    seen: list[Progress] = []
+    report = prepared.run(on_progress=seen.append)
+    assert (report.rows_read, report.rows_scored) == (ROWS, ROWS)
+    assert 1 <= report.workers <= len(os.sched_getaffinity(0))
+    assert report.loads == report.workers
+    assert report.task_seconds["write"] > 0
+    assert [each.tasks_done for each in seen] == list(range(1, seen[-1].tasks_total + 1))
+    assert not children()
+
+
+def test_a_condition_and_a_partition_filter_leave_the_rows_that_meet_them(
+    line: str, source: Path, tmp_path: Path
+) -> None:
+    wanted = {"path": str(source), "partition_filter": {"part": [1, 3]}, "where": "id >= 500 AND x < 200"}
+    report = run(line, wanted, {"path": str(tmp_path / "out")})
+    assert [row["id"] for row in read(tmp_path / "out")] == list(range(501, 800, 2))
+    assert report.rows_scored == 150
+
+
+def test_rows_are_added_to_a_delta_table_and_partitions_replaced(line: str, source: Path, tmp_path: Path) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "delta", "partition_by": ["part"]}
+    run(line, str_source(source), target)
+    run(line, {"path": str(source), "where": "id < 10"}, {**target, "mode": "append"})
+    assert len(read(tmp_path / "out")) == ROWS + 10
+    replaced = {**target, "mode": "overwrite_partitions", "partitions": {"part": [2]}}
+    report = run(line, {"path": str(source), "partition_filter": {"part": [2]}, "where": "id < 100"}, replaced)
+    assert report.target_version == 2
+    rows = read(tmp_path / "out")
+    assert sum(row["part"] == 2 for row in rows) == 25
+    assert len(rows) == 750 + 25 + sum(n % 4 != 2 for n in range(10))
+    with pytest.raises(TargetError, match="do not fit the target"):
+        run(line, str_source(source), {**target, "mode": "append", "keep": ["id", "part"]})
+
+
+def str_source(source: Path) -> dict[str, str]:
+    return {"path": str(source)}
+
+
+def test_a_version_of_a_delta_table_is_read(line: str, tmp_path: Path) -> None:
+    for start in (0, 10, 20):
+        rows = pa.table({"id": np.arange(start, start + 10), "x": np.arange(start, start + 10) / 4})
+        write_deltalake(tmp_path / "in", rows, mode="append")
+    report = run(line, {"path": str(tmp_path / "in"), "version": 1}, {"path": str(tmp_path / "out")})
+    assert (report.source_version, report.rows_scored) == (1, 20)
+    with pytest.raises(SourceError, match="has no version 9"):
+        run(line, {"path": str(tmp_path / "in"), "version": 9}, {"path": str(tmp_path / "none")})
+
+
+def test_a_table_without_rows_gives_a_table_without_rows(line: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())}), tmp_path / "in.parquet")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in.parquet").rename(tmp_path / "in" / "a.parquet")
+    for kind in ("parquet", "delta"):
+        report = run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / kind), "format": kind})
+        assert report.rows_scored == 0
+        assert read(tmp_path / kind) == []
+    assert ds.dataset(tmp_path / "parquet").schema.names == [
+        "id",
+        "x",
+        "prediction",
+        "model_name",
+        "model_version",
+        "scored_at",
+    ]
+
+
+def write_in(tmp_path: Path, values: list[float]) -> dict[str, str]:
+    (tmp_path / "in").mkdir()
+    for number, value in enumerate(values):
+        rows = pa.table({"id": [number], "x": [value]})
+        pq.write_table(rows, tmp_path / "in" / f"{number}.parquet")
+    return {"path": str(tmp_path / "in")}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [(500.0, PredictError, "raised on a batch"), (700.0, RunError, "died with exit status -9")],
+)
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_a_failure_leaves_the_target_as_it_was_and_no_process(
+    moody: str, tmp_path: Path, kind: str, value: float, error: type[Exception], words: str
+) -> None:
+    source = write_in(tmp_path, [1.0, 2.0, 3.0, 4.0])
+    target = {"path": str(tmp_path / "out"), "format": kind}
+    run(moody, source, target)
+    before = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    pq.write_table(pa.table({"id": [9], "x": [value]}), tmp_path / "in" / "9.parquet")
+    with pytest.raises(error, match=words) as caught:
+        run(moody, source, {**target, "mode": "append"})
+    assert "500 is in the batch" not in str(caught.value)
+    assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert not children()
+
+
+def test_what_only_spark_can_do_is_refused_with_the_reason(line: str, source: Path, tmp_path: Path) -> None:
+    target = {"path": str(tmp_path / "out")}
+    refused: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
+        ({"path": str(source), "where": "id % 2 = 0"}, target, {}, "only Spark can evaluate `where`: it has 'mod'"),
+        ({"path": str(source), "where": "idd = 2"}, target, {}, "'idd' is no column of the table"),
+        ({"table": "db.flights"}, target, {}, "Only Spark knows the catalog"),
+        ({"path": str(source)}, {"table": "db.scored"}, {}, "Only Spark knows the catalog"),
+        ({"path": str(source)}, {**target, "target_file_bytes": 2**20}, {}, "asks for Spark's shuffle"),
+        ({"path": "hdfs:///data/flights"}, target, {}, "Only Spark knows the host of hdfs:///"),
+        ({"path": str(tmp_path / "nothing")}, target, {}, "There is nothing at"),
+    ]
+    for its_source, its_target, more, words in refused:
+        with pytest.raises(PlanError) as caught:
+            run(line, its_source, its_target, **more)
+        assert words in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_resources_that_this_machine_has_not_are_refused(line: str, source: Path, tmp_path: Path) -> None:
+    target = {"path": str(tmp_path / "out")}
+    with pytest.raises(ResourcesError, match="assigns no GPUs"):
+        run(line, {"path": str(source)}, target, resources={"gpu": 1})
+    with pytest.raises(ResourcesError, match="10000 cores"):
+        run(line, {"path": str(source)}, target, resources={"cpus": 10_000})
+    with pytest.raises(ConfigError, match="has no spark plane"):
+        score_table(source=str(source), target=str(tmp_path / "out"), model=line, engine="local", plane="spark")
+
+
+def test_a_result_type_is_read_without_a_session(moody: str, tmp_path: Path) -> None:
+    source = write_in(tmp_path, [1.0, 2.0])
+    run(moody, source, {"path": str(tmp_path / "out")}, score={"result_type": "float"})
+    assert pq.read_table(tmp_path / "out").schema.field("prediction").type == pa.float32()
+    with pytest.raises(ConfigError, match="is not a type"):
+        run(moody, source, {"path": str(tmp_path / "none")}, score={"result_type": "flaot"})
+
+
+def test_files_with_columns_of_their_own_are_merged_and_other_types_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"id": [1], "x": [0.5]}), tmp_path / "in" / "a.parquet")
+    pq.write_table(pa.table({"id": [2], "x": [1.5], "more": ["new"]}), tmp_path / "in" / "b.parquet")
+    run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")})
+    assert [row["more"] for row in read(tmp_path / "out")] == [None, "new"]
+    pq.write_table(pa.table({"id": ["3"], "x": [1.5]}), tmp_path / "in" / "c.parquet")
+    with pytest.raises(SourceError, match="different types for the column 'id'"):
+        run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})
+    pq.write_table(
+        pa.table({"id": [3], "x": [1.5], "t": pa.array([0], pa.time64("us"))}), tmp_path / "in" / "c.parquet"
+    )
+    with pytest.raises(SourceError, match="only Spark can say how to read"):
+        run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})
