@@ -83,8 +83,8 @@ def _start_spark(console: Console, config: JobConfig) -> SparkSession | None:
     try:
         require_java(os.environ)
     except EnvironmentProblem as error:
-        said = f"local: processes of this machine score the table, without Spark. {error.what}"
-        console.print(f"[bold]{'Engine':<9}[/bold]{said}", soft_wrap=True)
+        why = f"local: processes of this machine score the table, without Spark. {error.what}"
+        console.print(f"[bold]{'Engine':<9}[/bold]{why}", soft_wrap=True)
         return None
     with _step(console, "Spark", "starting Spark; the first time, it downloads Delta's jars") as said:
         spark = start_session(config.spark, app_name=config.name, delta_conf=delta_conf(), log_file=LOG_FILE)

@@ -33,8 +33,12 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
     "onnxruntime": ["spark_infer/models/backends/native/onnx.py"],
     "pandas": ["spark_infer/models/backends/frame.py"],
     "pyspark": ["spark_infer/spark/*.py"],
-    "sklearn": ["spark_infer/demo/*.py", "spark_infer/models/backends/native/sklearn.py"],
-    "skops": ["spark_infer/models/backends/estimator.py"],
+    "sklearn": [
+        "spark_infer/demo/*.py",
+        "spark_infer/models/backends/native/sklearn.py",
+        "spark_infer/models/backends/skopsfile.py",
+    ],
+    "skops": ["spark_infer/models/backends/skopsfile.py"],
     "torch": ["spark_infer/models/backends/native/pytorch.py"],
     "xgboost": ["spark_infer/models/backends/native/xgboost.py"],
 }

@@ -15,6 +15,7 @@ import pyarrow as pa
 from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
 from spark_infer.core.signature import SCALARS
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError, nearest
+from spark_infer.models.backends.skopsfile import load_skops
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "decision_function")
 _PREFIX = {
@@ -43,9 +44,7 @@ def read_estimator(path: Path, serialization_format: str, trusted: Sequence[str]
         )
     match serialization_format:
         case "skops":
-            import skops.io
-
-            return skops.io.load(path, trusted=trusted)
+            return load_skops(path, trusted)
         case "cloudpickle":
             import cloudpickle
 
