@@ -27,7 +27,8 @@ def saved(tmp_path: Path) -> Path:
 
 
 def all_subclasses(of: type) -> set[type]:
-    return {each for child in of.__subclasses__() for each in (child, *all_subclasses(child))}
+    children: list[type] = type.__subclasses__(of)
+    return {each for child in children for each in (child, *all_subclasses(child))}
 
 
 def test_no_more_types_count_as_scikit_learns_than_scikit_learn_lists() -> None:
