@@ -92,22 +92,38 @@ class _FilePlan:
 def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _FilePlan:
     if doubt := footer_doubt(file.metadata):
         raise SparkMustReadError(path, doubt)
-    found = file.schema_arrow
+    found = file.schema_arrow  # made anew whenever it is asked for
+    spellings: dict[str, list[str]] = {}
+    for name in found.names:
+        spellings.setdefault(name.casefold(), []).append(name)
+    int96 = _int96(file)
     stored: dict[str, str] = {}
     fixed: dict[str, Any] = {}
     for field in scan.schema:
         if field.name in scan.partitions:
             fixed[field.name] = _partition_value(piece, field.name, scan, path)
             continue
-        twins = [name for name in found.names if name.casefold() == field.name.casefold() and name != field.name]
+        same = spellings.get(field.name.casefold(), [])
+        twins = [name for name in same if name != field.name]
         if twins and not scan.case_sensitive:
             raise SparkMustReadError(path, f"column {field.name!r} is spelled {twins[0]!r} in a file")
-        if field.name in found.names:
-            _refuse_other_values(file, field, path)
-            stored[field.name] = field.name
-        else:
+        if field.name not in same:
             fixed[field.name] = None
+            continue
+        if len(same) - len(twins) > 1:
+            raise SparkMustReadError(path, f"column {field.name!r} stands twice in a file")
+        kind = found.field(field.name).type
+        if not same_values(kind, field.type, int96=field.name in int96):
+            raise SparkMustReadError(path, f"column {field.name!r} is {kind} in a file and {field.type} in the table")
+        stored[field.name] = field.name
     return _FilePlan(stored, fixed)
+
+
+def _int96(file: pq.ParquetFile) -> frozenset[str]:
+    """The columns that hold INT96, at any depth."""
+    schema = file.schema
+    columns = (schema.column(index) for index in range(len(schema)))
+    return frozenset(column.path.split(".")[0] for column in columns if column.physical_type == "INT96")
 
 
 def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
@@ -115,20 +131,6 @@ def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
         return values.parsed(piece.values.get(name), scan.partitions[name])
     except (ValueError, InvalidOperation) as error:
         raise SparkMustReadError(path, f"a partition value of {name!r} is no {scan.partitions[name]}") from error
-
-
-def _refuse_other_values(file: pq.ParquetFile, wanted: pa.Field, path: str) -> None:
-    found = file.schema_arrow
-    if found.names.count(wanted.name) > 1:
-        raise SparkMustReadError(path, f"column {wanted.name!r} stands twice in a file")
-    kind = found.field(wanted.name).type
-    if not same_values(kind, wanted.type, int96=_is_int96(file, wanted.name)):
-        raise SparkMustReadError(path, f"column {wanted.name!r} is {kind} in a file and {wanted.type} in the table")
-
-
-def _is_int96(file: pq.ParquetFile, name: str) -> bool:
-    columns = (file.schema.column(index) for index in range(len(file.schema)))
-    return any(column.physical_type == "INT96" for column in columns if column.path.split(".")[0] == name)
 
 
 def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, threads: int) -> Iterator[pa.RecordBatch]:
