@@ -16,6 +16,7 @@ def plan_of(job: PreparedJob) -> Plan:
     """Tell what a prepared job would do."""
     recipe, snapshot, config = job.scoring.recipe, job.snapshot, job.config
     ref, sparkml = recipe.ref, job.scoring.sparkml is not None
+    model = job.scoring.load_here()
     plan = Plan(
         job=config.name,
         model_uri=ref.uri,
@@ -23,7 +24,7 @@ def plan_of(job: PreparedJob) -> Plan:
         model_version=ref.version,
         model_digest=ref.digest,
         model_bytes=ref.size_bytes,
-        backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.scoring.load_here().how}",
+        backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {model.how}",
         model_files=str(job.scoring.files),
         source=config.source.name,
         source_format=snapshot.location.format,
@@ -38,7 +39,7 @@ def plan_of(job: PreparedJob) -> Plan:
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
             for column in recipe.load.binding.columns
         ),
-        steps=_steps(config, recipe.load.methods, bounded=not sparkml),
+        steps=_steps(config, recipe.load.methods, bounded=not sparkml, by_row=getattr(model, "by_row", False)),
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
         target=config.target.name,
         target_format=job.write.location.format,
@@ -58,13 +59,23 @@ def _plane(plane: Plane, *, sparkml: bool) -> str:
     return f"spark: Spark reads the rows and {'runs the model' if sparkml else 'hands them to Python'}; {plane.why}"
 
 
-def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool) -> tuple[str, ...]:
+def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool, by_row: bool) -> tuple[str, ...]:
     score = config.score
     bounds = f", at most {score.batch_size:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
     steps = [f"preprocess with {score.preprocess}"] if score.preprocess else []
     steps.append(f"{' and '.join(methods)}{bounds}")
+    if bounded and score.deduplicate != "never":
+        steps.append(_deduplicated(score.deduplicate, by_row=by_row))
     steps += [f"postprocess: {_told(step)}" for step in score.postprocess]
     return tuple(steps)
+
+
+def _deduplicated(wish: str, *, by_row: bool) -> str:
+    if wish == "auto" and not by_row:
+        return (
+            "deduplicate: every row is predicted, since the model may look at several at a time; always overrules that"
+        )
+    return "deduplicate: equal rows are predicted once" + (", as long as that saves time" if wish == "auto" else "")
 
 
 def _told(step: PostprocessStep) -> str:

@@ -168,5 +168,6 @@ def _report(job: PreparedJob, written: Written, found: TaskTotals | None, second
         loads=totals.loads,
         cache_hits=totals.cache_hits,
         workers=totals.workers,
+        rows_predicted=totals.predicted if found is not None else None,
         warnings=tuple(warnings),
     )

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 STATS_COLUMN = "_spark_infer_stats"
 
-_COUNTS = ("rows", "batches", "loads", "cache_hits", "fallbacks")
+_COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks")
 _SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
 
 
@@ -29,6 +29,7 @@ class TaskTotals:
     """
 
     rows: int
+    predicted: int
     batches: int
     loads: int
     cache_hits: int
@@ -47,7 +48,7 @@ class TaskTotals:
     @classmethod
     def of_rows(cls, rows: int) -> TaskTotals:
         """Totals of which nothing but the rows is known."""
-        return cls(rows=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})
+        return cls(rows=rows, predicted=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})
 
 
 Totals = Callable[[], TaskTotals | None]

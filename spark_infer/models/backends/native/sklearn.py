@@ -65,6 +65,7 @@ class SklearnModel:
         self._binding = spec.binding
         check_methods(estimator, spec.methods)
         self._frame_reason = _needs_frame(estimator, spec.binding)
+        self.by_row = all(map(_is_by_row, _parts(estimator)))
         self._encoded = [] if self._frame_reason is None else _encoded(estimator, spec.binding)
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
@@ -157,6 +158,15 @@ def _encoded(estimator: BaseEstimator, binding: Binding) -> list[EncodedBranch]:
 
     texts = {column.target for column in binding.columns if column.source and column.type == pa.string()}
     return encode_by_value(estimator, texts, to_frame)
+
+
+def _is_by_row(part: Any) -> bool:
+    """Whether what a part makes of a row is known to depend on that row alone."""
+    if not type(part).__module__.startswith(("sklearn.", "xgboost.", "lightgbm.")):
+        return False
+    parameters = part.get_params(deep=False)
+    functions = (each for each in parameters.values() if callable(each) and not isinstance(each, type))
+    return not any(functions) and not parameters.get("sample_posterior")
 
 
 def _by_position(transformer: ColumnTransformer) -> bool:
