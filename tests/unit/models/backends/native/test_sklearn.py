@@ -327,7 +327,8 @@ def test_it_knows_whether_each_row_is_answered_by_itself(estimator: Any, by_row:
     folder = save(
         tmp_path / "model", estimator.fit(IRIS.data, IRIS.target), IRIS.data, serialization_format="cloudpickle"
     )
-    assert load(spec_of(folder, arrow(IRIS.data).schema, "sklearn"), folder).by_row is by_row
+    model = load(spec_of(folder, arrow(IRIS.data).schema, "sklearn"), folder)
+    assert vars(model)["by_row"] is by_row
 
 
 @pytest.mark.filterwarnings("ignore")
