@@ -25,7 +25,7 @@ _MOST_VALUES = 100_000
 _MOST_CODES = 2_000_000
 """Numbers that are remembered for one column at most: each value has as many as its column becomes columns."""
 _MOST_WIDTH = 256
-"""Columns that one text column may become; beyond that, the rows cost more than the lookup saves."""
+"""Columns that one text column may become in a dense matrix; beyond that, the rows cost more than the lookup saves."""
 
 MakeFrame = Callable[[pa.RecordBatch], Any]
 
@@ -56,9 +56,10 @@ def encode_by_value(estimator: Any, texts: Collection[str], make_frame: MakeFram
         if not names or isinstance(selected, str) or any(each not in texts or used.count(each) > 1 for each in names):
             continue
         widths = _widths(_chain(branch), len(names))
-        if widths is None or (transformer.sparse_output_ and getattr(_chain(branch)[-1], "sparse_output", False)):
+        sparse = transformer.sparse_output_ and getattr(_chain(branch)[-1], "sparse_output", False)
+        if widths is None or not (sparse or all(0 < width <= _MOST_WIDTH for width in widths)):
             continue
-        changed.append(EncodedBranch(branch, dict(zip(names, widths, strict=True)), make_frame))
+        changed.append(EncodedBranch(branch, dict(zip(names, widths, strict=True)), make_frame, sparse=sparse))
         transformer.transformers_[index] = (label, changed[-1], selected)
     return changed
 
@@ -70,12 +71,16 @@ class EncodedBranch:
         branch: The branch.
         widths: Its columns, and how many columns it makes of each.
         make_frame: Makes the frame that it is given.
+        sparse: Whether it makes a sparse matrix with a one for each value, and that is wanted.
     """
 
-    def __init__(self, branch: Any, widths: Mapping[str, int], make_frame: MakeFrame) -> None:
+    def __init__(self, branch: Any, widths: Mapping[str, int], make_frame: MakeFrame, *, sparse: bool) -> None:
         self._branch = branch
         self._make_frame = make_frame
-        self._columns = {name: _Column(width) for name, width in widths.items()}
+        self._sparse = sparse
+        self._made: Any = None
+        self._columns = {name: _Column(1 if sparse else width) for name, width in widths.items()}
+        self._ends = np.cumsum([0, *widths.values()])
 
     def numbers(self, inputs: pa.RecordBatch) -> dict[str, npt.NDArray[np.int64]]:
         """Return the number of the value in each row, for each column; asks the branch for values that are new."""
@@ -94,18 +99,38 @@ class EncodedBranch:
         }
         asked = pa.RecordBatch.from_arrays([each.slice(0, rows) for each in filled.values()], names=list(filled))
         codes = self._branch.transform(self._make_frame(asked))
+        self._made = codes[:0]
+        codes = _places(codes, self._ends) if self._sparse else codes
         codes = codes.toarray() if hasattr(codes, "toarray") else codes
         start = 0
         for name, column in self._columns.items():
             column.learn(new[name], codes[: len(new[name]), start : start + column.width])
             start += column.width
 
-    def transform(self, frame: Any) -> npt.NDArray[Any]:
+    def transform(self, frame: Any) -> Any:
         """Return what the branch makes of the values whose numbers these are."""
         parts = [column.codes.take(frame[name].to_numpy(), axis=0) for name, column in self._columns.items()]
+        if self._sparse:
+            return _ones(np.concatenate(parts, axis=1), self._made)
         # Row by row in memory, as the encoders make it: sums may take another order otherwise.
         out = np.empty((len(frame), sum(column.width for column in self._columns.values())), parts[0].dtype)
         return np.concatenate(parts, axis=1, out=out)
+
+
+def _places(ones: Any, ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The place of the one of each row and text column in a sparse matrix of ones; -1 where it has none."""
+    places = np.full((ones.shape[0], len(ends) - 1), -1, np.int64)
+    rows = np.repeat(np.arange(ones.shape[0]), np.diff(ones.indptr))
+    places[rows, np.searchsorted(ends, ones.indices, side="right") - 1] = ones.indices
+    return places
+
+
+def _ones(places: npt.NDArray[np.int64], like: Any) -> Any:
+    """The sparse matrix with ones in these places, of the kind and width of another."""
+    there = places >= 0
+    ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    indices = places[there]
+    return type(like)((np.ones(len(indices), like.dtype), indices, ends), shape=(len(places), like.shape[1]))
 
 
 class _Column:
@@ -187,4 +212,4 @@ def _widths(chain: Sequence[Any], count: int) -> list[int] | None:
         return None
     dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * count
     widths = [len(known) - (drop is not None) for known, drop in zip(encoder.categories_, dropped, strict=True)]
-    return widths if all(0 < width <= _MOST_WIDTH for width in widths) else None
+    return widths

@@ -50,8 +50,15 @@ BY_VALUE = {
     ),
     "weighted": ColumnTransformer([("text", LENIENT, ["city"])], transformer_weights={"text": 3.0}),
 }
+SPARSE = {
+    "one-hot": make_column_transformer((OneHotEncoder(handle_unknown="ignore"), [*TEXTS]), NUMBERS, sparse_threshold=1),
+    "beside dense": make_column_transformer(
+        (make_pipeline(FILL, OneHotEncoder(drop="if_binary", handle_unknown="ignore", dtype=np.float32)), ["shop"]),
+        (LENIENT, ["city"]),
+        sparse_threshold=1,
+    ),
+}
 AS_BEFORE = {
-    "sparse": make_column_transformer((OneHotEncoder(handle_unknown="ignore"), [*TEXTS]), sparse_threshold=1),
     "words": make_column_transformer((CountVectorizer(analyzer="char"), "shop"), NUMBERS),
     "used twice": make_column_transformer((LENIENT, ["city"]), (OneHotEncoder(), ["city", "shop"])),
     "a function": make_column_transformer((FunctionTransformer(lambda rows: rows.map(len)), ["city"])),
@@ -89,6 +96,24 @@ def test_the_numbers_are_those_of_the_transformer_alone(name: str, batches: list
         assert found.dtype == wanted.dtype
         assert np.array_equal(found, wanted, equal_nan=True)
         assert found.flags.c_contiguous == wanted.flags.c_contiguous
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.parametrize("name", SPARSE)
+@settings(max_examples=25, deadline=None)
+@given(batches=st.lists(WORDS.filter(bool), min_size=1, max_size=4))
+def test_a_sparse_matrix_has_the_same_numbers_in_the_same_order(name: str, batches: list[list[str | None]]) -> None:
+    alone = fitted(SPARSE[name])
+    by_value = copy.deepcopy(alone)
+    branches = encode_by_value(by_value, TEXTS, to_frame)
+    assert branches
+    for batch in map(batch_of, batches):
+        wanted, found = alone.transform(to_frame(batch)), transformed(by_value, branches, batch)
+        assert type(found) is type(wanted)
+        assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+        for part in ("data", "indices", "indptr"):
+            assert np.array_equal(getattr(found, part), getattr(wanted, part), equal_nan=True)
+            assert getattr(found, part).dtype == getattr(wanted, part).dtype
 
 
 @pytest.mark.parametrize("name", AS_BEFORE)
