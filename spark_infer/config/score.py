@@ -57,6 +57,12 @@ class ScoreOptions(Frozen):
     max_batch_bytes: int = Field(
         default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
     )
+    deduplicate: Literal["never", "auto", "always"] = Field(
+        default="never",
+        description="Whether equal rows of eight model batches are predicted once. `auto` does it for models whose "
+        "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM), as long as it "
+        "saves time; `always` takes your word for any model.",
+    )
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )

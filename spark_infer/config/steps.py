@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
 from spark_infer.errors import nearest
 
-STEP_KINDS = ("threshold", "argmax_label", "top_k", "label_map", "function")
+STEP_KINDS = ("threshold", "argmax_label", "top_k", "label_map", "pack", "function")
 
 
 class ThresholdStep(Frozen):
@@ -64,6 +64,19 @@ class LabelMapStep(Frozen):
         return {str(value).lower() if isinstance(value, bool) else str(value): name for value, name in given.items()}
 
 
+class PackStep(Frozen):
+    """Pack an array of numbers into binary, little-endian: an embedding in as many bytes as it needs."""
+
+    kind: Literal["pack"] = "pack"
+    column: ColumnName = Field(description="The output column that holds an array of float or double.")
+    number: Literal["float", "double"] = Field(
+        default="float", description="What each number becomes; doubles are rounded to floats."
+    )
+    output: ColumnName | None = Field(
+        default=None, description="Name of the new binary column; without it `column` is replaced."
+    )
+
+
 class FunctionStep(Frozen):
     """Call your own `module:function` with an Arrow record batch; it returns one of as many rows."""
 
@@ -72,7 +85,7 @@ class FunctionStep(Frozen):
 
 
 PostprocessStep = Annotated[
-    ThresholdStep | ArgmaxLabelStep | TopKStep | LabelMapStep | FunctionStep, Field(discriminator="kind")
+    ThresholdStep | ArgmaxLabelStep | TopKStep | LabelMapStep | PackStep | FunctionStep, Field(discriminator="kind")
 ]
 
 

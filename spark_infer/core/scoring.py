@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from spark_infer.core.batching import rebatch
 from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import project
+from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
 from spark_infer.core.signature import spelled
@@ -46,6 +48,7 @@ class ScoringSteps:
         postprocess: From the model's outputs to those wanted.
         batch_size: Rows of a model batch.
         max_batch_bytes: Bytes of a model batch.
+        deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
         show_values: Whether messages of foreign exceptions may be shown.
     """
 
@@ -58,6 +61,7 @@ class ScoringSteps:
     prepared: pa.Schema | None = None
     batch_size: int
     max_batch_bytes: int
+    deduplicate: str = "never"
     show_values: bool = False
 
 
@@ -72,11 +76,18 @@ def score_batches(
     Yields pairs of a model batch (the table's columns, untouched) and its outputs: equally many rows, in the same
     order. The model is asked for when the first row arrives, so an empty partition loads nothing.
     """
-    model: Model | None = None
-    for batch in rebatch(_timed(batches, stats), rows=steps.batch_size, max_bytes=steps.max_batch_bytes):
-        if model is None:
-            model = get_model()
-        yield batch, score_batch(batch, model, steps, stats)
+    arriving = rebatch(_timed(batches, stats), rows=steps.batch_size, max_bytes=steps.max_batch_bytes)
+    first = next(arriving, None)
+    if first is None:
+        return
+    model = get_model()
+    worth = Worth(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
+    for run in runs(chain([first], arriving), worth, max_bytes=steps.max_batch_bytes):
+        if worth.active:
+            yield from zip(run, _score_distinct(run, model, steps, stats, worth), strict=True)
+        else:
+            for batch in run:
+                yield batch, score_batch(batch, model, steps, stats)
 
 
 def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -88,15 +99,54 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
         PredictionShapeError: The model returned the wrong rows, columns or types.
         StepFailedError: A preprocess or postprocess step failed.
     """
+    return _outputs(_raw(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
+
+
+def _score_distinct(
+    run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, worth: Worth
+) -> Iterator[pa.RecordBatch]:
+    """Score a run of batches, each of its distinct rows once."""
+    inputs = [_inputs(batch, steps, stats) for batch in run]
+    began = stats.clock()
     with stats.timing("prepare"):
-        table = _prepared(batch, steps)
-        inputs = project(table, steps.binding)
+        whole = pa.concat_batches(inputs)
+        groups = group_rows(whole)
+    if groups is None:
+        worth.active = False
+        groups = Groups.of_one(whole.num_rows)
+    grouped = stats.clock()
+    distinct = whole if len(groups.first) == whole.num_rows else whole.take(groups.first)
+    pieces = rebatch([distinct], rows=steps.batch_size, max_bytes=steps.max_batch_bytes)
+    raw = pa.concat_batches([_raw(piece, model, steps, stats) for piece in pieces])
+    if worth.active:
+        seconds = {"grouping": grouped - began, "predict": stats.clock() - grouped}
+        worth.judge(rows=whole.num_rows, distinct=distinct.num_rows, **seconds)
+    start = 0
+    for batch in run:
+        with stats.timing("encode"):
+            taken = raw.take(groups.group.slice(start, batch.num_rows))
+        start += batch.num_rows
+        yield _outputs(taken, steps, stats)
+
+
+def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
+    with stats.timing("prepare"):
+        return project(_prepared(batch, steps), steps.binding)
+
+
+def _raw(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
     with stats.timing("predict"):
         predictions = _predict(model, inputs, steps)
-    with stats.timing("encode"):
-        outputs = _promised(steps.postprocess(to_batch(predictions, steps.raw_outputs, batch.num_rows)), steps.outputs)
-    stats.rows += batch.num_rows
+    stats.predicted += inputs.num_rows
     stats.batches += 1
+    with stats.timing("encode"):
+        return to_batch(predictions, steps.raw_outputs, inputs.num_rows)
+
+
+def _outputs(raw: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
+    with stats.timing("encode"):
+        outputs = _promised(steps.postprocess(raw), steps.outputs)
+    stats.rows += raw.num_rows
     return outputs
 
 

@@ -16,6 +16,7 @@ Clock = Callable[[], float]
 STATS_TYPE = pa.struct(
     [
         pa.field("rows", pa.int64()),
+        pa.field("predicted", pa.int64()),
         pa.field("batches", pa.int64()),
         pa.field("loads", pa.int64()),
         pa.field("cache_hits", pa.int64()),
@@ -36,6 +37,7 @@ class Stats:
     """Counts and seconds since they were last taken; the names of the seconds are those of the report.
 
     Attributes:
+        predicted: Rows that the model was asked for: fewer than were scored where equal ones were predicted once.
         fallbacks: Loads on the CPU where a GPU was asked for.
         wait_for_rows: Seconds spent waiting for the next record batch.
         prepare: Seconds for preprocess and casts.
@@ -46,6 +48,7 @@ class Stats:
     """
 
     rows: int = 0
+    predicted: int = 0
     batches: int = 0
     loads: int = 0
     cache_hits: int = 0

@@ -15,10 +15,12 @@ from spark_infer.config import (
     ArgmaxLabelStep,
     FunctionStep,
     LabelMapStep,
+    PackStep,
     PostprocessStep,
     ThresholdStep,
     TopKStep,
 )
+from spark_infer.core.pack import packed
 from spark_infer.core.reason import reason
 from spark_infer.core.signature import spelled
 from spark_infer.errors import SparkInferError, StepError, StepFailedError, nearest
@@ -115,6 +117,8 @@ def _compile(step: PostprocessStep, show_values: bool) -> Step:
             return lambda batch: top_k(batch, step)
         case LabelMapStep():
             return lambda batch: label_map(batch, step)
+        case PackStep():
+            return lambda batch: pack(batch, step)
         case _:
             assert_never(step)
 
@@ -168,9 +172,19 @@ def label_map(batch: pa.RecordBatch, step: LabelMapStep) -> pa.RecordBatch:
     found = names.take(pc.index_in(values, keys))
     if step.default is not None:
         found = pc.if_else(pc.and_(pc.is_null(found), pc.is_valid(values)), pa.scalar(step.default), found)
-    if step.output is None:
-        return batch.set_column(batch.schema.get_field_index(step.column), step.column, found)
-    return _with(batch, step.output, found)
+    return _in_place(batch, step.column, step.output, found)
+
+
+def pack(batch: pa.RecordBatch, step: PackStep) -> pa.RecordBatch:
+    """Pack an array of numbers into binary; null stays null."""
+    found = packed(_column(batch, step.column, "pack"), step.number, step.column)
+    return _in_place(batch, step.column, step.output, found)
+
+
+def _in_place(batch: pa.RecordBatch, column: str, output: str | None, array: pa.Array) -> pa.RecordBatch:
+    if output is None:
+        return batch.set_column(batch.schema.get_field_index(column), column, array)
+    return _with(batch, output, array)
 
 
 def _column(batch: pa.RecordBatch, name: str, step: str) -> pa.Array:

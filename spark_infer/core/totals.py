@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COUNTS = ("rows", "batches", "loads", "cache_hits", "fallbacks")
+COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks")
 SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
 
 
@@ -18,6 +18,7 @@ class TaskTotals:
     """
 
     rows: int
+    predicted: int
     batches: int
     loads: int
     cache_hits: int
@@ -36,4 +37,4 @@ class TaskTotals:
     @classmethod
     def of_rows(cls, rows: int) -> TaskTotals:
         """Totals of which nothing but the rows is known."""
-        return cls(rows=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})
+        return cls(rows=rows, predicted=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})

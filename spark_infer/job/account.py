@@ -62,6 +62,7 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
         loads=totals.loads,
         cache_hits=totals.cache_hits,
         workers=totals.workers,
+        rows_predicted=totals.predicted if found is not None else None,
         warnings=tuple(_warnings(job, written, found, totals)),
     )
 

@@ -34,6 +34,7 @@ class Decided:
         recipe: How its rows are scored.
         table: All columns of the source, as Arrow has them.
         how: How batches reach the model.
+        by_row: Whether the model is known to look at each row by itself.
         files: How the model's files reach the workers.
         folder: The model's files here.
         plane: Who reads the rows, who writes them, and why.
@@ -53,6 +54,7 @@ class Decided:
     recipe: Recipe
     table: pa.Schema
     how: str
+    by_row: bool
     files: ModelFiles
     folder: Path
     plane: Plane

@@ -37,7 +37,7 @@ def plan_of(job: Decided) -> Plan:
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
             for column in recipe.load.binding.columns
         ),
-        steps=_steps(config, recipe.load.methods, bounded=job.by_workers),
+        steps=_steps(config, recipe.load.methods, bounded=job.by_workers, by_row=job.by_row),
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
         target=config.target.name,
         target_format=job.write.location.format,
@@ -58,13 +58,23 @@ def _plane(plane: Plane, *, by_workers: bool) -> str:
     return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
 
 
-def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool) -> tuple[str, ...]:
+def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool, by_row: bool) -> tuple[str, ...]:
     score = config.score
     bounds = f", at most {score.batch_size:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
     steps = [f"preprocess with {score.preprocess}"] if score.preprocess else []
     steps.append(f"{' and '.join(methods)}{bounds}")
+    if bounded and score.deduplicate != "never":
+        steps.append(_deduplicated(score.deduplicate, by_row=by_row))
     steps += [f"postprocess: {_told(step)}" for step in score.postprocess]
     return tuple(steps)
+
+
+def _deduplicated(wish: str, *, by_row: bool) -> str:
+    if wish == "auto" and not by_row:
+        return (
+            "deduplicate: every row is predicted, since the model may look at several at a time; always overrules that"
+        )
+    return "deduplicate: equal rows are predicted once" + (", as long as that saves time" if wish == "auto" else "")
 
 
 def _told(step: PostprocessStep) -> str:

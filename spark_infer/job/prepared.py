@@ -142,6 +142,7 @@ def prepare_job(
         recipe=scoring.recipe,
         table=scoring.table,
         how=loaded.how,
+        by_row=getattr(loaded, "by_row", False),
         files=scoring.files,
         folder=store.path(ref.digest),
         plane=plane,

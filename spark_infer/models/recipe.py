@@ -78,6 +78,7 @@ class Recipe:
             postprocess=_finish(self.options, self.output, show_values=self.show_values),
             batch_size=self.options.batch_size,
             max_batch_bytes=self.options.max_batch_bytes,
+            deduplicate=self.options.deduplicate,
             show_values=self.show_values,
         )
 

@@ -47,6 +47,7 @@ class Report:
         mode: The write mode.
         rows_read: Rows that met the filters of the source.
         rows_scored: Rows with a prediction in the target.
+        rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
         files_written: Files added to the target.
         bytes_written: Their size.
         started_at: When the run started, in UTC.
@@ -82,6 +83,7 @@ class Report:
     loads: int = 0
     cache_hits: int = 0
     workers: int = 0
+    rows_predicted: int | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -137,6 +139,8 @@ def _lines(report: Report) -> Iterator[str]:
     rate = report.rows_per_second
     speed = f", {rate:,.0f} rows/s" if rate is not None else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
+    if report.rows_predicted is not None and report.rows_predicted < report.rows_read:
+        yield _fact("", f"{report.rows_predicted:,} predicted, the others are equal to one of them")
     if report.workers:
         loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
         yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}")

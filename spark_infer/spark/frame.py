@@ -41,6 +41,7 @@ def score(
     predict_method: str | Sequence[str] | None = None,
     result_type: str | DataType | None = None,
     allow_casts: Sequence[str] = (),
+    deduplicate: str | None = None,
     cache_bytes: int | None = None,
     model_files: str | None = None,
     resources: ResourceOptions | Mapping[str, Any] | None = None,
@@ -69,6 +70,7 @@ def score(
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         result_type: DDL of the outputs, where the signature has none or other types are wanted.
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
+        deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
         model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
             workers; by default Spark sends them.
@@ -97,6 +99,7 @@ def score(
         postprocess=postprocess,
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
+        deduplicate=deduplicate,
         cache_bytes=cache_bytes,
         model_files=model_files,
     )

@@ -51,6 +51,7 @@ def model_udf(
     backend: str | None = None,
     predict_method: str | Sequence[str] | None = None,
     allow_casts: Sequence[str] = (),
+    deduplicate: str | None = None,
     cache_bytes: int | None = None,
     model_files: str | None = None,
     tracking_uri: str | None = None,
@@ -88,6 +89,7 @@ def model_udf(
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
+        deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
         model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
             workers; by default Spark sends them.
@@ -110,6 +112,7 @@ def model_udf(
         postprocess=postprocess,
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
+        deduplicate=deduplicate,
         cache_bytes=cache_bytes,
         model_files=model_files,
     )

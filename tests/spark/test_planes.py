@@ -637,3 +637,24 @@ def test_files_of_a_commit_stay_when_what_follows_the_commit_fails(
     assert job.plane.sink is not None
     assert run_job(spark, job).target_version == 2
     assert DeltaTable(str(tmp_path / "out"), version=2).to_pyarrow_table().num_rows == 2 * ROWS
+
+
+@pytest.mark.parametrize("plane", ["spark", "direct"])
+def test_equal_rows_are_predicted_once_and_the_report_says_so(
+    spark: SparkSession, line: str, tmp_path: Path, plane: str
+) -> None:
+    rows = spark.range(0, 400, 1, 1).selectExpr("id", "CAST(id % 7 AS double) AS x")
+    rows.write.parquet(str(tmp_path / "in"))
+    report = score_table(
+        spark,
+        source=str(tmp_path / "in"),
+        target={"path": str(tmp_path / "out"), "format": "parquet"},
+        model=line,
+        plane=plane,
+        deduplicate="always",
+        batch_size=50,
+    )
+    assert (report.rows_scored, report.rows_predicted) == (400, 7)
+    assert "7 predicted, the others are equal to one of them" in str(report)
+    wrong = spark.read.parquet(str(tmp_path / "out")).where("abs(prediction - 2 * x) > 1e-9 OR x <> id % 7")
+    assert wrong.count() == 0

@@ -109,6 +109,7 @@ def prepare_local(
         recipe=recipe,
         table=table,
         how=loaded.how,
+        by_row=getattr(loaded, "by_row", False),
         files=decide("auto", ref.digest, store, workers_here=True),
         folder=store.path(ref.digest),
         plane=plane,

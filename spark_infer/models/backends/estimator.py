@@ -16,6 +16,7 @@ from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
 from spark_infer.core.signature import SCALARS
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError, nearest
 from spark_infer.models.backends.skopsfile import load_skops
+from spark_infer.models.backends.together import call_together, dense
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "decision_function")
 _PREFIX = {
@@ -138,11 +139,11 @@ def _refuse_others_than_classes(estimator: Any, method: str) -> None:
 
 
 def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any], *, by_signature: bool) -> Predictions:
-    """Call each method once; outputs are named unless the signature names them.
+    """Ask for each method; outputs are named unless the signature names them.
 
     Args:
         estimator: The fitted estimator.
-        methods: What to call.
+        methods: What to ask for.
         give: Makes the inputs, anew for each method: a step may write into what it is given.
         by_signature: Whether the signature names the outputs.
 
@@ -150,10 +151,9 @@ def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any]
         PredictionShapeError: A method does not return one column for each class.
     """
     if by_signature:
-        return {None: _dense(getattr(estimator, methods[0])(give()))}
+        return {None: dense(getattr(estimator, methods[0])(give()))}
     columns: dict[str | None, Any] = {}
-    for method in methods:
-        result = _dense(getattr(estimator, method)(give()))
+    for method, result in call_together(estimator, methods, give).items():
         if method == "predict":
             columns[ONLY_OUTPUT] = result
             continue
@@ -164,8 +164,3 @@ def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any]
             )
         columns |= dict(zip(names, scores, strict=True))
     return columns
-
-
-def _dense(result: Any) -> Any:
-    """Fill in the zeros of a sparse matrix, which multilabel classifiers return."""
-    return result.toarray() if hasattr(result, "toarray") else result

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -18,12 +19,21 @@ _FIRST_MOMENT = np.datetime64("1677-09-22", "us")
 _LAST_MOMENT = np.datetime64("2262-04-11", "us")
 
 
-def to_frame(inputs: pa.RecordBatch) -> pd.DataFrame:
+def to_frame(inputs: pa.RecordBatch, instead: Mapping[str, npt.NDArray[Any]] | None = None) -> pd.DataFrame:
     """Turn model inputs into a frame, each column's dtype decided by its declared type.
 
     Strings, bytes and everything nested become objects with None for null, under pandas 2 and 3 alike.
+
+    Args:
+        inputs: The columns.
+        instead: Values that stand in for those of some columns.
     """
-    return pd.DataFrame({name: _series(inputs.column(name), name) for name in inputs.schema.names}, copy=False)
+    given = instead or {}
+    columns = {
+        name: pd.Series(given[name], copy=False) if name in given else _series(inputs.column(name), name)
+        for name in inputs.schema.names
+    }
+    return pd.DataFrame(columns, copy=False)
 
 
 def _series(array: pa.Array, name: str) -> pd.Series[Any]:

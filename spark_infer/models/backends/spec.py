@@ -64,4 +64,7 @@ class Described(Protocol):
 
 
 class LoadedModel(Described, Model, Protocol):
-    """A model that is loaded in this process."""
+    """A model that is loaded in this process.
+
+    One whose answer for a row is known to depend on that row alone has an attribute ``by_row`` that is true.
+    """

@@ -25,6 +25,9 @@ from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.where.mask import kept
 
+_BYTES_BY_DICTIONARY = 4
+"""Bytes of a value in a column whose pages hold places in a dictionary; a text alone takes four for its length."""
+
 
 def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.RecordBatch]:
     """Read the rows of a task, in order; holds one batch and what Arrow reads ahead of a row group.
@@ -55,8 +58,10 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
     try:
         _refuse_changed(storage, piece)
         with storage.files.open_input_file(path) as stream:
-            file = pq.ParquetFile(stream, pre_buffer=True, coerce_int96_timestamp_unit="us")
+            file = _opened(stream)
             plan = _file_plan(file, piece, scan, path)
+            if texts := _repeated_texts(file, piece, plan):
+                file = _opened(stream, metadata=file.metadata, read_dictionary=texts)
             for found in _batches(file, piece, scan, plan, threads):
                 yield _wanted(_as_planned(found, plan, scan.looked_at), scan)
     except FileNotFoundError as error:
@@ -65,6 +70,27 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
         raise SparkMustReadError(path, "it is damaged, or pyarrow does not know what it holds") from error
     except (ArrowException, OSError) as error:
         raise _unreadable(path, "it is damaged, or cannot be reached") from error
+
+
+def _opened(stream: pa.NativeFile, **how: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(stream, pre_buffer=True, coerce_int96_timestamp_unit="us", **how)
+
+
+def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list[str]:
+    """Text columns that are faster to read by their dictionary: those that it makes small, by the first row group."""
+    groups = range(file.metadata.num_row_groups) if piece.groups is None else piece.groups
+    if not len(groups):
+        return []
+    group, schema, arrow, texts = file.metadata.row_group(groups[0]), file.schema, file.schema_arrow, []
+    for index in range(len(schema)):
+        leaf = schema.column(index)
+        if leaf.path not in plan.stored or leaf.physical_type != "BYTE_ARRAY" or leaf.max_repetition_level:
+            continue
+        chunk = group.column(index)
+        small = chunk.total_uncompressed_size < _BYTES_BY_DICTIONARY * chunk.num_values
+        if small and chunk.has_dictionary_page and pa.types.is_string(arrow.field(leaf.path).type):
+            texts.append(leaf.path)
+    return texts
 
 
 def _refuse_changed(storage: Storage, piece: Piece) -> None:
@@ -94,22 +120,38 @@ class _FilePlan:
 def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _FilePlan:
     if doubt := footer_doubt(file.metadata):
         raise SparkMustReadError(path, doubt)
-    found = file.schema_arrow
+    found = file.schema_arrow  # made anew whenever it is asked for
+    spellings: dict[str, list[str]] = {}
+    for name in found.names:
+        spellings.setdefault(name.casefold(), []).append(name)
+    int96 = _int96(file)
     stored: dict[str, str] = {}
     fixed: dict[str, Any] = {}
     for field in scan.looked_at:
         if field.name in scan.partitions:
             fixed[field.name] = _partition_value(piece, field.name, scan, path)
             continue
-        twins = [name for name in found.names if name.casefold() == field.name.casefold() and name != field.name]
+        same = spellings.get(field.name.casefold(), [])
+        twins = [name for name in same if name != field.name]
         if twins and not scan.case_sensitive:
             raise SparkMustReadError(path, f"column {field.name!r} is spelled {twins[0]!r} in a file")
-        if field.name in found.names:
-            _refuse_other_values(file, field, path)
-            stored[field.name] = field.name
-        else:
+        if field.name not in same:
             fixed[field.name] = None
+            continue
+        if len(same) - len(twins) > 1:
+            raise SparkMustReadError(path, f"column {field.name!r} stands twice in a file")
+        kind = found.field(field.name).type
+        if not same_values(kind, field.type, int96=field.name in int96):
+            raise SparkMustReadError(path, f"column {field.name!r} is {kind} in a file and {field.type} in the table")
+        stored[field.name] = field.name
     return _FilePlan(stored, fixed)
+
+
+def _int96(file: pq.ParquetFile) -> frozenset[str]:
+    """The columns that hold INT96, at any depth."""
+    schema = file.schema
+    columns = (schema.column(index) for index in range(len(schema)))
+    return frozenset(column.path.split(".")[0] for column in columns if column.physical_type == "INT96")
 
 
 def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
@@ -117,20 +159,6 @@ def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
         return values.parsed(piece.values.get(name), scan.partitions[name])
     except (ValueError, InvalidOperation) as error:
         raise SparkMustReadError(path, f"a partition value of {name!r} is no {scan.partitions[name]}") from error
-
-
-def _refuse_other_values(file: pq.ParquetFile, wanted: pa.Field, path: str) -> None:
-    found = file.schema_arrow
-    if found.names.count(wanted.name) > 1:
-        raise SparkMustReadError(path, f"column {wanted.name!r} stands twice in a file")
-    kind = found.field(wanted.name).type
-    if not same_values(kind, wanted.type, int96=_is_int96(file, wanted.name)):
-        raise SparkMustReadError(path, f"column {wanted.name!r} is {kind} in a file and {wanted.type} in the table")
-
-
-def _is_int96(file: pq.ParquetFile, name: str) -> bool:
-    columns = (file.schema.column(index) for index in range(len(file.schema)))
-    return any(column.physical_type == "INT96" for column in columns if column.path.split(".")[0] == name)
 
 
 def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, threads: int) -> Iterator[pa.RecordBatch]:

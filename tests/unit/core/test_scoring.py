@@ -97,7 +97,7 @@ def test_seconds_go_to_the_part_that_spent_them() -> None:
     stats = Stats(clock=lambda: float(next(now)))
     list(score_batches(table(8, 4), Doubling, steps(), stats))
     # Two batches, and one more wait that finds the end; each timed block takes one tick of the clock.
-    assert (stats.wait_for_rows, stats.prepare, stats.predict, stats.encode) == (3, 2, 2, 2)
+    assert (stats.wait_for_rows, stats.prepare, stats.predict, stats.encode) == (3, 2, 2, 4)
 
 
 def test_stats_are_handed_over_once() -> None:

@@ -93,6 +93,7 @@ class LightgbmModel:
     """A booster, or an estimator around one, fed with one matrix in the dtype that LightGBM would choose."""
 
     how = "one matrix for each batch, no pandas"
+    by_row = True
 
     def __init__(self, model: Any, booster: lightgbm.Booster, spec: LoadSpec) -> None:
         self._model = model

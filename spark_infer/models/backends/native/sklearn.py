@@ -15,6 +15,7 @@ from spark_infer.core.contract import Binding
 from spark_infer.core.convert import matrix, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
+from spark_infer.models.backends.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
 from spark_infer.models.backends.spec import LoadSpec
 
@@ -64,6 +65,8 @@ class SklearnModel:
         self._binding = spec.binding
         check_methods(estimator, spec.methods)
         self._frame_reason = _needs_frame(estimator, spec.binding)
+        self.by_row = all(map(_is_by_row, _parts(estimator)))
+        self._encoded = [] if self._frame_reason is None else _encoded(estimator, spec.binding)
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -73,7 +76,8 @@ class SklearnModel:
         """How batches reach the estimator, for the plan."""
         if self._frame_reason is None:
             return "one numpy matrix for each batch, no pandas"
-        return f"a pandas frame for each batch: {self._frame_reason}"
+        by_value = "; its text is encoded once for each distinct value" if self._encoded else ""
+        return f"a pandas frame for each batch: {self._frame_reason}{by_value}"
 
     def outputs(self) -> pa.Schema | None:
         """Columns of the methods asked for; None where only the signature can say what predict returns."""
@@ -96,8 +100,11 @@ class SklearnModel:
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
         if self._frame_reason is not None:
-            from spark_infer.models.backends.frame import to_model_input
+            from spark_infer.models.backends.frame import to_frame, to_model_input
 
+            if self._encoded:
+                numbers = [branch.numbers(inputs) for branch in self._encoded]
+                return to_frame(inputs, {name: each for part in numbers for name, each in part.items()}).copy()
             given = to_model_input(inputs, self._binding)
             # A step may change the frame it is given; the columns it was made of belong to Spark.
             return given.copy() if hasattr(given, "copy") else given
@@ -139,6 +146,27 @@ def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
         if getattr(part, "_sklearn_output_config", None):
             return f"{name} is set to return frames"
     return None
+
+
+def _encoded(estimator: BaseEstimator, binding: Binding) -> list[EncodedBranch]:
+    """Have text encoded by distinct values where the estimator's own branches can be asked for that."""
+    from sklearn import get_config
+
+    if binding.tensors or get_config()["transform_output"] != "default" or get_config()["enable_metadata_routing"]:
+        return []
+    from spark_infer.models.backends.frame import to_frame
+
+    texts = {column.target for column in binding.columns if column.source and column.type == pa.string()}
+    return encode_by_value(estimator, texts, to_frame)
+
+
+def _is_by_row(part: Any) -> bool:
+    """Whether what a part makes of a row is known to depend on that row alone."""
+    if not type(part).__module__.startswith(("sklearn.", "xgboost.", "lightgbm.")):
+        return False
+    parameters = part.get_params(deep=False)
+    functions = (each for each in parameters.values() if callable(each) and not isinstance(each, type))
+    return not any(functions) and not parameters.get("sample_posterior")
 
 
 def _by_position(transformer: ColumnTransformer) -> bool:

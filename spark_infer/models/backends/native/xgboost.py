@@ -85,6 +85,8 @@ def load(spec: LoadSpec, folder: Path) -> XgboostModel:
 class XgboostModel:
     """A booster, or an estimator around one, fed with one float32 matrix."""
 
+    by_row = True
+
     def __init__(self, model: Any, spec: LoadSpec) -> None:
         booster = model.get_booster() if hasattr(model, "get_booster") else model
         self._methods, self._by_signature, self._binding = spec.methods, spec.by_signature, spec.binding

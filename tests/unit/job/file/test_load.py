@@ -188,7 +188,7 @@ def test_one_step_may_stand_without_a_list(write: Any) -> None:
         ("treshold: {column: a}", "unknown step 'treshold' (did you mean 'threshold'?)"),
         ("{kind: softmax, column: a}", "unknown step 'softmax'; the steps are threshold, argmax_label, top_k"),
         ("{column: a, at: 1}", "missing key 'kind', one of threshold"),
-        ("[a]", "expected a step: threshold, argmax_label, top_k, label_map, function; got a list"),
+        ("[a]", "expected a step: threshold, argmax_label, top_k, label_map, pack, function; got a list"),
     ],
 )
 def test_a_wrong_step_is_told_with_the_right_ones(write: Any, step: str, problem: str) -> None:

@@ -35,7 +35,7 @@ def test_the_reference_page_has_every_key_of_the_schema() -> None:
 def test_the_reference_job_loads() -> None:
     job = load_job(REFERENCE, environ={})
     assert job.target.partitions == {"month": (10, 11, 12)}
-    assert len(job.score.postprocess) == 5
+    assert len(job.score.postprocess) == 6
 
 
 def test_the_reference_job_has_every_key_of_the_schema() -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spark_infer.errors import SourceReadError, SparkMustReadError
+from spark_infer.tables.scan import read as read_module
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 
@@ -93,3 +96,35 @@ def test_a_damaged_file_is_named(scan: Scan) -> None:
     path.write_bytes(path.read_bytes()[:-30] + b"x" * 30)
     with pytest.raises(SourceReadError, match="damaged"):
         read(scan, piece(scan))
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "ab", "Łódź", "x" * 40, None]), min_size=1, max_size=60),
+    st.integers(1, 60),
+    st.integers(1, 20),
+    st.integers(0, 40),
+)
+@settings(deadline=None, max_examples=40)
+def test_texts_are_the_same_whether_their_pages_hold_a_dictionary_or_not(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str | None], group: int, batch: int, alone: int
+) -> None:
+    folder = tmp_path_factory.mktemp("texts")
+    few = pa.array((texts * 20)[: 20 * len(texts) - alone % len(texts)], pa.string())
+    many = pa.array([f"{number} {text}" for number, text in enumerate(few.to_pylist())])
+    lists = pa.array([[each] for each in few.to_pylist()], pa.list_(pa.string()))
+    rows = pa.table({"few": few, "list": lists, "many": many})
+    schema = pa.schema([("many", pa.string()), ("few", pa.string()), ("list", pa.list_(pa.string()))])
+    scan = Scan(uri=f"file://{folder}", schema=schema, batch_rows=batch)
+    for dictionary in (True, False):
+        pq.write_table(rows, folder / "f.parquet", row_group_size=group, use_dictionary=dictionary, store_schema=False)
+        task = ScanTask(0, (Piece("f.parquet", (folder / "f.parquet").stat().st_size),))
+        assert pa.Table.from_batches(read_task(task, scan), schema).equals(rows.select(schema.names).cast(schema))
+
+
+def test_texts_that_repeat_are_read_by_their_dictionary(tmp_path: Path) -> None:
+    rows = pa.table({"few": ["a long enough text", None] * 500, "many": [f"text {number}" for number in range(1000)]})
+    pq.write_table(rows, tmp_path / "f.parquet")
+    file = pq.ParquetFile(tmp_path / "f.parquet")
+    plan = read_module._FilePlan({name: name for name in rows.column_names}, {})
+    assert read_module._repeated_texts(file, Piece("f.parquet", 0), plan) == ["few"]
+    assert read_module._repeated_texts(file, Piece("f.parquet", 0, groups=()), plan) == []

@@ -304,3 +304,43 @@ def test_scores_of_pairs_are_not_given_the_names_of_classes(tmp_path: Path) -> N
     spec = spec_of(tmp_path / "model", arrow(rows).schema, "sklearn", predict_method=("decision_function",))
     with pytest.raises(ModelRefusedError, match="each pair of classes"):
         load(spec, tmp_path / "model").outputs()
+
+
+class Centred(StandardScaler):  # type: ignore[misc]  # scikit-learn has no types
+    """Looks at all rows of a batch."""
+
+    def transform(self, rows: Any, copy: bool | None = None) -> Any:
+        return rows - np.mean(rows, axis=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "by_row"),
+    [
+        (make_pipeline(StandardScaler(), RandomForestClassifier(5)), True),
+        (make_pipeline(FunctionTransformer(), LinearRegression()), True),
+        (make_pipeline(FunctionTransformer(np.log1p), LinearRegression()), False),
+        (make_pipeline(Centred(), LinearRegression()), False),
+    ],
+)
+def test_it_knows_whether_each_row_is_answered_by_itself(estimator: Any, by_row: bool, tmp_path: Path) -> None:
+    folder = save(
+        tmp_path / "model", estimator.fit(IRIS.data, IRIS.target), IRIS.data, serialization_format="cloudpickle"
+    )
+    model = load(spec_of(folder, arrow(IRIS.data).schema, "sklearn"), folder)
+    assert vars(model)["by_row"] is by_row
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_text_is_encoded_by_distinct_values_and_the_plan_says_so(tmp_path: Path) -> None:
+    X, y = flights()
+    estimator = named_pipeline().fit(X, y)
+    folder = save(tmp_path / "model", estimator, X)
+    X.loc[::5, "carrier"] = "unknown"
+    spec = spec_of(folder, arrow(X).schema, "sklearn", predict_method=("predict_proba",))
+    model = load(spec, folder)
+    assert "its text is encoded once for each distinct value" in model.how
+    for start in (0, 150, 300):
+        rows = X.iloc[start : start + 150]
+        found = model.predict(project(arrow(rows), spec.binding))
+        np.testing.assert_array_equal(np.column_stack([*found.values()]), estimator.predict_proba(rows))
