@@ -45,6 +45,7 @@ def plan_of(job: PreparedJob) -> Plan:
         mode=config.target.mode,
         write=job.write.how,
         plane=_plane(job.plane, sparkml=sparkml),
+        compiled="" if recipe.parity is None else str(recipe.parity),
         tasks=() if sparkml else job.scoring.stage.told(job.frame.sparkSession),
         warnings=(*job.scoring.stage.warnings(), *_older_libraries(job.scoring), *filter(None, [job.rehearsal])),
     )

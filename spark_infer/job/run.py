@@ -152,6 +152,7 @@ def _report(job: PreparedJob, written: Written, found: TaskTotals | None, second
         model_version=ref.version,
         model_digest=ref.digest,
         backend=job.scoring.recipe.choice.backend,
+        compiled="" if job.scoring.recipe.parity is None else str(job.scoring.recipe.parity),
         plane=job.plane.told(),
         source=config.hide_environment(config.source.name),
         source_version=job.snapshot.version,

@@ -171,4 +171,4 @@ def pin(model: str | ModelRef, store: ModelStore, *, tracking_uri: str | None, r
 
 def _load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> Described:
     refuse_unmet(requirements(ref.mlmodel, spec.backend))
-    return load_model(spec, ref, lambda: store.path(ref.digest), Stats(), cache_bytes=cache_bytes)
+    return load_model(spec, ref, lambda: store.path(spec.files(ref.digest)), Stats(), cache_bytes=cache_bytes)
