@@ -42,13 +42,17 @@ def _from_files(scan: Scan, tasks: tuple[ScanTask, ...]) -> Sample:
     """The first rows of some tasks, spread over all of them."""
     wanted = min(_PLACES, len(tasks))
     chosen = [tasks[number * len(tasks) // wanted] for number in range(wanted)]
-    batches, places = [], []
-    for task in chosen:
-        found = next(_beginnings(task, scan), None)
-        if found is not None:
-            batches.append(found[0].slice(0, -(-SAMPLE_ROWS // wanted)))
-            places.append(_place(found[1]))
-    return Sample(batches=batches, places=places)
+    share = -(-SAMPLE_ROWS // max(1, wanted))
+    found = [each for task in chosen for each in _first_of(task, scan, share)]
+    return Sample(batches=[rows for rows, _ in found], places=[_place(piece) for _, piece in found])
+
+
+def _first_of(task: ScanTask, scan: Scan, most: int) -> Iterator[tuple[pa.RecordBatch, Piece]]:
+    for rows, piece in _beginnings(task, scan):
+        yield rows.slice(0, most), piece
+        most -= rows.num_rows
+        if most <= 0:
+            return
 
 
 def _beginnings(task: ScanTask, scan: Scan) -> Iterator[tuple[pa.RecordBatch, Piece]]:

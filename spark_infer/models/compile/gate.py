@@ -75,7 +75,9 @@ def compile_recipe(
         Stats(),
         cache_bytes=recipe.options.cache_bytes,
     )
-    worst = check_parity(original, model, steps, sample, bound=options.bound, compared=f"the {options.to} model")
+    worst = check_parity(
+        original, model, steps, sample, bound=options.bound, compared=f"the {options.to.upper()} model"
+    )
     parity = Parity(
         to=options.to,
         original=recipe.choice.backend,

@@ -60,7 +60,9 @@ def scoring_of(saved: Path, schema: pa.Schema, store: Path, **options: Any) -> S
 
 def save(model: Any, X: pd.DataFrame, folder: Path) -> Path:
     flavor = {"lightgbm": mlflow.lightgbm, "xgboost": mlflow.xgboost}.get(type(model).__module__.split(".")[0])
-    trusted = {"skops_trusted_types": ["collections.defaultdict", "numpy.dtype"]} if flavor is mlflow.lightgbm else {}
+    trusted: dict[str, Any] = (
+        {"skops_trusted_types": ["collections.defaultdict", "numpy.dtype"]} if flavor is mlflow.lightgbm else {}
+    )
     if flavor is None:
         flavor, trusted = mlflow.sklearn, {"serialization_format": "cloudpickle"}
     elif hasattr(model, "booster_"):

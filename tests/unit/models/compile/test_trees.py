@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightgbm
@@ -33,7 +34,7 @@ from spark_infer.models.compile.trees import read_trees
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 Matrix = npt.NDArray[Any]
-QUIET: dict[str, Any] = {"verbosity": -1, "n_estimators": 20}
+QUIET: dict[str, Any] = {"verbosity": -1, "n_estimators": 20, "n_jobs": 1}
 
 
 def holes(X: Matrix) -> Matrix:
@@ -121,16 +122,16 @@ def hard_rows(model: Any, X: Matrix) -> Matrix:
     found = [each for each in found if np.isfinite(each[1])]  # an infinite one parts missing values from all others
     found = [found[index] for index in rng.permutation(len(found))[:500]]
     rows = [X]
-    for near in (lambda t: t, lambda t: np.nextafter(t, -np.inf), lambda t: np.nextafter(t, np.inf)):
+    for toward in (None, -np.inf, np.inf):
         for kind in (np.float64, np.float32):
             edge = X[rng.integers(0, len(X), len(found))]
             for row, (column, threshold) in enumerate(found):
-                edge[row, column] = near(kind(threshold))
+                edge[row, column] = kind(threshold) if toward is None else np.nextafter(kind(threshold), kind(toward))
             rows.append(edge)
     return np.concatenate(rows)
 
 
-def answers(model: Any, methods: list[str], X: Matrix, *, flat: bool) -> list[Matrix]:
+def answers(model: Any, methods: Sequence[str], X: Matrix, *, flat: bool) -> list[Matrix]:
     dtype = "float32" if type(model).__module__.startswith("xgboost") else "float64"
     converted = convert(model, methods, Inputs(width=X.shape[1], dtype=dtype), flat=flat)
     session = onnxruntime.InferenceSession(converted.content, providers=["CPUExecutionProvider"])
@@ -162,7 +163,7 @@ def test_a_regressor_answers_the_same_numbers(name: str) -> None:
 @pytest.mark.parametrize("kind", [lightgbm.LGBMClassifier, xgboost.XGBClassifier])
 def test_only_the_trees_up_to_the_best_iteration_count(kind: Any) -> None:
     half, how = len(CANCER) // 2, QUIET | {"n_estimators": 200, "learning_rate": 0.5}
-    held_out = [(CANCER[half:], np.random.default_rng(0).permutation(IS_BENIGN[half:]))]
+    held_out: Any = [(CANCER[half:], np.random.default_rng(0).permutation(IS_BENIGN[half:]))]
     if kind is lightgbm.LGBMClassifier:
         model = kind(**how).fit(
             CANCER[:half], IS_BENIGN[:half], eval_set=held_out, callbacks=[lightgbm.early_stopping(2, verbose=False)]
