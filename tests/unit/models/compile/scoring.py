@@ -43,7 +43,9 @@ class Scoring:
         return pa.Table.from_batches(score_table_batches(recipe, files, [rows], Place()))
 
 
-def scoring_of(saved: Path, schema: pa.Schema, store: Path, **options: Any) -> Scoring:
+def scoring_of(
+    saved: Path, schema: pa.Schema, store: Path, *, result_schema: pa.Schema | None = None, **options: Any
+) -> Scoring:
     held = ModelStore(store)
     ref = resolve(str(saved), tracking_uri=None, registry_uri=None, store=held)
     files = held.path(ref.digest)
@@ -54,6 +56,7 @@ def scoring_of(saved: Path, schema: pa.Schema, store: Path, **options: Any) -> S
         folder=files,
         load_model=lambda spec: load(spec, files),
         keep=(),
+        result_schema=result_schema,
     )
     return Scoring(recipe, load(recipe.load, files), held)
 
