@@ -124,6 +124,8 @@ def _facts(job: PreparedJob) -> dict[str, str | int | float]:
         "source": job.config.hide_environment(job.config.source.name),
         "started_at": job.started_at.isoformat(),
     }
+    if job.scoring.recipe.load.artefact is not None:
+        facts["compiled_digest"] = job.scoring.recipe.load.artefact.digest
     if job.snapshot.version is not None:
         facts["source_version"] = job.snapshot.version
     return facts

@@ -62,7 +62,9 @@ class ScoringJob:
             return open_session(self.config)
 
     def plan(self, spark: SparkSession) -> Plan:
-        """Resolve and check everything, and say what a run would do; starts no Spark task, changes nothing on disk.
+        """Resolve and check everything, and say what a run would do; starts no Spark task, changes no table.
+
+        With `compile`, Spark reads the rows to compare in one small job where only Spark can read them.
 
         Raises:
             PlanError: The job cannot run as it stands.

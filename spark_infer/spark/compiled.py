@@ -45,7 +45,7 @@ def with_compiled(spark: SparkSession, prepared: Prepared, take_sample: Callable
     recipe = compile_recipe(prepared.recipe, model, prepared.store, take_sample)
     artefact = recipe.load.artefact
     if artefact is None:
-        return prepared
+        return replace(prepared, recipe=recipe)
     refuse_unmet(requirements(recipe.ref.mlmodel, recipe.load.backend), missing=workers_are_here(spark))
     files = choose_way(spark, prepared.store, artefact.digest, options.model_files)
     return replace(prepared, recipe=recipe, files=files)

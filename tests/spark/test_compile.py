@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,12 @@ def read(path: Path) -> pd.DataFrame:
     return deltalake.DeltaTable(str(path)).to_pyarrow_table().to_pandas().sort_values("id", ignore_index=True)
 
 
+def facts_of(path: Path) -> dict[str, Any]:
+    (commit,) = deltalake.DeltaTable(str(path)).history(1)
+    facts: dict[str, Any] = json.loads(commit["userMetadata"])
+    return facts
+
+
 @contextmanager
 def no_job(spark: SparkSession) -> Iterator[None]:
     tracker = spark.sparkContext.statusTracker()
@@ -89,6 +96,8 @@ def test_a_table_is_scored_by_the_compiled_model_as_by_the_original(
     assert report.compiled.endswith("(bound 1e-05)")
     assert "compiled to onnx, from xgboost" in str(report)
     assert report.rows_scored == 569
+    assert len(facts_of(tmp_path / "onnx")["compiled_digest"]) == 64
+    assert "compiled_digest" not in facts_of(tmp_path / "own")
     own, compiled = read(tmp_path / "own"), read(tmp_path / "onnx")
     assert compiled.dtypes.equals(own.dtypes)
     assert compiled.prediction.tolist() == own.prediction.tolist()

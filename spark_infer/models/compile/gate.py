@@ -47,7 +47,7 @@ def compile_recipe(
 ) -> Recipe:
     """Return the recipe for the compiled model, once it answered a sample of the table as the original does.
 
-    A sample without rows leaves the recipe as it is: there is nothing to compare, and nothing to score.
+    A sample without rows leaves the original to serve, and says so: there is nothing to compare, and nothing to score.
 
     Args:
         recipe: The scoring by the original, whose options ask for compilation.
@@ -65,7 +65,8 @@ def compile_recipe(
     refuse_uncompilable(recipe.choice)
     sample = take_sample()
     if not sample.rows:
-        return recipe
+        reason = f"{recipe.choice.reason}; not compiled, since the table has no rows to compare"
+        return replace(recipe, choice=replace(recipe.choice, reason=reason))
     steps = recipe.compile()
     load = compiled_spec(recipe, original, _some_inputs(steps, sample), store)
     model = load_model(
