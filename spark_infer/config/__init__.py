@@ -22,6 +22,7 @@ from spark_infer.config.score import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CACHE_BYTES,
     DEFAULT_MAX_BATCH_BYTES,
+    CompileOptions,
     ScoreOptions,
 )
 from spark_infer.config.steps import (
@@ -43,6 +44,7 @@ __all__ = [
     "STEP_KINDS",
     "ArgmaxLabelStep",
     "ColumnName",
+    "CompileOptions",
     "Frozen",
     "FunctionStep",
     "JobConfig",

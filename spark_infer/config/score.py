@@ -18,6 +18,18 @@ DEFAULT_MAX_BATCH_BYTES = 64 * 2**20
 DEFAULT_CACHE_BYTES = 4 * 2**30
 
 
+class CompileOptions(Frozen):
+    """What the model is compiled to, and how far its answers may differ."""
+
+    to: Literal["onnx"] = Field(default="onnx", description="What the model is compiled to.")
+    bound: float = Field(
+        default=1e-5,
+        ge=0,
+        allow_inf_nan=False,
+        description="Largest difference of a number from the original's, relative above 1. Labels must be equal.",
+    )
+
+
 class ScoreOptions(Frozen):
     """How rows are scored: what the column, the DataFrame and the table door share."""
 
@@ -63,6 +75,12 @@ class ScoreOptions(Frozen):
         "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM), as long as it "
         "saves time; `always` takes your word for any model.",
     )
+    compile: CompileOptions | None = Field(
+        default=None,
+        description="`onnx` compiles a scikit-learn, XGBoost or LightGBM model for ONNX Runtime, and refuses the job "
+        "unless it answers rows of the table as the original does. `{to: onnx, bound: 1e-5}` says how far numbers may "
+        "differ.",
+    )
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )
@@ -77,6 +95,11 @@ class ScoreOptions(Frozen):
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _a_word_will_do(cls, given: Any) -> Any:
+        return {"to": given} if isinstance(given, str) else given
 
     @field_validator("model_files")
     @classmethod

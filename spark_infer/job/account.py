@@ -21,6 +21,8 @@ def facts_of(job: Decided) -> dict[str, str | int | float]:
         "source": job.config.hide_environment(job.config.source.name),
         "started_at": job.started_at.isoformat(),
     }
+    if job.recipe.load.artefact is not None:
+        facts["compiled_digest"] = job.recipe.load.artefact.digest
     if job.snapshot.version is not None:
         facts["source_version"] = job.snapshot.version
     return facts
@@ -46,6 +48,7 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
         model_version=ref.version,
         model_digest=ref.digest,
         backend=job.recipe.choice.backend,
+        compiled="" if job.recipe.parity is None else str(job.recipe.parity),
         plane=job.plane.told(),
         source=config.hide_environment(config.source.name),
         source_version=job.snapshot.version,

@@ -44,6 +44,7 @@ def plan_of(job: Decided) -> Plan:
         mode=config.target.mode,
         write=job.write.how,
         plane=_plane(job.plane, by_workers=job.by_workers),
+        compiled="" if recipe.parity is None else str(recipe.parity),
         tasks=job.told() if job.by_workers else (),
         warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal])),
     )

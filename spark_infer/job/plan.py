@@ -53,6 +53,7 @@ class Plan:
         mode: The write mode.
         write: What the write does, one sentence.
         plane: Which plane carries the batches, and why.
+        compiled: What the model was compiled to, and what the parity gate found; empty where its own library serves.
         tasks: How many tasks run at once, with how many copies of the model, and what stays idle; a sentence each.
         warnings: What the reader should know, a sentence each.
     """
@@ -80,6 +81,7 @@ class Plan:
     mode: str
     write: str
     plane: str
+    compiled: str = ""
     tasks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -100,6 +102,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("model", f"{plan.model_name} version {plan.model_version} ({plan.model_uri})")
     yield _fact("", f"digest {plan.model_digest[:12]}, {size(plan.model_bytes)}")
     yield _fact("backend", plan.backend)
+    if plan.compiled:
+        yield _fact("", f"compiled {plan.compiled}")
     yield _fact("files", plan.model_files)
     yield _fact("plane", plan.plane)
     yield from (_fact("" if number else "tasks", line) for number, line in enumerate(plan.tasks))

@@ -16,9 +16,11 @@ from spark_infer.job.decided import Decided, constants, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
+from spark_infer.job.sample import take_sample
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import rehearse
+from spark_infer.spark.compiled import with_compiled
 from spark_infer.spark.frame import scored_frame
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.preflight import check_local_python
@@ -124,6 +126,8 @@ def prepare_job(
         slots=stage.slots(spark),
         sparkml=scoring.sparkml is not None,
     )
+    scoring = with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane))
+    served = scoring.load_here()
     begin_anew = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config, started_at)
     if plane.name == "spark":
         chosen = begin_anew()
@@ -141,8 +145,8 @@ def prepare_job(
         snapshot=snapshot,
         recipe=scoring.recipe,
         table=scoring.table,
-        how=loaded.how,
-        by_row=getattr(loaded, "by_row", False),
+        how=served.how,
+        by_row=getattr(served, "by_row", False),
         files=scoring.files,
         folder=store.path(ref.digest),
         plane=plane,

@@ -66,7 +66,9 @@ class ScoringJob:
             return open_session(self.config)
 
     def plan(self, spark: SparkSession | None = None) -> Plan:
-        """Resolve and check everything, and say what a run would do; starts no Spark task, changes nothing on disk.
+        """Resolve and check everything, and say what a run would do; starts no Spark task, changes no table.
+
+        With `compile`, Spark reads the rows to compare in one small job where only Spark can read them.
 
         Args:
             spark: The session; without it that of `session`. Engine `local` has none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,6 +20,9 @@ from spark_infer.models.backends.choice import Choice, choose
 from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
+
+if TYPE_CHECKING:
+    from spark_infer.models.compile.parity import Parity
 
 Output = str | Mapping[str, str] | None
 
@@ -38,6 +42,7 @@ class Recipe:
         raw_outputs: Columns the model returns.
         outputs: Columns that are added to the table.
         show_values: Whether messages of foreign exceptions may be shown.
+        parity: How the compiled model was compared with the original; None where the original serves.
     """
 
     ref: ModelRef
@@ -50,6 +55,7 @@ class Recipe:
     raw_outputs: pa.Schema
     outputs: pa.Schema
     show_values: bool = False
+    parity: Parity | None = None
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.backends.spec import COMPILED
 from spark_infer.models.mlmodel import MLModel
 
 
@@ -42,6 +43,7 @@ class _Framework:
 
 
 _FRAMEWORKS: Mapping[str, _Framework] = {
+    COMPILED: _Framework("onnxruntime", "onnxruntime", ""),
     "catboost": _Framework("catboost", "catboost", "catboost_version"),
     "lightgbm": _Framework("lightgbm", "lightgbm", "lgb_version"),
     "onnx": _Framework("onnxruntime", "onnxruntime", ""),

@@ -43,7 +43,7 @@ def load_model(
     return CACHE.get(
         spec.key(ref.digest),
         lambda: _load(spec, folder()),
-        size_bytes=ref.size_bytes,
+        size_bytes=ref.size_bytes if spec.artefact is None else spec.artefact.size_bytes,
         max_bytes=cache_bytes,
         stats=stats,
         address=spec.address,

@@ -39,6 +39,7 @@ class Report:
         model_version: The exact version that scored every row.
         model_digest: sha256 of the model's files, in hex.
         backend: What served the model.
+        compiled: What the model was compiled to, and what the parity gate found; empty where its own library served.
         plane: Who read the rows and who wrote them.
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
@@ -67,6 +68,7 @@ class Report:
     model_version: str
     model_digest: str
     backend: str
+    compiled: str = ""
     plane: str = ""
     source: str
     source_version: int | None = None
@@ -131,6 +133,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield _fact("model", f"{report.model_name} version {report.model_version} ({report.model_uri})")
     yield _fact("", f"digest {report.model_digest[:12]}, served by {report.backend}")
+    if report.compiled:
+        yield _fact("", f"compiled {report.compiled}")
     yield _fact("source", report.source + _version(report.source_version))
     yield _fact("target", report.target + _version(report.target_version))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")

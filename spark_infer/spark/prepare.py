@@ -177,4 +177,4 @@ def load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int
         EnvironmentProblem: A library that it needs is missing.
     """
     refuse_unmet(requirements(ref.mlmodel, spec.backend))
-    return load_model(spec, ref, lambda: store.path(ref.digest), Stats(), cache_bytes=cache_bytes)
+    return load_model(spec, ref, lambda: store.path(spec.files(ref.digest)), Stats(), cache_bytes=cache_bytes)

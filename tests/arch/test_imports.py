@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "spark_infer"
 HEAVY = {
     *("delta", "lightgbm", "mlflow", "onnx", "onnxruntime", "pandas", "pyspark", "sklearn", "skops", "torch"),
-    "xgboost",
+    *("skl2onnx", "xgboost"),
 }
 
 WHERE_FRAMEWORKS_ARE_IMPORTED = {
@@ -29,7 +29,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
         "spark_infer/models/backends/pyfunc.py",
         "spark_infer/models/registry/resolve.py",
     ],
-    "onnx": [],
+    "onnx": ["spark_infer/models/compile/nodes.py"],
     "onnxruntime": ["spark_infer/models/backends/native/onnx.py"],
     "pandas": ["spark_infer/models/backends/frame.py"],
     "pyspark": ["spark_infer/spark/*.py"],
@@ -38,6 +38,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
         "spark_infer/models/backends/native/sklearn.py",
         "spark_infer/models/backends/skopsfile.py",
     ],
+    "skl2onnx": ["spark_infer/models/compile/convert.py"],
     "skops": ["spark_infer/models/backends/skopsfile.py"],
     "torch": ["spark_infer/models/backends/native/pytorch.py"],
     "xgboost": ["spark_infer/models/backends/native/xgboost.py"],

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from spark_infer.config import Frozen, FunctionStep, JobConfig, ModelConfig, SourceConfig, TargetConfig
+from spark_infer.config import CompileOptions, Frozen, FunctionStep, JobConfig, ModelConfig, SourceConfig, TargetConfig
 
 # The one key that a plain value stands for: `source: data/flights`, `model: models:/churn@champion`.
 PLAIN_KEY: Mapping[type[Frozen], str] = {
     ModelConfig: "uri",
     SourceConfig: "path",
     TargetConfig: "path",
+    CompileOptions: "to",
     FunctionStep: "function",
 }
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,7 +20,9 @@ from spark_infer.errors import PlanError
 from spark_infer.job.decided import Decided, constants, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
+from spark_infer.job.sample import from_files
 from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import decide
 from spark_infer.models.recipe import Recipe, make_recipe
@@ -83,6 +86,11 @@ def prepare_local(
     loaded = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
     rehearsal = rehearse(recipe, loaded, store.path(ref.digest))
     plane = _plane(config, snapshot, table, recipe, source, here)
+    if recipe.options.compile is not None and plane.scan is not None:
+        recipe = compile_recipe(recipe, loaded, store, partial(from_files, plane.scan, plane.tasks))
+        refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
+    served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    artefact = recipe.load.artefact
     schema = stamped_schema(
         scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
     )
@@ -108,9 +116,9 @@ def prepare_local(
         snapshot=snapshot,
         recipe=recipe,
         table=table,
-        how=loaded.how,
-        by_row=getattr(loaded, "by_row", False),
-        files=decide("auto", ref.digest, store, workers_here=True),
+        how=served.how,
+        by_row=getattr(served, "by_row", False),
+        files=decide("auto", artefact.digest if artefact else ref.digest, store, workers_here=True),
         folder=store.path(ref.digest),
         plane=plane,
         schema=schema,

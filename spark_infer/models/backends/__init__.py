@@ -1,4 +1,4 @@
-"""The ways to run a model: `choice` decides on the driver, `load` loads in the worker, `native` and `pyfunc` run it."""
+"""The ways to run a model: `choice` decides on the driver, `load` loads in the worker, the others run it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ def load(spec: LoadSpec, folder: Path) -> LoadedModel:
     Raises:
         ModelLoadError: Its libraries are missing, or it does not load.
     """
-    enter_code(folder, spec.mlmodel)
+    if spec.artefact is None:
+        enter_code(folder, spec.mlmodel)
     try:
+        if spec.artefact is not None:
+            from spark_infer.models.backends import compiled
+
+            return compiled.load(spec, folder)
         if spec.backend != "pyfunc":
             return native.backend(spec.backend).load(spec, folder)
         from spark_infer.models.backends import pyfunc

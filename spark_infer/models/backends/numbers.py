@@ -80,17 +80,26 @@ def to_matrix(
         InputValueError: A null in an integer or boolean column.
     """
     for array, name in zip(inputs.columns, inputs.schema.names, strict=True):
-        if pa.types.is_boolean(array.type) and array.null_count:
-            raise InputValueError(
-                f"Column {name!r} is boolean in the model's signature and holds {array.null_count} null(s) in a batch "
-                f"of {len(array)} rows; a boolean input has no missing value.",
-                next_step=f'keep them out with where="{name} IS NOT NULL", or fill them in a preprocess function.',
-            )
+        refuse_missing_truth(array, name)
     with np.errstate(over="ignore"):
         if binding.tensors:
             return np.asarray(tensor(inputs, binding.tensors[0]), dtype=dtype, order=order)
         assert dtype is not None
         return matrix(inputs.columns, inputs.schema.names, dtype, order=order)
+
+
+def refuse_missing_truth(array: pa.Array, name: str) -> None:
+    """Refuse a null among truth values, which a matrix of numbers has no place for.
+
+    Raises:
+        InputValueError: There is one.
+    """
+    if pa.types.is_boolean(array.type) and array.null_count:
+        raise InputValueError(
+            f"Column {name!r} is boolean in the model's signature and holds {array.null_count} null(s) in a batch "
+            f"of {len(array)} rows; a boolean input has no missing value.",
+            next_step=f'keep them out with where="{name} IS NOT NULL", or fill them in a preprocess function.',
+        )
 
 
 def returned_type(values: npt.NDArray[Any]) -> pa.DataType:

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
 
 
+COMPILED = "compiled"
+"""Name of the backend that runs a compiled model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """A compiled model in the store."""
+
+    digest: str
+    size_bytes: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadSpec:
     """All a backend needs to load a model; plain values.
@@ -30,6 +42,7 @@ class LoadSpec:
         device: ``cpu``, or ``cuda:0``: the one device that this process sees. The driver always loads on the cpu.
         address: What Spark assigned to the task, for example ``1``; None without a GPU.
         allow_cpu_fallback: Whether the cpu will do where a GPU was asked for and is not seen.
+        artefact: What is loaded in place of the model's own files; None loads these.
     """
 
     backend: str
@@ -42,12 +55,17 @@ class LoadSpec:
     device: str = "cpu"
     address: str | None = None
     allow_cpu_fallback: bool = False
+    artefact: Artefact | None = None
+
+    def files(self, digest: str) -> str:
+        """Return the digest of the files to load, for a model's own."""
+        return digest if self.artefact is None else self.artefact.digest
 
     def key(self, digest: str) -> tuple[str, ...]:
         """What makes the loaded model unique in a process; which table columns feed it does not."""
         inputs = [(column.target, str(column.type)) for column in self.binding.columns]
         how = (self.methods, self.by_signature, inputs, self.binding.tensors, sorted(self.params.items()), self.threads)
-        return (digest, self.backend, self.device, self.address or "", repr(how))
+        return (self.files(digest), self.backend, self.device, self.address or "", repr(how))
 
 
 class Described(Protocol):

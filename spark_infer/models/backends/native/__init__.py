@@ -18,6 +18,8 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from spark_infer.models.backends.spec import COMPILED
+
 if TYPE_CHECKING:
     from spark_infer.config import ScoreOptions
     from spark_infer.models.backends.spec import LoadedModel, LoadSpec
@@ -48,4 +50,4 @@ def backend(flavor: str) -> Backend:
 
 def uses_gpu(name: str) -> bool:
     """Whether a backend has use for a GPU; what a pyfunc does with one is its author's business."""
-    return name not in flavors() or not getattr(backend(name), "CPU_ONLY", False)
+    return name != COMPILED and (name not in flavors() or not getattr(backend(name), "CPU_ONLY", False))

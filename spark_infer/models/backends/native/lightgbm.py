@@ -97,6 +97,7 @@ class LightgbmModel:
 
     def __init__(self, model: Any, booster: lightgbm.Booster, spec: LoadSpec) -> None:
         self._model = model
+        self.framework_model = booster if isinstance(model, _OnThreads) else model
         self._width = booster.num_feature()
         self._methods, self._by_signature, self._binding = spec.methods, spec.by_signature, spec.binding
         check_methods(model, spec.methods)
@@ -125,7 +126,7 @@ class LightgbmModel:
 
     def close(self) -> None:
         """Let go of the model."""
-        self._model = None
+        self._model = self.framework_model = None
 
 
 def _dtype(data_type: pa.DataType) -> Any:

@@ -60,10 +60,20 @@ def load(spec: LoadSpec, folder: Path) -> OnnxModel:
         DeviceError: A GPU was asked for, and onnxruntime does not see it.
     """
     flavor = spec.mlmodel.flavors["onnx"]
-    return OnnxModel(_session(folder / flavor["data"], flavor, spec), spec)
+    return OnnxModel(open_session(folder / flavor["data"], flavor, spec), spec)
 
 
-def _session(path: Path, flavor: Mapping[str, Any], spec: LoadSpec) -> InferenceSession:
+def open_session(path: Path, flavor: Mapping[str, Any], spec: LoadSpec) -> InferenceSession:
+    """Open a session on an ONNX file, on the device and the threads of the task.
+
+    Args:
+        path: The file.
+        flavor: The author's settings of the session.
+        spec: How it is loaded here.
+
+    Raises:
+        DeviceError: A GPU was asked for, and onnxruntime does not see it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

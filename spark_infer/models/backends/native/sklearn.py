@@ -50,7 +50,7 @@ def load(spec: LoadSpec, folder: Path) -> SklearnModel:
 
 def _limit_jobs(estimator: BaseEstimator, threads: int) -> None:
     # joblib takes n_jobs=-1 as all cores of the node, though Spark runs other tasks there.
-    for part in _parts(estimator):
+    for part in parts(estimator):
         if getattr(part, "n_jobs", None) is not None:
             part.n_jobs = threads
 
@@ -65,11 +65,16 @@ class SklearnModel:
         self._binding = spec.binding
         check_methods(estimator, spec.methods)
         self._frame_reason = _needs_frame(estimator, spec.binding)
-        self.by_row = all(map(_is_by_row, _parts(estimator)))
+        self.by_row = all(map(_is_by_row, parts(estimator)))
         self._encoded = [] if self._frame_reason is None else _encoded(estimator, spec.binding)
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
+
+    @property
+    def framework_model(self) -> BaseEstimator | None:
+        """The estimator itself."""
+        return self._estimator
 
     @property
     def how(self) -> str:
@@ -135,13 +140,13 @@ def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
     fitted_on = getattr(estimator, "feature_names_in_", None)
     if fitted_on is not None and list(fitted_on) != [column.target for column in binding.columns]:
         return "it was fitted on other columns, or in another order, than its signature says"
-    for part in _parts(estimator):
+    for part in parts(estimator):
         name = type(part).__name__
         if not type(part).__module__.startswith("sklearn."):
             return f"{name} is not one of scikit-learn's own estimators"
         if isinstance(part, FunctionTransformer):
             return "a FunctionTransformer may use column names"
-        if isinstance(part, ColumnTransformer) and not _by_position(part):
+        if isinstance(part, ColumnTransformer) and not by_position(part):
             return "a ColumnTransformer selects columns by name"
         if getattr(part, "_sklearn_output_config", None):
             return f"{name} is set to return frames"
@@ -169,7 +174,8 @@ def _is_by_row(part: Any) -> bool:
     return not any(functions) and not parameters.get("sample_posterior")
 
 
-def _by_position(transformer: ColumnTransformer) -> bool:
+def by_position(transformer: ColumnTransformer) -> bool:
+    """Whether it selects its columns by their positions alone."""
     selections = [columns for _, _, columns in transformer.transformers]
     return all(
         isinstance(each, int) or (isinstance(each, list) and all(isinstance(i, int) for i in each))
@@ -177,7 +183,7 @@ def _by_position(transformer: ColumnTransformer) -> bool:
     )
 
 
-def _parts(estimator: Any) -> Iterator[Any]:
+def parts(estimator: Any) -> Iterator[Any]:
     """Walk an estimator and everything fitted inside it."""
     from sklearn.base import BaseEstimator
 

@@ -89,6 +89,7 @@ class XgboostModel:
 
     def __init__(self, model: Any, spec: LoadSpec) -> None:
         booster = model.get_booster() if hasattr(model, "get_booster") else model
+        self.framework_model: Any = model
         self._methods, self._by_signature, self._binding = spec.methods, spec.by_signature, spec.binding
         check_methods(model, spec.methods)
         _check_columns(booster, spec, bare=booster is not model)
@@ -129,7 +130,7 @@ class XgboostModel:
 
     def close(self) -> None:
         """Let go of the model."""
-        self._model = None
+        self._model = self.framework_model = None
 
 
 class _OnMatrix:

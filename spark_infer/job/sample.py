@@ -1,0 +1,73 @@
+"""Real rows of a job's source, for the parity gate of `compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from spark_infer.errors import SparkMustReadError
+from spark_infer.job.planes.choice import Plane
+from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
+from spark_infer.spark.compiled import first_rows
+from spark_infer.spark.prepare import Prepared
+from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_PLACES = 8
+"""From how many tasks rows are taken: the first file alone may hold one kind of row."""
+
+
+def take_sample(rows: DataFrame, scoring: Prepared, plane: Plane) -> Sample:
+    """Read rows of the source: on the driver, without Spark, where the workers read; else by one small Spark job.
+
+    Raises:
+        SourceReadError: A file is damaged, or cannot be reached.
+    """
+    if plane.scan is not None:
+        try:
+            return from_files(plane.scan, plane.tasks)
+        except SparkMustReadError:  # the run will find that out, and begin anew with Spark
+            pass
+    return first_rows(rows, scoring.recipe.read_columns(scoring.table), scoring.table)
+
+
+def from_files(scan: Scan, tasks: tuple[ScanTask, ...]) -> Sample:
+    """Read the first rows of some tasks, spread over all of them.
+
+    Raises:
+        SourceReadError: A file is damaged, or cannot be reached.
+    """
+    wanted = min(_PLACES, len(tasks))
+    chosen = [tasks[number * len(tasks) // wanted] for number in range(wanted)]
+    share = -(-SAMPLE_ROWS // max(1, wanted))
+    found = [each for task in chosen for each in _first_of(task, scan, share)]
+    return Sample(batches=[rows for rows, _ in found], places=[_place(piece) for _, piece in found])
+
+
+def _first_of(task: ScanTask, scan: Scan, most: int) -> Iterator[tuple[pa.RecordBatch, Piece]]:
+    for rows, piece in _beginnings(task, scan):
+        yield rows.slice(0, most), piece
+        most -= rows.num_rows
+        if most <= 0:
+            return
+
+
+def _beginnings(task: ScanTask, scan: Scan) -> Iterator[tuple[pa.RecordBatch, Piece]]:
+    """The first rows of each piece that has any."""
+    for piece in task.pieces:
+        found = next((batch for batch in read_task(replace(task, pieces=(piece,)), scan) if batch.num_rows), None)
+        if found is not None:
+            yield found, piece
+
+
+def _place(piece: Piece) -> str:
+    # Without its folders, whose names may hold values of the table.
+    group = f"row group {piece.groups[0]} of " if piece.groups else ""
+    return f"{group}{PurePosixPath(piece.path).name}"

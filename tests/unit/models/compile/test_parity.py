@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from spark_infer.errors import ModelRefusedError
+from spark_infer.models.compile.parity import Difference, worst_difference
+from spark_infer.models.compile.sample import Sample
+
+
+def batch(**columns: Any) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def test_numbers_differ_relatively_above_one_and_absolutely_below() -> None:
+    found = worst_difference(batch(p=[0.25, 200.0, 0.5]), batch(p=[0.5, 202.0, 0.5]))
+    assert found == Difference(output="p", row=0, size=0.25)
+    found = worst_difference(batch(p=[200.0]), batch(p=[202.0]))
+    assert found.size == 0.01
+
+
+@pytest.mark.parametrize("values", [[math.nan], [math.inf], [-math.inf], [None], ["a"], [[1.0, math.nan]], [True]])
+def test_what_is_the_same_does_not_differ(values: list[Any]) -> None:
+    assert worst_difference(batch(p=values), batch(p=values)).size == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ([1.0, math.nan], [1.0, 2.0]),
+        ([1.0, math.inf], [1.0, -math.inf]),
+        ([1.0, 3.0], [1.0, None]),
+        ([1, 2], [1, 3]),
+        (["a", "b"], ["a", "c"]),
+        ([True, True], [True, False]),
+        ([[1.0], [1.0, 2.0]], [[1.0], [1.0]]),
+    ],
+)
+def test_a_label_or_a_missing_value_differs_by_infinity(left: list[Any], right: list[Any]) -> None:
+    assert worst_difference(batch(p=left), batch(p=right)) == Difference(output="p", row=1, size=math.inf)
+
+
+def test_the_row_of_a_list_is_named_and_not_the_place_of_its_value() -> None:
+    left, right = [[0.0, 0.5], [0.0, 0.5], [0.0, 0.5]], [[0.0, 0.5], [0.0, 0.25], [0.125, 0.5]]
+    assert worst_difference(batch(p=left), batch(p=right)) == Difference(output="p", row=1, size=0.25)
+
+
+def test_the_worst_of_all_columns_is_found() -> None:
+    found = worst_difference(batch(p=[0.0, 0.0], q=[0.0, 0.0]), batch(p=[0.0, 0.1], q=[0.5, 0.0]))
+    assert found == Difference(output="q", row=0, size=0.5)
+
+
+def test_a_struct_cannot_be_compared() -> None:
+    rows = batch(p=[{"a": 1}])
+    with pytest.raises(ModelRefusedError, match="cannot compare"):
+        worst_difference(rows, rows)
+
+
+def test_a_row_is_told_by_where_it_was_read() -> None:
+    sample = Sample(batches=[batch(x=[1, 2, 3]), batch(x=[4, 5])], places=["a.parquet", "b.parquet"])
+    assert sample.rows == 5
+    assert [sample.place(row) for row in (0, 2, 3)] == [
+        "row 0 of a.parquet",
+        "row 2 of a.parquet",
+        "row 0 of b.parquet",
+    ]
