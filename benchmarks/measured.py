@@ -1,0 +1,170 @@
+"""Measure one workload from beginning to end: make it, check the answers, run the rounds, run cold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import facts
+from benchmarks.fleet import LIMIT, Fleet, open_fleet, place_of
+from benchmarks.hosts.host import EngineError
+from benchmarks.memory import peak_bytes
+from benchmarks.report import Cold, Line, noisy_runs, summarise
+from benchmarks.rounds import Checked, Run, check_answers, rounds_for, run_once, run_rounds
+from benchmarks.targets import Outcome, outcomes
+from benchmarks.workload import Workload
+from benchmarks.workloads.catalog import FULL_SIZE_FROM, SPECS, make_workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        cores: Tasks at once, of one thread each.
+        engines: Which ones, the base first.
+        rows: Rows of the table; None takes the workload's own, times `scale`.
+        scale: Share of the workload's rows; below a tenth the model is a small one too.
+        small_share: The second size, as a share of the first; 0 runs one size only.
+        rounds: Timed rounds.
+        warm_ups: Rounds that are kept but not counted, after the check.
+        budget_seconds: About as long as one engine may take in all rounds; it takes part in three at least.
+        cold: Whether to run each engine once in a fresh host.
+        conf: Settings of the Spark session.
+        work: Folder for tables, models, logs and virtual environments.
+    """
+
+    cores: int
+    engines: tuple[str, ...]
+    rows: int | None
+    scale: float
+    small_share: float
+    rounds: int
+    warm_ups: int
+    budget_seconds: float
+    cold: bool
+    conf: Mapping[str, str]
+    work: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Everything about one workload: raw timings first, then what was derived from them."""
+
+    name: str
+    title: str
+    started_at: datetime
+    facts: Mapping[str, int | str]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    machine: Mapping[str, str | int | float]
+    warm_up: Sequence[Run]
+    runs: Sequence[Run]
+    left_out: Mapping[str, str]
+    lines: Sequence[Line]
+    outcomes: Sequence[Outcome]
+    noisy: int
+
+    def record(self) -> dict[str, Any]:
+        """Return what is kept as JSON."""
+        return {
+            "workload": dict(self.facts) | {"title": self.title},
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            "machine": dict(self.machine),
+            "warm_up": [asdict(run) for run in self.warm_up],
+            "runs": [asdict(run) for run in self.runs],
+            "left_out": dict(self.left_out),
+            "noisy": self.noisy,
+            "summary": [asdict(line) for line in self.lines],
+            "outcomes": [asdict(outcome) | {"is_met": outcome.is_met} for outcome in self.outcomes],
+        }
+
+
+def measure_workload(name: str, settings: Settings) -> Measured:
+    """Measure one workload.
+
+    Raises:
+        SystemExit: The limit or the base engine failed or answered otherwise: nothing can be compared.
+    """
+    started_at, machine = datetime.now(UTC), facts.machine()
+    sizes = _make(name, settings)
+    target, large = settings.work / "scored", sizes[-1]
+    with open_fleet(large, cores=settings.cores, work=settings.work, conf=settings.conf) as fleet:
+        checked = _check(settings, fleet, large, target)
+        engines = {
+            engine: rounds_for(cost.seconds * len(sizes), rounds=settings.rounds, budget=settings.budget_seconds)
+            for engine, cost in checked.costs.items()
+            if engine not in checked.left_out
+        }
+        few = {engine: min(settings.warm_ups, rounds) for engine, rounds in engines.items()}
+        warm_up = run_rounds(few, fleet, sizes, target, rounds=settings.warm_ups, label=f"{name} warm-up")
+        runs = run_rounds(engines, fleet, sizes, target, rounds=settings.rounds, label=f"{name} round")
+        versions = facts.versions() | fleet.versions()
+    cold = {engine: _cold(engine, settings, large, target) for engine in engines} if settings.cold else {}
+    return Measured(
+        name=name,
+        title=SPECS[name].title,
+        started_at=started_at,
+        facts=large.facts(),
+        settings=_told(settings, large),
+        versions=versions,
+        machine=machine,
+        warm_up=warm_up,
+        runs=runs,
+        left_out=checked.left_out,
+        lines=summarise(runs, rows=large.rows, base=settings.engines[0], cold=cold),
+        outcomes=outcomes(name, runs, large.rows),
+        noisy=len(noisy_runs(runs, cores=settings.cores)),
+    )
+
+
+def _make(name: str, settings: Settings) -> list[Workload]:
+    """Make the workload with its table of each size, the largest last."""
+    spec = SPECS[name]
+    rows = settings.rows or max(4 * spec.files, round(spec.rows * settings.scale))
+    shares = [settings.small_share, 1.0] if settings.small_share else [1.0]
+    full_size = settings.scale >= FULL_SIZE_FROM
+    return [make_workload(name, settings.work, round(rows * share), full_size=full_size) for share in shares]
+
+
+def _check(settings: Settings, fleet: Fleet, workload: Workload, target: Path) -> Checked:
+    base = settings.engines[0]
+    try:
+        checked = check_answers(settings.engines, fleet, workload, target, reference=LIMIT)
+    except EngineError as error:
+        raise SystemExit(f"{workload.name}: {LIMIT} failed, so there is nothing to compare with: {error}") from None
+    if base in checked.left_out:
+        raise SystemExit(f"{workload.name}: nothing was timed, because {base} failed: {checked.left_out[base]}")
+    return checked
+
+
+def _cold(engine: str, settings: Settings, workload: Workload, target: Path) -> Cold:
+    """Run one engine once in a host of its own, as a job that starts from nothing."""
+    conf = dict(workload.spark_conf) | dict(settings.conf)
+    host = (fleet := Fleet(cores=settings.cores, work=settings.work, conf=conf)).host_of(engine)
+    try:
+        cost = None
+
+        def run() -> None:
+            nonlocal cost
+            cost = run_once(engine, fleet, workload, target)
+
+        peak = peak_bytes(host.pid, run)
+    finally:
+        host.close()
+    assert cost is not None
+    print(f"{workload.name} cold  {engine:<28} {cost.seconds:8.2f} s {peak / 2**20:8,.0f} MiB", flush=True)
+    return Cold(host_seconds=host.start_seconds, first_job_seconds=cost.seconds, peak_bytes=peak)
+
+
+def _told(settings: Settings, workload: Workload) -> dict[str, Any]:
+    """Return the settings as a report keeps them; folders say nothing."""
+    told = asdict(replace(settings, work=Path()))
+    del told["work"], told["engines"]
+    hosts = {engine: place_of(engine).module for engine in settings.engines}
+    return told | {"threads_each": 1, "spark": dict(workload.spark_conf) | dict(settings.conf), "hosts": hosts}
