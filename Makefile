@@ -59,7 +59,7 @@ soak: java venv ## Run the longer tests that `make test` leaves out
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu
 
-bench: java venv ## Run the benchmark suite, hours; BENCH="--scale 0.01 --rounds 1" is a trial
+bench: java venv ## Run the benchmark suite, hours; BENCH="--check --scale 0.01" only checks the answers
 	$(BIN)/python -m benchmarks.suite $(BENCH)
 
 bench-ablations: java venv ## Measure what each technique is worth: the same job without it

@@ -31,7 +31,8 @@ class Settings:
         small_share: The second size, as a share of the first; 0 runs one size only.
         rounds: Timed rounds.
         warm_ups: Rounds that are kept but not counted, after the check.
-        budget_seconds: About as long as one engine may take in all rounds; it takes part in three at least.
+        budget_seconds: About as long as one engine may take in all rounds, three of which it gets anyway; None sets no
+            bound.
         cold: Whether to run each engine once in a fresh host.
         conf: Settings of the Spark session.
         work: Folder for tables, models, logs and virtual environments.
@@ -44,7 +45,7 @@ class Settings:
     small_share: float
     rounds: int
     warm_ups: int
-    budget_seconds: float
+    budget_seconds: float | None
     cold: bool
     conf: Mapping[str, str]
     work: Path
@@ -121,6 +122,16 @@ def measure_workload(name: str, settings: Settings) -> Measured:
         outcomes=outcomes(name, runs, large.rows),
         noisy=len(noisy_runs(runs, cores=settings.cores)),
     )
+
+
+def check_workload(name: str, settings: Settings) -> dict[str, str]:
+    """Run every engine once and compare their answers; return those that failed or differ, each with the reason."""
+    workload = _make(name, settings)[-1]
+    with open_fleet(workload, cores=settings.cores, work=settings.work, conf=settings.conf) as fleet:
+        checked = _check(settings, fleet, workload, settings.work / "scored")
+    alike = [engine for engine in settings.engines if engine not in checked.left_out]
+    print(f"{name} answers alike: {', '.join(alike)}", flush=True)
+    return checked.left_out
 
 
 def _make(name: str, settings: Settings) -> list[Workload]:

@@ -45,7 +45,7 @@ def run(model: str, options: argparse.Namespace) -> None:
         small_share=0.0,
         rounds=options.rounds,
         warm_ups=options.warm_ups,
-        budget_seconds=float("inf"),
+        budget_seconds=None,
         cold=False,
         conf=dict(options.conf),
         work=options.work,

@@ -81,8 +81,10 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def rounds_for(seconds: float, *, rounds: int, budget: float) -> int:
+def rounds_for(seconds: float, *, rounds: int, budget: float | None) -> int:
     """Return how many rounds an engine takes part in: all, or as many as fit its budget, and at least three."""
+    if budget is None:
+        return rounds
     return min(rounds, max(LEAST_ROUNDS, int(budget / max(seconds, 1e-9))))
 
 

@@ -1,7 +1,8 @@
 """The benchmark suite: eight kinds of work, every peer, and what each technique is worth.
 
     python -m benchmarks.suite                                  # everything at full size: hours
-    python -m benchmarks.suite --scale 0.01 --rounds 1 --results build/bench/results     # a trial: minutes
+    python -m benchmarks.suite --check --scale 0.01             # only that all engines answer alike: minutes
+    python -m benchmarks.suite --scale 0.01 --rounds 1 --results build/bench/results     # a trial of all of it
     python -m benchmarks.suite --workload W1 --workload W4      # these only; the page keeps the others' results
     python -m benchmarks.suite --ablations --workload W1        # ours against ours with one technique turned off
 
@@ -35,7 +36,7 @@ def run(name: str, options: argparse.Namespace) -> list[str]:
     """Measure one workload, keep its timings and write the page anew; return the engines that were left out."""
     # Imported here because these libraries read the environment when they are imported.
     from benchmarks.fleet import ABLATIONS, ENGINES, OURS
-    from benchmarks.measured import Settings, measure_workload
+    from benchmarks.measured import Settings, check_workload, measure_workload
     from benchmarks.page import write_page
     from benchmarks.report import save_record
 
@@ -54,6 +55,8 @@ def run(name: str, options: argparse.Namespace) -> list[str]:
         conf=dict(options.conf),
         work=options.work,
     )
+    if options.check:
+        return list(check_workload(name, settings))
     measured = measure_workload(name, settings)
     kind = "ablations" if options.ablations else "suite"
     save_record(options.results / kind / f"{name}.json", {"benchmark": kind} | measured.record())
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows; below 0.1 of the model too")
     parser.add_argument("--budget", type=float, default=90.0, metavar="SECONDS", help="for one engine in all rounds")
     parser.add_argument("--no-cold", action="store_true", help="no run of each engine in a fresh host")
+    parser.add_argument("--check", action="store_true", help="only check that all engines answer alike; time nothing")
     parser.add_argument("--ablations", action="store_true", help="ours with one technique turned off at a time")
     parser.set_defaults(results=RESULTS)
     return parser

@@ -17,5 +17,9 @@ def test_even_the_slowest_takes_part_in_three() -> None:
     assert rounds_for(500.0, rounds=7, budget=90.0) == 3
 
 
+def test_without_a_budget_everyone_takes_part_in_all_rounds() -> None:
+    assert rounds_for(500.0, rounds=7, budget=None) == 7
+
+
 def test_nobody_takes_part_in_more_rounds_than_there_are() -> None:
     assert rounds_for(500.0, rounds=1, budget=90.0) == 1
