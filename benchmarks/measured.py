@@ -97,16 +97,14 @@ def measure_workload(name: str, settings: Settings) -> Measured:
     target, large = settings.work / "scored", sizes[-1]
     with open_fleet(large, cores=settings.cores, work=settings.work, conf=settings.conf) as fleet:
         checked = _check(settings, fleet, large, target)
-        engines = {
-            engine: rounds_for(cost.seconds * len(sizes), rounds=settings.rounds, budget=settings.budget_seconds)
-            for engine, cost in checked.costs.items()
-            if engine not in checked.left_out
-        }
-        few = {engine: min(settings.warm_ups, rounds) for engine, rounds in engines.items()}
-        warm_up = run_rounds(few, fleet, sizes, target, rounds=settings.warm_ups, label=f"{name} warm-up")
-        runs = run_rounds(engines, fleet, sizes, target, rounds=settings.rounds, label=f"{name} round")
+        lost = checked.left_out
+        warm_up, runs = _time(settings, fleet, sizes, target, checked)
         versions = facts.versions() | fleet.versions()
-    cold = {engine: _cold(engine, settings, large, target) for engine in engines} if settings.cold else {}
+    base = settings.engines[0]
+    if base in lost:
+        raise SystemExit(f"{name}: {base} failed while it was timed: {lost[base]}")
+    timed = dict.fromkeys(run.engine for run in runs)
+    cold = _all_cold(list(timed), settings, large, target) if settings.cold else {}
     return Measured(
         name=name,
         title=SPECS[name].title,
@@ -117,8 +115,8 @@ def measure_workload(name: str, settings: Settings) -> Measured:
         machine=machine,
         warm_up=warm_up,
         runs=runs,
-        left_out=checked.left_out,
-        lines=summarise(runs, rows=large.rows, base=settings.engines[0], cold=cold),
+        left_out=lost,
+        lines=summarise(runs, rows=large.rows, base=base, cold=cold),
         outcomes=outcomes(name, runs, large.rows),
         noisy=len(noisy_runs(runs, cores=settings.cores)),
     )
@@ -132,6 +130,34 @@ def check_workload(name: str, settings: Settings) -> dict[str, str]:
     alike = [engine for engine in settings.engines if engine not in checked.left_out]
     print(f"{name} answers alike: {', '.join(alike)}", flush=True)
     return checked.left_out
+
+
+def _time(
+    settings: Settings, fleet: Fleet, sizes: Sequence[Workload], target: Path, checked: Checked
+) -> tuple[list[Run], list[Run]]:
+    """Run the warm-up rounds and the rounds that count."""
+    name, base, lost = sizes[-1].name, settings.engines[0], checked.left_out
+    taking_part = [engine for engine in checked.costs if engine not in lost]
+    warm_up = run_rounds(
+        dict.fromkeys(taking_part, settings.warm_ups),
+        fleet,
+        sizes,
+        target,
+        rounds=settings.warm_ups,
+        label=f"{name} warm-up",
+        left_out=lost,
+    )
+    # The check's job loads the model: what it cost says little of the next.
+    last = [run for run in warm_up if run.round == settings.warm_ups - 1]
+    spent = {engine: checked.costs[engine].seconds * len(sizes) for engine in taking_part}
+    for engine in dict.fromkeys(run.engine for run in last):
+        spent[engine] = sum(run.cost.seconds for run in last if run.engine == engine)
+    engines = {
+        engine: rounds_for(seconds, rounds=settings.rounds, budget=None if engine == base else settings.budget_seconds)
+        for engine, seconds in spent.items()
+    }
+    runs = run_rounds(engines, fleet, sizes, target, rounds=settings.rounds, label=f"{name} round", left_out=lost)
+    return warm_up, runs
 
 
 def _make(name: str, settings: Settings) -> list[Workload]:
@@ -154,23 +180,27 @@ def _check(settings: Settings, fleet: Fleet, workload: Workload, target: Path) -
     return checked
 
 
+def _all_cold(engines: Sequence[str], settings: Settings, workload: Workload, target: Path) -> dict[str, Cold]:
+    """Run each engine once in a host of its own; one that fails there has no entry."""
+    found = {}
+    for engine in engines:
+        try:
+            found[engine] = _cold(engine, settings, workload, target)
+        except EngineError as error:
+            print(f"{workload.name} cold  {engine} failed: {error}", flush=True)
+    return found
+
+
 def _cold(engine: str, settings: Settings, workload: Workload, target: Path) -> Cold:
     """Run one engine once in a host of its own, as a job that starts from nothing."""
-    conf = dict(workload.spark_conf) | dict(settings.conf)
-    host = (fleet := Fleet(cores=settings.cores, work=settings.work, conf=conf)).host_of(engine)
-    try:
-        cost = None
-
-        def run() -> None:
-            nonlocal cost
-            cost = run_once(engine, fleet, workload, target)
-
-        peak = peak_bytes(host.pid, run)
-    finally:
-        host.close()
-    assert cost is not None
+    costs = []
+    with open_fleet(workload, cores=settings.cores, work=settings.work, conf=settings.conf) as fleet:
+        host = fleet.host_of(engine)
+        peak = peak_bytes(host.pid, lambda: costs.append(run_once(engine, fleet, workload, target)))
+        ready = host.start_seconds
+    (cost,) = costs
     print(f"{workload.name} cold  {engine:<28} {cost.seconds:8.2f} s {peak / 2**20:8,.0f} MiB", flush=True)
-    return Cold(host_seconds=host.start_seconds, first_job_seconds=cost.seconds, peak_bytes=peak)
+    return Cold(host_seconds=ready, first_job_seconds=cost.seconds, peak_bytes=peak)
 
 
 def _told(settings: Settings, workload: Workload) -> dict[str, Any]:

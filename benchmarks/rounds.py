@@ -89,7 +89,14 @@ def rounds_for(seconds: float, *, rounds: int, budget: float | None) -> int:
 
 
 def run_rounds(
-    engines: Mapping[str, int], fleet: Fleet, workloads: Sequence[Workload], target: Path, *, rounds: int, label: str
+    engines: Mapping[str, int],
+    fleet: Fleet,
+    workloads: Sequence[Workload],
+    target: Path,
+    *,
+    rounds: int,
+    label: str,
+    left_out: dict[str, str],
 ) -> list[Run]:
     """Run every engine on every table once a round, in an order that changes from round to round.
 
@@ -100,18 +107,31 @@ def run_rounds(
         target: Where engines write; emptied before each run.
         rounds: How many.
         label: Stands before each line that is printed.
+        left_out: Gets the engines that fail on their way, each with the reason; none of their runs is returned.
     """
-    runs = []
+    runs: list[Run] = []
     for number in range(rounds):
         for place, engine in enumerate(order_of_round(list(engines), number)):
-            if number >= engines[engine]:
+            if number >= engines[engine] or engine in left_out:
                 continue
-            _wake(engine, fleet, workloads[0], target)
-            for workload in workloads:
-                cost = run_once(engine, fleet, workload, target)
-                told = f"{workload.rows:>9,} rows {cost.seconds:8.2f} s {cost.cpu_seconds:8.2f} CPU s"
-                print(f"{label} {number + 1}  {engine:<28} {told}", flush=True)
-                runs.append(Run(engine=engine, round=number, place=place, cost=cost, rows=workload.rows))
+            try:
+                runs += _run_sizes(engine, fleet, workloads, target, number=number, place=place, label=label)
+            except EngineError as error:
+                print(f"{label} {number + 1}  {engine} is left out: {_last_line(str(error))}", flush=True)
+                left_out[engine] = str(error)
+    return [run for run in runs if run.engine not in left_out]
+
+
+def _run_sizes(
+    engine: str, fleet: Fleet, workloads: Sequence[Workload], target: Path, *, number: int, place: int, label: str
+) -> list[Run]:
+    _wake(engine, fleet, workloads[0], target)
+    runs = []
+    for workload in workloads:
+        cost = run_once(engine, fleet, workload, target)
+        told = f"{workload.rows:>9,} rows {cost.seconds:8.2f} s {cost.cpu_seconds:8.2f} CPU s"
+        print(f"{label} {number + 1}  {engine:<28} {told}", flush=True)
+        runs.append(Run(engine=engine, round=number, place=place, cost=cost, rows=workload.rows))
     return runs
 
 

@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from benchmarks.cost import tree_cpu_seconds
 from benchmarks.workload import Workload
 
 END_SECONDS = 60
+JOB_SECONDS = 1800
+"""After which a job counts as stuck, and its host is ended."""
 
 
 class EngineError(Exception):
@@ -68,10 +72,25 @@ class Host:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise EngineError(f"its host has ended; see {self._log}") from None
-        reply = self._read()
+        with self._ended_when_stuck():
+            reply = self._read()
         self.used_at = time.perf_counter()
         if "error" in reply:
             raise EngineError(reply["error"])
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be given another job."""
+        return self._process.poll() is None
+
+    @contextmanager
+    def _ended_when_stuck(self) -> Iterator[None]:
+        timer = threading.Timer(JOB_SECONDS, self._process.kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """End the host, and what it leaves behind."""
