@@ -15,7 +15,7 @@ unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help java venv demo test lint format types contracts unit spark gpu soak bench-quick docs build requirements clean
+.PHONY: help java venv demo test lint format types contracts unit spark gpu soak bench bench-quick bench-ablations docs build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,12 @@ soak: java venv ## Run the longer tests that `make test` leaves out
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu
 
+bench: java venv ## Run the benchmark suite, hours; BENCH="--check --scale 0.01" only checks the answers
+	$(BIN)/python -m benchmarks.suite $(BENCH)
+
+bench-ablations: java venv ## Measure what each technique is worth: the same job without it
+	$(BIN)/python -m benchmarks.suite --ablations $(BENCH)
+
 bench-quick: java venv ## Compare Parquet-to-Parquet jobs with their peers and with the limit
 	$(BIN)/python -m benchmarks.quick
 
@@ -74,6 +80,8 @@ build: venv ## Build the sdist and the wheel into dist/
 requirements: venv ## Pin the requirements anew; UPGRADE=--upgrade also moves to newest versions
 	$(COMPILE) pyproject.toml requirements/demo.in --extra demo --output-file requirements/demo.txt
 	$(COMPILE) pyproject.toml requirements/dev.in --extra all --output-file requirements/dev.txt
+	$(COMPILE) benchmarks/peers/ray.in --output-file benchmarks/peers/ray.txt
+	$(COMPILE) benchmarks/peers/daft.in --output-file benchmarks/peers/daft.txt
 
 clean: ## Remove what the commands made, .venv too
 	rm -rf .venv build demo dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

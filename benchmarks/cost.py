@@ -1,4 +1,4 @@
-"""What a run cost: wall seconds, CPU-seconds of this process and all below it, CPU-seconds of others (Linux)."""
+"""What a run cost: wall seconds, CPU-seconds of a process and all below it, CPU-seconds of others (Linux)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class Cost:
     other_cpu_seconds: float
 
 
-def measure(run: Callable[[], object]) -> Cost:
-    """Run and return what it cost."""
-    tree, machine, start = tree_cpu_seconds(os.getpid()), _machine_cpu_seconds(), time.perf_counter()
+def measure(run: Callable[[], object], root: int | None = None) -> Cost:
+    """Run and return what it cost the processes at or below `root`, or this one and those below."""
+    root = os.getpid() if root is None else root
+    tree, machine, start = tree_cpu_seconds(root), _machine_cpu_seconds(), time.perf_counter()
     run()
     seconds = time.perf_counter() - start
     machine_used = _machine_cpu_seconds() - machine
     # Per process: one that ended must not take the time it used in earlier runs away from this one.
-    used = sum(now - tree.get(pid, 0.0) for pid, now in tree_cpu_seconds(os.getpid()).items())
+    used = sum(now - tree.get(pid, 0.0) for pid, now in tree_cpu_seconds(root).items())
     return Cost(seconds=seconds, cpu_seconds=used, other_cpu_seconds=max(0.0, machine_used - used))
 
 

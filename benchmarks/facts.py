@@ -20,6 +20,7 @@ PACKAGES = (
     "skops",
     "lightgbm",
     "xgboost",
+    "torch",
 )
 REPOSITORY = Path(__file__).parents[1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,17 @@ def order_of_round(engines: Sequence[str], round_number: int) -> list[str]:
     return order if round_number % 2 == 0 else order[::-1]
 
 
-def ratios_by_round(seconds: Sequence[float], base_seconds: Sequence[float]) -> list[float]:
-    """Divide round by round: two runs of one round saw the same machine, two of different rounds did not."""
-    return [mine / base for mine, base in zip(seconds, base_seconds, strict=True)]
+def paired_ratios(seconds: Mapping[int, float], base_seconds: Mapping[int, float]) -> list[float]:
+    """Divide round by round: two runs of one round saw the same machine, two of different rounds did not.
+
+    Args:
+        seconds: By the number of the round; a slow engine takes part in fewer.
+        base_seconds: The same of the base engine; rounds that only one of them has are left out.
+
+    Raises:
+        ValueError: They have no round in common.
+    """
+    common = sorted(seconds.keys() & base_seconds.keys())
+    if not common:
+        raise ValueError("the two engines have no round in common")
+    return [seconds[number] / base_seconds[number] for number in common]

@@ -1,7 +1,8 @@
 """What the hand-written engines run inside a Python worker: as fast as plain pyarrow and numpy get.
 
 In a module of its own, so that workers import it: a function pickled by value would bring a new, empty
-cache with every task, and the model would be loaded again each time.
+cache with every task, and the model would be loaded again each time. It needs numpy, pyarrow and MLflow,
+and the framework of the model; it knows neither Spark nor Ray nor Daft.
 """
 
 from __future__ import annotations
@@ -9,77 +10,132 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-ROWS_PER_PREDICT = 16_384
+from benchmarks.workload import Workload
 
-Matrix = npt.NDArray[np.float64]
-Predict = Callable[[Matrix], npt.NDArray[np.generic]]
+BATCH_ROWS = 10_000
+"""Rows of one predict call, for every engine that lets one choose."""
+
+Values = npt.NDArray[Any]
+Predict = Callable[[Any], Values]
 
 
 @cache
-def load_once(model_folder: str) -> Predict:
-    """Load the model, once in the life of this process, and return its fastest way to predict a matrix."""
+def load_once(workload: Workload) -> Predict:
+    """Load the model, once in the life of this process, and return its fastest way to predict."""
     import mlflow.pyfunc
 
     # Trained on a DataFrame, fed with a matrix whose columns are in the order of the names.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    model = mlflow.pyfunc.load_model(model_folder).get_raw_model()
-    predict: Predict = getattr(model, "inplace_predict", model.predict)
+    model = mlflow.pyfunc.load_model(workload.model_folder).get_raw_model()
+    if workload.feeds == "tensor":
+        return _torch_predict(model)
+    predict: Predict = getattr(model, "inplace_predict", None) or getattr(model, workload.method)
     return predict
 
 
-def to_matrix(batch: pa.RecordBatch, features: tuple[str, ...]) -> Matrix:
-    """Lay the features side by side, column-major, so that each Arrow column is one memcpy."""
-    matrix = np.empty((batch.num_rows, len(features)), order="F")
-    for i, name in enumerate(features):
-        matrix[:, i] = batch.column(name).to_numpy()
+def _torch_predict(module: Any) -> Predict:
+    import torch
+
+    torch.set_num_threads(1)
+    module.eval()
+
+    def predict(values: Values) -> Values:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            result: Values = module(torch.from_numpy(values)).numpy()
+        return result
+
+    return predict
+
+
+def predict(values: Any, workload: Workload) -> dict[str, Values]:
+    """Predict, and name the outputs; a label is still the number of its class."""
+    answer = load_once(workload)(values)
+    if workload.labels:
+        (label, _), (scores, _) = workload.outputs
+        return {label: answer.argmax(axis=1), scores: answer}
+    return {workload.outputs[0][0]: answer}
+
+
+def to_input(batch: pa.RecordBatch, workload: Workload) -> Any:
+    """Give an Arrow batch the form in which the model takes it."""
+    if workload.feeds == "frame":
+        return batch.select(list(workload.features)).to_pandas()
+    if workload.feeds == "tensor":
+        column = batch.column(workload.features[0])
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, dtype=workload.dtype).reshape(batch.num_rows, -1)
+    # Column-major, so that each Arrow column is one memcpy.
+    matrix = np.empty((batch.num_rows, len(workload.features)), workload.dtype, order="F")
+    for i, name in enumerate(workload.features):
+        matrix[:, i] = batch.column(name).to_numpy(zero_copy_only=False)
     return matrix
 
 
-def score_batch(batch: pa.RecordBatch, features: tuple[str, ...], predict: Predict) -> pa.RecordBatch:
-    """Score one batch; rows keep their order."""
-    predictions = pa.array(predict(to_matrix(batch, features)))
-    return pa.RecordBatch.from_arrays([batch.column("id"), predictions], names=["id", "prediction"])
+def to_arrow(values: Values, *, labels: tuple[str, ...] = ()) -> pa.Array:
+    """Turn one output into an Arrow array: rows of a matrix into lists, classes into their names."""
+    if values.ndim == 2:
+        rows, width = values.shape
+        offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
+        return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(values).reshape(-1))
+    if labels:
+        return pa.array(labels).take(pa.array(values))
+    return pa.array(values)
 
 
-def score_batches(
-    batches: Iterator[pa.RecordBatch], features: tuple[str, ...], model_folder: str
-) -> Iterator[pa.RecordBatch]:
+def to_names(values: Values, *, labels: tuple[str, ...]) -> Values:
+    """Turn classes into their names, as numpy objects."""
+    return np.asarray(labels, dtype=object)[values]
+
+
+def predict_arrow(batch: pa.RecordBatch, workload: Workload) -> dict[str, pa.Array]:
+    """Predict one Arrow batch."""
+    answers = predict(to_input(batch, workload), workload)
+    return {name: to_arrow(values, labels=_labels(name, workload)) for name, values in answers.items()}
+
+
+def score_batch(batch: pa.RecordBatch, workload: Workload) -> pa.RecordBatch:
+    """Score one batch: the kept columns and the predictions; rows keep their order."""
+    answers = predict_arrow(batch, workload)
+    kept = [batch.column(name) for name in workload.keep]
+    return pa.RecordBatch.from_arrays([*kept, *answers.values()], names=[*workload.keep, *answers])
+
+
+def score_batches(batches: Iterator[pa.RecordBatch], workload: Workload) -> Iterator[pa.RecordBatch]:
     """Score one partition: the function an expert would hand to `mapInArrow`."""
-    predict = load_once(model_folder)
     for batch in batches:
-        yield score_batch(batch, features, predict)
+        yield score_batch(batch, workload)
 
 
-def score_file(source: Path, target: Path, features: tuple[str, ...], model_folder: str) -> None:
-    """Read, score and write one Parquet file on one thread: the limit, with no Spark at all."""
-    predict = load_once(model_folder)
-    with pq.ParquetFile(source) as file:
-        batches = file.iter_batches(ROWS_PER_PREDICT, columns=["id", *features], use_threads=False)
-        scored = pa.Table.from_batches([score_batch(batch, features, predict) for batch in batches])
-    # Ids never repeat: a dictionary would only be built to be thrown away.
-    pq.write_table(scored, target, compression="snappy", use_dictionary=["prediction"])
+def score_frames(frames: Iterator[Any], workload: Workload) -> Iterator[Any]:
+    """Score one partition: the function an expert would hand to `mapInPandas`."""
+    for frame in frames:
+        answers = predict(_frame_to_input(frame, workload), workload)
+        yield frame[list(workload.keep)].assign(
+            **{name: _to_column(values, _labels(name, workload)) for name, values in answers.items()}
+        )
 
 
-@cache
-def _matrices(source: Path, features: tuple[str, ...]) -> list[Matrix]:
-    with pq.ParquetFile(source) as file:
-        return [to_matrix(batch, features) for batch in file.iter_batches(ROWS_PER_PREDICT, columns=list(features))]
+def _frame_to_input(frame: Any, workload: Workload) -> Any:
+    if workload.feeds == "frame":
+        return frame[list(workload.features)]
+    if workload.feeds == "tensor":
+        return np.stack(frame[workload.features[0]])
+    return frame[list(workload.features)].to_numpy(workload.dtype)
 
 
-_kept: list[Path] = []
+def _to_column(values: Values, labels: tuple[str, ...]) -> Any:
+    if values.ndim == 2:
+        return list(values)
+    return to_names(values, labels=labels) if labels else values
 
 
-def predict_in_memory(source: Path, features: tuple[str, ...], model_folder: str) -> None:
-    """Predict as many rows as a file has, on the first file that this process met; it is read once and kept."""
-    predict = load_once(model_folder)
-    if not _kept:
-        _kept.append(source)
-    for matrix in _matrices(_kept[0], features):
-        predict(matrix)
+def _labels(name: str, workload: Workload) -> tuple[str, ...]:
+    """Only the first output can be a label."""
+    return workload.labels if name == workload.outputs[0][0] else ()

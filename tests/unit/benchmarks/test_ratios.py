@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.ratios import order_of_round, ratios_by_round, spread
+from benchmarks.ratios import order_of_round, paired_ratios, spread
 
 ENGINES = ["a", "b", "c", "d"]
 
@@ -26,12 +26,16 @@ def test_every_engine_has_the_same_mean_place_over_a_pair_of_rounds() -> None:
 
 def test_ratios_are_taken_within_a_round() -> None:
     # The machine was half as fast in the second round: the ratio does not notice.
-    assert ratios_by_round([3.0, 6.0], [1.0, 2.0]) == [3.0, 3.0]
+    assert paired_ratios({0: 3.0, 1: 6.0}, {0: 1.0, 1: 2.0}) == [3.0, 3.0]
 
 
-def test_ratios_refuse_rounds_that_do_not_pair() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        ratios_by_round([1.0, 2.0], [1.0])
+def test_rounds_that_only_one_engine_took_part_in_give_no_ratio() -> None:
+    assert paired_ratios({2: 8.0, 1: 6.0}, {0: 1.0, 1: 2.0, 2: 4.0}) == [3.0, 2.0]
+
+
+def test_engines_that_never_met_have_no_ratio() -> None:
+    with pytest.raises(ValueError, match="no round in common"):
+        paired_ratios({0: 1.0}, {1: 1.0})
 
 
 def test_spread_reports_median_and_range() -> None:
