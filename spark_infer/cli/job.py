@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_infer import Plan, Report
+    from spark_infer.job.tune.found import Tuning
 
 
 def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
@@ -42,6 +43,16 @@ def check(output: Output, config: JobConfig) -> Plan:
 
     with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
         return ScoringJob(config).plan(spark)
+
+
+def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
+    """Tune a job; its target stays as it is."""
+    from spark_infer.job.tune.tune import tune
+
+    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+        if not output.as_json:
+            line.note("measuring")
+        return tune(config, spark, sample_rows=rows)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Find the settings of a job by measuring a sample of its own table on this machine."""

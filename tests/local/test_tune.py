@@ -1,0 +1,65 @@
+"""Tuning measures the job's own rows and leaves nothing behind."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spark_infer.config import JobConfig
+from spark_infer.errors import PlanError
+from spark_infer.job.tune.rows import some_rows, write_sample
+from spark_infer.job.tune.tune import tune
+from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+
+
+def config(model: str, source: Path, target: Path, **more: object) -> JobConfig:
+    document = {"model": {"uri": model}, "source": {"path": str(source), **more}, "target": {"path": str(target)}}
+    return JobConfig.model_validate({**document, "engine": "local"})
+
+
+def test_batch_sizes_and_cores_are_measured_on_rows_of_the_table(
+    line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    found = tune(config(line, source, tmp_path / "out", where="id >= 100"), None, sample_rows=500)
+    assert (found.job, found.sample_rows, found.source_rows) == ("score", 500, None)
+    by_setting: dict[str, list[str]] = {each.setting: [] for each in found.measured}
+    for each in found.measured:
+        by_setting[each.setting].append(each.value)
+        assert len(each.rows_per_second) == 3
+        assert min(each.rows_per_second) > 0
+    assert by_setting["score.batch_size"] == ["10000", "1000"]
+    assert by_setting.get("resources.cpus", ["1"])[0] == "1"
+    assert set(found.best) <= set(by_setting)
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "tmp"}
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_table_without_rows_cannot_be_measured(line: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    empty = pa.table({"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())})
+    pq.write_table(empty, tmp_path / "in" / "a.parquet")
+    with pytest.raises(PlanError, match="has no rows to measure"):
+        tune(config(line, tmp_path / "in", tmp_path / "out"), None)
+
+
+def test_the_sample_is_spread_over_the_table_and_written_in_files_for_every_core(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    tasks = []
+    for number in range(40):
+        path = tmp_path / "in" / f"{number:02}.parquet"
+        pq.write_table(pa.table({"n": np.full(100, number)}), path)
+        tasks.append(ScanTask(number, (Piece(path=path.name, size=path.stat().st_size),)))
+    scan = Scan(uri=f"file://{tmp_path / 'in'}", schema=pa.schema([("n", pa.int64())]))
+    rows = some_rows(scan, tasks, 160)
+    assert rows.num_rows == 160
+    assert sorted(set(rows["n"].to_pylist())) == [number * 40 // 16 for number in range(16)]
+    write_sample(rows, tmp_path / "sample", 8)
+    assert len(list((tmp_path / "sample").iterdir())) == 8
+    assert pq.read_table(tmp_path / "sample").equals(rows)
