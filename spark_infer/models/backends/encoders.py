@@ -6,6 +6,7 @@ Only where each row's code depends on its value alone: a chain of `SimpleImputer
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -81,6 +82,10 @@ class EncodedBranch:
         self._made: Any = None
         self._columns = {name: _Column(1 if sparse else width) for name, width in widths.items()}
         self._ends = np.cumsum([0, *widths.values()])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Copy the branch itself: who copies the estimator wants it as it was fitted."""
+        return copy.deepcopy(self._branch, memo)
 
     def numbers(self, inputs: pa.RecordBatch) -> dict[str, npt.NDArray[np.int64]]:
         """Return the number of the value in each row, for each column; asks the branch for values that are new."""

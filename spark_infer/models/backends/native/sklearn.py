@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -73,8 +74,8 @@ class SklearnModel:
 
     @property
     def framework_model(self) -> BaseEstimator | None:
-        """The estimator itself."""
-        return self._estimator
+        """The estimator as it was saved; where its text is encoded by value, a copy without that."""
+        return copy.deepcopy(self._estimator) if self._encoded else self._estimator
 
     @property
     def how(self) -> str:
