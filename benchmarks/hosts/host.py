@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,15 @@ class Host:
         """End the host, and what it leaves behind."""
         below = [pid for pid in tree_cpu_seconds(self.pid) if pid != self.pid]
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # what a host that has ended was not told
+            self._process.stdin.close()
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process.stdout.close()
         # Ray's workers outlive it for a while, and would take time from the next engine.
         for pid in below:
             if _parent_of(pid) in (1, os.getpid()):
