@@ -84,7 +84,10 @@ def _merged(found: Snapshot) -> dict[str, Any]:
 
 def _schemas(storage: Storage, found: Snapshot) -> Iterable[pa.Schema]:
     footers = found.listing.footers if found.listing is not None else {}
-    for path in {footer.columns: path for path, footer in reversed(list(footers.items()))}.values():
+    first: dict[str, str] = {}
+    for path, footer in footers.items():
+        first.setdefault(footer.columns, path)
+    for path in first.values():
         with storage.files.open_input_file(storage.at(path)) as stream:
             yield pq.read_schema(stream)
 

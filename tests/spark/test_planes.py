@@ -5,6 +5,7 @@ A table whose files may hold other values than Spark reads must be left to Spark
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -347,6 +348,7 @@ def test_both_planes_write_the_same_rows(spark: SparkSession, line: str, tmp_pat
             "source": source,
             "target": {"path": str(tmp_path / "local"), **(case.target or {})},
             "engine": "local",
+            "resources": {"cpus": len(os.sched_getaffinity(0))},  # one process
         }
     )
     if case.doubt or case.writes or case.only_spark:

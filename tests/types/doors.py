@@ -100,7 +100,7 @@ class Doors:
         return ["row", *(name for name in names if door != "score_table" or name not in NOT_STORED)]
 
     def echoed(
-        self, door: str, name: str, where: str, *, keep: Sequence[str], inputs: Sequence[str] | None = None
+        self, door: str, name: str, where: str, *, keep: Sequence[str], inputs: Sequence[str] | None = None, **more: Any
     ) -> DataFrame:
         """Have a model tell what it is given of some rows, in a column ``seen``.
 
@@ -110,11 +110,12 @@ class Doors:
             where: Which rows of the source.
             keep: Columns that pass through.
             inputs: For the model without a signature, by default the columns of its cases.
+            **more: Further options of the door.
         """
         options: dict[str, Any] = {"allow_casts": CASTS, "batch_size": SIZE}
         if name == "unsigned":
             options |= {"inputs": inputs or [case.column for case in MODELS[name]], "result_type": "string"}
-        return self.scored(door, self.models[name], where, keep=keep, output="seen", **options)
+        return self.scored(door, self.models[name], where, keep=keep, output="seen", **options, **more)
 
     def scored(
         self, door: str, model: str, where: str, *, keep: Sequence[str], output: str, **options: Any
