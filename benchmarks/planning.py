@@ -33,6 +33,8 @@ SMALL_FILES = 100_000
 LARGE_BYTES = 10 * 2**30
 _GROUP_ROWS = 500_000
 _COLUMNS = 10
+_MOST_LINKS = 50_000
+"""ext4 allows 65,000 names of one file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,11 +73,12 @@ def _rows(rows: int) -> pa.Table:
 
 def _links(folder: Path) -> list[str]:
     folder.mkdir()
-    first = folder / "part-000000.parquet"
-    pq.write_table(_rows(100), first)
     names = [f"part-{number:06}.parquet" for number in range(SMALL_FILES)]
-    for name in names[1:]:
-        os.link(first, folder / name)
+    for start in range(0, SMALL_FILES, _MOST_LINKS):
+        first = folder / names[start]
+        pq.write_table(_rows(100), first)
+        for name in names[start + 1 : start + _MOST_LINKS]:
+            os.link(first, folder / name)
     return names
 
 
