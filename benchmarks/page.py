@@ -51,8 +51,8 @@ def render(records: Mapping[str, Record], kind: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def targets(records: Mapping[str, Record]) -> str:
-    """Return the table of the targets, and each missed one in a sentence."""
+def targets(records: Mapping[str, Record], *, in_short: bool = False) -> str:
+    """Return the table of the targets, and each missed one in a sentence; the table alone in short."""
     head = ["workload", *(f"x as fast as {rival}" for rival in RIVALS)]
     told = {name: record for name, record in records.items() if _promised(record)}
     if not told:
@@ -61,6 +61,8 @@ def targets(records: Mapping[str, Record]) -> str:
         [f"{name} {record['workload']['title']}", *(_outcome_cell(one) for one in record["outcomes"])]
         for name, record in told.items()
     ]
+    if in_short:
+        return table(head, rows)
     missed = [
         f"- {name}: {_missed(outcome)}"
         for name, record in told.items()
@@ -225,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         records = read_records(options.results / "suite")
         if any(record["settings"]["scale"] < 1 for record in records.values()):
             raise SystemExit("These are results of a trial: a README wants a measurement, at scale 1.")
-        section = f"{targets(records)}\n\n{picture}"
+        section = f"{targets(records, in_short=True)}\n\n{picture}"
         options.readme.write_text(put_into(options.readme.read_text(), section))
 
 

@@ -21,13 +21,13 @@ from spark_infer.models.backends.spec import Described
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import rehearse
 from spark_infer.spark.compiled import with_compiled
-from spark_infer.spark.frame import scored_frame
+from spark_infer.spark.frame import scored_frame, scored_schema
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.preflight import check_local_python
 from spark_infer.spark.prepare import Prepared, open_store, pin, prepare
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import to_arrow
-from spark_infer.spark.stamp import stamped
+from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
 from spark_infer.tables.settings import session_conf, setting
@@ -35,6 +35,7 @@ from spark_infer.tables.write import plan_write
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,12 @@ class PreparedJob(Decided):
 
     Attributes:
         scoring: The recipe, and how the model's files and its tasks reach the workers.
-        rows_to_write: What will be written. Only its schema counts where the workers write.
+        rows_to_write: What Spark will write; None where the workers write.
         fallback: Makes the rows by way of the spark plane, should a file prove to be Spark's alone to read.
     """
 
     scoring: Prepared
-    rows_to_write: PreparedRows
+    rows_to_write: PreparedRows | None
     fallback: Callable[[], PreparedRows] | None
 
     def by_spark(self, why: str) -> PreparedJob:
@@ -129,11 +130,8 @@ def prepare_job(
     scoring = with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane))
     served = scoring.load_here()
     begin_anew = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config, started_at)
-    if plane.name == "spark":
-        chosen = begin_anew()
-    else:  # for its schema
-        chosen = PreparedRows(frame=_stamped(scored_frame(rows, scoring), config, ref, started_at), totals=lambda: None)
-    schema = chosen.frame.schema
+    chosen = begin_anew() if plane.name == "spark" else None
+    schema = chosen.frame.schema if chosen is not None else _target_schema(rows, scoring, config)
     write = plan_write(spark, config.target, snapshot=snapshot, schema=schema)
     if plane.name == "direct":
         plane = _with_writers(spark, plane, write, schema, constants(config, ref, started_at), run_id)
@@ -161,6 +159,12 @@ def prepare_job(
         rows_to_write=chosen,
         fallback=begin_anew if plane.name == "direct" and config.plane == "auto" else None,
     )
+
+
+def _target_schema(rows: DataFrame, scoring: Prepared, config: JobConfig) -> StructType:
+    """The columns that the target will have; Spark need not analyse a frame for that."""
+    stamps = text_stamps(config, scoring.recipe.ref)
+    return stamped_schema(scored_schema(rows.schema, scoring.recipe), stamps, at=config.target.scored_at_column)
 
 
 def _with_writers(

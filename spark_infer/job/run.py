@@ -68,9 +68,12 @@ def _write(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None
         with tracking(spark, _on_tasks(on_progress, job.rows)):
             if job.plane.sink is not None:
                 return _hand_over(spark, job, job.plane.sink)
+            rows = job.rows_to_write
+            if rows is None:
+                raise ValueError("neither the workers nor Spark have rows to write")
             with settings(spark, _batch_settings(spark, job)):
-                written = write(job.rows_to_write.frame, job.write, facts=facts_of(job))
-            return written, job.rows_to_write.totals()
+                written = write(rows.frame, job.write, facts=facts_of(job))
+            return written, rows.totals()
     except Exception as error:
         translated = translate(error)
         if translated is None or translated is error:
