@@ -160,7 +160,7 @@ def test_a_failure_leaves_the_target_as_it_was_and_no_process(
 def test_what_only_spark_can_do_is_refused_with_the_reason(line: str, source: Path, tmp_path: Path) -> None:
     target = {"path": str(tmp_path / "out")}
     refused: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
-        ({"path": str(source), "where": "id % 2 = 0"}, target, {}, "only Spark can evaluate `where`: it has 'mod'"),
+        ({"path": str(source), "where": "id % 2 = 0"}, target, {}, "by engine `local`: it has 'mod'"),
         ({"path": str(source), "where": "idd = 2"}, target, {}, "'idd' is no column of the table"),
         ({"table": "db.flights"}, target, {}, "Only Spark knows the catalog"),
         ({"path": str(source)}, {"table": "db.scored"}, {}, "Only Spark knows the catalog"),

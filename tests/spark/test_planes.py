@@ -304,7 +304,7 @@ CASES = {
     ),
     "a condition": Case(every_type_delta, source={"where": "i64 > 9007199254741100 AND (f64 > 0 OR NOT yes)"}),
     "a condition that only Spark evaluates": Case(
-        every_type, "only Spark can evaluate `where`", source={"where": "id % 3 = 1"}
+        every_type, "only Spark can evaluate `where`", source={"where": "id % 3 = 1"}, only_spark="it has 'mod'"
     ),
     "a condition on odd partitions": Case(partitioned, source={"where": "word > '007' OR number IS NULL"}),
 }

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.here import Here, find_here
-from spark_infer.errors import PlanError
+from spark_infer.errors import PlanError, SourceError
 from spark_infer.job.decided import Decided, constants, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
@@ -43,6 +43,7 @@ from spark_infer.spark.stamp import stamped_schema
 from spark_infer.tables.read import open_snapshot
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.where.sql import OnlySpark, condition
 from spark_infer.tables.write import plan_write
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _spark_runs_it(ref: ModelRef) -> PlanError:
 
 
 def _plane(config: JobConfig, snapshot: Snapshot, table: pa.Schema, recipe: Recipe, schema: str, here: Here) -> Plane:
+    _refuse_condition(config, snapshot, table)
     plane = choose_plane(
         lambda name: "",
         config.model_copy(update={"plane": "auto"}),
@@ -186,6 +188,19 @@ def _plane(config: JobConfig, snapshot: Snapshot, table: pa.Schema, recipe: Reci
             next_step=_NEXT_STEP,
         )
     return replace(plane, why="by processes of this machine")
+
+
+def _refuse_condition(config: JobConfig, snapshot: Snapshot, table: pa.Schema) -> None:
+    try:
+        if config.source.where is not None:
+            condition(config.source.where, table)
+    except OnlySpark as error:
+        raise SourceError(
+            f"`where` cannot be used on {snapshot.location.name} by engine `local`: {error}.",
+            details=[f"where: {config.source.where}"],
+            next_step="write comparisons of columns with literals, IN, BETWEEN and IS NULL, joined by AND, OR and NOT; or "
+            "set engine: spark, which takes any SQL condition.",
+        ) from error
 
 
 def _warnings(snapshot: Snapshot) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.errors import nearest
 from spark_infer.tables.where.terms import AllOf, Always, AnyOf, Compares, IsNull, IsTrue, Not, OneOf, Term, Value
 
 _EXACT_IN_FLOAT32 = 2**24
@@ -171,7 +172,8 @@ class _Reader:
         wanted = self._fold(node.name)
         found = [field for field in self._schema if self._fold(field.name) == wanted]
         if len(found) != 1:
-            raise OnlySpark(f"{node.name!r} is {'no column' if not found else 'more than one column'} of the table")
+            which = f"no column of the table{nearest(node.name, self._schema.names)}"
+            raise OnlySpark(f"{node.name!r} is {'more than one column of the table' if found else which}")
         if pa.types.is_null(found[0].type):
             raise OnlySpark(f"{node.name!r} is of a type that Arrow cannot carry")
         return found[0]
