@@ -198,8 +198,8 @@ def _refuse_condition(config: JobConfig, snapshot: Snapshot, table: pa.Schema) -
         raise SourceError(
             f"`where` cannot be used on {snapshot.location.name} by engine `local`: {error}.",
             details=[f"where: {config.source.where}"],
-            next_step="write comparisons of columns with literals, IN, BETWEEN and IS NULL, joined by AND, OR and NOT; or "
-            "set engine: spark, which takes any SQL condition.",
+            next_step="write comparisons with literals, IN, BETWEEN and IS NULL, joined by AND, OR and NOT; or set "
+            "engine: spark, which takes any SQL condition.",
         ) from error
 
 
