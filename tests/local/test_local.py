@@ -137,10 +137,12 @@ def write_in(tmp_path: Path, values: list[float]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "words"),
-    [(500.0, PredictError, "raised on a batch"), (700.0, RunError, "died with exit status -9")],
+    ("kind", "value", "error", "words"),
+    [
+        ("parquet", 500.0, PredictError, "raised on a batch"),
+        ("delta", 700.0, RunError, "died with exit status -9"),
+    ],
 )
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
 def test_a_failure_leaves_the_target_as_it_was_and_no_process(
     moody: str, tmp_path: Path, kind: str, value: float, error: type[Exception], words: str
 ) -> None:

@@ -22,6 +22,7 @@ def config(model: str, source: Path, target: Path, **more: object) -> JobConfig:
     return JobConfig.model_validate({**document, "engine": "local"})
 
 
+@pytest.mark.slow
 def test_batch_sizes_and_cores_are_measured_on_rows_of_the_table(
     line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
