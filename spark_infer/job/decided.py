@@ -13,9 +13,11 @@ import pyarrow as pa
 from spark_infer.config import JobConfig
 from spark_infer.job.planes.choice import Plane
 from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
+from spark_infer.models.registry.resolve import resolve
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.snapshot import Snapshot
 
@@ -76,6 +78,16 @@ class Decided:
     def rows(self) -> int | None:
         """Rows to score; only a condition on the rows makes them unknown before they are read."""
         return None if self.config.source.where else self.snapshot.rows
+
+
+def pinned(config: JobConfig, store: ModelStore) -> ModelRef:
+    """Return the exact model that a job's URI means now.
+
+    Raises:
+        PlanError: It cannot be found, fetched or read.
+    """
+    model = config.model
+    return resolve(model.uri, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri, store=store)
 
 
 def text_stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
-from spark_infer.job.decided import Decided, constants, text_stamps
+from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
@@ -24,7 +24,7 @@ from spark_infer.spark.compiled import with_compiled
 from spark_infer.spark.frame import scored_frame, scored_schema
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.preflight import check_local_python
-from spark_infer.spark.prepare import Prepared, open_store, pin, prepare
+from spark_infer.spark.prepare import Prepared, open_store, prepare
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped, stamped_schema
@@ -96,9 +96,7 @@ def prepare_job(
     # First of all: what follows may start tasks, which could wait for ever.
     stage = plan_stage(spark, ResourceOptions.model_validate(config.resources.model_dump()))
     store = open_store()
-    ref = model or pin(
-        config.model.uri, store, tracking_uri=config.model.tracking_uri, registry_uri=config.model.registry_uri
-    )
+    ref = model or pinned(config, store)
     resolved = clock()
     snapshot = open_snapshot(spark, config.source)
     rows = read(spark, snapshot, config.source)

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
-from sklearn.linear_model import LinearRegression
 
 from spark_infer.job.local.worker import MODULE
+from tests.line import save_line
 
 ROWS = 1000
 
@@ -24,13 +24,7 @@ ROWS = 1000
 @pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model that doubles ``x``."""
-    folder = tmp_path_factory.mktemp("line") / "model"
-    rows = pd.DataFrame({"x": np.arange(20.0)})
-    model = LinearRegression().fit(rows, 2 * rows.x)
-    mlflow.sklearn.save_model(
-        model, folder, signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"]
-    )
-    return str(folder)
+    return save_line(tmp_path_factory.mktemp("line") / "model")
 
 
 @pytest.fixture(scope="session")

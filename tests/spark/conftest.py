@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
-import numpy as np
-import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 from pyspark.sql import SparkSession
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from spark_infer.config import SparkConfig
 from spark_infer.spark.session import start_session
 from spark_infer.tables.delta import delta_conf
+from tests.line import save_line
 from tests.spark.made import CountingModel, FlowerModel, iris_like
 
 if TYPE_CHECKING:
@@ -72,13 +71,7 @@ def flower(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
 @pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model that doubles ``x``."""
-    folder = tmp_path_factory.mktemp("line") / "model"
-    rows = pd.DataFrame({"x": np.arange(20.0)})
-    model = LinearRegression().fit(rows, 2 * rows.x)
-    mlflow.sklearn.save_model(
-        model, folder, signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"]
-    )
-    return str(folder)
+    return save_line(tmp_path_factory.mktemp("line") / "model")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.here import Here, find_here
 from spark_infer.errors import PlanError, SourceError
-from spark_infer.job.decided import Decided, constants, text_stamps
+from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
@@ -31,7 +31,7 @@ from spark_infer.models.rehearsal import rehearse
 from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.spark.ddl import parse_ddl
 from spark_infer.spark.frame import scored_schema
-from spark_infer.spark.prepare import load_here, open_store, pin
+from spark_infer.spark.prepare import load_here, open_store
 from spark_infer.spark.schema import (
     refuse_case_twins,
     refuse_unsupported,
@@ -76,9 +76,7 @@ def prepare_local(
     started_at, run_id, begin = datetime.now(UTC), uuid.uuid4().hex, clock()
     here = find_here(ResourceOptions.model_validate(config.resources.model_dump()))
     store = open_store()
-    ref = model or pin(
-        config.model.uri, store, tracking_uri=config.model.tracking_uri, registry_uri=config.model.registry_uri
-    )
+    ref = model or pinned(config, store)
     resolved = clock()
     snapshot = open_snapshot(None, config.source)
     source = schema_of(snapshot)
