@@ -1,0 +1,313 @@
+"""Tables with everything that Spark and Delta can put into one, and what a plane is to make of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_infer.config import JobConfig
+from spark_infer.job.prepared import PreparedJob, prepare_job
+
+ROWS = 300
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table, and how its rows are to be read.
+
+    Attributes:
+        make: Makes the table in a folder.
+        doubt: Words of the reason why Spark reads; None where the workers do.
+        source: Further keys of the source.
+        target: Further keys of the target.
+        writes: Words of the reason why Spark writes what the workers read; None where they write too.
+        only_spark: Words of the reason why engine `local` refuses it, where it is another one.
+    """
+
+    make: Callable[[SparkSession, Path], None]
+    doubt: str | None = None
+    source: dict[str, Any] | None = None
+    target: dict[str, Any] | None = None
+    writes: str | None = None
+    only_spark: str | None = None
+
+
+@contextmanager
+def session(spark: SparkSession, **conf: str) -> Iterator[None]:
+    names = {name.replace("__", "."): value for name, value in conf.items()}
+    before = {name: spark.conf.get(name, None) for name in names}
+    for name, value in names.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, old)
+
+
+def numbers(spark: SparkSession, *columns: str, rows: int = ROWS) -> DataFrame:
+    return spark.range(0, rows, 1, 3).selectExpr("id", "CAST(id AS double) / 4 AS x", *columns)
+
+
+EVERY_TYPE = (
+    "IF(id % 5 = 0, NULL, CAST(id % 100 AS tinyint)) AS i8",
+    "CAST(id AS smallint) AS i16",
+    "IF(id % 7 = 0, NULL, CAST(id AS int)) AS i32",
+    "id + 9007199254740993 AS i64",
+    "IF(id % 3 = 0, NULL, CAST(id AS float) / 3) AS f32",
+    "CASE id % 4 WHEN 0 THEN double('NaN') WHEN 1 THEN -0.0D WHEN 2 THEN NULL ELSE double('Infinity') END AS f64",
+    "IF(id % 2 = 0, NULL, id % 3 = 0) AS yes",
+    "CAST(id AS decimal(10, 2)) / 7 AS small_decimal",
+    "IF(id % 4 = 0, NULL, CAST(id AS decimal(38, 10)) * 123456789012345678) AS large_decimal",
+    "CASE id % 3 WHEN 0 THEN '' WHEN 1 THEN NULL ELSE concat('ü\\u0001 ', id) END AS text",
+    "IF(id % 3 = 0, NULL, unhex('00ff80')) AS bytes",
+    "IF(id % 3 = 0, NULL, date_add(date'0001-01-01', CAST(id * 12000 AS int))) AS day",
+    "IF(id % 3 = 0, NULL, timestamp_micros(id * 1000000000001 - 62135596800000000)) AS moment",
+    "IF(id % 3 = 0, NULL, timestamp_ntz'0001-01-01 00:00:00' + make_dt_interval(id, 1, 2, 3.000001)) AS wall",
+    "IF(id % 4 = 0, NULL, IF(id % 4 = 1, array(), array(1.5D, NULL, id))) AS numbers",
+    "IF(id % 4 = 0, NULL, map('a', id, 'b', NULL)) AS pairs",
+    "IF(id % 4 = 0, NULL, named_struct('a', id, 'b', named_struct('c', array('x', NULL), 'd', date'2020-02-02'))) AS s",
+)
+
+
+def every_type(spark: SparkSession, folder: Path) -> None:
+    with session(spark, spark__sql__session__timeZone="America/New_York", spark__sql__ansi__enabled="false"):
+        numbers(spark, *EVERY_TYPE).write.parquet(str(folder))
+
+
+def every_type_delta(spark: SparkSession, folder: Path) -> None:
+    numbers(spark, *EVERY_TYPE).write.format("delta").save(str(folder))
+
+
+ODD_PARTITIONS = (
+    "CASE id % 5 WHEN 0 THEN NULL WHEN 1 THEN 'a b/c' WHEN 2 THEN '100%=:ü\"''' WHEN 3 THEN '007' ELSE '{[^]}?*#' END "
+    "AS word",
+    "IF(id % 3 = 0, NULL, CAST(id % 3 AS int)) AS number",
+)
+
+
+def partitioned(spark: SparkSession, folder: Path) -> None:
+    numbers(spark, *ODD_PARTITIONS).repartition(1).write.partitionBy("word", "number").parquet(str(folder))
+
+
+def partitioned_delta(spark: SparkSession, folder: Path) -> None:
+    frame = numbers(
+        spark,
+        *ODD_PARTITIONS,
+        "date_add(date'1999-12-31', CAST(id % 2 AS int)) AS day",
+        "id % 2 = 0 AS even",
+        "CAST(id % 2 AS decimal(4, 2)) AS price",
+    ).repartition(1)
+    frame.write.format("delta").partitionBy("word", "number", "day", "even", "price").save(str(folder))
+
+
+def moments_partitioned(spark: SparkSession, folder: Path) -> None:
+    frame = numbers(spark, "timestamp'2020-01-01 10:00:00' + make_dt_interval(id % 2) AS moment")
+    frame.write.format("delta").partitionBy("moment").save(str(folder))
+
+
+def int96(spark: SparkSession, folder: Path) -> None:
+    with session(spark, spark__sql__parquet__outputTimestampType="INT96"):
+        numbers(
+            spark, "timestamp_micros(id * 100000000000001) AS moment", "timestamp'0900-01-01' AS old"
+        ).write.parquet(str(folder))
+
+
+def millis(spark: SparkSession, folder: Path) -> None:
+    with session(spark, spark__sql__parquet__outputTimestampType="TIMESTAMP_MILLIS"):
+        numbers(spark, "timestamp_micros(id * 100000000001) AS moment").write.parquet(str(folder))
+
+
+def old_calendar(spark: SparkSession, folder: Path) -> None:
+    with session(spark, spark__sql__parquet__datetimeRebaseModeInWrite="LEGACY"):
+        numbers(spark, "date'1500-01-01' AS day").write.parquet(str(folder))
+
+
+def old_int96(spark: SparkSession, folder: Path) -> None:
+    conf = {
+        "spark__sql__parquet__int96RebaseModeInWrite": "LEGACY",
+        "spark__sql__parquet__outputTimestampType": "INT96",
+    }
+    with session(spark, **conf):
+        numbers(spark, "timestamp'1500-01-01' AS moment").write.parquet(str(folder))
+
+
+def by_arrow(spark: SparkSession, folder: Path) -> None:
+    """What other programs write: dictionaries, unsigned integers, large texts, several row groups, an empty file."""
+    folder.mkdir()
+    ids = np.arange(ROWS)
+    table = pa.table(
+        {
+            "id": ids,
+            "x": ids / 4,
+            "label": pa.array([None if i % 5 == 0 else f"l{i % 3}" for i in ids]).dictionary_encode(),
+            "u8": pa.array(ids % 200, pa.uint8()),
+            "u32": pa.array(ids + 2**31, pa.uint32()),
+            "large": pa.array([f"t{i}" for i in ids], pa.large_string()),
+            "pair": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(2.0 * ROWS)), 2),
+            "moment": pa.array([datetime(2020, 1, 1, tzinfo=UTC)] * ROWS, pa.timestamp("ms", "UTC")),
+            "wall": pa.array([datetime(2020, 1, 1)] * ROWS, pa.timestamp("us")),
+        }
+    )
+    pq.write_table(table, folder / "a.parquet", row_group_size=70, use_dictionary=True)
+    pq.write_table(table.slice(0, 0), folder / "b.parquet")
+
+
+def by_arrow_plain(spark: SparkSession, folder: Path) -> None:
+    folder.mkdir()
+    pq.write_table(pa.table({"id": np.arange(ROWS), "x": np.arange(ROWS) / 4}), folder / "a.parquet")
+
+
+def later_column(spark: SparkSession, folder: Path) -> None:
+    numbers(spark).write.parquet(str(folder))
+    numbers(spark, "'new' AS added", "array(id) AS listed").write.mode("append").parquet(str(folder))
+
+
+def other_order(spark: SparkSession, folder: Path) -> None:
+    numbers(spark, "id + 1 AS y").write.parquet(str(folder))
+    numbers(spark, "id + 1 AS y").select("y", "x", "id").write.mode("append").parquet(str(folder))
+
+
+def other_case(spark: SparkSession, folder: Path) -> None:
+    frame = numbers(spark)
+    frame.write.parquet(str(folder))
+    schema = pq.read_schema(next(folder.glob("*.parquet")))
+    table = pa.table({"ID": np.arange(5), "X": np.arange(5.0)}).replace_schema_metadata(schema.metadata)
+    pq.write_table(table, folder / "other.parquet")
+
+
+def same_names(spark: SparkSession, folder: Path) -> None:
+    for part in (1, 2):
+        (folder / f"part={part}").mkdir(parents=True)
+        table = pa.table({"id": np.arange(ROWS) + part * ROWS, "x": np.arange(ROWS) / part})
+        pq.write_table(table, folder / f"part={part}" / "same.parquet")
+
+
+def no_rows(spark: SparkSession, folder: Path) -> None:
+    numbers(spark, rows=0).write.parquet(str(folder))
+
+
+def odd_names(spark: SparkSession, folder: Path) -> None:
+    numbers(spark, "id AS `a.b`", "named_struct('b', id) AS a", "id AS `größe in m`", "id AS `x``y`").write.parquet(
+        str(folder)
+    )
+
+
+def delta_with(*statements: str, properties: str = "", columns: str = "") -> Callable[[SparkSession, Path], None]:
+    def make(spark: SparkSession, folder: Path) -> None:
+        spark.sql(f"CREATE TABLE delta.`{folder}` (id BIGINT, x DOUBLE, n INT) USING delta {columns} {properties}")
+        numbers(spark, "CAST(id AS int) AS n").write.format("delta").mode("append").save(str(folder))
+        for statement in statements:
+            spark.sql(statement.format(table=f"delta.`{folder}`"))
+
+    return make
+
+
+def cloned(spark: SparkSession, folder: Path) -> None:
+    origin = folder.with_name("origin")
+    numbers(spark).write.format("delta").save(str(origin))
+    spark.sql(f"CREATE TABLE delta.`{folder}` SHALLOW CLONE delta.`{origin}`")
+
+
+VECTORS = "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
+WIDENING = "TBLPROPERTIES ('delta.enableTypeWidening' = 'true')"
+BY_NAME = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
+BY_ID = "TBLPROPERTIES ('delta.columnMapping.mode' = 'id')"
+
+
+def out_of_pythons_years(spark: SparkSession, folder: Path) -> None:
+    numbers(
+        spark, "make_date(10000 + CAST(id AS int), 1, 1) AS day", "CAST(unhex('fffe41') AS string) AS odd"
+    ).write.parquet(str(folder))
+
+
+def pairs_with_nulls(spark: SparkSession, folder: Path) -> None:
+    folder.mkdir()
+    pairs = pa.array([None if i % 3 == 0 else [i, i] for i in range(ROWS)], pa.list_(pa.int32(), 2))
+    pq.write_table(pa.table({"id": np.arange(ROWS), "x": np.arange(ROWS) / 4, "pair": pairs}), folder / "a.parquet")
+
+
+def being_copied(spark: SparkSession, folder: Path) -> None:
+    numbers(spark).coalesce(1).write.parquet(str(folder))
+    (file,) = folder.glob("*.parquet")
+    (folder / "b.parquet._COPYING_").write_bytes(file.read_bytes())
+
+
+CASES = {
+    "every type": Case(every_type),
+    "every type, Delta": Case(every_type_delta),
+    "partitions": Case(partitioned, target={"partition_by": ["word", "number"]}),
+    "partitions, Delta": Case(partitioned_delta, target={"partition_by": ["word", "number", "day", "even"]}),
+    "decimals as partitions": Case(partitioned_delta, target={"partition_by": "price"}, writes="price (decimal(4,2))"),
+    "timestamps as partitions": Case(moments_partitioned, "moment (timestamp) depend on the session"),
+    "INT96": Case(int96),
+    "milliseconds": Case(millis),
+    "old calendar": Case(old_calendar, "old calendar"),
+    "old calendar, INT96": Case(old_int96, "old calendar"),
+    "written by Arrow": Case(by_arrow),
+    "written by Arrow, plain": Case(by_arrow_plain),
+    "column added later": Case(later_column),
+    "columns in another order": Case(other_order),
+    "same file names": Case(same_names, target={"partition_by": "part"}),
+    "no rows": Case(no_rows),
+    "odd names": Case(odd_names),
+    "Delta, column added later": Case(
+        delta_with("ALTER TABLE {table} ADD COLUMN (y STRING)", "INSERT INTO {table} VALUES (-1, 0.5, NULL, 'new')")
+    ),
+    "Delta, some rows deleted": Case(delta_with("DELETE FROM {table} WHERE id % 7 = 0")),
+    "Delta, deletion vectors on, none there": Case(delta_with(properties=VECTORS)),
+    "Delta, deletion vectors": Case(
+        delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS), "deletion vectors take rows out of"
+    ),
+    "Delta, deletion vectors in an older version alone": Case(
+        delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS), source={"version": 1}
+    ),
+    "Delta, columns mapped by name": Case(
+        delta_with("ALTER TABLE {table} RENAME COLUMN n TO m", properties=BY_NAME), "maps its columns by name"
+    ),
+    "Delta, columns mapped by id": Case(delta_with(properties=BY_ID), "maps its columns by id"),
+    "Delta, widened": Case(
+        delta_with("ALTER TABLE {table} ALTER COLUMN n TYPE BIGINT", properties=WIDENING), "were widened"
+    ),
+    "Delta, padded text": Case(
+        lambda spark, folder: delta_with(
+            "ALTER TABLE {table} ADD COLUMN (c VARCHAR(9))", "INSERT INTO {table} VALUES (-1, 0.5, NULL, 'new')"
+        )(spark, folder),
+        "c is of a type that Spark pads",
+    ),
+    "Delta, shallow clone": Case(cloned, "lie outside its folder"),
+    "a file being copied": Case(being_copied),
+    "a constant column as partition": Case(
+        every_type, target={"partition_by": "model_version"}, writes="model_version has one value"
+    ),
+    "a condition": Case(every_type_delta, source={"where": "i64 > 9007199254741100 AND (f64 > 0 OR NOT yes)"}),
+    "a condition that only Spark evaluates": Case(
+        every_type, "only Spark can evaluate `where`", source={"where": "id % 3 = 1"}, only_spark="it has 'mod'"
+    ),
+    "a condition on odd partitions": Case(partitioned, source={"where": "word > '007' OR number IS NULL"}),
+}
+
+
+def prepared(
+    spark: SparkSession, model: str, source: dict[str, Any], target: dict[str, Any], plane: str
+) -> PreparedJob:
+    document = {"model": {"uri": model}, "source": source, "target": target, "plane": plane}
+    return prepare_job(spark, JobConfig.model_validate(document))
+
+
+def rows_of(frame: DataFrame) -> list[tuple[Any, ...]]:
+    """The rows in an order of their own, with every value as text: NaN and -0.0 differ from 0.0 there."""
+    plain = frame.drop("scored_at")
+    return sorted(tuple(repr(value) for value in row) for row in plain.collect())
