@@ -11,7 +11,8 @@
     │   ├── ResourcesError         no executor can give a task the cores or GPUs it asks for
     │   ├── StepError              a preprocess or postprocess step cannot be imported or used
     │   ├── SourceError            the source table cannot be found or read
-    │   └── TargetError            the target exists, is the source, or does not fit the write mode
+    │   ├── TargetError            the target exists, is the source, or does not fit the write mode
+    │   └── UnfinishedRunError     an unfinished run of this job planned something else
     └── RunError                   failed while running; says what was and was not written
         ├── DeviceError            the GPU asked for is not seen by the worker or by the model's framework
         ├── ModelFilesError        the model's files on a node are missing or damaged
@@ -22,7 +23,9 @@
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
-        └── WriteError             the target could not be written
+        ├── WriteError             the target could not be written
+        │   └── CommitConflictError    another writer changed the table in a way that the commit cannot go with
+        └── LedgerError            the account of an unfinished run is damaged, or another driver took the run over
 
 Every message says what happened, where, what was allowed and what to do next, in at most a few
 lines, and holds no row values. All errors pickle.
@@ -134,6 +137,10 @@ class TargetError(PlanError):
     """The target exists, is the source itself, or does not fit the write mode."""
 
 
+class UnfinishedRunError(PlanError):
+    """An unfinished run of this job planned something else; the details are the differences."""
+
+
 class RunError(SparkInferError):
     """Failed while running."""
 
@@ -184,6 +191,14 @@ class SparkMustReadError(SourceReadError):
 
 class WriteError(RunError):
     """The target could not be written."""
+
+
+class CommitConflictError(WriteError):
+    """Another writer changed the table while this run scored, in a way that the commit cannot go with."""
+
+
+class LedgerError(RunError):
+    """The account of an unfinished run is damaged, or another driver took the run over."""
 
 
 def nearest(name: str, names: Iterable[str], *, most: int = 3) -> str:

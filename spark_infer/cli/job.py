@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from spark_infer import Plan, Report
     from spark_infer.job.tune.found import Tuning
+    from spark_infer.job.units.history import RunState
 
 
 def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
@@ -29,12 +30,22 @@ def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Pat
     return config
 
 
-def score(output: Output, config: JobConfig) -> Report:
+def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report:
     """Run a job with a progress line on stderr."""
     from spark_infer import ScoringJob
 
     with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
-        return ScoringJob(config).run(spark, on_progress=None if output.as_json else line)
+        return ScoringJob(config).run(spark, on_progress=None if output.as_json else line, new_run=new_run)
+
+
+def runs(output: Output, config: JobConfig) -> list[RunState]:
+    """Look at the runs of a job's target; starts Spark only where the catalog must say where that is."""
+    from spark_infer.job.units.history import history
+
+    if config.target.path is not None:
+        return history(config)
+    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+        return history(config, spark)
 
 
 def check(output: Output, config: JobConfig) -> Plan:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
 from spark_infer.cli.output import Output
+
+NewRun = Annotated[
+    bool,
+    typer.Option(
+        "--new-run", help="Begin a new run, whatever an unfinished or a finished one of this job has done already."
+    ),
+]
 
 
 def run(
     job: JobFile,
     overrides: Overrides = None,
+    new_run: NewRun = False,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -18,20 +30,22 @@ def run(
     with output.exit_code():
         from spark_infer.cli.job import read_job, score
 
-        report = score(output, read_job(output, job, overrides or (), log_file))
+        report = score(output, read_job(output, job, overrides or (), log_file), new_run=new_run)
         output.result(str(report), report.to_dict())
 
 
 HELP = f"""\
 Score a table as a job file says, and print the report.
 
-Relative paths in the job file are relative to the current directory. Ctrl-C stops Spark's tasks.
+Relative paths in the job file are relative to the current directory. Ctrl-C stops Spark's tasks. The same command after
+a failure goes on where that one stopped; a run that is finished is not done again.
 
 \b
 Examples:
   spark-infer run conf/demo.yaml
   spark-infer run job.yaml --set score.batch_size=5000 --set source.version=12
   spark-infer run job.yaml --json > report.json
+  spark-infer run job.yaml --new-run
 
 {EXIT_CODES}
 """

@@ -15,6 +15,7 @@ from spark_infer.config.job import (
     SparkConfig,
     TableConfig,
     TargetConfig,
+    UnitOptions,
 )
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import (
@@ -62,4 +63,5 @@ __all__ = [
     "TargetConfig",
     "ThresholdStep",
     "TopKStep",
+    "UnitOptions",
 ]

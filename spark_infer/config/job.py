@@ -123,6 +123,21 @@ class TargetConfig(TableConfig):
         return self
 
 
+class UnitOptions(Frozen):
+    """How a run is cut into units: a unit that is done is never scored again."""
+
+    seconds: float = Field(
+        default=300.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="About how long a unit should take; what a kill costs at most. It is a guess from the bytes to "
+        "read, 8 MiB a second for each slot: give a slow model less, or say `bytes`.",
+    )
+    bytes: int | None = Field(
+        default=None, ge=1, description="Bytes of the source in a unit; overrules `seconds`. A task is never divided."
+    )
+
+
 class SparkConfig(Frozen):
     """The Spark session that the command line starts; a session of your own is used as it is."""
 
@@ -176,6 +191,9 @@ class JobConfig(Frozen):
         "tables by path that workers can read and write themselves.",
     )
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
+    units: UnitOptions = Field(
+        default_factory=UnitOptions, description="How a run is cut into units, which are what a rerun need not repeat."
+    )
     resources: ResourceOptions = Field(
         default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."
     )

@@ -32,7 +32,14 @@ class TaskTotals:
         counts = {name: sum(int(each[name] or 0) for each in taken) for name in COUNTS}
         seconds = {name: sum(float(each[name] or 0.0) for each in taken) for name in SECONDS}
         # A task without rows asked for no model.
-        return cls(**counts, workers=len({each["worker"] for each in taken if each["batches"]}), seconds=seconds)
+        named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
+        workers = len(named) + sum(each.get("workers", 0) for each in taken)
+        return cls(**counts, workers=workers, seconds=seconds)
+
+    def as_task(self) -> dict[str, Any]:
+        """Return the sums as what one task would have told; of the workers only how many."""
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return {**counts, **{name: self.seconds.get(name, 0.0) for name in SECONDS}, "workers": self.workers}
 
     @classmethod
     def of_rows(cls, rows: int) -> TaskTotals:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.job.planes.choice import Plane
+from spark_infer.job.units.start import Start
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import ModelFiles
@@ -42,6 +43,7 @@ class Decided:
         plane: Who reads the rows, who writes them, and why.
         schema: The target's columns.
         write: What the write will do.
+        start: The run to begin or to go on with; None where nobody can keep account of it.
         rehearsal: What became of trying the model here, where that is worth a warning.
         told: Says how many tasks run at once, and what stays idle; a sentence each.
         warnings: What the reader of plan and report should know, a sentence each.
@@ -62,6 +64,7 @@ class Decided:
     plane: Plane
     schema: StructType
     write: WritePlan
+    start: Start | None
     rehearsal: str | None
     told: Callable[[], tuple[str, ...]]
     warnings: tuple[str, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from spark_infer.config import JobConfig, PostprocessStep
 from spark_infer.core.signature import spelled
 from spark_infer.job.decided import Decided
@@ -9,6 +11,7 @@ from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.job.planes.choice import Plane
 from spark_infer.models.requirements import differences, requirements
 from spark_infer.observe.report import size
+from spark_infer.tables.publishers.choice import one_by_one
 
 
 def plan_of(job: Decided) -> Plan:
@@ -45,10 +48,29 @@ def plan_of(job: Decided) -> Plan:
         write=job.write.how,
         plane=_plane(job.plane, by_workers=job.by_workers),
         compiled="" if recipe.parity is None else str(recipe.parity),
+        units=tuple(_units(job)),
         tasks=job.told() if job.by_workers else (),
         warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal])),
     )
     return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
+
+
+def _units(job: Decided) -> Iterator[str]:
+    start = job.start
+    if start is None:
+        yield "nobody keeps account of this run: the target's folder is Spark's alone to reach, and a rerun starts over"
+        return
+    found = start.found
+    if start.finished is not None:
+        yield f"run {found.ledger.name} has done all of it: a run would do nothing, unless it is a new one (--new-run)"
+        return
+    count = len(start.units)
+    when = "each published when it is done" if one_by_one(job.write) and count > 1 else "published when all is done"
+    yield f"{count:,} unit{'' if count == 1 else 's'}, {when}; what is done is not done again after a failure"
+    if found.plan is not None:
+        yield f"run {found.ledger.name} is unfinished: {found.done:,} of {count:,} units are done, and it goes on"
+    if found.replaces is not None:
+        yield f"run {found.replaces.name} is unfinished and is given up"
 
 
 def _plane(plane: Plane, *, by_workers: bool) -> str:

@@ -54,6 +54,7 @@ class Plan:
         write: What the write does, one sentence.
         plane: Which plane carries the batches, and why.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library serves.
+        units: What is published at once, and where an earlier command of this job stopped; a sentence each.
         tasks: How many tasks run at once, with how many copies of the model, and what stays idle; a sentence each.
         warnings: What the reader should know, a sentence each.
     """
@@ -82,6 +83,7 @@ class Plan:
     write: str
     plane: str
     compiled: str = ""
+    units: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -106,6 +108,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield _fact("", f"compiled {plan.compiled}")
     yield _fact("files", plan.model_files)
     yield _fact("plane", plan.plane)
+    yield from (_fact("" if number else "units", line) for number, line in enumerate(plan.units))
     yield from (_fact("" if number else "tasks", line) for number, line in enumerate(plan.tasks))
     yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
     for filter_ in plan.partition_filter:

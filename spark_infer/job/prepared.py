@@ -17,6 +17,8 @@ from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import take_sample
+from spark_infer.job.units.facts import deciding_facts
+from spark_infer.job.units.start import look_up
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import rehearse
@@ -31,7 +33,7 @@ from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
 from spark_infer.tables.settings import session_conf, setting
-from spark_infer.tables.write import plan_write
+from spark_infer.tables.write import find_target, plan_write
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -78,6 +80,7 @@ def prepare_job(
     config: JobConfig,
     *,
     model: ModelRef | None = None,
+    new_run: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedJob:
     """Resolve the model once, pin the source, match the schemas, check the target; start no Spark task.
@@ -86,13 +89,13 @@ def prepare_job(
         spark: The session.
         config: The job.
         model: The pinned model, where the caller has resolved it already.
+        new_run: Whether to begin a new run whatever was done before.
         clock: Seconds that only grow.
 
     Raises:
         PlanError: Something does not fit; nothing has run and nothing has changed.
     """
-    started_at, run_id = datetime.now(UTC), uuid.uuid4().hex
-    begin = clock()
+    now, begin = datetime.now(UTC), clock()
     # First of all: what follows may start tasks, which could wait for ever.
     stage = plan_stage(spark, ResourceOptions.model_validate(config.resources.model_dump()))
     store = open_store()
@@ -127,14 +130,24 @@ def prepare_job(
     )
     scoring = with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane))
     served = scoring.load_here()
-    begin_anew = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config, started_at)
-    chosen = begin_anew() if plane.name == "spark" else None
+    by_spark = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config)
+    chosen = by_spark(now) if plane.name == "spark" else None
     schema = chosen.frame.schema if chosen is not None else _target_schema(rows, scoring, config)
-    write = plan_write(spark, config.target, snapshot=snapshot, schema=schema)
+    location, exists = find_target(spark, config.target, snapshot.location.format)
+    source = rows.schema.json()
+    facts = deciding_facts(config, scoring.recipe, snapshot, location, source_schema=source, schema=schema.json())
+    start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
+    write = start.write(location, config) if start is not None else None
+    write = write or plan_write(spark, config.target, snapshot=snapshot, schema=schema)
+    if start is not None:
+        start = start.with_units(plane.tasks, stage.slots(spark) or 1, config)
+    started_at, run_id = (start.started_at, start.run_id) if start is not None else (now, uuid.uuid4().hex)
     if plane.name == "direct":
         plane = _with_writers(spark, plane, write, schema, constants(config, ref, started_at), run_id)
         if plane.sink is None:
             chosen = _prepared_rows(rows, scoring, plane, config, started_at)
+    elif started_at != now:
+        chosen = by_spark(started_at)
     return PreparedJob(
         config=config,
         run_id=run_id,
@@ -148,6 +161,7 @@ def prepare_job(
         plane=plane,
         schema=schema,
         write=write,
+        start=start,
         rehearsal=rehearsal,
         told=partial(stage.told, spark),
         warnings=stage.warnings(),
@@ -155,7 +169,7 @@ def prepare_job(
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         scoring=scoring,
         rows_to_write=chosen,
-        fallback=begin_anew if plane.name == "direct" and config.plane == "auto" else None,
+        fallback=partial(by_spark, started_at) if plane.name == "direct" and config.plane == "auto" else None,
     )
 
 

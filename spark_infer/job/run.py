@@ -1,17 +1,23 @@
-"""Run a prepared job: one action that scores and writes, and the report of it."""
+"""Run a prepared job on Spark, and report what was done."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from spark_infer.core.totals import TaskTotals
+from spark_infer.core.faults import point
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, report_of
-from spark_infer.job.planes.direct import write_files
-from spark_infer.job.prepared import PreparedJob
+from spark_infer.job.prepared import PreparedJob, PreparedRows
+from spark_infer.job.units.drive import Scored
+from spark_infer.job.units.on_spark import SparkUnits
+from spark_infer.job.units.run import again, conclude, run_units
+from spark_infer.job.units.start import Start, begin
+from spark_infer.job.units.unit import Unit
 from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
 from spark_infer.spark.batches import batch_settings
@@ -19,11 +25,12 @@ from spark_infer.spark.faults import translate
 from spark_infer.spark.preflight import check_workers
 from spark_infer.spark.ship import ship
 from spark_infer.spark.tracking import tracking
-from spark_infer.tables.handover import hand_over
+from spark_infer.tables.commit import written_before
 from spark_infer.tables.plan import Written
+from spark_infer.tables.publish import is_staged, refresh
 from spark_infer.tables.settings import settings
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
-from spark_infer.tables.write import write
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.write import size_notes, stage, write
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,60 +47,117 @@ def run_job(
     on_progress: OnProgress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
-    """Score and write in one action, and report what was done.
+    """Score what is left and publish it, and report what was done.
 
     Raises:
         EnvironmentProblem: A worker of a cluster lacks a library; nothing was scored.
-        RunError: A worker, a file or the write failed; the target is as it was before.
+        RunError: A worker, a file or the write failed; units that were done before stay done.
     """
+    if job.start is not None and (done := again(job.start)) is not None:
+        return done
     if job.by_workers:
         check_workers(spark, job.recipe)
-    begin = clock()
+    begun = clock()
     ship(spark, job.scoring.store, job.files)
-    shipped = clock()
+    shipping = {} if job.files.way == "same_node" else {"ship": clock() - begun}
     try:
-        written, totals = _write(spark, job, on_progress)
+        report = _run(spark, job, on_progress, shipping)
     except SparkMustReadError as error:
         if job.fallback is None:
             raise
+        if job.start is not None and job.start.found.ledger.done():
+            error.next_step = "set plane: spark and --new-run; rows of units that were published stay in the target."
+            raise
         logger.warning("%s Spark reads all of it now.", error.what)
-        job = job.by_spark(error.what)
-        written, totals = _write(spark, job, on_progress)
-    shipping = {} if job.files.way == "same_node" else {"ship": shipped - begin}
-    return report_of(job, written, totals, {**shipping, "score_and_write": clock() - shipped})
+        report = _run(spark, job.by_spark(error.what), on_progress, shipping)
+    refresh(spark, job.write)
+    return report
 
 
-def _write(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None) -> tuple[Written, TaskTotals | None]:
+def _run(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, shipping: dict[str, float]) -> Report:
+    if job.start is None:
+        return _at_once(spark, job, on_progress, shipping)
+    if job.plane.sink is not None:
+        return run_units(job, job.start, lambda run: SparkUnits(spark, job, run, on_progress), seconds=shipping)
+    start = replace(job.start, units=(Unit(0, ()),))
+    if is_staged(job.write):
+        written = run_units(job, start, lambda run: _Staged(spark, job, on_progress), seconds=shipping)
+        return replace(written, warnings=(*written.warnings, *size_notes(spark, job.write)))
+    return _in_the_ledger(spark, job, start, on_progress, shipping)
+
+
+class _Staged:
+    """Scores a whole run as one unit, which Spark writes as Parquet."""
+
+    def __init__(self, spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None) -> None:
+        self._spark = spark
+        self._job = job
+        self._on_progress = on_progress
+
+    def __call__(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        """Score the unit."""
+        begin, rows = time.perf_counter(), _rows(self._job)
+        to_stage = partial(stage, rows.frame, self._job.write, folder)
+        files = _by_spark(self._spark, self._job, self._on_progress, to_stage)
+        totals = rows.totals()
+        stats = [] if totals is None else [totals.as_task()]
+        yield Scored(unit=units[0], files=files, stats=stats, seconds=time.perf_counter() - begin)
+
+
+def _in_the_ledger(
+    spark: SparkSession, job: PreparedJob, start: Start, on_progress: OnProgress | None, shipping: dict[str, float]
+) -> Report:
+    """Have Spark score and write in one action, which its commit makes one that happens once."""
+    goes_on = start.found.plan is not None
+    start = begin(start, job.write, job.rows)
+    ledger = start.found.ledger
+    job = replace(job, run_id=start.run_id, started_at=start.started_at)
+    app = f"spark_infer/{ledger.name}"
+    there = (
+        written_before(spark, job.write, facts_of(job)) if goes_on and job.write.location.format == "delta" else None
+    )
+    report = _at_once(spark, job, on_progress, shipping, there=there, txn=(app, 1))
+    conclude(start, replace(report, run=ledger.name), {"app": app})
+    return replace(report, run=ledger.name)
+
+
+def _at_once(
+    spark: SparkSession,
+    job: PreparedJob,
+    on_progress: OnProgress | None,
+    shipping: dict[str, float],
+    *,
+    there: Written | None = None,
+    txn: tuple[str, int] | None = None,
+) -> Report:
+    begin, totals = time.perf_counter(), None
+    if there is None:
+        rows = _rows(job)
+        to_write = partial(write, rows.frame, job.write, facts=facts_of(job), txn=txn)
+        there = _by_spark(spark, job, on_progress, to_write)
+        point("published")
+        totals = rows.totals()
+    return report_of(job, there, totals, {**shipping, "score_and_write": time.perf_counter() - begin})
+
+
+def _rows(job: PreparedJob) -> PreparedRows:
+    if job.rows_to_write is None:
+        raise ValueError("the workers write")
+    return job.rows_to_write
+
+
+def _by_spark(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, action: Callable[[], Any]) -> Any:
+    """Run an action of Spark, with its progress told and its failure in our words."""
     try:
-        with tracking(spark, _on_tasks(on_progress, job.rows)):
-            if job.plane.sink is not None:
-                return _hand_over(spark, job, job.plane.sink)
-            rows = job.rows_to_write
-            if rows is None:
-                raise ValueError("neither the workers nor Spark have rows to write")
-            with settings(spark, _batch_settings(spark, job)):
-                written = write(rows.frame, job.write, facts=facts_of(job))
-            return written, rows.totals()
+        with tracking(spark, _on_tasks(on_progress, job.rows)), settings(spark, _batch_settings(spark, job)):
+            return action()
     except Exception as error:
         translated = translate(error)
         if translated is None or translated is error:
             raise
         raise translated from error
-
-
-def _hand_over(spark: SparkSession, job: PreparedJob, sink: SinkSpec) -> tuple[Written, TaskTotals]:
-    """Have the workers write, then publish their files."""
-    totals: list[TaskTotals] = []
-
-    def fill(into: SinkSpec) -> list[WrittenFile]:
-        files, found = write_files(spark, job.scoring, job.plane, into)
-        totals.append(found)
-        return files
-
-    written = hand_over(job.write, sink, fill, schema=job.schema.json(), facts=facts_of(job))
-    if job.write.location.format == "parquet":
-        spark.catalog.refreshByPath(job.write.location.path or "")
-    return written, totals[0]
 
 
 def _batch_settings(spark: SparkSession, job: PreparedJob) -> dict[str, str]:

@@ -81,22 +81,32 @@ class ScoringJob:
                 return plan_of(prepare_local(self.config, model=self._model))
             return plan_of(prepare_job(spark or open_session(self.config), self.config, model=self._model))
 
-    def run(self, spark: SparkSession | None = None, on_progress: OnProgress | None = None) -> Report:
+    def run(
+        self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False
+    ) -> Report:
         """Score the table and write the target.
+
+        A run that was stopped goes on where it was: what is done is not scored again, and a run that is finished is not
+        repeated.
 
         Args:
             spark: The session, whose Python the workers run; without it that of `session`. Engine `local` has none.
             on_progress: Called about twice a second while tasks run, from another thread.
+            new_run: Begin a new run whatever was done before.
 
         Raises:
-            PlanError: Refused; no Spark task has started and nothing has changed on disk.
-            RunError: Failed while running; the target is as it was before.
+            PlanError: Refused; no Spark task has started and nothing has changed on disk. `UnfinishedRunError` where an
+                unfinished run of this job planned something else.
+            RunError: Failed while running; the target is as it was before, or further by whole units, and the same call
+                goes on from there.
         """
         with _hiding_environment(self.config):
             if self.config.engine == "local":
-                return run_local(prepare_local(self.config, model=self._model), on_progress=on_progress)
+                job = prepare_local(self.config, model=self._model, new_run=new_run)
+                return run_local(job, on_progress=on_progress)
             session = spark or open_session(self.config)
-            return run_job(session, prepare_job(session, self.config, model=self._model), on_progress=on_progress)
+            prepared = prepare_job(session, self.config, model=self._model, new_run=new_run)
+            return run_job(session, prepared, on_progress=on_progress)
 
 
 def score_table(
@@ -110,6 +120,7 @@ def score_table(
     plane: str = "auto",
     engine: str = "spark",
     on_progress: OnProgress | None = None,
+    new_run: bool = False,
     **options: Any,
 ) -> Report:
     """Score a table into another: the job file as a call.
@@ -124,6 +135,7 @@ def score_table(
         plane: ``auto``, ``direct`` or ``spark``: whether the workers read the files themselves.
         engine: ``spark``, or ``local``: processes of this machine, without Java.
         on_progress: Called about twice a second while tasks run, from another thread.
+        new_run: Begin a new run whatever was done before.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
 
     Returns:
@@ -156,7 +168,7 @@ def score_table(
             "resources": mapping(resources, "resources"),
         },
     )
-    return ScoringJob(config, model=pinned).run(spark, on_progress)
+    return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
 
 
 @contextmanager

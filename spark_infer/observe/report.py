@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 BAR_WIDTH = 24
 
@@ -58,6 +59,11 @@ class Report:
         loads: How often the model was loaded.
         cache_hits: How often a task found the model loaded.
         workers: Python workers that scored.
+        run: Name of the run in the ledger beside the target; empty where nobody kept one.
+        units: Units of the run.
+        units_before: Those that were done by an earlier command.
+        units_elsewhere: Those that another driver did at the same time.
+        already_done: Whether an earlier command had done all of it, and this one did nothing.
         warnings: What the reader should know, a sentence each.
     """
 
@@ -86,6 +92,11 @@ class Report:
     cache_hits: int = 0
     workers: int = 0
     rows_predicted: int | None = None
+    run: str = ""
+    units: int = 1
+    units_before: int = 0
+    units_elsewhere: int = 0
+    already_done: bool = False
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -100,6 +111,18 @@ class Report:
         for name, value in [*self.seconds.items(), *self.task_seconds.items()]:
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} took {value} seconds, which no phase can")
+
+    @classmethod
+    def of_dict(cls, facts: Mapping[str, Any]) -> Report:
+        """Return the report that `to_dict` wrote; what else is in the mapping is left out."""
+        known = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
+        started_at = datetime.fromisoformat(known["started_at"])
+        return cls(**{**known, "started_at": started_at, "warnings": tuple(known["warnings"])})
+
+    @classmethod
+    def again(cls, facts: Mapping[str, Any]) -> Report:
+        """Return the report of an earlier command, for one that found nothing to do."""
+        return replace(cls.of_dict(facts), already_done=True)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -129,7 +152,7 @@ class Report:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}"
+    yield _headline(report)
     yield ""
     yield _fact("model", f"{report.model_name} version {report.model_version} ({report.model_uri})")
     yield _fact("", f"digest {report.model_digest[:12]}, served by {report.backend}")
@@ -149,11 +172,28 @@ def _lines(report: Report) -> Iterator[str]:
         loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
         yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}")
     yield _fact("run", f"{report.run_id}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC")
+    if report.run:
+        yield _fact("", _units(report))
     yield from _time(report)
     if report.warnings:
         yield ""
         yield "warnings"
         yield from (f"  ! {warning}" for warning in report.warnings)
+
+
+def _headline(report: Report) -> str:
+    if report.already_done:
+        return f"{report.job}: nothing to do, this run is finished; what it reported:"
+    return f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}"
+
+
+def _units(report: Report) -> str:
+    others = [
+        f"{count:,} {who}"
+        for count, who in ((report.units_before, "done before"), (report.units_elsewhere, "done by another driver"))
+        if count
+    ]
+    return f"{report.run}, {_count(report.units, 'unit')}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _time(report: Report) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from spark_infer.tables.location import TableLocation
+from spark_infer.tables.location import TableLocation, has_delta_log
 from spark_infer.tables.newtable import removed_on_failure
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.settings import settings
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
 _RECENT = 50
 
 
-def write_delta(frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float]) -> Written:
+def write_delta(
+    frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None = None
+) -> Written:
     """Write the frame as one Delta commit whose ``userMetadata`` are the facts as compact JSON.
+
+    With ``txn`` a commit of the same application and version that is there already is not made again.
 
     A failing job commits nothing, so the table is as it was; files that its finished tasks had written into an existing
     table's folder stay there, unseen by readers, until Delta's VACUUM removes them.
     """
     spark = frame.sparkSession
     named = facts if "run_id" in facts else {**facts, "write_id": uuid.uuid4().hex}
-    stamp = json.dumps(dict(named), separators=(",", ":"))
+    stamp = _stamp(named)
     writer = frame.write.format("delta").option("userMetadata", stamp)
+    if txn is not None:
+        writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
     if plan.exists:
         _save(_replacing(writer, plan), plan.location)
     else:
@@ -57,9 +63,9 @@ def _create(spark: SparkSession, writer: DataFrameWriter, plan: WritePlan, stamp
             # Delta 4.4 drops the writer's option when it makes a table of the catalog.
             stack.enter_context(settings(spark, {"spark.databricks.delta.commitInfo.userMetadata": stamp}))
         elif storage is not None and storage.renames_atomically:
-            stage = stack.enter_context(staging(storage))
-            writer.save(stage.new.uri)
-            create_table(stage)
+            staged = stack.enter_context(staging(storage))
+            writer.save(staged.uri)
+            create_table(staged, storage)
             return
         _save(writer, plan.location)
 
@@ -71,10 +77,27 @@ def _save(writer: DataFrameWriter, location: TableLocation) -> None:
         writer.save(location.path)
 
 
+def written_before(spark: SparkSession, plan: WritePlan, facts: Mapping[str, str | int | float]) -> Written | None:
+    """What the commit with these facts wrote; None where the table has none, or there is no table."""
+    storage = plan.location.storage()
+    if not (plan.exists or (storage is not None and has_delta_log(storage))):
+        return None
+    commit = _own_commit(spark, plan.location, _stamp(facts))
+    return None if commit is None else _of_commit(plan.location, commit)
+
+
+def _stamp(facts: Mapping[str, str | int | float]) -> str:
+    return json.dumps(dict(facts), separators=(",", ":"))
+
+
 def _written(spark: SparkSession, location: TableLocation, stamp: str) -> Written:
     commit = _own_commit(spark, location, stamp)
     if commit is None:
         return Written(location, None, 0, 0, 0, ("No row was written, and Delta made no commit for that.",))
+    return _of_commit(location, commit)
+
+
+def _of_commit(location: TableLocation, commit: Any) -> Written:
     metrics = {name: int(value) for name, value in commit["operationMetrics"].items() if value.isdigit()}
     return Written(
         location=location,

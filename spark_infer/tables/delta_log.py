@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -109,11 +109,38 @@ def read_log(storage: Storage, listing: LogListing, version: int) -> LogState | 
         return None  # a log that we cannot read is Spark's to judge
 
 
-def _checkpoint_actions(storage: Storage, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
+def taken(storage: Storage, app: str) -> int | None:
+    """The newest version of an application that the table's newest version has taken; 0 for none.
+
+    None where the log is not to be read here.
+
+    Raises:
+        Exception: The log cannot be read; then nothing is known.
+    """
+    listing = list_log(storage)
+    if listing is None:
+        return 0
+    if not listing.readable(listing.newest):
+        return None
+    start = listing.base(listing.newest)
+    checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
+    commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, listing.newest + 1)]
+    found = 0
+    for action in (*_checkpoint_actions(storage, checkpoint, ("txn", "sidecar")), *_commit_actions(storage, commits)):
+        if action.get("sidecar"):
+            return None
+        txn = action.get("txn") or {}
+        found = max(found, txn["version"]) if txn.get("appId") == app else found
+    return found
+
+
+def _checkpoint_actions(
+    storage: Storage, paths: Iterable[str], wanted: Sequence[str] = _CHECKPOINT_COLUMNS
+) -> Iterator[dict[str, Any]]:
     for path in paths:
         with storage.files.open_input_file(storage.at(path)) as stream:
             file = pq.ParquetFile(stream)
-            columns = [name for name in _CHECKPOINT_COLUMNS if name in file.schema_arrow.names]
+            columns = [name for name in wanted if name in file.schema_arrow.names]
             yield from file.read(columns=columns).to_pylist(maps_as_pydicts="strict")
 
 

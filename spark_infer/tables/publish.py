@@ -1,4 +1,4 @@
-"""Write a Parquet table so that readers have the old one until the new one is complete."""
+"""Have Spark write Parquet: into a folder of our own, or where a new table is going to be."""
 
 from __future__ import annotations
 
@@ -14,26 +14,17 @@ from spark_infer.tables.location import canonical
 from spark_infer.tables.newtable import removed_on_failure
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY, read_footers
 from spark_infer.tables.plan import WritePlan, Written
-from spark_infer.tables.staging import (
-    Stage,
-    add_files,
-    create_table,
-    replace_partitions,
-    replace_table,
-    staging,
-)
-from spark_infer.tables.storage import DataFile, Storage
+from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.storage import DataFile, Storage, partition_values
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 
 def write_parquet(frame: DataFrame, plan: WritePlan) -> Written:
-    """Write the frame and count its rows from the footers of the new files."""
+    """Make a new table of the catalog or on an object store, and count its rows from the footers of its files."""
     spark = frame.sparkSession
-    # The newer commit algorithm publishes the files of tasks that fail later.
-    writer = frame.write.format("parquet").option("mapreduce.fileoutputcommitter.algorithm.version", "1")
-    writer = writer.mode("error").partitionBy(*plan.partition_by)
+    writer = _writer(frame, plan)
     storage = plan.location.storage()
     if plan.creates and plan.location.table:
         return _create_in_catalog(spark, writer, plan, storage)
@@ -41,28 +32,40 @@ def write_parquet(frame: DataFrame, plan: WritePlan) -> Written:
         raise TargetError(f"{plan.location.name} cannot be reached from this process.", next_step="use a Delta table.")
     if plan.creates and not storage.renames_atomically:
         return _write_in_place(spark, frame, writer, plan, storage)
-    with staging(storage) as stage:
-        writer.save(stage.new.uri)
-        _keep_schema(spark, frame, plan, stage.new, stage.folder.below("empty"))
-        files = stage.new.data_files()
-        written = _count(plan, stage.new, files)
-        notes = publish(stage, files, plan)
-    _refresh(spark, plan)
-    return Written(plan.location, None, written.rows, written.files, written.size_bytes, notes)
+    raise TargetError(f"The rows of {plan.location.name} are staged first.")  # `stage_parquet`, then a publisher
 
 
-def publish(stage: Stage, files: list[DataFile], plan: WritePlan) -> tuple[str, ...]:
-    """Move staged files into their place as the write mode says; returns notes for the report."""
-    if plan.creates:
-        create_table(stage)
-    elif plan.mode == "overwrite":
-        replace_table(stage)
-    elif plan.scope is not None:
-        emptied = replace_partitions(stage, files, plan.scope)
-        return tuple(f"The partition {folder} got no row and was emptied." for folder in emptied)
-    else:
-        add_files(stage, [file for file in files if file.path != EMPTY_TABLE_FILE])
-    return ()
+def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFile]:
+    """Have Spark write the frame into a folder of our own, and count the rows in the footers of its files."""
+    spark = frame.sparkSession
+    _writer(frame, plan).mode("append").save(folder.uri)
+    _keep_schema(spark, frame, plan, folder, folder.beside(f"{folder.name}.empty"))
+    files = folder.data_files()
+    footers = read_footers(folder, [file.path for file in files])
+    return [
+        WrittenFile(path=file.path, size=file.size, rows=footer.rows, values=partition_values(file.path))
+        for file, footer in zip(files, footers, strict=True)
+    ]
+
+
+def is_staged(plan: WritePlan) -> bool:
+    """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
+    storage = plan.location.storage()
+    if plan.location.format != "parquet" or storage is None or (plan.creates and plan.location.table):
+        return False
+    return storage.renames_atomically or not plan.creates
+
+
+def refresh(spark: SparkSession, plan: WritePlan) -> None:
+    """Have this session see the new files of a Parquet table."""
+    if plan.location.format != "parquet":
+        return
+    if plan.location.table and not plan.creates:
+        if plan.partition_by:
+            spark.sql(f"MSCK REPAIR TABLE {plan.location.table} SYNC PARTITIONS")
+        spark.sql(f"REFRESH TABLE {plan.location.table}")
+    elif plan.location.path and not plan.location.table:
+        spark.catalog.refreshByPath(plan.location.path)
 
 
 def _write_in_place(
@@ -111,10 +114,7 @@ def _keep_schema(spark: SparkSession, frame: DataFrame, plan: WritePlan, folder:
     scratch.files.delete_dir(scratch.root)
 
 
-def _refresh(spark: SparkSession, plan: WritePlan) -> None:
-    if plan.location.table:
-        if plan.partition_by:
-            spark.sql(f"MSCK REPAIR TABLE {plan.location.table} SYNC PARTITIONS")
-        spark.sql(f"REFRESH TABLE {plan.location.table}")
-    else:
-        spark.catalog.refreshByPath(plan.location.path or "")
+def _writer(frame: DataFrame, plan: WritePlan) -> DataFrameWriter:
+    # The newer commit algorithm publishes the files of tasks that fail later.
+    writer = frame.write.format("parquet").option("mapreduce.fileoutputcommitter.algorithm.version", "1")
+    return writer.mode("error").partitionBy(*plan.partition_by)

@@ -82,6 +82,14 @@ class Storage:
         files = [_data_file(path, entry) for path, entry in self._below() if entry.type == fs.FileType.File]
         return [file for file in files if not any(map(_is_hidden, file.path.split("/")))]
 
+    def read(self, path: str) -> bytes | None:
+        """The content of a file; None where there is no such file."""
+        try:
+            with self.files.open_input_stream(self.at(path)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+
     def every_path(self) -> list[str]:
         """The paths of all that is no folder, hidden or not, sorted."""
         return [path for path, entry in self._below() if entry.type != fs.FileType.Directory]

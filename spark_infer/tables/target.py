@@ -16,7 +16,6 @@ from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, canonical, qualify
 from spark_infer.tables.predicate import quote_table
 from spark_infer.tables.schema import schema_of
-from spark_infer.tables.staging import leftovers
 from spark_infer.tables.storage import Storage, plain_folder
 
 if TYPE_CHECKING:
@@ -88,12 +87,6 @@ def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool
             f"Plain Parquet on {storage.scheme}:// cannot be overwritten safely.",
             details=["An object store renames file by file, so that a failure would leave half of each table."],
             next_step="write a Delta table, or a new Parquet folder for each run.",
-        )
-    if left := leftovers(storage):
-        raise TargetError(
-            f"A write to {location.name} was killed half way, or is running now.",
-            details=[f"Rows it had replaced are in {folder}/old" for folder in left],
-            next_step="wait for it; or put the rows back or remove that folder, then run again.",
         )
     if exists and target.mode == "overwrite":
         _refuse_foreign_files(storage, location)

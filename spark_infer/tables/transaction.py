@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from pyarrow import ArrowException
 
-from spark_infer.errors import WriteError
+from spark_infer.core.faults import point
+from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.tables.delta_log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.doubts import table_doubts
@@ -22,7 +23,20 @@ from spark_infer.tables.storage import Storage, split_uri
 logger = logging.getLogger(__name__)
 
 
-def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str) -> int:
+@dataclass(frozen=True)
+class Txn:
+    """What makes a commit recognisable, in Delta's log: a table takes each version of an application once.
+
+    Source: https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
+    """
+
+    app: str
+    version: int
+
+
+def create_table(
+    folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+) -> int:
     """Make a Delta table in a folder that holds its files already.
 
     Args:
@@ -31,6 +45,7 @@ def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile],
         files: The files, which lie in the folder.
         schema: Spark's JSON of the table's columns.
         stamp: The commit's ``userMetadata``.
+        txn: What the commit is recognised by.
 
     Returns:
         The version, 0.
@@ -38,7 +53,7 @@ def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile],
     Raises:
         WriteError: Another writer made a table there meanwhile.
     """
-    from deltalake import CommitProperties, Schema
+    from deltalake import Schema
     from deltalake.exceptions import DeltaError
     from deltalake.transaction import create_table_with_add_actions
 
@@ -49,11 +64,18 @@ def create_table(folder: Storage, plan: WritePlan, files: Sequence[WrittenFile],
             _adds(files),
             mode="error",
             partition_by=list(plan.partition_by),
-            commit_properties=CommitProperties(custom_metadata=_told(files, stamp)),
+            commit_properties=_properties(files, stamp, txn),
         )
     except DeltaError as error:
         raise _failed(plan, error) from error
     return 0
+
+
+def _properties(files: Sequence[WrittenFile], stamp: str, txn: Txn) -> Any:
+    from deltalake import CommitProperties, Transaction
+
+    recognised = Transaction(txn.app, txn.version, int(time.time() * 1000))
+    return CommitProperties(custom_metadata=_told(files, stamp), app_transactions=[recognised])
 
 
 def _told(files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
@@ -70,72 +92,123 @@ def _told(files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
 class Ready:
     """A Delta table that takes the rows as they were planned, as its newest version is."""
 
+    folder: Storage
     table: Any
     state: LogState
+    rules: tuple[Any, ...] = ()
+
+    def published(self, app: str) -> int:
+        """The newest version of an application that the table has taken; 0 for none."""
+        return int(self.table.transaction_version(app) or 0)
 
 
-def prepare(folder: Storage, plan: WritePlan, schema: str) -> Ready:
+def published(folder: Storage, app: str) -> int:
+    """The newest version of an application that a table has taken; 0 for none, and where there is no table."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    if not folder.names("_delta_log"):
+        return 0
+    try:
+        return int(DeltaTable(_uri(folder)).transaction_version(app) or 0)
+    except TableNotFoundError:
+        return 0
+    except DeltaError as error:
+        raise WriteError(
+            f"The log of {folder.root} cannot be read: {error}",
+            next_step="look at the table; without its log it is not known what was published, and nothing was changed.",
+        ) from error
+
+
+def prepare(folder: Storage, plan: WritePlan, schema: str, before: Ready | None = None) -> Ready:
     """Look at the newest version of a table that is to be written to; changes nothing.
 
+    Args:
+        folder: The table's folder.
+        plan: The write.
+        schema: Spark's JSON of the rows' columns.
+        before: An earlier look, which spares reading the whole log again where only rows have changed since.
+
     Raises:
-        WriteError: Another writer changed its columns, its partitioning or its rules since the run was planned.
+        CommitConflictError: Another writer changed its columns, partitioning or rules since the run was planned.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
+        if before is not None and plan.mode == "append":
+            before.table.update_incremental()
+            if _rules(before.table) == before.rules:
+                return before
         table = DeltaTable(_uri(folder))
     except DeltaError as error:
         raise _failed(plan, error) from error
-    return Ready(table, _unchanged(folder, table.version(), plan, schema))
+    return Ready(folder, table, _unchanged(folder, table.version(), plan, schema), _rules(table))
+
+
+def _rules(table: Any) -> tuple[Any, ...]:
+    about = table.metadata()
+    return (about.id, about.partition_columns, about.configuration, tuple(table.protocol()), table.schema().to_json())
 
 
 def commit(
-    folder: Storage, plan: WritePlan, ready: Ready, files: Sequence[WrittenFile], schema: str, stamp: str
+    plan: WritePlan, ready: Ready, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
 ) -> int | None:
     """Add files to a Delta table, and take out those that they replace, in one transaction.
 
     Args:
-        folder: The table's folder.
         plan: The write; its mode and scope say what is replaced.
         ready: From `prepare`.
         files: The new files, which lie in the folder.
         schema: Spark's JSON of the rows' columns.
         stamp: The commit's ``userMetadata``.
+        txn: What the commit is recognised by, also where its reply is lost.
 
     Returns:
-        The version that the commit made; None where the log cannot be read afterwards.
+        The version that the commit made; None where another driver of the same run made it.
 
     Raises:
-        WriteError: The commit failed, or conflicts with that of another writer.
+        CommitConflictError: It conflicts with that of another writer.
+        WriteError: The commit failed.
     """
-    from deltalake import CommitProperties, Schema
-    from deltalake.exceptions import DeltaError
+    from deltalake import Schema
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
+    point("commit")
     # Taken out one by one: deltalake's own overwrite also replaces the order and the comments of the columns.
     actions = [*_adds(files), *_removes(ready.state, plan)]
+    before = ready.table.version()
+    failure: Exception | None = None
     try:
         ready.table.create_write_transaction(
             actions,
             mode="append",
             schema=Schema.from_json(_relaxed(schema)),
             partition_by=list(plan.partition_by),
-            commit_properties=CommitProperties(custom_metadata=_told(files, stamp)),
+            commit_properties=_properties(files, stamp, txn),
         )
+        point("committed")
     except (DeltaError, OSError) as error:
-        # What follows a commit, such as a checkpoint, may fail when the rows are there.
-        version = _version_of(folder, ready.state.version, stamp)
-        if version is None:
-            raise _failed(plan, error) from error
-        return version
-    return _version_of(folder, ready.state.version, stamp)
+        failure = error
+    # Read back, whatever the reply was: what follows a commit, such as a checkpoint, may fail when the rows are there.
+    if published(ready.folder, txn.app) >= txn.version:
+        return version_of(ready.folder, stamp, after=before)
+    if isinstance(failure, CommitFailedError):
+        raise _conflict(plan, failure) from failure
+    raise _failed(plan, failure or RuntimeError("the log does not have it")) from failure
 
 
-def _version_of(folder: Storage, before: int, stamp: str) -> int | None:
-    """The version that our commit made, None where there is none; others may have committed before and after it."""
+def version_of(folder: Storage, stamp: str, *, after: int = -1) -> int | None:
+    """The version that the commit with a stamp made; None where the log has none that can still be read.
+
+    Args:
+        folder: The table's folder.
+        stamp: The commit's ``userMetadata``.
+        after: A version that is older.
+    """
     try:
         log = list_log(folder)
-        for version in sorted(version for version in (log.commits if log else ()) if version > before):
+        for version in sorted((version for version in (log.commits if log else ()) if version > after), reverse=True):
             if json.dumps(stamp) in _text(folder, f"_delta_log/{version:020}.json"):
                 return version
     except (ArrowException, OSError) as error:
@@ -167,6 +240,14 @@ def _failed(plan: WritePlan, error: Exception) -> WriteError:
         f"The commit to {plan.location.name} failed: {error}",
         details=["Its log has no commit of this run, as far as it can be read."],
         next_step="look at the table's newest version, then run again.",
+    )
+
+
+def _conflict(plan: WritePlan, error: Exception) -> CommitConflictError:
+    return CommitConflictError(
+        f"Another writer changed {plan.location.name} at the moment of the commit: {error}",
+        details=["Nothing of this commit is in the table; the rows are scored and kept."],
+        next_step="run the same command again: it goes on from here.",
     )
 
 
@@ -213,8 +294,8 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> L
         has = {each["name"]: each["type"] for each in state.schema["fields"]}
         if has == wanted and state.partition_columns == plan.partition_by and not list(table_doubts(state)):
             return state
-    raise WriteError(
+    raise CommitConflictError(
         f"The table {plan.location.name} was changed by another writer while this run scored.",
         details=["its columns, its partitioning or its rules are others than when the run was planned"],
-        next_step="run again; nothing of this run was written.",
+        next_step="run again with --new-run; what this run has not published stays unpublished.",
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,16 +23,29 @@ from spark_infer.tables.how import sentence
 from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
-from spark_infer.tables.publish import write_parquet
+from spark_infer.tables.publish import stage_parquet, write_parquet
 from spark_infer.tables.settings import refuse_lossy_settings, setting, settings
+from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.storage import Storage
 from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-__all__ = ["EMPTY_PARTITION", "OUTSIDE_SCOPE", "WritePlan", "Written", "plan_write", "write"]
+__all__ = [
+    "EMPTY_PARTITION",
+    "OUTSIDE_SCOPE",
+    "WritePlan",
+    "Written",
+    "find_target",
+    "plan_write",
+    "planned_write",
+    "size_notes",
+    "stage",
+    "write",
+]
 
 _ROW = "__spark_infer_row"
 _NO_ADAPTIVE = (
@@ -43,6 +57,46 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_SCOPE = "spark_infer: a row lies outside the table partitions that this job may replace"
 EMPTY_PARTITION = "spark_infer: a partition column holds an empty string, which a table stores as null"
+
+
+def find_target(spark: SparkSession | None, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
+    """Say where a target is or will be, and whether there is a table; without ``format`` a new one is of the source's.
+
+    Raises:
+        TargetError: Its place cannot be looked at.
+    """
+    with looking_at(target):
+        found = locate(spark, target)
+        return found or new_location(spark, target, source_format), found is not None
+
+
+def planned_write(
+    location: TableLocation, target: TargetConfig, *, exists: bool, new_schema: bool, parts: Mapping[str, str]
+) -> WritePlan:
+    """Return the write that an unfinished run has planned; the target may have changed since, by the run itself.
+
+    Args:
+        location: The target.
+        target: What the job says of it.
+        exists: Whether there was a table when the run began.
+        new_schema: Whether an overwrite changes the columns.
+        parts: The columns that the target is partitioned by, and their types.
+    """
+    scope = None
+    if target.mode == "overwrite_partitions":
+        scope, _ = partition_scope(target.partitions, parts)
+    plan = WritePlan(
+        location=location,
+        mode=target.mode,
+        exists=exists,
+        partition_by=tuple(parts),
+        scope=scope,
+        how="",
+        target_file_bytes=target.target_file_bytes,
+        new_schema=new_schema,
+        partition_types=tuple(parts.values()),
+    )
+    return sentence(plan)
 
 
 def plan_write(
@@ -67,7 +121,9 @@ def plan_write(
         return _plan(spark, target, snapshot, schema)
 
 
-def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | float]) -> Written:
+def write(
+    frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None = None
+) -> Written:
     """Write the frame as planned.
 
     A failing Spark job raises Spark's own exception, after everything that was staged has been removed; the target is
@@ -84,24 +140,45 @@ def write(frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | 
         plan: From `plan_write`.
         facts: What the run wants to be remembered by; Delta keeps them in the commit's ``userMetadata``. With a
             ``run_id`` of its own each run finds its commit among those of other writers.
+        txn: Application and version that Delta takes once: a commit that is there already is not made again.
 
     Raises:
         WriteError: The complete rows could not be moved to their place; says what state the target is in.
     """
-    spark = frame.sparkSession
+    with _held(frame, plan) as rows:
+        written = write_delta(rows, plan, facts, txn) if plan.location.format == "delta" else write_parquet(rows, plan)
+    return replace(written, notes=(*written.notes, *size_notes(frame.sparkSession, plan)))
+
+
+def stage(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFile]:
+    """Have Spark write the frame as Parquet into a folder of our own, as `write` does, and return its files.
+
+    Raises:
+        Exception: Spark's own, where its job fails.
+    """
+    with _held(frame, plan) as rows:
+        return stage_parquet(rows, plan, folder)
+
+
+def size_notes(spark: SparkSession, plan: WritePlan) -> tuple[str, ...]:
+    """What the reader of a report should know of the files' sizes."""
+    if plan.target_file_bytes is not None and setting(spark, "spark.sql.adaptive.enabled").lower() == "false":
+        return (_NO_ADAPTIVE,)
+    return ()
+
+
+@contextmanager
+def _held(frame: DataFrame, plan: WritePlan) -> Iterator[DataFrame]:
+    """The rows to write, and the settings of the session that hold meanwhile."""
     held = {
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.databricks.delta.history.metricsEnabled": "true",
     }
     if plan.target_file_bytes is not None:
         held["spark.sql.adaptive.advisoryPartitionSizeInBytes"] = f"{plan.target_file_bytes}b"
-    rows = _sized(_guarded(frame, plan), plan)
     logger.info("Writing: %s", plan.how)
-    with settings(spark, held):
-        written = write_delta(rows, plan, facts) if plan.location.format == "delta" else write_parquet(rows, plan)
-    if plan.target_file_bytes is not None and setting(spark, "spark.sql.adaptive.enabled").lower() == "false":
-        return replace(written, notes=(*written.notes, _NO_ADAPTIVE))
-    return written
+    with settings(frame.sparkSession, held):
+        yield _sized(_guarded(frame, plan), plan)
 
 
 def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:

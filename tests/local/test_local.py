@@ -155,7 +155,9 @@ def test_a_failure_leaves_the_target_as_it_was_and_no_process(
         run(moody, source, {**target, "mode": "append"})
     assert "500 is in the batch" not in str(caught.value)
     assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", ".out.spark_infer"}
+    ledger = {path.name.split(".")[0] for path in (tmp_path / ".out.spark_infer").rglob("*") if path.is_file()}
+    assert ledger == {"plan", "report", "tasks"}  # none of the files that were written
     assert not children()
 
 

@@ -5,10 +5,7 @@ A table whose files may hold other values than Spark reads must be left to Spark
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -17,10 +14,9 @@ from spark_infer import ScoringJob, score_table
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
 from spark_infer.job.local import run as local_run
-from spark_infer.job.local.worker import LocalWork
-from spark_infer.job.planes.worker import written_files
 from spark_infer.job.prepared import PreparedJob
 from spark_infer.job.run import run_job
+from tests.here import tasks_here
 from tests.spark.odd_tables import (
     CASES,
     Case,
@@ -28,15 +24,6 @@ from tests.spark.odd_tables import (
     prepared,
     rows_of,
 )
-
-
-def tasks_here(job: LocalWork, numbers: Sequence[int], processes: int, on_done: Callable[[int], None]) -> list[Any]:
-    """Do the tasks of engine `local` in this process, with all that its own would be sent and would answer."""
-    sent: LocalWork = pickle.loads(pickle.dumps(job))
-    done = [written_files(sent.work, sent.folder, number, sent.place, sent.sink) for number in numbers]
-    on_done(len(done))
-    answers: list[Any] = pickle.loads(pickle.dumps(done))
-    return answers
 
 
 @pytest.mark.parametrize("name", CASES)

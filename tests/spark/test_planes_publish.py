@@ -44,7 +44,7 @@ def test_a_file_that_only_spark_reads_is_met_by_a_worker_and_spark_reads_all(
     assert by_spark.rows_scored == report.rows_scored >= ROWS
     written = [spark.read.parquet(str(tmp_path / folder)) for folder in ("out", "spark")]
     assert rows_of(written[0]) == rows_of(written[1])
-    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "spark"}
+    assert {path.name for path in tmp_path.iterdir() if path.name[0] != "."} == {"in", "out", "spark"}
 
 
 def vanish(file: Path) -> None:
@@ -70,7 +70,8 @@ def test_a_file_that_changes_after_the_plan_fails_the_run_and_nothing_is_publish
     with pytest.raises(SourceReadError, match=why):
         run_job(spark, job)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
-    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {".out.spark_infer", "in", "out"}
+    assert not list((tmp_path / ".out.spark_infer").rglob("*.parquet"))
 
 
 RULES = {

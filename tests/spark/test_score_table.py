@@ -310,7 +310,10 @@ def test_an_existing_target_is_refused_and_stays(
     run(spark, garden, flower.folder, target)
     before = table_files(tmp_path)
     with no_job(spark), pytest.raises(TargetError, match="exists already"):
-        run(spark, garden, flower.folder, target)
+        run(spark, garden, flower.folder, {**target, "keep": ["id", "bed"]})
+    assert table_files(tmp_path) == before
+    with no_job(spark):
+        assert run(spark, garden, flower.folder, target).already_done
     assert table_files(tmp_path) == before
 
 

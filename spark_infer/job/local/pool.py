@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from spark_infer.core.pipes import Child
@@ -13,11 +13,11 @@ from spark_infer.errors import RunError, SparkInferError
 from spark_infer.job.local.worker import MODULE, LocalWork
 
 Answer = Any
-OnDone = Callable[[int], None]
+Wanted = Callable[[int], bool]
 
 
-def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, on_done: OnDone) -> list[Answer]:
-    """Do tasks in processes of their own, which end with this call.
+def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, wanted: Wanted) -> Iterator[tuple[int, Answer]]:
+    """Do tasks in processes of their own, which end with this call, and yield what each answers.
 
     The first failure ends the others at once. No task is tried again: what failed here would fail again.
 
@@ -25,22 +25,19 @@ def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, on_done: On
         job: What every process needs.
         numbers: The tasks.
         processes: How many processes there may be.
-        on_done: Is told how many tasks are done, from the threads of the pool.
-
-    Returns:
-        The tasks' answers, in any order.
+        wanted: Is asked before a task begins, from the threads of the pool.
 
     Raises:
         RunError: A task failed, or its process died.
     """
-    pool = _Pool(numbers, on_done)
+    pool = _Pool(numbers, wanted)
     children = [Child(MODULE, own_group=True) for _ in range(min(processes, len(numbers)))]
     message = pickle.dumps(job)
     threads = [threading.Thread(target=pool.work, args=(child, message), daemon=True) for child in children]
     try:
         for thread in threads:
             thread.start()
-        pool.wait(len(threads))
+        yield from pool.answers(len(threads))
     except BaseException:
         for child in children:
             child.kill()
@@ -50,49 +47,49 @@ def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, on_done: On
             thread.join()
         for child in children:
             child.close()
-    return pool.answers
 
 
 class _Pool:
     """The tasks of a run that are still to do, and what became of the others."""
 
-    def __init__(self, numbers: Sequence[int], on_done: OnDone) -> None:
+    def __init__(self, numbers: Sequence[int], wanted: Wanted) -> None:
         self._left: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in numbers:
             self._left.put(number)
-        self._ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._on_done = on_done
-        self._lock = threading.Lock()
-        self.answers: list[Answer] = []
+        self._told: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
+        self._wanted = wanted
 
     def work(self, child: Child, job: bytes) -> None:
         """Have a child do one task after the other, until none is left or one fails."""
         try:
             child.ask(job)
             while True:
-                answer = child.ask(str(self._left.get_nowait()).encode())
-                with self._lock:
-                    self.answers.append(answer)
-                    self._on_done(len(self.answers))
+                number = self._left.get_nowait()
+                if self._wanted(number):
+                    self._told.put((number, child.ask(str(number).encode())))
         except queue.Empty:
-            self._ended.put(None)
+            self._told.put(None)
         except EOFError:
-            self._ended.put(_died(child.status()))
+            self._told.put(_died(child.status()))
         except BaseException as error:
-            self._ended.put(error)
+            self._told.put(error)
 
-    def wait(self, threads: int) -> None:
-        """Wait for the end of all work, or for the first failure."""
-        for _ in range(threads):
-            if (error := self._ended.get()) is not None:
-                raise error if isinstance(error, SparkInferError) else _unknown(error) from error
+    def answers(self, threads: int) -> Iterator[tuple[int, Answer]]:
+        """Yield answers until all threads have ended; the first failure is raised."""
+        while threads:
+            told = self._told.get()
+            if told is None:
+                threads -= 1
+            elif isinstance(told, BaseException):
+                raise told if isinstance(told, SparkInferError) else _unknown(told) from told
+            else:
+                yield told
 
 
 def _died(status: int) -> RunError:
     return RunError(
         f"A process of engine `local` died with exit status {status}: killed for memory, or crashed in native code.",
-        next_step="lower batch_size or max_batch_bytes, or set resources.cpus so that fewer processes run at once; the "
-        "target is as it was before.",
+        next_step="lower batch_size or max_batch_bytes, or set resources.cpus so that fewer processes run at once.",
     )
 
 
@@ -100,5 +97,4 @@ def _unknown(error: BaseException) -> RunError:
     return RunError(
         f"A task failed: {type(error).__name__}.",
         details=["its text is hidden, since it may quote row values; it is the cause of this error"],
-        next_step="the target is as it was before.",
     )

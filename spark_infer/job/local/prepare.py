@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +20,8 @@ from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
+from spark_infer.job.units.facts import deciding_facts
+from spark_infer.job.units.start import look_up
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore
@@ -44,7 +45,7 @@ from spark_infer.tables.read import open_snapshot
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.where.sql import OnlySpark, condition
-from spark_infer.tables.write import plan_write
+from spark_infer.tables.write import find_target, plan_write
 
 if TYPE_CHECKING:
     from spark_infer.models.backends.spec import LoadedModel, LoadSpec
@@ -61,19 +62,24 @@ class LocalJob(Decided):
 
 
 def prepare_local(
-    config: JobConfig, *, model: ModelRef | None = None, clock: Callable[[], float] = time.perf_counter
+    config: JobConfig,
+    *,
+    model: ModelRef | None = None,
+    new_run: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> LocalJob:
     """Resolve the model once, pin the source, match the schemas, check the target; start no process.
 
     Args:
         config: The job.
         model: The pinned model, where the caller has resolved it already.
+        new_run: Whether to begin a new run whatever was done before.
         clock: Seconds that only grow.
 
     Raises:
         PlanError: Something does not fit, or only Spark can do it; nothing has run and nothing has changed.
     """
-    started_at, run_id, begin = datetime.now(UTC), uuid.uuid4().hex, clock()
+    now, begin = datetime.now(UTC), clock()
     here = find_here(ResourceOptions.model_validate(config.resources.model_dump()))
     store = open_store()
     ref = model or pinned(config, store)
@@ -93,15 +99,21 @@ def prepare_local(
     schema = stamped_schema(
         scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
     )
-    write = plan_write(None, config.target, snapshot=snapshot, schema=schema)
+    location, exists = find_target(None, config.target, snapshot.location.format)
+    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source, schema=schema.json())
+    start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
+    write = start.write(location, config) if start is not None else None
+    write = write or plan_write(None, config.target, snapshot=snapshot, schema=schema)
+    if start is not None:
+        start = start.with_units(plane.tasks, here.processes, config)
     plane = with_writers(
         plane,
         write,
         columns=to_arrow(schema),
         schema=schema.json(),
-        constants=constants(config, ref, started_at),
+        constants=constants(config, ref, start.started_at if start else now),
         conf={},
-        run_id=run_id,
+        run_id=start.run_id if start else "",
     )
     if plane.sink is None:
         raise PlanError(
@@ -111,7 +123,7 @@ def prepare_local(
         )
     return LocalJob(
         config=config,
-        run_id=run_id,
+        run_id=start.run_id if start else "",
         snapshot=snapshot,
         recipe=recipe,
         table=table,
@@ -122,10 +134,11 @@ def prepare_local(
         plane=plane,
         schema=schema,
         write=write,
+        start=start,
         rehearsal=rehearsal,
         told=here.told,
         warnings=_warnings(snapshot),
-        started_at=started_at,
+        started_at=start.started_at if start else now,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         here=here,
     )

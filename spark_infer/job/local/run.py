@@ -1,22 +1,23 @@
-"""Run a prepared job in processes of this machine, and report what was done."""
+"""Score the units of a prepared job in processes of this machine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 
-from spark_infer.core.totals import TaskTotals
 from spark_infer.errors import PlanError, SparkMustReadError
-from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.local.pool import do_tasks
 from spark_infer.job.local.prepare import LocalJob
 from spark_infer.job.local.worker import LocalWork
 from spark_infer.job.planes.worker import DirectWork
+from spark_infer.job.units.drive import Scored
+from spark_infer.job.units.gather import Gathered
+from spark_infer.job.units.run import UnitRun, again, run_units
+from spark_infer.job.units.unit import Unit
 from spark_infer.models.place import Place
 from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
-from spark_infer.tables.handover import hand_over
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.storage import Storage
 
 OnProgress = Callable[[Progress], None]
 
@@ -24,30 +25,49 @@ OnProgress = Callable[[Progress], None]
 def run_local(
     job: LocalJob, *, on_progress: OnProgress | None = None, clock: Callable[[], float] = time.perf_counter
 ) -> Report:
-    """Score and write, and report what was done.
+    """Score what is left and publish it, and report what was done.
 
     Raises:
-        RunError: A process, a file or the write failed; the target is as it was before.
+        RunError: A process, a file or the write failed; units that were done before stay done.
     """
-    if job.plane.scan is None or job.plane.sink is None:
+    if job.plane.scan is None or job.plane.sink is None or job.start is None:
         raise PlanError("Engine `local` has only the direct plane.")
-    work = DirectWork.of(job.recipe, job.plane.scan, job.plane.tasks)
-    place = Place(cpus=job.here.cpus, resources=job.config.resources)
-    begin, totals = clock(), []
-
-    def on_done(done: int) -> None:
-        if on_progress is not None:
-            on_progress(Progress(done, len(job.plane.tasks), job.rows, clock() - begin))
-
-    def fill(into: SinkSpec) -> list[WrittenFile]:
-        local = LocalWork(work=work, sink=into, files=job.files, place=place)
-        answers = do_tasks(local, range(len(job.plane.tasks)), job.here.processes, on_done)
-        totals.append(TaskTotals.of_tasks([stats for _, stats in answers]))
-        return [file for files, _ in answers for file in files]
-
+    if (done := again(job.start)) is not None:
+        return done
     try:
-        written = hand_over(job.write, job.plane.sink, fill, schema=job.schema.json(), facts=facts_of(job))
+        return run_units(job, job.start, lambda run: _Pool(job, run, on_progress), clock=clock)
     except SparkMustReadError as error:
-        error.next_step = "set engine: spark; the target is as it was before."
+        error.next_step = "set engine: spark."
         raise
-    return report_of(job, written, totals[0], {"score_and_write": clock() - begin})
+
+
+class _Pool:
+    """Scores units in a pool of processes."""
+
+    def __init__(self, job: LocalJob, run: UnitRun, on_progress: OnProgress | None) -> None:
+        self._job = job
+        self._run = run
+        self._on_progress = on_progress
+
+    def __call__(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        """Score units; all their tasks stand in one queue, so that no process waits for the end of a unit."""
+        job, begin = self._job, time.perf_counter()
+        if job.plane.scan is None:
+            raise PlanError("Engine `local` has only the direct plane.")
+        work = LocalWork(
+            work=DirectWork.of(job.recipe, job.plane.scan, self._run.tasks),
+            sink=self._run.sink(session).into(folder.uri),
+            files=job.files,
+            place=Place(cpus=job.here.cpus, resources=job.config.resources),
+        )
+        gathered = Gathered(units, wanted)
+        yield from gathered.empty()
+        numbers = gathered.numbers
+        answers = do_tasks(work, numbers, job.here.processes, gathered.is_wanted)
+        for done, (number, (files, stats)) in enumerate(answers, 1):
+            if self._on_progress is not None:
+                self._on_progress(Progress(done, len(numbers), self._run.rows(units), time.perf_counter() - begin))
+            if (scored := gathered.add(number, files, stats)) is not None:
+                yield scored

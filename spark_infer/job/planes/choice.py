@@ -96,7 +96,7 @@ def choose_plane(
     read = pa.schema([table.field(name) for name in dict.fromkeys([*columns, *(columns_of(wanted) if wanted else ())])])
     doubts += list(_doubts(setting, snapshot, read, schema, sparkml=sparkml))
     inside = snapshot.listing if wanted is None else _may_hold(snapshot, wanted, table)
-    found, more = _looked_at(snapshot, inside, slots or _UNKNOWN_SLOTS)
+    found, more = _looked_at(snapshot, inside, slots or _UNKNOWN_SLOTS, config.units.bytes)
     doubts += more
     if doubts or found is None:
         if config.plane == "direct":
@@ -120,7 +120,7 @@ def choose_plane(
         name="direct",
         why="which gives the same rows as Spark",
         scan=scan,
-        tasks=tuple(cut(found, slots or _UNKNOWN_SLOTS)),
+        tasks=tuple(cut(found, slots or _UNKNOWN_SLOTS, config.units.bytes)),
         left_out=(snapshot.files or 0) - len(found.files),
     )
 
@@ -144,7 +144,9 @@ def _may_hold(snapshot: Snapshot, wanted: Term, table: pa.Schema) -> Listing | N
     return snapshot.listing.where(partial(file_may_hold, condition=wanted, schema=table, partitions=snapshot.types))
 
 
-def _looked_at(snapshot: Snapshot, listing: Listing | None, slots: int) -> tuple[Listing | None, list[str]]:
+def _looked_at(
+    snapshot: Snapshot, listing: Listing | None, slots: int, most: int | None
+) -> tuple[Listing | None, list[str]]:
     """The listing with the footers that planning needs: of large files, and of some of the others."""
     storage = snapshot.location.storage()
     if listing is None or storage is None:
@@ -153,7 +155,7 @@ def _looked_at(snapshot: Snapshot, listing: Listing | None, slots: int) -> tuple
     if doubts:  # then nothing need be looked at
         return listing, doubts
     some = [file.path for file in listing.files[:_FOOTERS_TO_LOOK_AT] if file.path not in listing.footers]
-    listing = with_footers(storage, listing, list(dict.fromkeys([*too_large(listing, slots), *some])))
+    listing = with_footers(storage, listing, list(dict.fromkeys([*too_large(listing, slots, most), *some])))
     return listing, list(footer_doubts(listing.footers.values()))
 
 

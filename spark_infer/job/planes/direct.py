@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from spark_infer.core.stats import STATS_TYPE
-from spark_infer.core.totals import TaskTotals
 from spark_infer.job.planes.worker import DirectWork, scored_rows, written_files
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.place import Place
@@ -18,6 +18,7 @@ from spark_infer.spark.numbered import over_numbers
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.schema import to_spark
 from spark_infer.spark.ship import open_folder
+from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.sink.sink import from_json, to_json
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 
@@ -44,17 +45,17 @@ def direct_frame(rows: DataFrame, scoring: Prepared, plane: Plane, *, stats_colu
 
 
 def write_files(
-    spark: SparkSession, scoring: Prepared, plane: Plane, sink: SinkSpec
-) -> tuple[list[WrittenFile], TaskTotals]:
-    """Have the workers read, score and write; one action.
+    spark: SparkSession, scoring: Prepared, plane: Plane, tasks: Sequence[ScanTask], sink: SinkSpec
+) -> tuple[list[WrittenFile], list[dict[str, Any]]]:
+    """Have the workers read, score and write what some tasks read; one action.
 
     Returns:
-        The files of the tasks that were finished, each task's once, and what scoring cost.
+        The files of the tasks that were finished, each task's once, and what each of these tasks cost.
     """
-    function = partial(_files, work=_work(scoring, plane), files=scoring.files, sink=sink)
-    told = over_numbers(spark, len(plane.tasks), function, to_spark(_TOLD), scoring.stage).collect()
-    files = [file for row in told for file in from_json(row["files"])]
-    return files, TaskTotals.of_tasks([row["stats"].asDict() for row in told])
+    work = _work(scoring, replace(plane, tasks=tuple(tasks)))
+    function = partial(_files, work=work, files=scoring.files, sink=sink)
+    told = over_numbers(spark, len(tasks), function, to_spark(_TOLD), scoring.stage).collect()
+    return [file for row in told for file in from_json(row["files"])], [row["stats"].asDict() for row in told]
 
 
 def _work(scoring: Prepared, plane: Plane) -> DirectWork:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.faults import point
 from spark_infer.core.stats import Stats
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
@@ -69,7 +70,7 @@ def written_files(
     Args:
         work: The run.
         folder: Finds the model's files on this node.
-        number: Which task.
+        number: Which task of the work; the files are named by its number in the run.
         place: Where it runs.
         sink: What is written, and where.
 
@@ -78,14 +79,18 @@ def written_files(
     """
     stats = Stats()
     threads = place.cpus or work.recipe.load.threads
-    rows = read_task(work.task(number), work.scan, threads=threads)
-    out = ParquetSink(sink, number)
+    task = work.task(number)
+    rows = read_task(task, work.scan, threads=threads)
+    out = ParquetSink(sink, task.number)
+    point("task")
     try:
         for batch in score_table_batches(work.recipe, folder, rows, place, stats=stats):
+            point("batch")
             with stats.timing("write"):
                 out.write(batch)
         with stats.timing("write"):
             files = out.close()
+        point("task_written")
     except BaseException:
         out.abort()
         raise

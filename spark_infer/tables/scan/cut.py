@@ -14,7 +14,7 @@ OPEN_BYTES = 2**20
 TASKS_FOR_EACH_SLOT = 4
 
 
-def cut(listing: Listing, slots: int) -> list[ScanTask]:
+def cut(listing: Listing, slots: int, most: int | None = None) -> list[ScanTask]:
     """Cut a listing into tasks; the rows keep the order of the listing.
 
     Only files whose footers are known can be cut (see `too_large`).
@@ -22,25 +22,26 @@ def cut(listing: Listing, slots: int) -> list[ScanTask]:
     Args:
         listing: The files.
         slots: How many tasks run at once.
+        most: Bytes that a task may not exceed, as far as files can be cut; None leaves it to the slots.
     """
-    most = task_bytes(listing, slots)
+    most = task_bytes(listing, slots, most)
     pieces = (piece for file in listing.files for piece in _pieces(file, listing.footers.get(file.path), most))
     return [ScanTask(number, tuple(packed)) for number, packed in enumerate(_packed(pieces, most))]
 
 
-def task_bytes(listing: Listing, slots: int) -> int:
+def task_bytes(listing: Listing, slots: int, most: int | None = None) -> int:
     """Bytes for one task: several tasks for each slot, so that no slot waits long for the last one.
 
     Tasks of a small table are small only as far as every slot gets one: its model may be dear.
     """
     work, slots = listing.size_bytes + OPEN_BYTES * len(listing.files), max(1, slots)
     least = min(LEAST_BYTES, -(-work // slots))
-    return min(MOST_BYTES, max(least, work // (slots * TASKS_FOR_EACH_SLOT)))
+    return min(most or MOST_BYTES, MOST_BYTES, max(least, work // (slots * TASKS_FOR_EACH_SLOT)))
 
 
-def too_large(listing: Listing, slots: int) -> list[str]:
+def too_large(listing: Listing, slots: int, most: int | None = None) -> list[str]:
     """The paths of files that are more than one task's work, and whose footers were not read yet."""
-    most = task_bytes(listing, slots)
+    most = task_bytes(listing, slots, most)
     return [file.path for file in listing.files if file.size > most and file.path not in listing.footers]
 
 

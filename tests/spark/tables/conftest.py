@@ -10,8 +10,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.tables.publish import is_staged, refresh
 from spark_infer.tables.read import Snapshot, open_snapshot
-from spark_infer.tables.write import Written, plan_write, write
+from spark_infer.tables.write import WritePlan, Written, plan_write, size_notes, stage, write
+from tests.runs import publish
 
 
 class Put(Protocol):
@@ -42,6 +44,19 @@ def snapshot(spark: SparkSession, flights: DataFrame, tmp_path_factory: pytest.T
     return open_snapshot(spark, SourceConfig(path=str(folder)))
 
 
+def put_rows(frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float]) -> Written:
+    """Write as a job does: staged first where that is possible."""
+    if not is_staged(plan):
+        return write(frame, plan, facts=facts)
+    done = publish(plan, lambda folder, session: stage(frame, plan, folder), name=uuid.uuid4().hex)
+    refresh(frame.sparkSession, plan)
+    files = [file for entry in done.entries for file in entry.files]
+    notes = (*done.notes, *size_notes(frame.sparkSession, plan))
+    return Written(
+        plan.location, None, sum(each.rows for each in files), len(files), sum(each.size for each in files), notes
+    )
+
+
 @pytest.fixture
 def put(spark: SparkSession, snapshot: Snapshot) -> Put:
     """Plan and write in one call."""
@@ -50,7 +65,7 @@ def put(spark: SparkSession, snapshot: Snapshot) -> Put:
         frame: DataFrame, target: TargetConfig, facts: Mapping[str, str | int | float] | None = None
     ) -> Written:
         plan = plan_write(spark, target, snapshot=snapshot, schema=frame.schema)
-        return write(frame, plan, facts=facts or {"run_id": uuid.uuid4().hex})
+        return put_rows(frame, plan, facts or {"run_id": uuid.uuid4().hex})
 
     return planned_and_written
 

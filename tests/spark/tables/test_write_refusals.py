@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import TargetError, WriteError
 from spark_infer.tables.read import Snapshot, open_snapshot
-from spark_infer.tables.write import plan_write, write
+from spark_infer.tables.write import plan_write
+from tests.spark.tables.conftest import put_rows
 from tests.spark.tables.seen import no_spark_job, tree
 
 SPELLINGS: dict[str, Callable[[Path], str]] = {
@@ -156,19 +157,14 @@ def test_nulls_inside_a_value_are_checked_where_the_format_does_not(
     assert details == ("s: a value inside may be null, which the table's struct<a:int> does not allow",)
 
 
-def test_a_file_and_what_a_killed_write_left_are_no_place_to_write(
+def test_a_file_and_a_folder_that_is_in_use_are_no_place_to_write(
     spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("x")
-    left = tmp_path / ".scores.spark_infer-0123456789ab" / "old"
-    left.mkdir(parents=True)
-    pq.write_table(pa.table({"id": [1]}), left / "part.parquet")
     assert refused(spark, snapshot, flights, path=tmp_path / "file", format="parquet") == ()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "_SUCCESS").touch()
     assert refused(spark, snapshot, flights, path=tmp_path / "other") == ("It holds: _SUCCESS",)
-    details = refused(spark, snapshot, flights, path=tmp_path / "scores", format="parquet")
-    assert details == (f"Rows it had replaced are in {left}",)
 
 
 def test_an_overwrite_that_would_take_foreign_files_with_it_is_refused(
@@ -194,6 +190,6 @@ def test_a_table_that_appears_after_the_plan_is_not_touched(
         path.mkdir()
         pq.write_table(pa.table({"id": [1]}), path / "other.parquet")
         with pytest.raises(WriteError, match="was made by another writer"):
-            write(flights, plan, facts={})
+            put_rows(flights, plan, {})
         assert list(tree(path)) == ["other.parquet"]
     assert {child.name for child in tmp_path.iterdir()} == {"parquet", "delta"}

@@ -33,6 +33,7 @@ class Stage:
     stopped: int = 0
     config: JobConfig | None = None
     fails: BaseException | None = None
+    new_runs: list[bool] = field(default_factory=list)
 
 
 class Session:
@@ -98,7 +99,10 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         def plan(self, spark: Session) -> CheckedPlan:
             return CheckedPlan(self._act())
 
-        def run(self, spark: Session, on_progress: Callable[[Progress], None] | None = None) -> Report:
+        def run(
+            self, spark: Session, on_progress: Callable[[Progress], None] | None = None, *, new_run: bool = False
+        ) -> Report:
+            stage.new_runs.append(new_run)
             if on_progress is not None:
                 on_progress(Progress(1, 2, 10, 1.0))
             return report_of(self._act())

@@ -31,6 +31,12 @@ def test_run_prints_the_report_and_keeps_progress_off_stdout(command: Command, s
     ]
 
 
+def test_a_new_run_is_begun_only_on_request(command: Command, stage: Stage, job_file: Path) -> None:
+    command("run", job_file)
+    command("run", job_file, "--new-run")
+    assert stage.new_runs == [False, True]
+
+
 def test_run_gives_the_session_its_name_settings_and_log(command: Command, stage: Stage, job_file: Path) -> None:
     command("run", job_file, "--set", "spark.master=local[3]", "--set", "target.mode=append")
     (started,) = stage.started

@@ -1,0 +1,79 @@
+"""`spark-infer status` and `spark-infer report`: what the ledger beside a target says of its runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.output import Output
+
+if TYPE_CHECKING:
+    from spark_infer.job.units.history import RunState
+
+Run = Annotated[
+    str | None, typer.Option("--run", metavar="NAME", help="One run, by its name in `status`.", show_default=False)
+]
+
+
+def status(
+    job: JobFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    log_file: LogFile = None,
+    show_traceback: Traceback = False,
+) -> None:
+    """List the runs of a job's target: finished, unfinished and how far, or given up."""
+    output = Output(as_json=as_json, show_traceback=show_traceback)
+    with output.exit_code():
+        states = _states(output, job, overrides, log_file)
+        text = "\n".join(map(str, states)) or "no run has written into this target"
+        output.result(text, {"runs": [state.to_dict() for state in states]})
+
+
+def report(
+    job: JobFile,
+    run: Run = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    log_file: LogFile = None,
+    show_traceback: Traceback = False,
+) -> None:
+    """Print the report of the newest finished run of a job's target, or of one run by name."""
+    output = Output(as_json=as_json, show_traceback=show_traceback)
+    with output.exit_code():
+        from spark_infer.job.units.history import newest_report
+
+        found = newest_report(_states(output, job, overrides, log_file), run)
+        output.result(str(found), found.to_dict())
+
+
+def _states(output: Output, job: JobFile, overrides: Overrides, log_file: LogFile) -> list[RunState]:
+    from spark_infer.cli.job import read_job, runs
+
+    return runs(output, read_job(output, job, overrides or (), log_file))
+
+
+STATUS = f"""\
+List the runs of a job's target: finished, unfinished and how far, or given up.
+
+Reads the ledger beside the target; nothing is scored, and Spark is started only for a target in the catalog.
+
+\b
+Examples:
+  spark-infer status job.yaml
+  spark-infer status job.yaml --json
+
+{EXIT_CODES}
+"""
+REPORT = f"""\
+Print the report of the newest finished run of a job's target, or of one run by name.
+
+\b
+Examples:
+  spark-infer report job.yaml
+  spark-infer report job.yaml --run score.1f0c9a3e.0004.5d41402abc4b --json
+
+{EXIT_CODES}
+"""

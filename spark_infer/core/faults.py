@@ -1,0 +1,76 @@
+"""Named points between the steps of a run, where a test can break it.
+
+``SPARK_INFER_FAULT="seal:2:sigkill"`` does something at the second time that a process comes to the point ``seal``;
+with ``:/tmp/done`` behind it, only in the first process that comes so far, which makes that file. The variable is
+refused unless ``SPARK_INFER_TESTING=1`` is set as well. Without it a point costs a look at a name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from spark_infer.errors import EnvironmentProblem
+
+_SLOW_SECONDS = 0.3
+
+
+class InjectedError(RuntimeError):
+    """What the action ``raise`` raises."""
+
+
+def _raise(point: str) -> NoReturn:
+    raise InjectedError(f"fault at {point}")
+
+
+def _full(point: str) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), point)
+
+
+ACTIONS: dict[str, Callable[[str], None]] = {
+    "raise": _raise,
+    "enospc": _full,
+    "sigkill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "delay": lambda _: time.sleep(_SLOW_SECONDS),
+}
+
+
+class _Fault:
+    """One fault: where, at which time, what."""
+
+    def __init__(self, text: str) -> None:
+        if os.environ.get("SPARK_INFER_TESTING") != "1":
+            raise EnvironmentProblem(
+                "SPARK_INFER_FAULT is set, which breaks runs on purpose.", next_step="unset it; it is for tests alone."
+            )
+        self.point, nth, self.action, *once = text.split(":", 3)
+        self._left = int(nth)
+        self._once = Path(once[0]) if once else None
+
+    def come(self, point: str) -> None:
+        if point == self.point:
+            self._left -= 1
+            if self._left == 0 and self._is_first():
+                ACTIONS[self.action](point)
+
+    def _is_first(self) -> bool:
+        try:
+            if self._once is not None:
+                self._once.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+_fault = _Fault(os.environ["SPARK_INFER_FAULT"]) if os.environ.get("SPARK_INFER_FAULT") else None
+
+
+def point(name: str) -> None:
+    """Come to a named point; does nothing outside a test of faults."""
+    if _fault is not None:
+        _fault.come(name)

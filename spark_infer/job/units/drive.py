@@ -1,0 +1,204 @@
+"""Do what is left of a run: score its units, seal each, publish them in order. Knows no engine and no table format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pyarrow import ArrowException
+
+from spark_infer.core.faults import point
+from spark_infer.job.units.find import Runs, refuse_taken_over, sweep
+from spark_infer.job.units.unit import Unit
+from spark_infer.tables.durable import disk_of
+from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
+from spark_infer.tables.publishers.place import OLD, READY, STAGED
+from spark_infer.tables.publishers.work import Publisher
+from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What an engine tells of a unit when all of its tasks are done."""
+
+    unit: Unit
+    files: Sequence[WrittenFile]
+    stats: Sequence[Mapping[str, Any]]
+    seconds: float = 0.0
+
+
+class Score(Protocol):
+    """Has an engine score units into a folder, and yields each when it is done, in any order."""
+
+    def __call__(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        """Score; ``wanted`` is asked before a unit begins, since another driver may have done it meanwhile."""
+
+
+class Check(Protocol):
+    """Sees that a unit's files hold its rows, and has the disk keep them."""
+
+    def __call__(self, folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
+        """Check, or raise."""
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a command did of a run.
+
+    Attributes:
+        entries: The entries of all units, in order.
+        done_before: Units that were sealed before this command.
+        done_elsewhere: Units that another driver sealed meanwhile.
+        version: The newest Delta version that this command made.
+        notes: What the reader of the report should know.
+    """
+
+    entries: list[Sealed] = field(default_factory=list)
+    done_before: int = 0
+    done_elsewhere: int = 0
+    version: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def drive(
+    ledger: Ledger,
+    units: Sequence[Unit],
+    publisher: Publisher,
+    *,
+    folder: Callable[[str], Storage],
+    score: Score,
+    check: Check,
+    on_unit: Callable[[Sealed], None] = lambda sealed: None,
+    session: str,
+) -> Outcome:
+    """Bring a run to its end.
+
+    A unit is done when its entry is in the ledger, which only one driver can make; from then on its files are the
+    unit's. Whatever is killed when, the same call later goes on from there.
+
+    Args:
+        ledger: The run's account.
+        units: All units of the run.
+        publisher: Makes sealed files part of the target.
+        folder: Where the tasks of a command of this name write.
+        score: Has the engine score units.
+        check: Looks at a unit's files before it is sealed.
+        on_unit: Is told of each unit that is sealed.
+        session: The name of this command.
+
+    Raises:
+        RunError: A unit failed, or could not be published; those sealed before stay.
+        LedgerError: Another command gave the run up.
+    """
+    sealed = ledger.all_sealed()
+    outcome = Outcome(done_before=len(sealed))
+    order = _InOrder(ledger, publisher, outcome)
+    order.go_on(sealed)
+    pending = [unit for unit in units if unit.ordinal not in sealed]
+    try:
+        if pending:
+            into = folder(session)
+            disk_of(into).make_folder(into.root)
+            with closing(score(pending, into, session, lambda unit: not ledger.is_sealed(unit.ordinal))) as scored:
+                for each in scored:
+                    sealed[each.unit.ordinal] = _seal(ledger, each, into, session, check, outcome)
+                    on_unit(sealed[each.unit.ordinal])
+                    order.go_on(sealed)
+            for unit in pending:  # those that another driver did
+                if unit.ordinal not in sealed:
+                    sealed[unit.ordinal] = ledger.sealed(unit.ordinal)
+                    outcome.done_elsewhere += 1
+            order.go_on(sealed)
+    except BaseException:
+        _tidy(ledger, folder(session), session)
+        raise
+    outcome.entries = [sealed[unit.ordinal] for unit in units]
+    point("finish")
+    refuse_taken_over(ledger)
+    version, notes = publisher.finish(outcome.entries)
+    outcome.version = outcome.version if version is None else version
+    outcome.notes = notes
+    point("published")
+    return outcome
+
+
+def clean(runs: Runs, ledger: Ledger) -> None:
+    """Remove what a finished run needs no more, its plan and its report apart, and what older runs left."""
+    point("clean")
+    try:
+        sweep(runs, ledger)
+        ready = [name for name in ledger.folder.names() if name.startswith(READY)]
+        ledger.discard((FILES, STAGED, OLD, UNITS, *ready))
+        for name in ledger.folder.names():
+            if name.startswith("tasks.") or name == JOURNAL:
+                ledger.folder.files.delete_file(ledger.folder.at(name))
+    except (ArrowException, OSError) as error:
+        logger.warning("Could not clean %s: %s", ledger.folder.root, error)
+
+
+class _InOrder:
+    """Publishes sealed units one after the other, as far as there is no gap."""
+
+    def __init__(self, ledger: Ledger, publisher: Publisher, outcome: Outcome) -> None:
+        self._ledger = ledger
+        self._publisher = publisher
+        self._outcome = outcome
+        self._next = 0
+
+    def go_on(self, sealed: Mapping[int, Sealed]) -> None:
+        """Publish what can be."""
+        while self._publisher.one_by_one and self._next in sealed:
+            refuse_taken_over(self._ledger)
+            point("publish")
+            version = self._publisher.publish(sealed[self._next])
+            self._outcome.version = self._outcome.version if version is None else version
+            self._next += 1
+
+
+def _seal(ledger: Ledger, scored: Scored, into: Storage, session: str, check: Check, outcome: Outcome) -> Sealed:
+    point("scored")
+    check(into, scored.unit, scored.files)
+    point("seal")
+    refuse_taken_over(ledger)
+    entry = Sealed(
+        unit=scored.unit.ordinal,
+        session=session,
+        files=tuple(scored.files),
+        stats=tuple(scored.stats),
+        seconds=scored.seconds,
+    )
+    if ledger.seal(entry):
+        point("sealed")
+        return entry
+    there = ledger.sealed(entry.unit)
+    if there.session != session:
+        outcome.done_elsewhere += 1
+        _remove(into, [file.path for file in scored.files])
+    return there
+
+
+def _tidy(ledger: Ledger, folder: Storage, session: str) -> None:
+    """After a failure, remove what this command wrote and nobody counts on."""
+    try:
+        sealed = ledger.all_sealed().values()
+        ours = {file.path for entry in sealed if entry.session == session for file in entry.files}
+        _remove(folder, [path for path in folder.every_path() if session in path and path not in ours])
+    except Exception as error:  # the first failure is the one to tell of
+        logger.warning("Files of the failed run could not be removed from %s: %s", folder.root, error)
+
+
+def _remove(folder: Storage, paths: Sequence[str]) -> None:
+    for path in paths:
+        try:
+            folder.files.delete_file(folder.at(path))
+        except (ArrowException, OSError) as error:
+            logger.warning("Could not remove %s: %s", folder.at(path), error)

@@ -1,0 +1,109 @@
+"""What decides the rows of a run: its fingerprint, and how two of them differ."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import spark_infer
+from spark_infer.config import FunctionStep, JobConfig
+from spark_infer.models.recipe import Recipe
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.snapshot import Snapshot
+
+Facts = Mapping[str, Any]
+
+_NO_MATTER = ("batch_size", "max_batch_bytes", "cache_bytes", "model_files", "deduplicate")
+"""Options that change how fast rows are scored, and never the rows."""
+
+
+def deciding_facts(
+    config: JobConfig, recipe: Recipe, snapshot: Snapshot, target: TableLocation, *, source_schema: str, schema: str
+) -> dict[str, Any]:
+    """Return all that decides what a run writes; two runs with equal facts write equal rows.
+
+    Args:
+        config: The job.
+        recipe: How its rows are scored.
+        snapshot: The source, pinned.
+        target: Where the rows go.
+        source_schema: Spark's JSON of the source's columns.
+        schema: Spark's JSON of the target's columns.
+    """
+    ref = recipe.ref
+    facts = {
+        "job": config.name,
+        "model": f"{ref.name} version {ref.version}",
+        "model digest": ref.digest,
+        "compiled": "" if recipe.load.artefact is None else recipe.load.artefact.digest,
+        "source": snapshot.location.name,
+        "source version": _version(snapshot),
+        "source columns": source_schema,
+        "where": config.source.where,
+        "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
+        "target": target.name,
+        "target settings": config.target.model_dump(
+            mode="json", exclude={"path", "table", "format", "target_file_bytes"}
+        ),
+        "columns": schema,
+        "score": config.score.model_dump(mode="json", exclude=set(_NO_MATTER)),
+        "code of the steps": dict(_code(config)),
+        "spark_infer": spark_infer.__version__,
+    }
+    # What the job file took from the environment stays out of a file.
+    hidden: dict[str, Any] = config.hide_environment(facts)
+    return {**hidden, "of the environment": _digest(facts) if hidden != facts else ""}
+
+
+def fingerprint(facts: Facts) -> str:
+    """Return one text of 64 hex digits for the facts."""
+    return _digest(facts)
+
+
+def job_key(snapshot: Snapshot, target: TableLocation) -> str:
+    """Return what the runs of one job have in common besides its name: where its rows come from and go to."""
+    return _digest([snapshot.location.name, target.name])[:8]
+
+
+def differences(before: Facts, now: Facts) -> list[str]:
+    """Tell how the facts of two runs differ, a sentence each."""
+    names = [*before, *(name for name in now if name not in before)]
+    return [_difference(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return "; ".join(f"{name}, {key}: {_short(before.get(key))} then, {_short(now.get(key))} now" for key in keys)
+    return f"{name}: {_short(before)} then, {_short(now)} now"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 100 else f"{text[:60]}… ({len(text):,} characters, {_digest(value)[:8]})"
+
+
+def _version(snapshot: Snapshot) -> str:
+    if snapshot.version is not None:
+        return f"version {snapshot.version}"
+    if snapshot.listing is None:
+        return "unknown"
+    files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.listing.files)
+    return f"{len(files):,} files of {snapshot.listing.size_bytes:,} bytes ({_digest(files)[:12]})"
+
+
+def _code(config: JobConfig) -> Iterator[tuple[str, str]]:
+    """The digest of every file that a step's function is in."""
+    steps = [step.function for step in config.score.postprocess if isinstance(step, FunctionStep)]
+    for spec in filter(None, [config.score.preprocess, *steps]):
+        found = importlib.util.find_spec(spec.partition(":")[0])
+        if found is not None and found.origin is not None and Path(found.origin).is_file():
+            yield spec, hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:12]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

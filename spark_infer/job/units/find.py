@@ -1,0 +1,191 @@
+"""Which run a command means: a new one, one that is unfinished, or one that is finished and need not be done again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spark_infer.errors import LedgerError, UnfinishedRunError
+from spark_infer.job.units.facts import Facts, differences, fingerprint
+from spark_infer.job.units.runplan import RunPlan
+from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
+from spark_infer.tables.ledger.signed import damaged
+from spark_infer.tables.storage import Storage
+
+FOLDER = ".{}.spark_infer"
+_DIGITS = 12
+
+StillThere = Callable[["RunPlan", Mapping[str, Any], bool], bool]
+"""Whether the target still holds what a run reported; the last argument says whether it is the job's newest run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Where a job stands.
+
+    Attributes:
+        ledger: The run to begin or to go on with; None where the target's folder cannot keep a ledger.
+        plan: What the run planned; None where it is to begin.
+        done: How many of its units are sealed.
+        report: The report of the run, where it is finished and its rows are in the target.
+        replaces: An unfinished run that this one takes the place of.
+    """
+
+    ledger: Ledger
+    plan: RunPlan | None = None
+    done: int = 0
+    report: Mapping[str, Any] | None = None
+    replaces: Ledger | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The runs of one job, in the hidden folder beside its target.
+
+    Attributes:
+        root: That folder.
+        name: The job's name.
+        key: What its runs have in common besides.
+    """
+
+    root: Storage
+    name: str
+    key: str
+
+    @classmethod
+    def beside(cls, target: Storage, name: str, key: str) -> Runs:
+        """The runs of a job that writes into a folder."""
+        return cls(root=target.beside(FOLDER.format(target.name)), name=name, key=key)
+
+    def all(self) -> list[tuple[int, str, Ledger]]:
+        """Number, fingerprint's beginning and ledger of each run, the oldest first."""
+        pattern = re.compile(rf"{re.escape(self.name)}\.{self.key}\.(\d{{4,}})\.([0-9a-f]{{{_DIGITS}}})")
+        matches = [match for name in self.root.names() if (match := pattern.fullmatch(name))]
+        return sorted(
+            ((int(match[1]), match[2], Ledger(self.root.below(match[0]))) for match in matches), key=lambda run: run[:2]
+        )
+
+    def number(self, ledger: Ledger) -> int:
+        """The number of one of the runs."""
+        return int(ledger.name.rsplit(".", 2)[-2])
+
+    def ledger(self, number: int, digest: str) -> Ledger:
+        """The ledger of a run that may not be there yet."""
+        return Ledger(self.root.below(f"{self.name}.{self.key}.{number:04}.{digest[:_DIGITS]}"))
+
+
+def find_run(runs: Runs, facts: Facts, still_there: StillThere, *, target_exists: bool, new_run: bool) -> Found:
+    """Say which run a command means; changes nothing.
+
+    Args:
+        runs: The runs of its job.
+        facts: What decides its rows.
+        still_there: Looks at the target.
+        target_exists: Whether there is a target at all.
+        new_run: Whether the user wants a new run whatever was done before.
+
+    Raises:
+        UnfinishedRunError: An unfinished run planned something else.
+        LedgerError: The account of a run is damaged.
+    """
+    digest, known = fingerprint(facts), runs.all()
+    newest = known[-1] if known else None
+    begin = Found(ledger=runs.ledger(newest[0] + 1 if newest else 1, digest))
+    if newest is None:
+        return begin
+    number, _, ledger = newest
+    if ledger.report() is None:
+        return _unfinished(ledger, digest, facts, begin, new_run=new_run)
+    if new_run or not target_exists:
+        return begin
+    return _finished(known, digest, still_there, number) or begin
+
+
+def plan_in(ledger: Ledger) -> RunPlan | None:
+    """What a run planned; None where it was never begun.
+
+    Raises:
+        LedgerError: Its plan is damaged.
+    """
+    text = ledger.plan()
+    return None if text is None else RunPlan.from_json(text, f"{ledger.folder.root}/plan.json")
+
+
+def report_in(ledger: Ledger) -> dict[str, Any] | None:
+    """What a run reported; None where it is not finished.
+
+    Raises:
+        LedgerError: Its report is damaged.
+    """
+    text = ledger.report()
+    if text is None:
+        return None
+    where = f"{ledger.folder.root}/report.json"
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise damaged(where) from error
+    if not isinstance(facts, dict):
+        raise damaged(where)
+    return facts
+
+
+def _unfinished(ledger: Ledger, digest: str, facts: Facts, begin: Found, *, new_run: bool) -> Found:
+    plan = plan_in(ledger)
+    done = len(ledger.done())
+    if plan is None:  # killed before it was begun
+        return Found(ledger=ledger) if ledger.name.endswith(digest[:_DIGITS]) else begin
+    if plan.fingerprint == digest and not new_run:
+        if ledger.closed():
+            return begin
+        return Found(ledger=ledger, plan=plan, done=done)
+    if ledger.folder.kind(JOURNAL):
+        raise UnfinishedRunError(
+            "A run of this job was killed while it put its rows in their place: the target may hold a part of them.",
+            details=[f"run {ledger.name}", *differences(plan.facts, facts)],
+            next_step="run the command of that run again, without --new-run: it only moves what is left.",
+        )
+    if done and not new_run:
+        raise UnfinishedRunError(
+            f"An unfinished run of this job has scored {done:,} of {plan.units:,} units and planned something else.",
+            details=[f"run {ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC", *differences(plan.facts, facts)],
+            next_step="go back to what it planned, and it goes on; or give it up with --new-run (new_run=True), after "
+            "which rows that it has published stay in the target.",
+        )
+    return Found(ledger=begin.ledger, replaces=ledger)
+
+
+def _finished(known: list[tuple[int, str, Ledger]], digest: str, still_there: StillThere, newest: int) -> Found | None:
+    for number, start, ledger in reversed(known):
+        if start != digest[:_DIGITS]:
+            continue
+        plan, report = plan_in(ledger), report_in(ledger)
+        if plan is None or report is None or plan.fingerprint != digest:
+            continue
+        if still_there(plan, report, number == newest):
+            return Found(ledger=ledger, plan=plan, done=plan.units, report=report)
+        return None
+    return None
+
+
+def sweep(runs: Runs, ledger: Ledger) -> None:
+    """Remove what older runs of the job left that were given up or never begun; for a run that is finished."""
+    for number, _, older in runs.all():
+        if number < runs.number(ledger) and older.report() is None and (older.closed() or older.plan() is None):
+            older.folder.files.delete_dir(older.folder.root)
+
+
+def refuse_taken_over(ledger: Ledger) -> None:
+    """Stop a driver whose run was given up by another.
+
+    Raises:
+        LedgerError: It was.
+    """
+    if ledger.closed():
+        raise LedgerError(
+            f"The run {ledger.name} was given up: another command began a new run of this job.",
+            next_step="let that one finish; what this one has published stays in the target.",
+        )

@@ -1,0 +1,127 @@
+"""The runs that wrote, or are writing, into a target: what `spark-infer status` and `report` show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from spark_infer.config import JobConfig
+from spark_infer.errors import SourceError, TargetError
+from spark_infer.job.units.find import FOLDER, plan_in, report_in
+from spark_infer.observe.report import Report
+from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
+from spark_infer.tables.write import find_target
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """A run as its ledger tells of it.
+
+    Attributes:
+        run: Its name.
+        state: ``finished``, ``unfinished``, ``publishing`` (killed while it put its rows in their place, or doing so
+            now) or ``given up``.
+        started_at: When it began, UTC.
+        model: The model's name and version.
+        source: What it reads, and which state of it.
+        units: Its units.
+        units_done: Those that are scored.
+        rows: Rows that it wrote; of a run that is not finished, the rows of the units that are scored.
+        target_version: The Delta version that it made last.
+        report: What it reported; None where it is not finished.
+    """
+
+    run: str
+    state: str
+    started_at: datetime
+    model: str
+    source: str
+    units: int
+    units_done: int
+    rows: int
+    target_version: int | None
+    report: Mapping[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as values that JSON can hold, without the report."""
+        facts = {**vars(self), "started_at": self.started_at.isoformat()}
+        return {name: value for name, value in facts.items() if name != "report"}
+
+    def __str__(self) -> str:
+        version = "" if self.target_version is None else f", version {self.target_version}"
+        done = f"{self.units_done:,} of {self.units:,} units, {self.rows:,} rows{version}"
+        return f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {self.model}, {self.source}  {done}"
+
+
+def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunState]:
+    """Return the runs of a job's target, the oldest first; reads the ledgers beside it, and nothing else.
+
+    Args:
+        config: The job; only its target is looked at.
+        spark: The session, for a target in the catalog.
+
+    Raises:
+        TargetError: The target's folder cannot be reached.
+        LedgerError: A ledger is damaged.
+    """
+    try:
+        location, _ = find_target(spark, config.target, config.target.format or "delta")
+    except SourceError as error:
+        raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
+    table = location.storage()
+    if table is None:
+        raise TargetError(
+            f"This process cannot reach the folder of {location.name}.", next_step="ask where the job runs."
+        )
+    root = table.beside(FOLDER.format(table.name))
+    states = [state for name in root.names() if (state := _state(Ledger(root.below(name)))) is not None]
+    return sorted(states, key=lambda state: (state.started_at, state.run))
+
+
+def newest_report(states: Sequence[RunState], run: str | None = None) -> Report:
+    """Return the report of the newest finished run, or of one by name.
+
+    Raises:
+        TargetError: There is none.
+    """
+    found = [state for state in states if state.report is not None and run in (None, state.run)]
+    if not found:
+        raise TargetError(
+            "No finished run of this target." if run is None else f"No finished run {run} of this target.",
+            details=[f"{state.run}: {state.state}" for state in states],
+            next_step="see `spark-infer status`.",
+        )
+    return Report.of_dict(found[-1].report or {})
+
+
+def _state(ledger: Ledger) -> RunState | None:
+    plan, report = plan_in(ledger), report_in(ledger)
+    if plan is None:
+        return None
+    done = plan.units if report is not None else len(ledger.done())
+    rows = report["rows_scored"] if report is not None else sum(each.rows for each in ledger.all_sealed().values())
+    return RunState(
+        run=ledger.name,
+        state=_name(ledger, finished=report is not None),
+        started_at=plan.started_at,
+        model=plan.facts["model"],
+        source=f"{plan.facts['source']}, {plan.facts['source version']}",
+        units=plan.units,
+        units_done=done,
+        rows=rows,
+        target_version=None if report is None else report.get("target_version"),
+        report=report,
+    )
+
+
+def _name(ledger: Ledger, *, finished: bool) -> str:
+    if finished:
+        return "finished"
+    if ledger.closed():
+        return "given up"
+    return "publishing" if ledger.folder.kind(JOURNAL) else "unfinished"

@@ -1,0 +1,141 @@
+"""Score units on Spark: one action each, two at a time, so that no slot waits for the end of a unit."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING
+
+from spark_infer.job.planes.direct import write_files
+from spark_infer.job.units.drive import Scored
+from spark_infer.job.units.run import UnitRun
+from spark_infer.job.units.unit import Unit
+from spark_infer.observe.progress import Progress
+from spark_infer.spark.faults import translate
+from spark_infer.spark.side import Tagged
+from spark_infer.spark.tracking import tracking
+from spark_infer.tables.storage import Storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_infer.job.prepared import PreparedJob
+
+OnProgress = Callable[[Progress], None]
+
+AT_ONCE = 2
+
+
+class SparkUnits:
+    """Scores units with tasks of Spark, whose workers read and write.
+
+    Args:
+        spark: The session.
+        job: The job.
+        run: Its run.
+        on_progress: Is told how far the run is.
+    """
+
+    def __init__(self, spark: SparkSession, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> None:
+        self._spark = spark
+        self._job = job
+        self._run = run
+        self._on_progress = on_progress
+
+    def __call__(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        """Score units."""
+        total = sum(len(unit.tasks) for unit in units)
+        told = _Told(total, self._run.rows(units), self._on_progress)
+        if len(units) == 1:
+            with tracking(self._spark, told.running):
+                yield self._scored(units[0], folder, session)
+            return
+        yield from self._side_by_side(units, folder, session, wanted, told)
+
+    def _side_by_side(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool], told: _Told
+    ) -> Generator[Scored]:
+        left: queue.SimpleQueue[Unit] = queue.SimpleQueue()
+        for unit in units:
+            left.put(unit)
+        done: queue.SimpleQueue[Scored | BaseException | None] = queue.SimpleQueue()
+        stopped = threading.Event()
+
+        def work() -> None:
+            try:
+                while not stopped.is_set():
+                    unit = left.get_nowait()
+                    if wanted(unit):
+                        done.put(self._scored(unit, folder, session))
+            except queue.Empty:
+                pass
+            except BaseException as error:
+                done.put(error)
+                return
+            done.put(None)
+
+        side = Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}")
+        threads = [side.thread(work) for _ in range(min(AT_ONCE, len(units)))]
+        try:
+            for thread in threads:
+                thread.start()
+            running = len(threads)
+            while running:
+                found = done.get()
+                if found is None:
+                    running -= 1
+                elif isinstance(found, BaseException):
+                    raise found
+                else:
+                    told.finished(len(found.unit.tasks))
+                    yield found
+        finally:
+            stopped.set()
+            if any(thread.is_alive() for thread in threads):
+                side.cancel()
+            for thread in threads:
+                thread.join()
+
+    def _scored(self, unit: Unit, folder: Storage, session: str) -> Scored:
+        begin = time.perf_counter()
+        into = self._run.sink(session).into(folder.uri)
+        try:
+            files, stats = write_files(self._spark, self._job.scoring, self._job.plane, unit.tasks, into)
+        except Exception as error:
+            translated = translate(error)
+            if translated is None or translated is error:
+                raise
+            raise translated from error
+        return Scored(unit=unit, files=files, stats=stats, seconds=time.perf_counter() - begin)
+
+
+class _Told:
+    """Tells how far a run is, in tasks of all units."""
+
+    def __init__(self, total: int, rows: int | None, on_progress: OnProgress | None) -> None:
+        self._total = total
+        self._rows = rows
+        self._on_progress = on_progress
+        self._done = 0
+        self._begin = time.perf_counter()
+
+    @property
+    def running(self) -> Callable[[int, int, float], None] | None:
+        """Takes the tasks of the action that runs; None where nobody asks."""
+        return None if self._on_progress is None else self._tell
+
+    def finished(self, tasks: int) -> None:
+        """Take the tasks of a unit that is scored."""
+        self._done += tasks
+        self._tell(0, 0, 0.0)
+
+    def _tell(self, done: int, total: int, seconds: float) -> None:
+        if self._on_progress is not None:
+            whole = max(self._total, self._done + done, 1)
+            elapsed = time.perf_counter() - self._begin
+            self._on_progress(Progress(min(self._done + done, whole), whole, self._rows, elapsed))

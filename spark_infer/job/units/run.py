@@ -1,0 +1,162 @@
+"""Run the units of a prepared job on some engine, and report what was done."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spark_infer.core.faults import point
+from spark_infer.core.totals import TaskTotals
+from spark_infer.errors import WriteError
+from spark_infer.job.account import facts_of, report_of
+from spark_infer.job.decided import Decided, constants
+from spark_infer.job.units.drive import Outcome, Score, clean, drive
+from spark_infer.job.units.start import Start, begin
+from spark_infer.job.units.unit import Unit
+from spark_infer.observe.report import Report
+from spark_infer.tables.ledger.check import check_files
+from spark_infer.tables.plan import Written
+from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.work import PublishWork, all_files
+from spark_infer.tables.scan.task import ScanTask
+from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.storage import Storage
+
+_SOME_FILES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRun:
+    """A run that was begun, as an engine sees it.
+
+    Attributes:
+        spec: What its tasks write; None where Spark writes.
+        tasks: All its tasks, by number.
+    """
+
+    spec: SinkSpec | None
+    tasks: tuple[ScanTask, ...]
+
+    def sink(self, session: str) -> SinkSpec:
+        """What the tasks of one command write; its name is part of the files' names."""
+        if self.spec is None:
+            raise ValueError("Spark writes")
+        return replace(self.spec, run_id=f"{self.spec.run_id}-{session}")
+
+    def rows(self, units: Sequence[Unit]) -> int | None:
+        """Rows of some units, where that is known."""
+        counts = [unit.rows for unit in units]
+        return None if None in counts else sum(filter(None, counts))
+
+
+def run_units(
+    job: Decided,
+    start: Start,
+    engine: Callable[[UnitRun], Score],
+    *,
+    seconds: Mapping[str, float] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Report:
+    """Do what is left of a run, and report all of it.
+
+    Args:
+        job: The job.
+        start: Its run.
+        engine: Makes the scorer of a run that was begun.
+        seconds: Wall seconds of what was done before, for the report.
+        clock: Seconds that only grow.
+
+    Raises:
+        RunError: A unit failed, or could not be published; units that were done before stay done.
+    """
+    begun, table = clock(), job.write.location.storage()
+    if table is None:
+        raise WriteError(f"This process cannot reach {job.write.location.name}.", next_step="write a Delta table.")
+    start = begin(start, job.write, job.rows)
+    ledger = start.found.ledger
+    job = replace(job, run_id=start.run_id, started_at=start.started_at)
+    sink = _sink(job)
+    work = PublishWork(
+        plan=job.write,
+        table=table,
+        sink=sink,
+        schema=job.schema.json(),
+        facts=facts_of(job),
+        ledger=ledger,
+        session=uuid.uuid4().hex[:8],
+    )
+    exact = sink is not None and job.plane.scan is not None and job.plane.scan.condition is None
+
+    def check(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
+        check_files(folder, files, rows=unit.rows if exact else None)
+
+    outcome = drive(
+        ledger,
+        start.units,
+        publisher_of(work),
+        folder=work.folder,
+        score=engine(UnitRun(spec=sink, tasks=start.tasks)),
+        check=check,
+        session=work.session,
+    )
+    report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
+    conclude(start, report, _marks(work, outcome))
+    return report
+
+
+def again(start: Start) -> Report | None:
+    """The report of a run that is finished, after a look at what it may have left behind; None for any other."""
+    if start.finished is None:
+        return None
+    clean(start.runs, start.found.ledger)
+    return Report.again(start.finished)
+
+
+def conclude(start: Start, report: Report, marks: Mapping[str, Any]) -> None:
+    """Say in the ledger that a run is finished, and remove what it needs no more.
+
+    Args:
+        start: The run.
+        report: What it did.
+        marks: What a later command recognises its rows by in the target.
+    """
+    point("report")
+    start.found.ledger.finish(json.dumps({**report.to_dict(), **marks}).encode())
+    clean(start.runs, start.found.ledger)
+
+
+def _sink(job: Decided) -> SinkSpec | None:
+    values = constants(job.config, job.recipe.ref, job.started_at)
+    return None if job.plane.sink is None else replace(job.plane.sink, run_id=job.run_id, constants=values)
+
+
+def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:
+    files = all_files(outcome.entries)
+    written = Written(
+        location=job.write.location,
+        version=outcome.version,
+        rows=sum(file.rows for file in files),
+        files=len(files),
+        size_bytes=sum(file.size for file in files),
+        notes=outcome.notes,
+    )
+    stats = [each for entry in outcome.entries for each in entry.stats]
+    report = report_of(job, written, TaskTotals.of_tasks(stats) if stats else None, seconds)
+    return replace(
+        report,
+        run=work.ledger.name,
+        units=len(start.units),
+        units_before=outcome.done_before,
+        units_elsewhere=outcome.done_elsewhere,
+    )
+
+
+def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:
+    """What a later command recognises the run's rows by in the target."""
+    paths = [file.path for file in all_files(outcome.entries)]
+    in_table = len(work.table.data_files()) if work.plan.location.format == "parquet" else None
+    return {"app": work.app, "some_files": paths[:_SOME_FILES], "files_in_table": in_table}

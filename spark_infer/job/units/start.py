@@ -1,0 +1,174 @@
+"""Begin a run, or take one up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from spark_infer.config import JobConfig
+from spark_infer.errors import LedgerError
+from spark_infer.job.units.facts import fingerprint, job_key
+from spark_infer.job.units.find import Found, Runs, find_run, plan_in
+from spark_infer.job.units.presence import presence
+from spark_infer.job.units.runplan import RunPlan, written_of
+from spark_infer.job.units.unit import Unit, cut_units, from_json, to_json
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.scan.task import ScanTask
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.write import planned_write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A run that is about to begin, to go on, or that need not be done.
+
+    Attributes:
+        runs: The runs of its job.
+        found: Where the job stands.
+        run_id: The run's unique name.
+        started_at: When the run began, UTC.
+        facts: What decides its rows.
+        units: All its units.
+    """
+
+    runs: Runs
+    found: Found
+    run_id: str
+    started_at: datetime
+    facts: Mapping[str, Any]
+    units: tuple[Unit, ...] = ()
+
+    @property
+    def finished(self) -> Mapping[str, Any] | None:
+        """The report of the run, where nothing is left to do."""
+        return self.found.report
+
+    @property
+    def tasks(self) -> tuple[ScanTask, ...]:
+        """The scan tasks of all units."""
+        return tuple(task for unit in self.units for task in unit.tasks)
+
+    def write(self, location: TableLocation, config: JobConfig) -> WritePlan | None:
+        """The write that the run planned when it began; None where it begins now."""
+        if self.found.plan is None:
+            return None
+        saved = self.found.plan.write
+        return planned_write(
+            replace(location, format=saved["format"]),
+            config.target,
+            exists=saved["exists"],
+            new_schema=saved["new_schema"],
+            parts=dict(zip(saved["partition_by"], saved["partition_types"], strict=True)),
+        )
+
+    def with_units(self, tasks: Sequence[ScanTask], slots: int, config: JobConfig) -> Start:
+        """Cut the run into units, or take those that it was cut into when it began."""
+        if self.found.plan is None:
+            return replace(self, units=cut_units(tasks, slots, config.units) or (Unit(0, ()),))
+        if self.finished is not None:
+            return self
+        return replace(self, units=_kept(self.found.ledger, self.found.plan))
+
+
+def look_up(
+    config: JobConfig,
+    snapshot: Snapshot,
+    location: TableLocation,
+    facts: Mapping[str, Any],
+    *,
+    exists: bool,
+    new_run: bool,
+    started_at: datetime,
+) -> Start | None:
+    """Say which run a command means; changes nothing.
+
+    Args:
+        config: The job.
+        snapshot: Its source.
+        location: Its target.
+        facts: What decides the rows.
+        exists: Whether the target exists.
+        new_run: Whether the user wants a new run whatever was done before.
+        started_at: Now, UTC.
+
+    Returns:
+        None where this process cannot reach the target's folder, and so nobody keeps account.
+
+    Raises:
+        UnfinishedRunError: An unfinished run planned something else.
+        LedgerError: The account of a run is damaged.
+    """
+    table = location.storage()
+    if table is None:
+        return None
+    runs = Runs.beside(table, config.name, job_key(snapshot, location))
+    found = find_run(
+        runs, facts, presence(table, location.format, config.target.mode), target_exists=exists, new_run=new_run
+    )
+    plan = found.plan
+    return Start(
+        runs=runs,
+        found=found,
+        run_id=plan.run_id if plan else uuid.uuid4().hex,
+        started_at=plan.started_at if plan else started_at,
+        facts=plan.facts if plan else facts,
+    )
+
+
+def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
+    """Write down what a run is going to do, unless it is written down; returns the run as it was written down.
+
+    Where two drivers begin the same run at the same time, both go on with the plan of the first.
+
+    Raises:
+        LedgerError: Another command begins another run of this job at the same moment.
+    """
+    found = start.found
+    if found.plan is not None:
+        return start
+    if found.replaces is not None:
+        found.replaces.close(json.dumps({"by": found.ledger.name}).encode())
+    tasks = to_json(start.units)
+    plan = RunPlan(
+        run_id=start.run_id,
+        started_at=start.started_at,
+        facts=start.facts,
+        write=written_of(write),
+        units=len(start.units),
+        tasks=f"tasks.{hashlib.sha256(tasks).hexdigest()[:12]}.json",
+        rows=rows,
+    )
+    if not found.ledger.begin(plan.to_json(), tasks, plan.tasks):
+        first = plan_in(found.ledger)
+        if first is None:
+            raise LedgerError(f"The plan of run {found.ledger.name} vanished.", next_step="run again.")
+        units = _kept(found.ledger, first)
+        found = replace(found, plan=first)
+        return replace(start, found=found, run_id=first.run_id, started_at=first.started_at, units=units)
+    _alone(start)
+    return replace(start, found=replace(found, plan=plan))
+
+
+def _kept(ledger: Ledger, plan: RunPlan) -> tuple[Unit, ...]:
+    return from_json(ledger.tasks(plan.tasks), f"{ledger.folder.root}/{plan.tasks}")
+
+
+def _alone(start: Start) -> None:
+    mine = start.found.ledger
+    for other, digest, ledger in start.runs.all():
+        if other == start.runs.number(mine) and ledger.name != mine.name and ledger.plan() is not None:
+            if digest < fingerprint(start.facts):
+                mine.close(json.dumps({"by": ledger.name}).encode())
+                raise LedgerError(
+                    "Another command began another run of this job at the same moment.",
+                    details=[f"run {ledger.name}"],
+                    next_step="let it finish, then run again.",
+                )
+            ledger.close(json.dumps({"by": mine.name}).encode())

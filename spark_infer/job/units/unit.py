@@ -1,0 +1,94 @@
+"""Units of a run: groups of scan tasks that are published together, and the text that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from spark_infer.config import UnitOptions
+from spark_infer.tables.ledger.signed import damaged, facts_in, signed
+from spark_infer.tables.scan.cut import TASKS_FOR_EACH_SLOT
+from spark_infer.tables.scan.task import Piece, ScanTask
+
+BYTES_FOR_EACH_SECOND = 8 * 2**20
+"""What a slot is taken to read, score and write in a second, in bytes of Parquet, before anything was measured."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Scan tasks that are sealed together.
+
+    Attributes:
+        ordinal: Its place among the units of its run, from 0.
+        tasks: Its tasks; their numbers are unique in the run.
+    """
+
+    ordinal: int
+    tasks: tuple[ScanTask, ...]
+
+    @property
+    def rows(self) -> int | None:
+        """Rows to read; None where a file does not tell."""
+        counts = [piece.rows for task in self.tasks for piece in task.pieces]
+        return None if None in counts else sum(filter(None, counts))
+
+
+def cut_units(tasks: Sequence[ScanTask], slots: int, options: UnitOptions) -> tuple[Unit, ...]:
+    """Group tasks, in their order, into units of about equal weight.
+
+    A unit is as large as `options.bytes` says; without it, as large as the slots are taken to do in `options.seconds`,
+    and no smaller than what fills every slot several times.
+
+    Args:
+        tasks: The tasks of the run.
+        slots: How many tasks run at once.
+        options: What the job wants.
+    """
+    most = options.bytes or options.seconds * max(1, slots) * BYTES_FOR_EACH_SECOND
+    least = 1 if options.bytes else max(1, slots) * TASKS_FOR_EACH_SLOT
+    return tuple(Unit(ordinal, tuple(group)) for ordinal, group in enumerate(_groups(tasks, most, least)))
+
+
+def _groups(tasks: Sequence[ScanTask], most: float, least: int) -> Iterator[list[ScanTask]]:
+    held: list[ScanTask] = []
+    weight = 0
+    for number, task in enumerate(tasks):
+        # The last tasks are not left alone in a unit that would not fill the slots.
+        if held and weight + task.weight > most and len(held) >= least and len(tasks) - number >= least:
+            yield held
+            held, weight = [], 0
+        held.append(task)
+        weight += task.weight
+    if held:
+        yield held
+
+
+def to_json(units: Sequence[Unit]) -> bytes:
+    """Write units as JSON: what every piece is, without what is the same for most."""
+    return signed([[[_slim(piece) for piece in task.pieces] for task in unit.tasks] for unit in units])
+
+
+def from_json(text: bytes, where: str) -> tuple[Unit, ...]:
+    """Read units from JSON.
+
+    Raises:
+        LedgerError: The text is not what `to_json` writes.
+    """
+    try:
+        units, number = [], 0
+        for ordinal, groups in enumerate(facts_in(text, where)):
+            tasks = [ScanTask(number + at, tuple(map(_piece, pieces))) for at, pieces in enumerate(groups)]
+            units.append(Unit(ordinal, tuple(tasks)))
+            number += len(tasks)
+        return tuple(units)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise damaged(where) from error
+
+
+def _slim(piece: Piece) -> dict[str, object]:
+    return {name: value for name, value in vars(piece).items() if value not in (None, {})}
+
+
+def _piece(facts: dict[str, object]) -> Piece:
+    groups = facts.pop("groups", None)
+    return Piece(**facts, groups=None if groups is None else tuple(groups))  # type: ignore[arg-type]

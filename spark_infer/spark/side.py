@@ -1,0 +1,46 @@
+"""Actions of one session in threads of their own, which can be cancelled together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pyspark.sql import SparkSession
+from pyspark.util import InheritableThread
+
+from spark_infer.spark.server import is_connect
+
+logger = logging.getLogger(__name__)
+
+
+class Tagged:
+    """Threads whose actions carry a tag.
+
+    Args:
+        spark: The session.
+        tag: A name that no other action has.
+    """
+
+    def __init__(self, spark: SparkSession, tag: str) -> None:
+        self._spark = spark
+        self._tag = tag
+
+    def thread(self, work: Callable[[], None]) -> threading.Thread:
+        """Return a thread that is still to be started; it has the caller's job group and other local properties."""
+
+        def tagged() -> None:
+            self._spark.addTag(self._tag)
+            work()
+
+        if is_connect(self._spark):
+            return threading.Thread(target=tagged, name=self._tag, daemon=True)
+        thread: threading.Thread = InheritableThread(target=tagged, session=self._spark, name=self._tag, daemon=True)
+        return thread
+
+    def cancel(self) -> None:
+        """Stop the actions that run."""
+        try:
+            self._spark.interruptTag(self._tag)
+        except Exception as error:  # the failure that led here is the one to tell of
+            logger.warning("Tasks of Spark that are of no use any more go on: %s", type(error).__name__)

@@ -1,0 +1,159 @@
+"""What a run asks of a disk beyond reading and writing: files that appear once, stay, and change places at once."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from spark_infer.tables.exchange import exchange
+from spark_infer.tables.storage import Storage
+
+
+class Disk(Protocol):
+    """A file system, as far as kills and power cuts are concerned; paths are as the file system names them."""
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Make a file with all of its content in a folder that is there, or leave the one that is there.
+
+        Returns:
+            Whether this call made it.
+        """
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those that it lies in, so that they stay."""
+
+    def keep(self, root: str, paths: Iterable[str]) -> None:
+        """Have files below a folder, and the folders that name them, stay."""
+
+    def exchange(self, first: str, second: str) -> bool:
+        """Exchange the names of two folders in one step; False where that is impossible, and nothing has changed."""
+
+    def identity(self, path: str) -> list[int] | None:
+        """What a folder keeps when it gets another name; None where there is no such thing."""
+
+
+def disk_of(folder: Storage) -> Disk:
+    """Return what a folder's file system can do; one of a test brings its own."""
+    own: Disk | None = getattr(folder.files, "disk", None)
+    if own is not None:
+        return own
+    return LocalDisk() if folder.scheme == "file" else FarDisk(folder.files, moves_once=folder.renames_atomically)
+
+
+class LocalDisk:
+    """A disk of this machine, or one that it mounts."""
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write it under another name first, then link: the name appears with all of the content, and once."""
+        place = Path(path)
+        spare = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+        try:
+            with spare.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(spare, place)
+        except FileExistsError:
+            return False
+        finally:
+            spare.unlink(missing_ok=True)
+        _sync(place.parent)
+        return True
+
+    def make_folder(self, path: str) -> None:
+        """Make what is missing, and have the folder that each lies in stored."""
+        place = Path(path)
+        missing = [each for each in (place, *place.parents) if not each.exists()]
+        place.mkdir(parents=True, exist_ok=True)
+        for each in missing:
+            _sync(each.parent)
+
+    def keep(self, root: str, paths: Iterable[str]) -> None:
+        """Store files, then their folders up to the root and the one that it lies in."""
+        top, folders = Path(root), {Path(root), Path(root).parent}
+        for path in paths:
+            place = top / path
+            _sync(place)
+            folders.update(each for each in place.parents if top in each.parents)
+        for folder in sorted(folders):
+            _sync(folder)
+
+    def exchange(self, first: str, second: str) -> bool:
+        """Ask the kernel."""
+        return exchange(first, second)
+
+    def identity(self, path: str) -> list[int] | None:
+        """Device and inode."""
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            return None
+        return [found.st_dev, found.st_ino]
+
+
+@dataclass(frozen=True)
+class FarDisk:
+    """HDFS or an object store, which store what is closed.
+
+    Attributes:
+        files: The pyarrow file system.
+        moves_once: Whether a file moves in one step and never onto another, as on HDFS.
+    """
+
+    files: Any
+    moves_once: bool
+
+    def create(self, path: str, content: bytes) -> bool:
+        """On HDFS move it to its name. On an object store look first and write then.
+
+        There two callers at the same moment may both believe that they made it, and the later content stays.
+        """
+        if self._is_there(path):
+            return False
+        if not self.moves_once:
+            self._write(path, content)
+            return True
+        spare = f"{path}.{uuid.uuid4().hex}"
+        self._write(spare, content)
+        try:
+            self.files.move(spare, path)
+        except OSError:
+            self.files.delete_file(spare)
+            if self._is_there(path):
+                return False
+            raise
+        return True
+
+    def make_folder(self, path: str) -> None:
+        """Make it."""
+        self.files.create_dir(path)
+
+    def keep(self, root: str, paths: Iterable[str]) -> None:
+        """It is kept."""
+
+    def exchange(self, first: str, second: str) -> bool:
+        """It cannot."""
+        return False
+
+    def identity(self, path: str) -> list[int] | None:
+        """There is none."""
+        return None
+
+    def _is_there(self, path: str) -> bool:
+        return bool(self.files.get_file_info(path).is_file)
+
+    def _write(self, path: str, content: bytes) -> None:
+        with self.files.open_output_stream(path) as stream:
+            stream.write(content)
+
+
+def _sync(place: Path) -> None:
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

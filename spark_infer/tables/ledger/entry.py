@@ -1,0 +1,57 @@
+"""What the ledger says of a unit: the files that hold its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spark_infer.tables.ledger.signed import damaged, facts_in, signed
+from spark_infer.tables.sink.spec import WrittenFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sealed:
+    """A unit that is scored, with all of its files checked.
+
+    Attributes:
+        unit: Its ordinal, from 0.
+        session: The command that scored it; its files were written into the folder of this name.
+        files: The files, below that folder.
+        stats: What its tasks cost, as they told it.
+        seconds: Wall seconds from the first of its tasks to the seal.
+    """
+
+    unit: int
+    session: str
+    files: tuple[WrittenFile, ...]
+    stats: tuple[Mapping[str, Any], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows in its files."""
+        return sum(file.rows for file in self.files)
+
+    def to_json(self) -> bytes:
+        """Write it as JSON."""
+        return signed({**vars(self), "files": [vars(file) for file in self.files]})
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str) -> Sealed:
+        """Read it from JSON.
+
+        Raises:
+            LedgerError: The text is not what `to_json` writes.
+        """
+        try:
+            facts = facts_in(text, where)
+            files = tuple(WrittenFile(**file) for file in facts.pop("files"))
+            return cls(files=files, stats=tuple(facts.pop("stats")), **facts)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise damaged(where) from error
+
+
+def ordinals(names: Sequence[str]) -> list[int]:
+    """The units of the entries with these names."""
+    return sorted(int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdigit())

@@ -1,0 +1,132 @@
+"""The folder of one run: its plan, an entry for each unit that is done, its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spark_infer.errors import LedgerError
+from spark_infer.tables.durable import disk_of
+from spark_infer.tables.ledger.entry import Sealed, ordinals
+from spark_infer.tables.storage import Storage
+
+PLAN, JOURNAL, REPORT, CLOSED, UNITS, FILES = (
+    "plan.json",
+    "publish.json",
+    "report.json",
+    "closed.json",
+    "units",
+    "files",
+)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of one run.
+
+    Each of its files is made once and never changed, so that a process that is killed leaves a true account.
+
+    Attributes:
+        folder: The run's folder; its name is the run's name.
+    """
+
+    folder: Storage
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    def begin(self, plan: bytes, tasks: bytes, name: str) -> bool:
+        """Write down what the run is going to do; False where another driver has done so.
+
+        Args:
+            plan: The plan, which says where the tasks are.
+            tasks: The units and their tasks.
+            name: Where the tasks are: another place for other tasks.
+        """
+        disk_of(self.folder).make_folder(self.folder.at(UNITS))
+        self._create(name, tasks)
+        return self._create(PLAN, plan)
+
+    def plan(self) -> bytes | None:
+        """What the run is going to do; None where it was never begun."""
+        return self.folder.read(PLAN)
+
+    def tasks(self, name: str) -> bytes:
+        """The units and their tasks.
+
+        Raises:
+            LedgerError: They are not there.
+        """
+        return self._text(name)
+
+    def seal(self, sealed: Sealed) -> bool:
+        """Say that a unit is done; False where another driver has done it.
+
+        This is the moment at which a unit's rows are known to be scored: before it, its files are nobody's.
+        """
+        return self._create(_entry(sealed.unit), sealed.to_json())
+
+    def is_sealed(self, unit: int) -> bool:
+        """Whether a unit is done."""
+        return bool(self.folder.kind(_entry(unit)))
+
+    def sealed(self, unit: int) -> Sealed:
+        """The entry of a unit that is done."""
+        return Sealed.from_json(self._text(_entry(unit)), f"{self.folder.root}/{_entry(unit)}")
+
+    def all_sealed(self) -> dict[int, Sealed]:
+        """The entries of all units that are done."""
+        return {unit: self.sealed(unit) for unit in self.done()}
+
+    def done(self) -> list[int]:
+        """The units that are done."""
+        return ordinals(self.folder.names(UNITS))
+
+    def journal(self, content: bytes) -> None:
+        """Say that all files are staged and are about to be put in their place."""
+        self._create(JOURNAL, content)
+
+    def finish(self, report: bytes) -> bool:
+        """Say that all is published; False where another driver has said so."""
+        return self._create(REPORT, report)
+
+    def report(self) -> bytes | None:
+        """The report; None as long as the run is not finished."""
+        return self.folder.read(REPORT)
+
+    def close(self, why: bytes) -> None:
+        """Say that nothing more may be published, because another run takes this one's place."""
+        self._create(CLOSED, why)
+
+    def closed(self) -> bool:
+        """Whether another run took this one's place."""
+        return bool(self.folder.kind(CLOSED))
+
+    def staged(self, session: str) -> Storage:
+        """The folder that one command's tasks write into."""
+        return self.folder.below(f"{FILES}/{session}")
+
+    def discard(self, parts: Iterable[str]) -> None:
+        """Remove folders of this run."""
+        for part in parts:
+            if self.folder.kind(part):
+                self.folder.files.delete_dir(self.folder.at(part))
+
+    def _create(self, path: str, content: bytes) -> bool:
+        return disk_of(self.folder).create(self.folder.at(path), content)
+
+    def _text(self, path: str) -> bytes:
+        text = self.folder.read(path)
+        if text is None:
+            raise LedgerError(
+                f"The ledger has no {self.folder.root}/{path}.",
+                details=["somebody removed it while the run was unfinished"],
+                next_step="put it back; or begin anew with --new-run, after a look at what the target holds.",
+            )
+        return text
+
+
+def _entry(unit: int) -> str:
+    return f"{UNITS}/{unit:06}.json"

@@ -1,0 +1,73 @@
+"""Add to a table unit by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spark_infer.core.faults import point
+from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.parquet import EMPTY_TABLE_FILE
+from spark_infer.tables.publishers.place import place, settle
+from spark_infer.tables.publishers.work import Log, PublishWork, all_files
+
+
+class AppendDelta:
+    """One commit a unit, in the units' order: the version of the last one says how far the table is."""
+
+    one_by_one = True
+
+    def __init__(self, work: PublishWork, log: Log) -> None:
+        self._work = work
+        self._log = log
+        self._ready: Any = None
+        self._published = log.published(work.table, work.app)
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Move the unit's files into the table's folder, where no reader sees them, and commit them."""
+        work = self._work
+        if sealed.unit < self._published or not sealed.files:
+            return None
+        self._ready = self._log.prepare(work.table, work.plan, work.schema, self._ready)
+        self._published = self._ready.published(work.app)
+        if sealed.unit < self._published:
+            return None
+        place(work.folder(sealed.session), work.table, [file.path for file in sealed.files])
+        point("placed")
+        stamp = work.stamp(unit=sealed.unit)
+        version = self._log.commit(work.plan, self._ready, sealed.files, work.schema, stamp, work.txn(sealed.unit))
+        self._published = sealed.unit + 1
+        return version
+
+    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+        """Every unit is committed; say so where none had a row."""
+        settle(self._work.table, [file.path for file in all_files(entries)])
+        if any(sealed.files for sealed in entries):
+            return None, ()
+        return None, ("No row was written, and so there is no commit.",)
+
+
+class AppendParquet:
+    """Whole files, moved in one by one: a reader may see some files of a unit before the others."""
+
+    one_by_one = True
+
+    def __init__(self, work: PublishWork) -> None:
+        self._work = work
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Move the unit's files into the table."""
+        work = self._work
+        paths = [file.path for file in sealed.files if file.path != EMPTY_TABLE_FILE]
+        if not paths:
+            return None
+        place(work.folder(sealed.session), work.table, paths)
+        point("placed")
+        if work.table.kind(EMPTY_TABLE_FILE):
+            work.table.files.delete_file(work.table.at(EMPTY_TABLE_FILE))
+        return None
+
+    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+        """Every unit is in its place."""
+        settle(self._work.table, [file.path for file in all_files(entries) if file.path != EMPTY_TABLE_FILE])
+        return None, ()

@@ -1,0 +1,182 @@
+"""Move files to where they belong; whatever was moved stays moved, and the same call later goes on.
+
+Nothing is moved back after a failure: another driver of the same run may count on it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+
+from pyarrow import ArrowException
+
+from spark_infer.core.faults import point
+from spark_infer.errors import LedgerError, WriteError
+from spark_infer.tables.durable import disk_of
+from spark_infer.tables.parquet import EMPTY_TABLE_FILE
+from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.storage import Storage, partition_values
+
+STAGED, READY, OLD = "new", "ready-", "old"
+_NEWEST = 100
+
+
+def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
+    """Move files from where workers wrote them into another folder, one by one.
+
+    Raises:
+        WriteError: A file is in neither place, or could not be moved.
+    """
+    if staged.root == target.root or not paths:
+        return
+    infos = target.files.get_file_info([target.at(path) for path in paths])
+    left = [path for path, info in zip(paths, infos, strict=True) if not info.is_file]
+    made: set[str] = set()
+    for path in left:
+        point("place")
+        folder = posixpath.dirname(target.at(path))
+        try:
+            if folder not in made:
+                target.files.create_dir(folder)
+                made.add(folder)
+            target.files.move(staged.at(path), target.at(path))
+        except (ArrowException, OSError) as error:
+            # Another driver of this run may have moved it at the same time.
+            if target.kind(path) != "file":
+                raise _half_way(target.at(path), error) from error
+    disk_of(target).keep(target.root, paths)
+
+
+def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
+    """Take a run's staged folder for one command.
+
+    A rename has one winner, and whoever had taken it before can do nothing with it any more: not a driver that hangs
+    either, and comes back.
+
+    Args:
+        run: The run's folder.
+        session: The command.
+        paths: The files that are staged.
+
+    Returns:
+        The folder; None where there is none, because all of it is in its place.
+
+    Raises:
+        LedgerError: Another driver takes it at this moment.
+    """
+    names = run.names()
+    staged = [name for name in names if name.startswith(READY)] or [name for name in names if name == STAGED]
+    if len(staged) > 1:  # a driver whose folder was taken has made another of that name
+        staged = [name for name in staged if any(run.kind(f"{name}/{path}") for path in paths)] or staged
+    if not staged:
+        return None
+    mine = run.below(f"{READY}{session}")
+    try:
+        run.files.move(run.at(staged[0]), mine.root)
+    except (ArrowException, OSError) as error:
+        if run.kind(staged[0]):
+            raise _half_way(run.at(staged[0]), error) from error
+        raise _taken(run) from error
+    return mine
+
+
+def settle(table: Storage, paths: Sequence[str]) -> None:
+    """Have the disk keep files that are in their place, and the newest of the table's log, before a run is finished.
+
+    A command that was killed may have put them there a moment ago.
+    """
+    log = [f"_delta_log/{name}" for name in table.names("_delta_log") if name.endswith(".json")]
+    wanted = [*paths, *log[-_NEWEST:]]
+    infos = table.files.get_file_info([table.at(path) for path in wanted])
+    # A file may be gone: another writer may have compacted the table meanwhile.
+    disk_of(table).keep(table.root, [path for path, info in zip(wanted, infos, strict=True) if info.is_file])
+
+
+def refuse_taken(ready: Storage, run: Storage, paths: Sequence[str]) -> None:
+    """See that staged files are still in the folder that a command has taken.
+
+    Raises:
+        LedgerError: Another driver has taken them.
+    """
+    infos = ready.files.get_file_info([ready.at(path) for path in paths])
+    if not all(info.is_file for info in infos):
+        ready.files.delete_dir(ready.root)
+        raise _taken(run)
+
+
+def put_table(ready: Storage, table: Storage, run: Storage) -> None:
+    """Put a staged folder in a table's place.
+
+    In one step on a disk that can exchange folders; elsewhere the table vanishes for the moment between two renames.
+    """
+    point("swap")
+    try:
+        if not table.names():
+            if table.kind():
+                table.files.delete_dir(table.root)
+            table.files.create_dir(posixpath.dirname(table.root))
+            table.files.move(ready.root, table.root)
+        elif not disk_of(table).exchange(ready.root, table.root):
+            table.files.move(table.root, run.at(OLD))
+            point("between_renames")
+            table.files.move(ready.root, table.root)
+    except (ArrowException, OSError) as error:
+        raise (_half_way(table.root, error) if ready.kind() else _taken(run)) from error
+    point("swapped")
+
+
+def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[str], scope: PartitionScope) -> None:
+    """Put staged partition folders in the place of those inside a scope, one by one; empty those that got no row.
+
+    Args:
+        ready: The staged folder.
+        table: The table.
+        run: The run's folder, for what is replaced.
+        ours: All new files, also those that are in their place already.
+        scope: What may be replaced.
+    """
+    new = {posixpath.dirname(path) for path in ours} - {""}
+    there = [file.path for file in table.data_files()]
+    old = {posixpath.dirname(path) for path in there if scope.holds(partition_values(path))} - {""}
+    done = {posixpath.dirname(path) for path in there if path in set(ours)}
+    for folder in sorted((old | new) - done):
+        point("swap")
+        start, end = ready.below(folder), table.below(folder)
+        try:
+            if folder not in new:
+                _move(table, run.below(OLD), folder)
+            elif folder not in old:
+                _move(ready, table, folder)
+            elif not disk_of(table).exchange(start.root, end.root):
+                _move(table, run.below(OLD), folder)
+                _move(ready, table, folder)
+        except (ArrowException, OSError) as error:
+            raise (_half_way(end.root, error) if ready.kind() else _taken(run)) from error
+    if not new and not table.data_files() and ready.kind(EMPTY_TABLE_FILE):
+        _move(ready, table, EMPTY_TABLE_FILE)
+    if new and table.kind(EMPTY_TABLE_FILE):
+        table.files.delete_file(table.at(EMPTY_TABLE_FILE))
+
+
+def _move(start: Storage, end: Storage, path: str) -> None:
+    """Move a file or a folder; an empty folder in its place gives way."""
+    if end.kind(path) == "folder" and not end.names(path):
+        end.files.delete_dir(end.at(path))
+    end.files.create_dir(posixpath.dirname(end.at(path)))
+    end.files.move(start.at(path), end.at(path))
+
+
+def _half_way(path: str, error: Exception) -> WriteError:
+    return WriteError(
+        f"The new files could not all be moved into their place; the first that could not is {path}: {error}",
+        details=["All rows are scored, and kept beside the target."],
+        next_step="check the folder's permissions and free space, then run the same command again: it goes on from "
+        "there.",
+    )
+
+
+def _taken(run: Storage) -> LedgerError:
+    return LedgerError(
+        f"Another driver of the run {run.name} puts its rows in their place at this moment.",
+        next_step="let that one finish.",
+    )

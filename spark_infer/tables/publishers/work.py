@@ -1,0 +1,99 @@
+"""What a publisher needs to know of a run, and what it promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.transaction import Txn
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishWork:
+    """A run as a publisher sees it.
+
+    Attributes:
+        plan: The write, as it was planned when the run began.
+        table: The target's folder.
+        sink: What the files hold; None where Spark writes them.
+        schema: Spark's JSON of the target's columns.
+        facts: What the run wants to be remembered by in the target's history.
+        ledger: The run's account, whose folder also holds what is staged.
+        session: The command that publishes.
+    """
+
+    plan: WritePlan
+    table: Storage
+    sink: SinkSpec | None
+    schema: str
+    facts: Mapping[str, str | int | float]
+    ledger: Ledger
+    session: str
+
+    @property
+    def app(self) -> str:
+        """The application that Delta's log knows the run as."""
+        return f"spark_infer/{self.ledger.name}"
+
+    def txn(self, unit: int) -> Txn:
+        """What the commit of a unit is recognised by; a run that is published at once has that of unit 0."""
+        return Txn(self.app, unit + 1)
+
+    def stamp(self, **more: int) -> str:
+        """The ``userMetadata`` of a commit."""
+        return json.dumps({**self.facts, **more}, separators=(",", ":"))
+
+    def folder(self, session: str) -> Storage:
+        """Where the tasks of one command write: out of readers' sight, but for object stores, which cannot rename."""
+        return self.ledger.staged(session) if self.table.renames_atomically else self.table
+
+
+class Log(Protocol):
+    """Delta's log, as publishers use it; `tables.transaction` is the one that they have."""
+
+    def published(self, folder: Storage, app: str, /) -> int:
+        """The newest version of an application that a table has taken."""
+
+    def prepare(self, folder: Storage, plan: WritePlan, schema: str, before: Any = None, /) -> Any:
+        """Look at the newest version of a table; its ``published`` says what it has taken of an application."""
+
+    def commit(
+        self, plan: WritePlan, ready: Any, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn, /
+    ) -> int | None:
+        """Add files, and take out those that they replace, in one transaction."""
+
+    def create_table(
+        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn, /
+    ) -> int:
+        """Make a table of files that lie in its folder."""
+
+    def version_of(self, folder: Storage, stamp: str, /) -> int | None:
+        """The version that the commit with a stamp made."""
+
+
+class Publisher(Protocol):
+    """Makes the files of sealed units part of the target; whatever it is called twice for happens once.
+
+    Attributes:
+        one_by_one: Whether units are published as they are done, in their order; else all at once when all are done.
+    """
+
+    one_by_one: bool
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Publish a unit after all before it; returns the Delta version where there is one and this call made it."""
+
+    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+        """Publish what is left when all units are sealed; returns the Delta version, and notes for the report."""
+
+
+def all_files(entries: Sequence[Sealed]) -> list[WrittenFile]:
+    """The files of some units, in the units' order."""
+    return [file for sealed in entries for file in sealed.files]

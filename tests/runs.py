@@ -1,0 +1,58 @@
+"""A run without a job: files that somebody writes are sealed and published as a job does it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+from spark_infer.job.units.drive import Outcome, Scored, drive
+from spark_infer.job.units.unit import Unit
+from spark_infer.tables.ledger.check import check_files
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.work import PublishWork
+from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.storage import Storage
+
+Fill = Callable[[Storage, str], Sequence[WrittenFile]]
+"""Writes files into a folder, for the command of a name."""
+
+
+def publish(
+    plan: WritePlan,
+    fill: Fill,
+    *,
+    name: str,
+    sink: SinkSpec | None = None,
+    schema: str = "",
+    facts: Mapping[str, str | int | float] | None = None,
+) -> Outcome:
+    """Have files written as one unit of a run, and publish them; leaves no ledger.
+
+    The same name again is the same run.
+    """
+    table = plan.location.storage()
+    assert table is not None
+    ledger = Ledger(table.beside(f".{table.name}.spark_infer").below(name))
+    ledger.begin(b"{}", b"[]", "tasks")
+    session = uuid.uuid4().hex[:8]
+    work = PublishWork(
+        plan=plan, table=table, sink=sink, schema=schema, facts=facts or {}, ledger=ledger, session=session
+    )
+
+    def score(units: Sequence[Unit], folder: Storage, session: str, wanted: Any) -> Generator[Scored]:
+        for unit in units:
+            yield Scored(unit=unit, files=fill(folder, session), stats=[])
+
+    def check(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
+        check_files(folder, files, rows=None)
+
+    try:
+        publisher = publisher_of(work)
+        done = drive(ledger, [Unit(0, ())], publisher, folder=work.folder, score=score, check=check, session=session)
+        return done
+    finally:
+        ledger.discard(["units"])
+        ledger.folder.files.delete_dir(ledger.folder.parent().root)

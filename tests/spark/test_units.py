@@ -1,0 +1,132 @@
+"""Runs in units on Spark: they go on where they were stopped, whoever reads and whoever writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from spark_infer import Report, ScoringJob
+from spark_infer.config import JobConfig
+from spark_infer.core import faults
+from spark_infer.core.faults import InjectedError
+from spark_infer.errors import RunError
+from spark_infer.job.planes.direct import write_files
+from spark_infer.job.units import on_spark
+from tests.spark.tables.seen import no_spark_job
+
+FILES, ROWS = 6, 60
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Has the driver break at a point: ``seal:2:raise``; with "" no more."""
+    monkeypatch.setenv("SPARK_INFER_TESTING", "1")
+    return lambda text: monkeypatch.setattr(faults, "_fault", faults._Fault(text) if text else None)
+
+
+@pytest.fixture
+def source(spark: SparkSession, tmp_path: Path) -> Path:
+    """Sixty rows in six files: ``id`` and ``x`` = id / 4."""
+    rows = spark.range(0, ROWS, 1, FILES).selectExpr("id", "id / 4D AS x")
+    rows.write.parquet(str(tmp_path / "in"))
+    return tmp_path / "in"
+
+
+def job(line: str, source: Path, target: dict[str, Any], **more: Any) -> ScoringJob:
+    document = {"model": {"uri": line}, "source": {"path": str(source)}, "target": target, **more}
+    return ScoringJob(JobConfig.model_validate(document))
+
+
+def rows_of(spark: SparkSession, target: dict[str, Any]) -> list[tuple[int, float]]:
+    frame = spark.read.format(target["format"]).load(target["path"])
+    return sorted((row["id"], row["prediction"]) for row in frame.collect())
+
+
+def expected(copies: int = 1) -> list[tuple[int, Any]]:
+    return [(number, pytest.approx(number / 2)) for number in range(ROWS) for _ in range(copies)]
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize("fault", ["seal:3", "sealed:4", "placed:1", "report:1"])
+def test_units_of_workers_go_on(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, fault: str
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": kind, "mode": "append"}
+    spark.range(0).selectExpr("id", "id / 4D AS x").write.parquet(str(tmp_path / "none"))
+    job(line, tmp_path / "none", target, name="empty").run(spark)
+    scoring = job(line, source, target, units={"bytes": 1})
+    breaks(f"{fault}:raise")
+    with pytest.raises(InjectedError):
+        scoring.run(spark)
+    breaks("")
+    report = scoring.run(spark)
+    assert (report.units, report.rows_scored, report.units_before > 0) == (FILES, ROWS, True)
+    assert rows_of(spark, target) == expected()
+    with no_spark_job(spark):
+        assert scoring.run(spark).already_done
+    assert rows_of(spark, target) == expected()
+    if kind == "delta":
+        assert DeltaTable(str(tmp_path / "out")).version() == FILES
+
+
+def test_a_unit_that_fails_stops_the_others_and_those_that_are_done_stay(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "delta"}
+    scoring = job(line, source, target, units={"bytes": 1})
+
+    def fail(session: SparkSession, scored: Any, plane: Any, tasks: Any, into: Any) -> Any:
+        if tasks[0].number == 3:
+            raise RunError("the fourth unit fails")
+        return write_files(session, scored, plane, tasks, into)
+
+    monkeypatch.setattr(on_spark, "write_files", fail)
+    with pytest.raises(RunError, match="the fourth unit"):
+        scoring.run(spark)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    report = scoring.run(spark)
+    assert report.rows_scored == ROWS
+    assert rows_of(spark, target) == expected()
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize("mode", ["error_if_exists", "append", "overwrite"])
+def test_what_spark_writes_is_written_once_although_the_reply_is_lost(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, mode: str
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": kind, "mode": mode}
+    if mode != "error_if_exists":
+        job(line, source, {**target, "mode": "error_if_exists"}, name="first").run(spark)
+    scoring = job(line, source, target, plane="spark")
+    breaks("published:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run(spark)
+    breaks("")
+    wanted = expected(2 if mode == "append" else 1)
+    assert rows_of(spark, target) == wanted
+    report = scoring.run(spark)
+    assert (report.already_done, report.rows_scored) == (False, ROWS)
+    assert rows_of(spark, target) == wanted
+    again = scoring.run(spark)
+    assert again.already_done
+    assert rows_of(spark, target) == wanted
+
+
+def test_rows_that_spark_has_staged_are_not_scored_again(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "parquet"}
+    scoring = job(line, source, target, plane="spark")
+    breaks("sealed:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run(spark)
+    breaks("")
+    assert "1 of 1 units are done" in str(scoring.plan(spark))
+    report: Report = scoring.run(spark)
+    assert (report.units_before, report.rows_scored) == (1, ROWS)
+    assert rows_of(spark, target) == expected()

@@ -1,0 +1,27 @@
+"""Lives of worlds, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.unit.sim.world import World
+
+SEEDS = 1250
+"""For each format and write mode, eight of them."""
+
+
+def live(seed: int, kind: str, mode: str) -> World:
+    """Live through one, and say how it went where something is wrong."""
+    world = World(seed, kind, mode)
+    try:
+        world.run()
+    except AssertionError as error:
+        story = "\n".join(world.trace[-100:])
+        raise AssertionError(f"seed {seed}, {kind}, {mode}: {error}\n{story}") from error
+    return world
+
+
+def live_all(kind: str, mode: str, seeds: Iterable[int] = range(SEEDS)) -> None:
+    """Live through many."""
+    for seed in seeds:
+        live(seed, kind, mode)

@@ -1,0 +1,191 @@
+"""What the simulation is worth: each of these mistakes, planted, is found."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from spark_infer.job.units import drive as drive_module
+from spark_infer.job.units import presence as presence_module
+from spark_infer.job.units.drive import _InOrder
+from spark_infer.tables.delta_log import taken
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.publishers import append as append_module
+from spark_infer.tables.publishers import whole as whole_module
+from spark_infer.tables.publishers.append import AppendDelta
+from spark_infer.tables.publishers.place import STAGED
+from spark_infer.tables.publishers.work import PublishWork
+from spark_infer.tables.storage import Storage
+from tests.unit.sim import world as world_module
+from tests.unit.sim.disk import SimDisk
+from tests.unit.sim.lives import live
+from tests.unit.sim.world import MODES, SimReady
+
+LIVES = 600
+
+Patch = pytest.MonkeyPatch
+
+
+def no_read_back(patch: Patch) -> None:
+    """A commit whose reply was lost is made again."""
+    patch.setattr(SimReady, "published", lambda self, app: 0)
+    patch.setattr(append_module.AppendDelta, "__init__", _blind)
+
+
+def _blind(self: AppendDelta, work: Any, log: Any) -> None:
+    self._work, self._log, self._ready, self._published = work, log, None, 0
+
+
+def out_of_order(patch: Patch) -> None:
+    """A unit is committed as soon as it is sealed."""
+
+    def go_on(self: Any, sealed: Any) -> None:
+        for unit in sorted(sealed, reverse=True):
+            if self._publisher.one_by_one:
+                self._publisher.publish(sealed[unit])
+
+    patch.setattr(_InOrder, "go_on", go_on)
+
+
+def not_exclusive(patch: Patch) -> None:
+    """Two drivers may both seal a unit."""
+    create = SimDisk.create
+
+    def overwrite(self: SimDisk, path: str, content: bytes) -> bool:
+        if "/units/" in path:
+            self.nodes.pop(path, None)
+        return create(self, path, content)
+
+    patch.setattr(SimDisk, "create", overwrite)
+
+
+def sealed_before_stored(patch: Patch) -> None:
+    """A unit is sealed before its files are on the disk."""
+    patch.setattr(world_module, "stored", lambda folder, unit, files: None)
+
+
+def no_fencing(patch: Patch) -> None:
+    """A driver works on the staged folder without taking it."""
+
+    def borrow(run: Storage, session: str, paths: Any) -> Storage | None:
+        return run.below(STAGED) if run.kind(STAGED) else None
+
+    patch.setattr(whole_module, "take", borrow)
+
+
+def exchanged_twice(patch: Patch) -> None:
+    """A driver that goes on does not look whether the tables were exchanged."""
+    patch.setattr(whole_module.WholeParquet, "_is_new", lambda self, table: False)
+
+
+def off_by_one(patch: Patch) -> None:
+    """The next unit counts as published."""
+    publish = AppendDelta.publish
+
+    def late(self: AppendDelta, sealed: Any) -> int | None:
+        return None if sealed.unit <= self._published and sealed.unit else publish(self, sealed)
+
+    patch.setattr(AppendDelta, "publish", late)
+
+
+def unreadable_is_absent(patch: Patch) -> None:
+    """A log that cannot be read counts as one that has nothing."""
+
+    def silent(storage: Storage, app: str) -> int | None:
+        try:
+            return taken(storage, app)
+        except OSError:
+            return 0
+
+    patch.setattr(presence_module, "taken", silent)
+
+
+def never_settled(patch: Patch) -> None:
+    """A run is called finished before its files have their names for good."""
+    patch.setattr(append_module, "settle", lambda table, paths: None)
+    patch.setattr(whole_module, "settle", lambda table, paths: None)
+    keep = SimDisk.keep
+
+    def only_staged(self: SimDisk, root: str, paths: Any) -> None:
+        if ".spark_infer" in root:
+            keep(self, root, paths)
+
+    patch.setattr(SimDisk, "keep", only_staged)
+
+
+def tidies_too_much(patch: Patch) -> None:
+    """A failure removes the files of units that this command has sealed."""
+
+    def tidy(ledger: Ledger, folder: Storage, session: str) -> None:
+        for path in folder.every_path():
+            folder.files.delete_file(folder.at(path))
+
+    patch.setattr(drive_module, "_tidy", tidy)
+
+
+def finished_before_published(patch: Patch) -> None:
+    """The report is written first."""
+    drive = drive_module.drive
+
+    def hasty(ledger: Ledger, *args: Any, **named: Any) -> Any:
+        ledger.finish(b'{"app": "", "some_files": ["none"]}')
+        return drive(ledger, *args, **named)
+
+    patch.setattr(world_module, "drive", hasty)
+
+
+def cleans_what_is_needed(patch: Patch) -> None:
+    """What is staged is removed when all is sealed, and not when all is published."""
+    finish = whole_module.WholeParquet.finish
+
+    def early(self: Any, entries: Any) -> Any:
+        self._work.ledger.discard(["files"])
+        return finish(self, entries)
+
+    patch.setattr(whole_module.WholeParquet, "finish", early)
+
+
+def half_a_file(patch: Patch) -> None:
+    """Files are written straight into the table."""
+    patch.setattr(PublishWork, "folder", lambda self, session: self.table)
+
+
+MUTANTS: list[Callable[[Patch], None]] = [
+    no_read_back,
+    out_of_order,
+    not_exclusive,
+    sealed_before_stored,
+    no_fencing,
+    exchanged_twice,
+    off_by_one,
+    unreadable_is_absent,
+    never_settled,
+    tidies_too_much,
+    finished_before_published,
+    cleans_what_is_needed,
+    half_a_file,
+]
+
+
+def lives() -> Iterator[tuple[int, str, str]]:
+    for seed in range(LIVES):
+        yield from ((seed, kind, mode) for kind, mode in itertools.product(("delta", "parquet"), MODES))
+
+
+def live_many(several: Iterable[tuple[int, str, str]]) -> None:
+    for life in several:
+        live(*life)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_mistake_is_found(mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant(monkeypatch)
+    with pytest.raises((AssertionError, ValueError, KeyError, IndexError)):
+        live_many(lives())
+
+
+def test_without_a_mistake_the_same_lives_go_well() -> None:
+    live_many(itertools.islice(lives(), 200))
