@@ -46,6 +46,8 @@ def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Pat
     root = logging.getLogger()
     for before in list(root.handlers):
         root.removeHandler(before)
+        if isinstance(before, logging.FileHandler):  # an earlier command's, in the same process
+            before.close()
     root.addHandler(to_file)
     root.setLevel(logging.INFO)
     logging.getLogger("py4j").setLevel(logging.WARNING)

@@ -208,7 +208,7 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
             def __init__(self, config):
                 pass
 
-            def run(self, spark, on_progress=None):
+            def run(self, spark, on_progress=None, new_run=False):
                 print("running", flush=True, file=sys.stderr)
                 time.sleep(60)
 
