@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = (options.work / "planning").resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model = _model(folder / "model")
+    model = make_model(folder / "model")
     for name in options.only or TABLES:
         made = TABLES[name](folder / name.replace(" ", "-"))
         _measure(name, made, model, folder)
@@ -71,10 +71,11 @@ def _rows(rows: int) -> pa.Table:
     return pa.table({f"x{number}": np.random.default_rng(number).random(rows) for number in range(_COLUMNS)})
 
 
-def _links(folder: Path) -> list[str]:
+def links(folder: Path, files: int = SMALL_FILES) -> list[str]:
+    """Make as many small files, which are links to a few; returns their names."""
     folder.mkdir()
-    names = [f"part-{number:06}.parquet" for number in range(SMALL_FILES)]
-    for start in range(0, SMALL_FILES, _MOST_LINKS):
+    names = [f"part-{number:06}.parquet" for number in range(files)]
+    for start in range(0, files, _MOST_LINKS):
         first = folder / names[start]
         pq.write_table(_rows(100), first)
         for name in names[start + 1 : start + _MOST_LINKS]:
@@ -83,12 +84,12 @@ def _links(folder: Path) -> list[str]:
 
 
 def _parquet(folder: Path) -> Path:
-    _links(folder)
+    links(folder)
     return folder
 
 
 def _delta(folder: Path) -> Path:
-    names = _links(folder)
+    names = links(folder)
     (folder / "_delta_log").mkdir()
     fields = [{"name": f"x{n}", "type": "double", "nullable": True, "metadata": {}} for n in range(_COLUMNS)]
     size = (folder / names[0]).stat().st_size
@@ -133,11 +134,12 @@ def _large(folder: Path) -> Path:
     return folder
 
 
-def _model(folder: Path) -> str:
+def make_model(folder: Path) -> str:
+    """Save a linear model over all columns, and return its folder."""
     rows = pd.DataFrame({f"x{number}": np.arange(20.0) for number in range(_COLUMNS)})
     model = LinearRegression().fit(rows, rows["x0"])
     signature = infer_signature(rows, model.predict(rows))
-    mlflow.sklearn.save_model(model, folder, signature=signature, pip_requirements=["scikit-learn"])
+    mlflow.sklearn.savemake_model(model, folder, signature=signature, pip_requirements=["scikit-learn"])
     return str(folder)
 
 

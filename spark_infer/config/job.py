@@ -69,8 +69,13 @@ class SourceConfig(TableConfig):
 class TargetConfig(TableConfig):
     """Where the scored rows go."""
 
-    mode: Literal["error_if_exists", "append", "overwrite_partitions", "overwrite"] = Field(
+    mode: Literal["error_if_exists", "append", "overwrite_partitions", "overwrite", "merge"] = Field(
         default="error_if_exists", description="What may happen to rows that are already there."
+    )
+    keys: tuple[ColumnName, ...] = Field(
+        default=(),
+        description="For `merge`: the kept columns that tell rows apart. A scored row takes the place of the one with "
+        "equal keys, null included, or is added; a key that occurs twice in the source is an error.",
     )
     partitions: dict[str, tuple[PartitionValue, ...]] = Field(
         default_factory=dict,
@@ -106,7 +111,7 @@ class TargetConfig(TableConfig):
     def _one_value_is_a_list(cls, given: Any) -> Any:
         return _listed_values(given)
 
-    @field_validator("partition_by", "keep", mode="before")
+    @field_validator("partition_by", "keep", "keys", mode="before")
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) and given != "all" else given
@@ -120,6 +125,16 @@ class TargetConfig(TableConfig):
                 "`partitions` goes with mode `overwrite_partitions` alone; for another mode take it out "
                 "(--set target.partitions= on the command line)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_mode(self) -> TargetConfig:
+        if self.mode == "merge" and not self.keys:
+            raise ValueError("mode `merge` needs `keys`: which columns tell rows apart?")
+        if self.mode != "merge" and self.keys:
+            raise ValueError("`keys` goes with mode `merge` alone; for another mode take it out")
+        if self.keep != "all" and (lost := [key for key in self.keys if key not in self.keep]):
+            raise ValueError(f"`keep` lacks the key {lost[0]}: keys are kept columns")
         return self
 
 
@@ -205,6 +220,8 @@ class JobConfig(Frozen):
     def _engine_has_the_plane(self) -> JobConfig:
         if self.engine == "local" and self.plane == "spark":
             raise ValueError("engine `local` has no spark plane: leave `plane` out, or set engine: spark")
+        if self.engine == "local" and self.target.mode == "merge":
+            raise ValueError("only Spark can merge: set engine: spark, or another mode")
         return self
 
 

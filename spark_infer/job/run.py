@@ -15,7 +15,7 @@ from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.prepared import PreparedJob, PreparedRows
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.on_spark import SparkUnits
-from spark_infer.job.units.run import again, conclude, run_units
+from spark_infer.job.units.run import UnitRun, again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
 from spark_infer.observe.progress import Progress
@@ -28,6 +28,10 @@ from spark_infer.spark.tracking import tracking
 from spark_infer.tables.commit import written_before
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publish import is_staged, refresh
+from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.merge import MergeDelta, refuse_doubled_keys
+from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.read import read
 from spark_infer.tables.settings import settings
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.write import size_notes, stage, write
@@ -77,19 +81,29 @@ def run_job(
 def _run(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, shipping: dict[str, float]) -> Report:
     if job.start is None:
         return _at_once(spark, job, on_progress, shipping)
+    publisher = partial(_publisher, spark, job)
+    if job.write.keys and job.start.found.plan is None:
+        source = read(spark, job.snapshot, job.config.source)
+        refuse_doubled_keys(source, job.write.keys, job.snapshot.location.name)
     if job.plane.sink is not None:
-        return run_units(job, job.start, lambda run: SparkUnits(spark, job, run, on_progress), seconds=shipping)
+        engine = partial(SparkUnits, spark, job, on_progress=on_progress)
+        return run_units(job, job.start, engine, publisher=publisher, seconds=shipping)
     start = replace(job.start, units=(Unit(0, ()),))
     if is_staged(job.write):
-        written = run_units(job, start, lambda run: _Staged(spark, job, on_progress), seconds=shipping)
+        staged = partial(_Staged, spark, job, on_progress)
+        written = run_units(job, start, staged, publisher=publisher, seconds=shipping)
         return replace(written, warnings=(*written.warnings, *size_notes(spark, job.write)))
     return _in_the_ledger(spark, job, start, on_progress, shipping)
+
+
+def _publisher(spark: SparkSession, job: PreparedJob, work: PublishWork) -> Publisher:
+    return MergeDelta(spark, work, job.schema) if job.write.merges else publisher_of(work)
 
 
 class _Staged:
     """Scores a whole run as one unit, which Spark writes as Parquet."""
 
-    def __init__(self, spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None) -> None:
+    def __init__(self, spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, run: UnitRun) -> None:
         self._spark = spark
         self._job = job
         self._on_progress = on_progress
@@ -99,7 +113,8 @@ class _Staged:
     ) -> Generator[Scored]:
         """Score the unit."""
         begin, rows = time.perf_counter(), _rows(self._job)
-        to_stage = partial(stage, rows.frame, self._job.write, folder)
+        write = self._job.write
+        to_stage = partial(stage, rows.frame, write.as_staged() if write.merges else write, folder)
         files = _by_spark(self._spark, self._job, self._on_progress, to_stage)
         totals = rows.totals()
         stats = [] if totals is None else [totals.as_task()]

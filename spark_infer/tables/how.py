@@ -17,6 +17,8 @@ def sentence(plan: WritePlan) -> WritePlan:
     size = f", in files of about {plan.target_file_bytes:,} bytes" if plan.target_file_bytes else ""
     if plan.creates:
         how = f"make {kind}{parts}{size}, {_creation(plan)}"
+    elif plan.merges:
+        how = f"merge into {kind} on {', '.join(plan.keys)}, in one Delta commit when all rows are scored and staged"
     elif plan.mode == "append":
         how = f"add to {kind}{parts}{size}, {_addition(plan)}"
     elif plan.scope is not None:

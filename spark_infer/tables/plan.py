@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import PartitionScope
@@ -22,6 +22,7 @@ class WritePlan:
         target_file_bytes: The wished-for size of a file; None to write one file a task.
         new_schema: Whether an overwrite changes the columns or the partitioning of a Delta table.
         partition_types: The types of ``partition_by``.
+        keys: The columns to merge by; empty for the other modes.
     """
 
     location: TableLocation
@@ -33,6 +34,18 @@ class WritePlan:
     target_file_bytes: int | None = None
     new_schema: bool = False
     partition_types: tuple[str, ...] = field(default=(), repr=False)
+    keys: tuple[str, ...] = ()
+
+    @property
+    def merges(self) -> bool:
+        """Whether rows are merged into a table that is there."""
+        return self.mode == "merge" and self.exists
+
+    def as_staged(self) -> WritePlan:
+        """What is written before a merge: plain Parquet files that no reader sees."""
+        location = replace(self.location, format="parquet", table=None)
+        plain = replace(self, location=location, mode="error_if_exists", exists=False, keys=())
+        return replace(plain, partition_by=(), partition_types=(), scope=None)
 
     @property
     def creates(self) -> bool:

@@ -51,6 +51,8 @@ def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[Wr
 def is_staged(plan: WritePlan) -> bool:
     """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
     storage = plan.location.storage()
+    if plan.merges:
+        return True
     if plan.location.format != "parquet" or storage is None or (plan.creates and plan.location.table):
         return False
     return storage.renames_atomically or not plan.creates

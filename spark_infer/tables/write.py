@@ -95,6 +95,7 @@ def planned_write(
         target_file_bytes=target.target_file_bytes,
         new_schema=new_schema,
         partition_types=tuple(parts.values()),
+        keys=target.keys,
     )
     return sentence(plan)
 
@@ -224,6 +225,7 @@ def _checked_plan(
         problems += schema_problems(schema, existing.schema, folder_types=existing.folder_types)
     scope, scope_problems = _scope(target, types, partition_by)
     problems += scope_problems
+    problems += _key_problems(target, location, types)
     if problems:
         raise TargetError(
             f"The rows do not fit the target {location.name}.",
@@ -241,6 +243,7 @@ def _checked_plan(
         target_file_bytes=target.target_file_bytes,
         new_schema=changed,
         partition_types=tuple(types[name] for name in partition_by),
+        keys=target.keys,
     )
     return sentence(plan)
 
@@ -257,6 +260,17 @@ def _scope(
     if not partition_by:
         return None, ["`overwrite_partitions` needs a table with partitions, and this one has none"]
     return partition_scope(target.partitions, {name: types[name] for name in partition_by if name in types})
+
+
+def _key_problems(target: TargetConfig, location: TableLocation, types: Mapping[str, str]) -> list[str]:
+    if target.mode != "merge":
+        return []
+    problems = [] if location.format == "delta" else ["`merge` needs a Delta table"]
+    if location.storage() is None:
+        problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
+    problems += [f"`keys` names {key}, which is no column of the target" for key in target.keys if key not in types]
+    maps = [key for key in target.keys if "map<" in types.get(key, "")]
+    return problems + [f"the key {key} is a map, which cannot be compared" for key in maps]
 
 
 def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:

@@ -38,6 +38,7 @@ def with_writers(
         run_id: Unique name of the run.
     """
     fields = json.loads(schema)["fields"]
+    write = write.as_staged() if write.merges else write
     doubts = write_doubts(write, columns, {"fields": fields}, conf, _existing(write), constants)
     if doubts:
         return replace(plane, writes_why="; ".join(doubts))

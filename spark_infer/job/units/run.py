@@ -21,7 +21,7 @@ from spark_infer.observe.report import Report
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.choice import publisher_of
-from spark_infer.tables.publishers.work import PublishWork, all_files
+from spark_infer.tables.publishers.work import Publisher, PublishWork, all_files
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
@@ -58,6 +58,7 @@ def run_units(
     start: Start,
     engine: Callable[[UnitRun], Score],
     *,
+    publisher: Callable[[PublishWork], Publisher] = publisher_of,
     seconds: Mapping[str, float] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
@@ -67,6 +68,7 @@ def run_units(
         job: The job.
         start: Its run.
         engine: Makes the scorer of a run that was begun.
+        publisher: Makes its publisher.
         seconds: Wall seconds of what was done before, for the report.
         clock: Seconds that only grow.
 
@@ -97,7 +99,7 @@ def run_units(
     outcome = drive(
         ledger,
         start.units,
-        publisher_of(work),
+        publisher(work),
         folder=work.folder,
         score=engine(UnitRun(spec=sink, tasks=start.tasks)),
         check=check,

@@ -52,7 +52,8 @@ class PublishWork:
 
     def folder(self, session: str) -> Storage:
         """Where the tasks of one command write: out of readers' sight, but for object stores, which cannot rename."""
-        return self.ledger.staged(session) if self.table.renames_atomically else self.table
+        staged = self.table.renames_atomically or self.plan.merges
+        return self.ledger.staged(session) if staged else self.table
 
 
 class Log(Protocol):

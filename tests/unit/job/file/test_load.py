@@ -55,7 +55,7 @@ def test_every_problem_is_in_one_error_each_with_its_line(write: Any) -> None:
         "job.yaml:3: unknown key 'traking_uri' in model (did you mean 'tracking_uri'?)",
         "job.yaml:4: unknown key 'batch_size' (it goes under 'score')",
         "job.yaml:7: source: duplicate key 'path', first at line 6",
-        "job.yaml:10: target.mode: expected one of error_if_exists, append, overwrite_partitions, overwrite, "
+        "job.yaml:10: target.mode: expected one of error_if_exists, append, overwrite_partitions, overwrite, merge, "
         "got 'apend' (did you mean 'append'?)",
         "job.yaml:12: score.batch_size: expected a whole number, 1 or more, got 'many'",
     ]

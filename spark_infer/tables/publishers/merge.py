@@ -1,0 +1,136 @@
+"""Merge staged rows into a Delta table by keys, with Spark: the only publisher that needs it.
+
+The rows are scored and staged first. A model inside MERGE would be asked twice, because Spark may evaluate the source
+of a merge twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from spark_infer.core.faults import point
+from spark_infer.errors import CommitConflictError, WriteError
+from spark_infer.tables.delta_log import taken
+from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.predicate import quote_name
+from spark_infer.tables.publishers.work import PublishWork, all_files
+from spark_infer.tables.settings import settings
+from spark_infer.tables.transaction import version_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 5
+_CONFLICT = "DELTA_CONCURRENT"
+
+
+class MergeDelta:
+    """One MERGE for all units.
+
+    Args:
+        spark: The session.
+        work: The run.
+        schema: The target's columns.
+    """
+
+    one_by_one = False
+
+    def __init__(self, spark: SparkSession, work: PublishWork, schema: StructType) -> None:
+        self._spark = spark
+        self._work = work
+        self._schema = schema
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Nothing is published before the end."""
+        return None
+
+    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+        """Merge all rows, unless the table's log says that this was done."""
+        work = self._work
+        if not all_files(entries):
+            return None, ("No row was scored, and so nothing was merged.",)
+        for attempt in range(_TRIES):
+            if self._taken():
+                break
+            try:
+                self._merge(entries)
+            except Exception as error:
+                # The commit may be there although its reply was lost.
+                if self._taken():
+                    break
+                if _CONFLICT not in str(error):
+                    raise
+                if attempt == _TRIES - 1:
+                    raise _conflict(work.plan.location.name) from error
+                logger.warning("Another writer changed %s; merging again.", work.plan.location.name)
+                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+        return version_of(work.table, work.stamp()), ()
+
+    def _taken(self) -> bool:
+        return bool(taken(self._work.table, self._work.app))
+
+    def _merge(self, entries: Sequence[Sealed]) -> None:
+        work, view = self._work, f"spark_infer_{uuid.uuid4().hex}"
+        uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
+        self._spark.read.schema(self._schema).parquet(*uris).createOrReplaceTempView(view)
+        txn = work.txn(0)
+        held = {
+            "spark.databricks.delta.write.txnAppId": txn.app,
+            "spark.databricks.delta.write.txnVersion": str(txn.version),
+            "spark.databricks.delta.commitInfo.userMetadata": work.stamp(),
+        }
+        same = " AND ".join(f"t.{quote_name(key)} <=> s.{quote_name(key)}" for key in work.plan.keys)
+        point("commit")
+        try:
+            with settings(self._spark, held):
+                self._spark.sql(
+                    f"MERGE INTO {work.plan.location.sql} AS t USING {view} AS s ON {same} "
+                    "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+                )
+        finally:
+            self._spark.catalog.dropTempView(view)
+        point("committed")
+        if not self._taken():
+            raise WriteError(
+                f"The log of {work.plan.location.name} does not have the merge that Spark reported.",
+                next_step="run the same command again: the rows are scored and kept.",
+            )
+
+
+def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None:
+    """Refuse a source in which a key occurs twice: which of its rows would the target get?
+
+    One Spark job over the key columns, with a shuffle of them.
+
+    Args:
+        rows: The rows to score, as Spark reads them.
+        keys: The key columns.
+        name: The source, for the message.
+
+    Raises:
+        WriteError: At least one does; the model has not run.
+    """
+    columns = [quote_name(key) for key in keys]
+    doubled = rows.groupBy(*columns).count().where("count > 1").count()
+    if doubled:
+        raise WriteError(
+            f"{doubled:,} keys occur more than once in {name}, so that a merge could not tell which row is meant.",
+            details=[f"keys: {', '.join(keys)}", "the model has not run, and nothing was written"],
+            next_step="leave out the rows that should not count with `where`, or name further `keys`.",
+        )
+
+
+def _conflict(name: str) -> CommitConflictError:
+    return CommitConflictError(
+        f"Other writers changed {name} again and again while this run merged.",
+        details=["The rows are scored and kept; nothing of this run is in the table."],
+        next_step="run the same command again: it goes on from here.",
+    )

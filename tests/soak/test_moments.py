@@ -1,0 +1,154 @@
+"""A driver that is killed at any moment, two drivers at once, and a reader that looks on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.line import save_line
+from tests.soak.tables import Verdict, Watcher, expected, read
+
+UNITS, ROWS = 40, 500
+KILLS = 50
+BIG = 2**53
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_line(tmp_path_factory.mktemp("line") / "model")
+
+
+def make(folder: Path) -> None:
+    """Forty files of five hundred rows."""
+    folder.mkdir()
+    for number in range(UNITS):
+        ids = range(BIG + 1 + number * ROWS, BIG + 1 + (number + 1) * ROWS)
+        table = pa.table({"id": ids, "x": [(i - BIG) / 8 for i in ids]}, pa.schema([("id", pa.int64()), ("x", "f8")]))
+        pq.write_table(table, folder / f"{number:02}.parquet")
+
+
+def job(model: str, here: Path, kind: str, **more: Any) -> dict[str, Any]:
+    return {
+        "engine": "local",
+        "model": {"uri": model},
+        "units": {"bytes": 1},
+        "resources": {"cpus": 2},
+        "source": {"path": str(here / "in")},
+        "target": {"path": str(here / "out"), "format": kind, **more},
+    }
+
+
+def start(document: dict[str, Any]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.soak.driver", json.dumps(document)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finish(document: dict[str, Any]) -> dict[str, Any]:
+    running = start(document)
+    out, err = running.communicate(timeout=300)
+    assert running.returncode == 0, err[-3000:]
+    report: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return report
+
+
+def sealed(here: Path) -> int:
+    return len([*(here / ".out.spark_infer").glob("*/units/*.json")])
+
+
+def kill_again_and_again(counting: str, here: Path, kind: str, kills: int, seed: int) -> None:
+    make(here / "in")
+    (here / "old").mkdir()
+    pq.write_table(pa.table({"id": [-1], "x": [-1.0]}), here / "old" / "a.parquet")
+    first = {**job(counting, here, kind), "name": "old", "source": {"path": str(here / "old")}}
+    finish(first)
+    document = job(counting, here, kind, mode="append")
+    chance, progress = random.Random(seed), 0
+    with Watcher(here / "out") as watcher:
+        for _ in range(kills):
+            running = start(document)
+            # Until somewhere in the work: it starts with about a second of imports and planning.
+            wait = chance.uniform(0.2, 4.0)
+            try:
+                running.wait(timeout=wait)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+            assert sealed(here) >= progress or report_is_there(here), "what was done is forgotten"
+            progress = max(progress, sealed(here))
+        report = finish(document)
+    wanted = expected_rows()
+    verdict = Verdict.of(read(here / "out"), wanted)
+    assert verdict.is_clean, verdict
+    assert not watcher.errors
+    assert report["rows_scored"] == UNITS * ROWS
+    again = finish(document)
+    assert again["already_done"]
+    assert Verdict.of(read(here / "out"), wanted).is_clean
+
+
+def report_is_there(here: Path) -> bool:
+    return len([*(here / ".out.spark_infer").glob("score.*/report.json")]) == 1
+
+
+def expected_rows() -> Any:
+    rows = expected(old=False, new=False)
+    rows.update((BIG + 1 + n, 2 * (1 + n) / 8) for n in range(UNITS * ROWS))
+    rows[(-1, -2.0)] = 1
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["delta"])
+def test_a_driver_that_is_killed_a_few_times_comes_to_its_end(counting: str, tmp_path: Path, kind: str) -> None:
+    kill_again_and_again(counting, tmp_path, kind, 3, seed=1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_driver_that_is_killed_at_fifty_moments_comes_to_its_end(counting: str, tmp_path: Path, kind: str) -> None:
+    kill_again_and_again(counting, tmp_path, kind, KILLS, seed=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, kind: str) -> None:
+    make(tmp_path / "in")
+    document = job(counting, tmp_path, kind)
+    both = [start(document), start(document)]
+    told = [running.communicate(timeout=300) for running in both]
+    ended = [running.returncode for running in both]
+    assert 0 in ended, told
+    for code, (_, err) in zip(ended, told, strict=True):
+        assert code == 0 or "driver" in err or "made by another writer" in err, err[-2000:]
+    wanted = expected_rows()
+    del wanted[(-1, -2.0)]
+    assert Verdict.of(read(tmp_path / "out"), wanted).is_clean
+    assert finish(document)["already_done"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_reader_of_a_table_that_is_replaced_sees_the_old_or_the_new_one(
+    counting: str, tmp_path: Path, kind: str
+) -> None:
+    make(tmp_path / "in")
+    finish(job(counting, tmp_path, kind))
+    with Watcher(tmp_path / "out") as watcher:
+        time.sleep(0.3)
+        for _ in range(2):
+            finish({**job(counting, tmp_path, kind, mode="overwrite"), "name": f"again{_}"})
+    assert not watcher.errors
+    assert watcher.states == {(0, UNITS * ROWS)}
+    assert watcher.looks > 20
