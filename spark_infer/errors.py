@@ -14,6 +14,7 @@
     │   ├── TargetError            the target exists, is the source, or does not fit the write mode
     │   └── UnfinishedRunError     an unfinished run of this job planned something else
     └── RunError                   failed while running; says what was and was not written
+        ├── DeadlineError          a step or the whole job took longer than it may
         ├── DeviceError            the GPU asked for is not seen by the worker or by the model's framework
         ├── ModelFilesError        the model's files on a node are missing or damaged
         ├── ModelLoadError         the model did not load on a worker
@@ -145,6 +146,10 @@ class RunError(SparkInferError):
     """Failed while running."""
 
     exit_code = 4
+
+
+class DeadlineError(RunError):
+    """A step of a worker, or the whole job, took longer than it may."""
 
 
 class DeviceError(RunError):

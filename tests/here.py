@@ -8,10 +8,11 @@ from typing import Any
 
 from spark_infer.job.local.worker import LocalWork
 from spark_infer.job.planes.worker import written_files
+from spark_infer.job.units.deadline import Deadline
 
 
 def tasks_here(
-    job: LocalWork, numbers: Sequence[int], processes: int, wanted: Callable[[int], bool]
+    job: LocalWork, numbers: Sequence[int], processes: int, wanted: Callable[[int], bool], deadline: Deadline
 ) -> Iterator[tuple[int, Any]]:
     """Do tasks here, with all that a process would be sent and would answer."""
     sent: LocalWork = pickle.loads(pickle.dumps(job))

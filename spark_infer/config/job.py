@@ -206,6 +206,12 @@ class JobConfig(Frozen):
         "tables by path that workers can read and write themselves.",
     )
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
+    deadline_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a command may score before it stops with an error; what is done stays done.",
+    )
     units: UnitOptions = Field(
         default_factory=UnitOptions, description="How a run is cut into units, which are what a rerun need not repeat."
     )

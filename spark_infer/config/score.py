@@ -84,6 +84,16 @@ class ScoreOptions(Frozen):
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )
+    load_seconds: float | None = Field(
+        default=1800.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How long a worker may take to load the model before it is stopped, with its stack in the error; "
+        "null for ever.",
+    )
+    predict_seconds: float | None = Field(
+        default=1800.0, gt=0, allow_inf_nan=False, description="The same for one predict call."
+    )
     model_files: str = Field(
         default="auto",
         description="How the model's files reach the workers: `auto` (Spark sends them; in local mode they are there), "

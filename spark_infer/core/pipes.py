@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -28,12 +29,13 @@ class Child:
     Args:
         module: The module that the child runs; it serves the pipes of `own_pipes`.
         own_group: Whether a Ctrl-C at the terminal is kept from it.
+        environ: Variables that it has besides those of this process.
     """
 
-    def __init__(self, module: str, *, own_group: bool = False) -> None:
+    def __init__(self, module: str, *, own_group: bool = False, environ: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, **(environ or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0 if own_group else None,
@@ -58,6 +60,11 @@ class Child:
         if not well:
             raise value
         return value
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
 
     def status(self) -> int:
         """Wait for the end of a child that is gone, and return its exit status."""

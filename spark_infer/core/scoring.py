@@ -13,6 +13,7 @@ from spark_infer.core.batching import rebatch
 from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import project
+from spark_infer.core.deadline import limit
 from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
@@ -49,6 +50,7 @@ class ScoringSteps:
         batch_size: Rows of a model batch.
         max_batch_bytes: Bytes of a model batch.
         deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
+        predict_seconds: How long a predict call may take before the process is ended; None for ever.
         show_values: Whether messages of foreign exceptions may be shown.
     """
 
@@ -62,6 +64,7 @@ class ScoringSteps:
     batch_size: int
     max_batch_bytes: int
     deduplicate: str = "never"
+    predict_seconds: float | None = None
     show_values: bool = False
 
 
@@ -135,7 +138,7 @@ def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.Reco
 
 
 def _raw(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
-    with stats.timing("predict"):
+    with stats.timing("predict"), limit("predict", steps.predict_seconds):
         predictions = _predict(model, inputs, steps)
     stats.predicted += inputs.num_rows
     stats.batches += 1

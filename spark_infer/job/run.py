@@ -24,6 +24,7 @@ from spark_infer.spark.batches import batch_settings
 from spark_infer.spark.faults import translate
 from spark_infer.spark.preflight import check_workers
 from spark_infer.spark.ship import ship
+from spark_infer.spark.stacks import worker_stacks
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.commit import written_before
 from spark_infer.tables.plan import Written
@@ -64,8 +65,18 @@ def run_job(
     begun = clock()
     ship(spark, job.scoring.store, job.files)
     shipping = {} if job.files.way == "same_node" else {"ship": clock() - begun}
+    with worker_stacks(spark):
+        report = _whatever_plane(spark, job, on_progress, shipping)
+    refresh(spark, job.write)
+    return report
+
+
+def _whatever_plane(
+    spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, shipping: dict[str, float]
+) -> Report:
+    """Run, on the spark plane where a worker meets a file that only Spark can read."""
     try:
-        report = _run(spark, job, on_progress, shipping)
+        return _run(spark, job, on_progress, shipping)
     except SparkMustReadError as error:
         if job.fallback is None:
             raise
@@ -73,9 +84,7 @@ def run_job(
             error.next_step = "set plane: spark and --new-run; rows of units that were published stay in the target."
             raise
         logger.warning("%s Spark reads all of it now.", error.what)
-        report = _run(spark, job.by_spark(error.what), on_progress, shipping)
-    refresh(spark, job.write)
-    return report
+        return _run(spark, job.by_spark(error.what), on_progress, shipping)
 
 
 def _run(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, shipping: dict[str, float]) -> Report:

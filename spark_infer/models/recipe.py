@@ -85,6 +85,7 @@ class Recipe:
             batch_size=self.options.batch_size,
             max_batch_bytes=self.options.max_batch_bytes,
             deduplicate=self.options.deduplicate,
+            predict_seconds=self.options.predict_seconds,
             show_values=self.show_values,
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.deadline import limit
 from spark_infer.core.memory import keep_freed_memory
 from spark_infer.core.scoring import Model, score_batches
 from spark_infer.core.stats import Stats
@@ -114,7 +115,8 @@ def _scored(
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
         limit_threads(spec.threads)
         before = fallbacks()
-        model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
+        with limit("load", recipe.options.load_seconds):
+            model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
         place.note_loads(stats.loads)
         stats.fallbacks += fallbacks() - before
         limit_threads(spec.threads)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pyspark.errors import PySparkException
 
 from spark_infer import errors
+from spark_infer.core.deadline import expired
 from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
 
 _OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL)
@@ -112,6 +113,8 @@ def _dead_worker(text: str) -> SparkInferError | None:
     lost = re.search(r"SocketException: (Connection reset|Broken pipe)", text) and "ython" in text
     if not lost and not any(words in text for words in told):
         return None
+    if (stopped := expired(text)) is not None:
+        return stopped
     return RunError(
         "A Python worker died without an exception: killed for memory, or crashed in native code.",
         details=["the last Python stack, if there is one, is in the log of the executor"],

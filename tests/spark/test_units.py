@@ -13,9 +13,10 @@ from spark_infer import Report, ScoringJob, score_table
 from spark_infer.config import JobConfig
 from spark_infer.core import faults
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import ConfigError, RunError, TargetError, WriteError
+from spark_infer.errors import ConfigError, DeadlineError, RunError, TargetError, WriteError
 from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units import on_spark
+from tests.sleepy import save_sleepy
 from tests.spark.tables.seen import no_spark_job
 
 FILES, ROWS = 6, 60
@@ -193,3 +194,25 @@ def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, so
         score_table(spark, source=str(source), target={"path": "x", "mode": "merge"}, model=line)
     with pytest.raises(ConfigError, match="only Spark can merge"):
         score_table(source=str(source), target={"path": "x", "mode": "merge", "keys": "id"}, model=line, engine="local")
+
+
+@pytest.mark.parametrize("plane", ["auto", "spark"])
+def test_a_predict_call_that_hangs_is_stopped_and_its_stack_is_told(
+    spark: SparkSession, tmp_path: Path, plane: str
+) -> None:
+    model = save_sleepy(tmp_path / "model")
+    spark.range(3).selectExpr("id", "IF(id = 2, 901D, 1D) AS x").write.parquet(str(tmp_path / "in"))
+    target = {"path": str(tmp_path / "out"), "format": "parquet"}
+    with pytest.raises(DeadlineError, match=r"`predict` took longer than 2 seconds") as stopped:
+        job(model, tmp_path / "in", target, plane=plane, score={"predict_seconds": 2.0}).run(spark)
+    assert "sleep_for_ever_in_c" in str(stopped.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Path) -> None:
+    model = save_sleepy(tmp_path / "model")
+    spark.range(3).selectExpr("id", "IF(id = 2, 900D, 1D) AS x").write.parquet(str(tmp_path / "in"))
+    target = {"path": str(tmp_path / "out"), "format": "parquet"}
+    with pytest.raises(DeadlineError, match="The job took longer than 5 seconds"):
+        job(model, tmp_path / "in", target, deadline_seconds=5, score={"predict_seconds": 20.0}).run(spark)
+    assert not (tmp_path / "out").exists()

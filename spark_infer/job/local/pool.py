@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import pickle
 import queue
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from spark_infer.core.deadline import FOLDER, expired, stacks_of
 from spark_infer.core.pipes import Child
 from spark_infer.errors import RunError, SparkInferError
 from spark_infer.job.local.worker import MODULE, LocalWork
+from spark_infer.job.units.deadline import Deadline
 
 Answer = Any
 Wanted = Callable[[int], bool]
 
 
-def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, wanted: Wanted) -> Iterator[tuple[int, Answer]]:
+def do_tasks(
+    job: LocalWork, numbers: Sequence[int], processes: int, wanted: Wanted, deadline: Deadline
+) -> Iterator[tuple[int, Answer]]:
     """Do tasks in processes of their own, which end with this call, and yield what each answers.
 
     The first failure ends the others at once. No task is tried again: what failed here would fail again.
@@ -26,18 +33,21 @@ def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, wanted: Wan
         numbers: The tasks.
         processes: How many processes there may be.
         wanted: Is asked before a task begins, from the threads of the pool.
+        deadline: When all of them must be done.
 
     Raises:
         RunError: A task failed, or its process died.
     """
-    pool = _Pool(numbers, wanted)
-    children = [Child(MODULE, own_group=True) for _ in range(min(processes, len(numbers)))]
+    stacks = Path(tempfile.mkdtemp(prefix="spark_infer-stacks-"))
+    pool = _Pool(numbers, wanted, stacks)
+    environ = {FOLDER: str(stacks)}
+    children = [Child(MODULE, own_group=True, environ=environ) for _ in range(min(processes, len(numbers)))]
     message = pickle.dumps(job)
     threads = [threading.Thread(target=pool.work, args=(child, message), daemon=True) for child in children]
     try:
         for thread in threads:
             thread.start()
-        yield from pool.answers(len(threads))
+        yield from pool.answers(len(threads), deadline)
     except BaseException:
         for child in children:
             child.kill()
@@ -47,17 +57,19 @@ def do_tasks(job: LocalWork, numbers: Sequence[int], processes: int, wanted: Wan
             thread.join()
         for child in children:
             child.close()
+        shutil.rmtree(stacks, ignore_errors=True)
 
 
 class _Pool:
     """The tasks of a run that are still to do, and what became of the others."""
 
-    def __init__(self, numbers: Sequence[int], wanted: Wanted) -> None:
+    def __init__(self, numbers: Sequence[int], wanted: Wanted, stacks: Path) -> None:
         self._left: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in numbers:
             self._left.put(number)
         self._told: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
         self._wanted = wanted
+        self._stacks = stacks
 
     def work(self, child: Child, job: bytes) -> None:
         """Have a child do one task after the other, until none is left or one fails."""
@@ -70,14 +82,15 @@ class _Pool:
         except queue.Empty:
             self._told.put(None)
         except EOFError:
-            self._told.put(_died(child.status()))
+            status = child.status()
+            self._told.put(expired(stacks_of(self._stacks, child.pid)) or _died(status))
         except BaseException as error:
             self._told.put(error)
 
-    def answers(self, threads: int) -> Iterator[tuple[int, Answer]]:
+    def answers(self, threads: int, deadline: Deadline) -> Iterator[tuple[int, Answer]]:
         """Yield answers until all threads have ended; the first failure is raised."""
         while threads:
-            told = self._told.get()
+            told = deadline.get(self._told)
             if told is None:
                 threads -= 1
             elif isinstance(told, BaseException):

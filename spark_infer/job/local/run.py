@@ -10,6 +10,7 @@ from spark_infer.job.local.pool import do_tasks
 from spark_infer.job.local.prepare import LocalJob
 from spark_infer.job.local.worker import LocalWork
 from spark_infer.job.planes.worker import DirectWork
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.gather import Gathered
 from spark_infer.job.units.run import UnitRun, again, run_units
@@ -65,7 +66,8 @@ class _Pool:
         gathered = Gathered(units, wanted)
         yield from gathered.empty()
         numbers = gathered.numbers
-        answers = do_tasks(work, numbers, job.here.processes, gathered.is_wanted)
+        deadline = Deadline(job.config.deadline_seconds)
+        answers = do_tasks(work, numbers, job.here.processes, gathered.is_wanted, deadline)
         for done, (number, (files, stats)) in enumerate(answers, 1):
             if self._on_progress is not None:
                 self._on_progress(Progress(done, len(numbers), self._run.rows(units), time.perf_counter() - begin))

@@ -17,7 +17,15 @@ from spark_infer.tables.snapshot import Snapshot
 
 Facts = Mapping[str, Any]
 
-_NO_MATTER = ("batch_size", "max_batch_bytes", "cache_bytes", "model_files", "deduplicate")
+_NO_MATTER = (
+    "batch_size",
+    "max_batch_bytes",
+    "cache_bytes",
+    "model_files",
+    "deduplicate",
+    "load_seconds",
+    "predict_seconds",
+)
 """Options that change how fast rows are scored, and never the rows."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.job.planes.direct import write_files
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.run import UnitRun
 from spark_infer.job.units.unit import Unit
@@ -51,10 +52,6 @@ class SparkUnits:
         """Score units."""
         total = sum(len(unit.tasks) for unit in units)
         told = _Told(total, self._run.rows(units), self._on_progress)
-        if len(units) == 1:
-            with tracking(self._spark, told.running):
-                yield self._scored(units[0], folder, session)
-            return
         yield from self._side_by_side(units, folder, session, wanted, told)
 
     def _side_by_side(
@@ -71,7 +68,8 @@ class SparkUnits:
                 while not stopped.is_set():
                     unit = left.get_nowait()
                     if wanted(unit):
-                        done.put(self._scored(unit, folder, session))
+                        with tracking(self._spark, told.running if len(units) == 1 else None):
+                            done.put(self._scored(unit, folder, session))
             except queue.Empty:
                 pass
             except BaseException as error:
@@ -79,6 +77,7 @@ class SparkUnits:
                 return
             done.put(None)
 
+        deadline = Deadline(self._job.config.deadline_seconds)
         side = Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}")
         threads = [side.thread(work) for _ in range(min(AT_ONCE, len(units)))]
         try:
@@ -86,7 +85,7 @@ class SparkUnits:
                 thread.start()
             running = len(threads)
             while running:
-                found = done.get()
+                found = deadline.get(done)
                 if found is None:
                     running -= 1
                 elif isinstance(found, BaseException):

@@ -1,0 +1,92 @@
+"""Deadlines of steps that may hang for ever in somebody else's code, also in C with Python's lock held.
+
+A step that takes too long ends its process, after Python's fault handler has written where every thread stands into a
+file of the process. Spark reads that file when a worker is gone, and engine `local` does the same.
+Source: https://docs.python.org/3/library/faulthandler.html
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from spark_infer.errors import DeadlineError
+
+FOLDER = "PYTHON_FAULTHANDLER_DIR"
+"""Where Spark has the processes of its workers write, each a file named by its number."""
+_DUMPS = "PYTHON_TRACEBACK_DUMP_INTERVAL_SECONDS"
+_NOTE = "spark_infer: {} may take {:g} seconds\n"
+_TOLD = re.compile(r"spark_infer: (\w+) may take ([\d.e+]+) seconds\s+(?:Timeout \([^\n]*\n)(.*)", re.DOTALL)
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d+) in (\S+)')
+_MOST_FRAMES = 12
+
+_log: IO[str] | None = None
+_noted = ""
+
+
+@contextmanager
+def limit(step: str, seconds: float | None) -> Iterator[None]:
+    """End this process if the block takes longer; without a folder for what is to be told, do nothing.
+
+    Python has one such timer for each process: where Spark uses it (`tracebackDumpIntervalSeconds`), it keeps it.
+
+    Args:
+        step: ``load`` or ``predict``.
+        seconds: How long it may take; None for as long as it likes.
+    """
+    log = _open() if seconds is not None and not int(os.environ.get(_DUMPS) or 0) else None
+    if log is None or seconds is None:
+        yield
+        return
+    _note(log, _NOTE.format(step, seconds))
+    faulthandler.dump_traceback_later(seconds, exit=True, file=log)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def expired(text: str) -> DeadlineError | None:
+    """The error of a process that ended itself, by what it wrote; None where it wrote nothing of the kind."""
+    match = _TOLD.search(text)
+    if match is None:
+        return None
+    frames = [f"  {Path(file).name}, line {line}, in {name}" for file, line, name in _FRAME.findall(match[3])]
+    return DeadlineError(
+        f"A worker was stopped, because the step `{match[1]}` took longer than {float(match[2]):g} seconds.",
+        details=["it stood, the innermost call first:", *frames[:_MOST_FRAMES]],
+        next_step=f"look at what it waits for; or give it longer with score.{match[1]}_seconds.",
+    )
+
+
+def stacks_of(folder: Path, pid: int) -> str:
+    """What a process wrote before it ended."""
+    try:
+        return (folder / str(pid)).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _open() -> IO[str] | None:
+    global _log, _noted
+    folder = os.environ.get(FOLDER)
+    if folder is None:
+        return None
+    place = Path(folder) / str(os.getpid())
+    # Spark removes the file between two tasks; a child that was forked has its own.
+    if _log is None or _log.name != str(place) or not place.exists():
+        _log, _noted = place.open("a"), ""
+    return _log
+
+
+def _note(log: IO[str], text: str) -> None:
+    global _noted
+    if text != _noted:
+        log.write(text)
+        log.flush()
+        _noted = text
