@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from spark_infer import score_table
 from spark_infer.job import run
 from spark_infer.spark.batches import batch_settings, row_bytes
-from spark_infer.tables.plan import Written
-from spark_infer.tables.write import write
+from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.write import stage
 from tests.spark.made import FlowerModel
 
 BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
@@ -71,11 +71,11 @@ def test_a_job_lifts_it_for_its_own_write_alone(
 ) -> None:
     seen: list[str] = []
 
-    def watched(*given: Any, **named: Any) -> Written:
+    def watched(*given: Any) -> list[WrittenFile]:
         seen.append(str(spark.conf.get(BYTES)))
-        return write(*given, **named)
+        return stage(*given)
 
-    monkeypatch.setattr(run, "write", watched)
+    monkeypatch.setattr(run, "stage", watched)
     rows = spark.createDataFrame(flower.rows)
     rows.select("id", "width", "height", "weight").write.parquet(str(tmp_path / "numbers"))
     rows.selectExpr("*", "'n' AS note").write.parquet(str(tmp_path / "texts"))

@@ -51,7 +51,13 @@ def garden(spark: SparkSession, flower: FlowerModel, tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def table_files() -> Callable[[Path], dict[str, bytes]]:
-    return lambda folder: {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Reads all files below a folder but those of ledgers."""
+
+    def content(folder: Path) -> dict[str, bytes]:
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        return {str(path): path.read_bytes() for path in files if ".spark_infer/" not in str(path)}
+
+    return content
 
 
 @contextmanager
@@ -335,7 +341,8 @@ def test_a_damaged_file_is_named_and_nothing_is_published(
     for format_ in ("delta", "parquet"):
         with pytest.raises(SourceReadError, match=r"part-0\.parquet"):
             run(spark, source, flower.folder, {"path": str(tmp_path / "out"), "format": format_})
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "good"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".out.spark_infer", "bad", "good"]
+        assert not list((tmp_path / ".out.spark_infer").rglob("*.parquet"))
 
 
 def test_a_failing_step_says_so_and_leaves_the_old_rows(

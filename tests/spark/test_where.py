@@ -129,7 +129,7 @@ def test_a_condition_on_a_partition_leaves_out_files_and_its_column_need_not_be_
     rows = spark.range(0, 100, 1, 1).selectExpr("id", "CAST(id AS double) / 4 AS x", "CAST(id % 4 AS int) AS part")
     rows.write.partitionBy("part").parquet(str(tmp_path / "source"))
     config = job({"path": str(tmp_path / "source"), "where": "part IN (1, 2) AND id < 50"}, tmp_path / "scored", line)
-    config = config.model_copy(update={"target": config.target.model_copy(update={"keep": ["x"]})})
+    config = config.model_copy(update={"target": config.target.model_copy(update={"keep": ("x",)})})
     prepared = prepare_job(spark, config)
     assert (prepared.plane.name, prepared.plane.left_out) == ("direct", 2)
     assert run_job(spark, prepared).rows_scored == 25
