@@ -139,7 +139,7 @@ def make_model(folder: Path) -> str:
     rows = pd.DataFrame({f"x{number}": np.arange(20.0) for number in range(_COLUMNS)})
     model = LinearRegression().fit(rows, rows["x0"])
     signature = infer_signature(rows, model.predict(rows))
-    mlflow.sklearn.savemake_model(model, folder, signature=signature, pip_requirements=["scikit-learn"])
+    mlflow.sklearn.save_model(model, folder, signature=signature, pip_requirements=["scikit-learn"])
     return str(folder)
 
 

@@ -8,8 +8,10 @@ Each of these steps is timed while a run on Spark does it; nothing else of the r
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=Path(WORK))
     options = parser.parse_args(arguments)
     silence_mlflow()
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
     from benchmarks.workloads.catalog import make_workload

@@ -24,8 +24,8 @@ WORKER_POINTS = ("task", "batch", "task_written")
 DRIVER_POINTS = ("scored", "seal", "sealed", "publish", "place", "placed", "commit", "committed", "journal", "swap")
 LAST_POINTS = ("made", "renamed", "swapped", "finish", "published", "report", "clean")
 ACTIONS = ("raise", "sigkill", "sigkill", "enospc", "delay")
-SHORT = range(2)
-LONG = range(2, 202)
+SHORT = range(1)
+LONG = range(1, 201)
 LONG_ON_SPARK = range(1000, 1020)
 
 
