@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen
 from spark_infer.config.resources import ResourceOptions
-from spark_infer.config.score import ScoreOptions
+from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 
 
 class ModelConfig(Frozen):
@@ -209,6 +209,7 @@ class JobConfig(Frozen):
     deadline_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=MOST_SECONDS,
         allow_inf_nan=False,
         description="How long a command may score before it stops with an error; what is done stays done.",
     )

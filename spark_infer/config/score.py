@@ -14,6 +14,7 @@ from spark_infer.config.steps import PostprocessStep, long_step
 CASTS = ("decimal->double", "long->double")
 
 DEFAULT_BATCH_SIZE = 10_000
+MOST_SECONDS = 366 * 86_400
 DEFAULT_MAX_BATCH_BYTES = 64 * 2**20
 DEFAULT_CACHE_BYTES = 4 * 2**30
 
@@ -87,12 +88,17 @@ class ScoreOptions(Frozen):
     load_seconds: float | None = Field(
         default=1800.0,
         gt=0,
+        le=MOST_SECONDS,
         allow_inf_nan=False,
         description="How long a worker may take to load the model before it is stopped, with its stack in the error; "
         "null for ever.",
     )
     predict_seconds: float | None = Field(
-        default=1800.0, gt=0, allow_inf_nan=False, description="The same for one predict call."
+        default=1800.0,
+        gt=0,
+        le=MOST_SECONDS,
+        allow_inf_nan=False,
+        description="The same for one predict call.",
     )
     model_files: str = Field(
         default="auto",

@@ -45,7 +45,7 @@ def plan_of(job: Decided) -> Plan:
         target=config.target.name,
         target_format=job.write.location.format,
         mode=config.target.mode,
-        write=job.write.how,
+        write=_write(job),
         plane=_plane(job.plane, by_workers=job.by_workers),
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=tuple(_units(job)),
@@ -53,6 +53,13 @@ def plan_of(job: Decided) -> Plan:
         warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal])),
     )
     return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
+
+
+def _write(job: Decided) -> str:
+    if job.start is None or job.start.finished is None:
+        return job.write.how
+    again = ", which would add the rows once more" if job.config.target.mode == "append" else ""
+    return f"nothing, for a finished run has written it; --new-run begins anew{again}"
 
 
 def _units(job: Decided) -> Iterator[str]:

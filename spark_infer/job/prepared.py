@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
-from spark_infer.job.decided import Decided, constants, pinned, text_stamps
+from spark_infer.job.decided import Decided, constants, pinned, refuse_made_keys, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
@@ -138,6 +138,7 @@ def prepare_job(
     facts = deciding_facts(config, scoring.recipe, snapshot, location, source_schema=source, schema=schema.json())
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
+    refuse_made_keys(config, scoring.recipe)
     write = write or plan_write(spark, config.target, snapshot=snapshot, schema=schema)
     if start is not None:
         start = start.with_units(plane.tasks, stage.slots(spark) or 1, config)

@@ -31,7 +31,7 @@ from spark_infer.tables.plan import Written
 from spark_infer.tables.publish import is_staged, refresh
 from spark_infer.tables.publishers.choice import publisher_of
 from spark_infer.tables.publishers.merge import MergeDelta, refuse_doubled_keys
-from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.publishers.work import Publisher, PublishWork, app_of
 from spark_infer.tables.read import read
 from spark_infer.tables.settings import settings
 from spark_infer.tables.storage import Storage
@@ -138,7 +138,7 @@ def _in_the_ledger(
     start = begin(start, job.write, job.rows)
     ledger = start.found.ledger
     job = replace(job, run_id=start.run_id, started_at=start.started_at)
-    app = f"spark_infer/{ledger.name}"
+    app = app_of(ledger, start.run_id)
     there = (
         written_before(spark, job.write, facts_of(job)) if goes_on and job.write.location.format == "delta" else None
     )

@@ -62,6 +62,7 @@ class Report:
         run: Name of the run in the ledger beside the target; empty where nobody kept one.
         units: Units of the run.
         units_before: Those that were done by an earlier command.
+        rows_before: The rows of these.
         units_elsewhere: Those that another driver did at the same time.
         already_done: Whether an earlier command had done all of it, and this one did nothing.
         warnings: What the reader should know, a sentence each.
@@ -95,6 +96,7 @@ class Report:
     run: str = ""
     units: int = 1
     units_before: int = 0
+    rows_before: int = 0
     units_elsewhere: int = 0
     already_done: bool = False
     warnings: tuple[str, ...] = ()
@@ -126,9 +128,9 @@ class Report:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Rows scored per second of scoring and writing; None where that took no time."""
+        """Rows that this command scored per second of scoring and writing; None where that took no time."""
         seconds = self.seconds.get("score_and_write", self.seconds["total"])
-        return self.rows_scored / seconds if seconds > 0 else None
+        return (self.rows_scored - self.rows_before) / seconds if seconds > 0 else None
 
     def to_dict(self) -> dict[str, object]:
         """Return the facts as values that JSON can hold; the time as ISO 8601."""
@@ -184,7 +186,8 @@ def _lines(report: Report) -> Iterator[str]:
 def _headline(report: Report) -> str:
     if report.already_done:
         return f"{report.job}: nothing to do, this run is finished; what it reported:"
-    return f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}"
+    before = f", {report.rows_before:,} of them by an earlier command" if report.rows_before else ""
+    return f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}{before}"
 
 
 def _units(report: Report) -> str:

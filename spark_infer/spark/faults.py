@@ -103,7 +103,7 @@ def _damaged_file(text: str) -> SparkInferError | None:
         return None
     return SourceReadError(
         f"A file of the source cannot be read: {match.group(1).rstrip('.')}",
-        next_step="restore or remove this file, then run again; nothing of this run was published.",
+        next_step="restore or remove this file, then run again; units that were done stay done.",
     )
 
 
@@ -146,7 +146,9 @@ def _missing_python(text: str) -> SparkInferError | None:
 def _full_disk(text: str) -> SparkInferError | None:
     if "No space left on device" not in text:
         return None
-    return WriteError("A disk is full; nothing of this run was published.", next_step="free space and run again.")
+    return WriteError(
+        "A disk is full.", next_step="free space and run the same command again; units that were done stay done."
+    )
 
 
 def _lost_server(text: str) -> SparkInferError | None:

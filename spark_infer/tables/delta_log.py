@@ -26,6 +26,7 @@ MOST_LOG_BYTES = 64 * 2**20
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 _CATALOG_KEEPS_COMMITS = ("catalogManaged", "catalogOwned", "coordinatedCommits")
+_WHOLESALE = ("RESTORE", "TRUNCATE")
 _CHECKPOINT_COLUMNS = ("add", "metaData", "protocol", "sidecar")
 
 
@@ -132,6 +133,40 @@ def taken(storage: Storage, app: str) -> int | None:
         txn = action.get("txn") or {}
         found = max(found, txn["version"]) if txn.get("appId") == app else found
     return found
+
+
+def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
+    """Those files that somebody took out of a table again together with their rows: restored or replaced it.
+
+    Files whose rows were only arranged anew, or of which single rows were deleted or updated, do not count. Only
+    commits that are still in the log can tell.
+
+    Args:
+        storage: The table's folder.
+        paths: Files that were added to it.
+    """
+    ours, gone = set(paths), set[str]()
+    listing = list_log(storage)
+    if not ours or listing is None:
+        return []
+    for version in sorted(listing.commits):
+        actions = list(_commit_actions(storage, [f"_delta_log/{version:020}.json"]))
+        added, removed = (
+            {unquote(each[kind]["path"]) for each in actions if kind in each} for kind in ("add", "remove")
+        )
+        gone -= added
+        if any(_replaces(action.get("commitInfo") or {}) for action in actions):
+            gone |= removed & ours
+        elif removed & ours:
+            ours |= added  # the same rows, or what an update left of them, in other files
+    return sorted(gone)
+
+
+def _replaces(commit: Mapping[str, Any]) -> bool:
+    """Whether a commit is of a kind that replaces rows wholesale, by what its writer says of it."""
+    operation = str(commit.get("operation", "")).upper()
+    mode = str((commit.get("operationParameters") or {}).get("mode", "")).upper()
+    return operation in _WHOLESALE or "REPLACE" in operation or (operation == "WRITE" and mode != "APPEND")
 
 
 def _checkpoint_actions(

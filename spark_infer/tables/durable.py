@@ -32,8 +32,8 @@ class Disk(Protocol):
     def exchange(self, first: str, second: str) -> bool:
         """Exchange the names of two folders in one step; False where that is impossible, and nothing has changed."""
 
-    def identity(self, path: str) -> list[int] | None:
-        """What a folder keeps when it gets another name; None where there is no such thing."""
+    def stands_alone(self, folder: str) -> bool:
+        """Whether nothing beside a folder can be written and then renamed into it."""
 
 
 def disk_of(folder: Storage) -> Disk:
@@ -86,13 +86,10 @@ class LocalDisk:
         """Ask the kernel."""
         return exchange(first, second)
 
-    def identity(self, path: str) -> list[int] | None:
-        """Device and inode."""
-        try:
-            found = os.stat(path)
-        except FileNotFoundError:
-            return None
-        return [found.st_dev, found.st_ino]
+    def stands_alone(self, folder: str) -> bool:
+        """A mount point does, and a folder whose parent cannot be written to."""
+        parent = os.path.dirname(folder)
+        return os.stat(parent).st_dev != os.stat(folder).st_dev or not os.access(parent, os.W_OK)
 
 
 @dataclass(frozen=True)
@@ -139,9 +136,9 @@ class FarDisk:
         """It cannot."""
         return False
 
-    def identity(self, path: str) -> list[int] | None:
-        """There is none."""
-        return None
+    def stands_alone(self, folder: str) -> bool:
+        """None does."""
+        return False
 
     def _is_there(self, path: str) -> bool:
         return bool(self.files.get_file_info(path).is_file)

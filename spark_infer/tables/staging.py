@@ -41,7 +41,7 @@ def create_table(staged: Storage, table: Storage) -> None:
             next_step="choose another target, or a write mode that allows an existing table.",
         )
     try:
-        if table.kind():
+        if table.kind():  # empty: it gives way
             table.files.delete_dir(table.root)
         table.files.create_dir(posixpath.dirname(table.root))
         table.files.move(staged.root, table.root)

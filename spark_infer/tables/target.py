@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ def check_unused(location: TableLocation) -> None:
         TargetError: The folder is not empty.
     """
     storage = location.storage()
+    if storage is not None and storage.scheme == "file" and storage.kind() and os.path.ismount(storage.root):
+        raise TargetError(
+            f"{storage.root} is a mount point, and a new table gets its place by a rename.",
+            next_step="choose a folder below it.",
+        )
     if storage is not None and (names := storage.names()):
         raise TargetError(
             f"The folder {storage.root} holds no table and is not empty.",

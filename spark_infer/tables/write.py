@@ -196,7 +196,7 @@ def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, 
     if found is not None and target.mode == "error_if_exists":
         raise TargetError(
             f"The target {location.name} exists already, and mode `error_if_exists` was asked for.",
-            next_step="choose another target, or a mode: append, overwrite_partitions, overwrite.",
+            next_step="choose another target, or a mode: append, merge, overwrite_partitions, overwrite.",
         )
     if found is None:
         check_unused(location)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from typer.testing import CliRunner
 from spark_infer.cli.main import app
 from spark_infer.core import faults
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
+from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.job.local import run as local_run
+from spark_infer.tables.durable import LocalDisk
 from tests.here import tasks_here
 from tests.local.test_local import job, read
 
@@ -217,7 +219,7 @@ def test_a_delta_commit_says_which_run_and_unit_made_it(line: str, files: Path, 
     table = DeltaTable(tmp_path / "out")
     units = [json.loads(each["userMetadata"]).get("unit") for each in table.history() if "userMetadata" in each]
     assert units == [7, 6, 5, 4, 3, 2, 1, 0, None]
-    assert table.transaction_version(f"spark_infer/{report.run}") == FILES
+    assert table.transaction_version(f"spark_infer/{report.run}/{report.run_id}") == FILES
     assert report.target_version == table.version()
 
 
@@ -254,3 +256,121 @@ def test_status_and_report_tell_what_the_ledger_holds(line: str, files: Path, tm
     assert json.loads(told)["units_before"] == 4
     code, told = command("run")
     assert (code, "nightly: nothing to do, this run is finished" in told) == (0, True)
+
+
+def test_a_copy_of_a_replaced_table_is_not_exchanged_for_the_old_one(
+    line: str, files: Path, tmp_path: Path, breaks: Break
+) -> None:
+    old_rows(line, tmp_path, "parquet")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"}, **EACH)
+    breaks("swapped:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    assert len(read(tmp_path / "out")) == FILES * ROWS
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "copy").rename(tmp_path / "out")
+    scoring.run()
+    exact(tmp_path / "out")
+    assert len(read(tmp_path / "out")) == FILES * ROWS
+
+
+def test_a_run_without_its_ledger_is_another_run(line: str, files: Path, tmp_path: Path) -> None:
+    old_rows(line, tmp_path, "delta")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    scoring.run()
+    shutil.rmtree(tmp_path / ".out.spark_infer")
+    assert not scoring.run().already_done
+    exact(tmp_path / "out", copies=2)
+
+
+def test_rows_that_somebody_took_back_are_missed(line: str, files: Path, tmp_path: Path, breaks: Break) -> None:
+    old_rows(line, tmp_path, "delta")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("publish:4:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    DeltaTable(tmp_path / "out").restore(0)
+    with pytest.raises(WriteError, match="files that this run wrote are gone"):
+        scoring.run()
+    assert scoring.run(new_run=True).rows_scored == FILES * ROWS
+    exact(tmp_path / "out")
+    assert scoring.run().already_done
+    DeltaTable(tmp_path / "out").optimize.compact()
+    assert scoring.run().already_done
+    DeltaTable(tmp_path / "out").restore(0)
+    with pytest.raises(UnfinishedRunError, match="no longer in the target"):
+        scoring.run()
+
+
+def test_a_file_that_somebody_removed_is_missed(line: str, files: Path, tmp_path: Path) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    scoring.run()
+    next((tmp_path / "out").glob("*.parquet")).unlink()
+    with pytest.raises(UnfinishedRunError, match="1 files that it wrote are no longer in the target"):
+        scoring.run()
+
+
+def test_a_table_that_is_moved_with_its_ledger_goes_on(line: str, files: Path, tmp_path: Path, breaks: Break) -> None:
+    (tmp_path / "a").mkdir()
+    breaks("publish:4:raise")
+    target = {"path": str(tmp_path / "a" / "out"), "format": "parquet", "mode": "append"}
+    pq.write_table(pa.table({"id": [-1], "x": [0.0], "part": [0]}), tmp_path / "one.parquet")
+    job(line, {"path": str(tmp_path / "one.parquet")}, target, name="one").run()
+    with pytest.raises(InjectedError):
+        job(line, {"path": str(files)}, target, **EACH).run()
+    breaks("")
+    (tmp_path / "a").rename(tmp_path / "b")
+    report = job(line, {"path": str(files)}, {**target, "path": str(tmp_path / "b" / "out")}, **EACH).run()
+    assert report.units_before >= 3
+    exact(tmp_path / "b" / "out")
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_run_that_cannot_get_to_its_end_can_be_given_up(
+    line: str, files: Path, tmp_path: Path, breaks: Break, kind: str
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": kind}
+    scoring = job(line, {"path": str(files)}, target, **EACH)
+    breaks("journal:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    pq.write_table(pa.table({"id": [999], "x": [1.0], "part": [0]}), files / "9.parquet")
+    changed = job(line, {"path": str(files)}, target, **EACH)
+    with pytest.raises(UnfinishedRunError, match="planned something else"):
+        changed.run()
+    assert changed.run(new_run=True).rows_scored == FILES * ROWS + 1
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_where_nothing_can_be_renamed_into_the_target_the_ledger_lies_inside(
+    line: str, files: Path, tmp_path: Path, breaks: Break, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    old_rows(line, tmp_path, kind)
+    shutil.rmtree(tmp_path / ".out.spark_infer")
+    monkeypatch.setattr(LocalDisk, "stands_alone", lambda self, folder: True)
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("sealed:3:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    assert scoring.run().units_before == 3
+    exact(tmp_path / "out")
+    assert not (tmp_path / ".out.spark_infer").exists()
+    assert scoring.run().already_done
+    if kind == "parquet":
+        with pytest.raises(TargetError, match="cannot be exchanged"):
+            job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"}).run()
+
+
+def test_a_report_that_is_damaged_never_counts_as_none(line: str, files: Path, tmp_path: Path) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out")})
+    scoring.run()
+    (report,) = (tmp_path / ".out.spark_infer").glob("*/report.json")
+    for text in (b"{}", b"", report.read_bytes().replace(b"160", b"161")):
+        report.write_bytes(text)
+        with pytest.raises(LedgerError, match="damaged"):
+            scoring.run()

@@ -183,13 +183,12 @@ def test_keys_that_occur_twice_are_refused_before_the_model_runs(
 
 
 def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, source: Path, tmp_path: Path) -> None:
-    target = {"path": str(tmp_path / "out"), "format": "parquet", "mode": "merge", "keys": ["id", "no"]}
+    target = {"path": str(tmp_path / "out"), "format": "parquet", "mode": "merge", "keys": ["id"]}
     with pytest.raises(TargetError) as refused:
         job(line, source, target).run(spark)
-    assert refused.value.details == (
-        "`merge` needs a Delta table",
-        "`keys` names no, which is no column of the target",
-    )
+    assert refused.value.details == ("`merge` needs a Delta table",)
+    with pytest.raises(TargetError, match="names prediction, which is no column of the source"):
+        job(line, source, {**target, "format": "delta", "keys": ["prediction"]}).run(spark)
     with pytest.raises(ConfigError, match="`merge` needs `keys`"):
         score_table(spark, source=str(source), target={"path": "x", "mode": "merge"}, model=line)
     with pytest.raises(ConfigError, match="only Spark can merge"):
@@ -216,3 +215,20 @@ def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Pat
     with pytest.raises(DeadlineError, match="The job took longer than 5 seconds"):
         job(model, tmp_path / "in", target, deadline_seconds=5, score={"predict_seconds": 20.0}).run(spark)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_may_go_on_with_the_other_engine(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any
+) -> None:
+    spark.read.parquet(str(source)).selectExpr("*", "'note' AS note", "array(id) AS ids").write.format("delta").save(
+        str(tmp_path / "delta")
+    )
+    for number, place in enumerate((source, tmp_path / "delta")):
+        target = {"path": str(tmp_path / f"out{number}"), "format": "delta"}
+        breaks("sealed:1:raise")
+        with pytest.raises(InjectedError):
+            job(line, place, target, engine="local", units={"bytes": 1}).run()
+        breaks("")
+        report = job(line, place, target).run(spark)
+        assert (report.units_before, report.rows_scored) == (1, ROWS)
+        assert job(line, place, target, engine="local").run().already_done

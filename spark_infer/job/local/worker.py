@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -56,7 +57,8 @@ def _done(job: LocalWork, number: int) -> bytes:
 
 def main() -> None:
     """Serve the process that started this one."""
-    serve(*own_pipes())
+    with suppress(BrokenPipeError):  # the process that started this one was killed
+        serve(*own_pipes())
 
 
 if __name__ == "__main__":

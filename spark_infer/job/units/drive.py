@@ -57,6 +57,7 @@ class Outcome:
     Attributes:
         entries: The entries of all units, in order.
         done_before: Units that were sealed before this command.
+        rows_before: Their rows.
         done_elsewhere: Units that another driver sealed meanwhile.
         version: The newest Delta version that this command made.
         notes: What the reader of the report should know.
@@ -64,6 +65,7 @@ class Outcome:
 
     entries: list[Sealed] = field(default_factory=list)
     done_before: int = 0
+    rows_before: int = 0
     done_elsewhere: int = 0
     version: int | None = None
     notes: tuple[str, ...] = ()
@@ -100,7 +102,7 @@ def drive(
         LedgerError: Another command gave the run up.
     """
     sealed = ledger.all_sealed()
-    outcome = Outcome(done_before=len(sealed))
+    outcome = Outcome(done_before=len(sealed), rows_before=sum(entry.rows for entry in sealed.values()))
     order = _InOrder(ledger, publisher, outcome)
     order.go_on(sealed)
     pending = [unit for unit in units if unit.ordinal not in sealed]

@@ -50,14 +50,14 @@ def deciding_facts(
         "compiled": "" if recipe.load.artefact is None else recipe.load.artefact.digest,
         "source": snapshot.location.name,
         "source version": _version(snapshot),
-        "source columns": source_schema,
+        "source columns": _columns(source_schema),
         "where": config.source.where,
         "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
-        "target": target.name,
+        "format": target.format,
         "target settings": config.target.model_dump(
             mode="json", exclude={"path", "table", "format", "target_file_bytes"}
         ),
-        "columns": schema,
+        "columns": _columns(schema),
         "score": config.score.model_dump(mode="json", exclude=set(_NO_MATTER)),
         "code of the steps": dict(_code(config)),
         "spark_infer": spark_infer.__version__,
@@ -67,14 +67,31 @@ def deciding_facts(
     return {**hidden, "of the environment": _digest(facts) if hidden != facts else ""}
 
 
+def _columns(schema: str) -> list[Any]:
+    """The columns of a schema, in one spelling whoever wrote it, without comments and other metadata."""
+    fields = _plain(json.loads(schema))["fields"]
+    return [[field["name"], field["type"]] for field in fields]
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_plain(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _plain(value) for key, value in sorted(part.items()) if key not in ("metadata", "nullable")}
+
+
 def fingerprint(facts: Facts) -> str:
     """Return one text of 64 hex digits for the facts."""
     return _digest(facts)
 
 
-def job_key(snapshot: Snapshot, target: TableLocation) -> str:
-    """Return what the runs of one job have in common besides its name: where its rows come from and go to."""
-    return _digest([snapshot.location.name, target.name])[:8]
+def job_key(snapshot: Snapshot) -> str:
+    """Return what the runs of one job have in common besides its name and its target: where its rows come from.
+
+    The target is the one that the ledger lies beside, by whatever path both are reached.
+    """
+    return _digest(snapshot.location.name)[:8]
 
 
 def differences(before: Facts, now: Facts) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,15 @@ from typing import Any
 from spark_infer.errors import LedgerError, UnfinishedRunError
 from spark_infer.job.units.facts import Facts, differences, fingerprint
 from spark_infer.job.units.runplan import RunPlan
+from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
-from spark_infer.tables.ledger.signed import damaged
+from spark_infer.tables.ledger.signed import stamped_in
 from spark_infer.tables.storage import Storage
 
-FOLDER = ".{}.spark_infer"
+FOLDER, INSIDE = ".{}.spark_infer", ".spark_infer"
+_MOST_NAME = 100
 _DIGITS = 12
+_MOST_BYTES = 255
 
 StillThere = Callable[["RunPlan", Mapping[str, Any], bool], bool]
 """Whether the target still holds what a run reported; the last argument says whether it is the job's newest run."""
@@ -55,10 +58,15 @@ class Runs:
     name: str
     key: str
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether the ledgers lie inside the target, because nothing can be renamed from beside it into it."""
+        return self.root.name == INSIDE
+
     @classmethod
-    def beside(cls, target: Storage, name: str, key: str) -> Runs:
+    def of(cls, target: Storage, name: str, key: str) -> Runs:
         """The runs of a job that writes into a folder."""
-        return cls(root=target.beside(FOLDER.format(target.name)), name=name, key=key)
+        return cls(root=ledgers_of(target), name=name[:_MOST_NAME], key=key)
 
     def all(self) -> list[tuple[int, str, Ledger]]:
         """Number, fingerprint's beginning and ledger of each run, the oldest first."""
@@ -77,7 +85,28 @@ class Runs:
         return Ledger(self.root.below(f"{self.name}.{self.key}.{number:04}.{digest[:_DIGITS]}"))
 
 
-def find_run(runs: Runs, facts: Facts, still_there: StillThere, *, target_exists: bool, new_run: bool) -> Found:
+def ledgers_of(target: Storage) -> Storage:
+    """The hidden folder of a target's ledgers: beside it, or inside where nothing can be renamed into it."""
+    beside, inside = target.beside(FOLDER.format(target.name)), target.below(INSIDE)
+    if not target.kind():
+        return beside
+    if target.kind(INSIDE):
+        return inside
+    fits = len(os.fsencode(beside.name)) <= _MOST_BYTES
+    if fits and beside.kind():
+        return beside
+    return inside if disk_of(target).stands_alone(target.root) or not fits else beside
+
+
+def find_run(
+    runs: Runs,
+    facts: Facts,
+    still_there: StillThere,
+    *,
+    target_exists: bool,
+    new_run: bool,
+    touched: Callable[[Ledger, RunPlan], bool] = lambda ledger, plan: True,
+) -> Found:
     """Say which run a command means; changes nothing.
 
     Args:
@@ -86,6 +115,7 @@ def find_run(runs: Runs, facts: Facts, still_there: StillThere, *, target_exists
         still_there: Looks at the target.
         target_exists: Whether there is a target at all.
         new_run: Whether the user wants a new run whatever was done before.
+        touched: Whether the target holds anything of a run that was about to put its rows in their place.
 
     Raises:
         UnfinishedRunError: An unfinished run planned something else.
@@ -98,7 +128,7 @@ def find_run(runs: Runs, facts: Facts, still_there: StillThere, *, target_exists
         return begin
     number, _, ledger = newest
     if ledger.report() is None:
-        return _unfinished(ledger, digest, facts, begin, new_run=new_run)
+        return _unfinished(ledger, digest, facts, begin, new_run=new_run, touched=touched)
     if new_run or not target_exists:
         return begin
     return _finished(known, digest, still_there, number) or begin
@@ -123,17 +153,18 @@ def report_in(ledger: Ledger) -> dict[str, Any] | None:
     text = ledger.report()
     if text is None:
         return None
-    where = f"{ledger.folder.root}/report.json"
-    try:
-        facts = json.loads(text)
-    except ValueError as error:
-        raise damaged(where) from error
-    if not isinstance(facts, dict):
-        raise damaged(where)
-    return facts
+    return stamped_in(text, f"{ledger.folder.root}/report.json")
 
 
-def _unfinished(ledger: Ledger, digest: str, facts: Facts, begin: Found, *, new_run: bool) -> Found:
+def _unfinished(
+    ledger: Ledger,
+    digest: str,
+    facts: Facts,
+    begin: Found,
+    *,
+    new_run: bool,
+    touched: Callable[[Ledger, RunPlan], bool],
+) -> Found:
     plan = plan_in(ledger)
     done = len(ledger.done())
     if plan is None:  # killed before it was begun
@@ -142,7 +173,7 @@ def _unfinished(ledger: Ledger, digest: str, facts: Facts, begin: Found, *, new_
         if ledger.closed():
             return begin
         return Found(ledger=ledger, plan=plan, done=done)
-    if ledger.folder.kind(JOURNAL):
+    if ledger.folder.kind(JOURNAL) and touched(ledger, plan):
         raise UnfinishedRunError(
             "A run of this job was killed while it put its rows in their place: the target may hold a part of them.",
             details=[f"run {ledger.name}", *differences(plan.facts, facts)],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.job.units.find import FOLDER, plan_in, report_in
+from spark_infer.job.units.find import ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
 from spark_infer.tables.write import find_target
@@ -78,7 +78,7 @@ def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunSta
         raise TargetError(
             f"This process cannot reach the folder of {location.name}.", next_step="ask where the job runs."
         )
-    root = table.beside(FOLDER.format(table.name))
+    root = ledgers_of(table)
     states = [state for name in root.names() if (state := _state(Ledger(root.below(name)))) is not None]
     return sorted(states, key=lambda state: (state.started_at, state.run))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spark_infer.errors import UnfinishedRunError
 from spark_infer.job.units.find import StillThere
 from spark_infer.job.units.runplan import RunPlan
-from spark_infer.tables.delta_log import list_log, taken
+from spark_infer.tables.delta_log import list_log, taken, taken_back
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.transaction import published
 
@@ -40,19 +40,31 @@ def _in_delta(table: Storage, report: Mapping[str, Any], *, replaced: bool, newe
     found = taken(table, app)
     if log is None or not (published(table, app) if found is None else found):
         return False
-    return not replaced or (newest and report.get("target_version") == log.newest)
+    if replaced:
+        return newest and report.get("target_version") == log.newest
+    if lost := taken_back(table, report.get("some_files") or ()):
+        raise _gone(report, lost)
+    return True
 
 
 def _in_parquet(table: Storage, report: Mapping[str, Any], *, replaced: bool, newest: bool) -> bool:
     files = list(report.get("some_files") or ())
     infos = table.files.get_file_info([table.at(path) for path in files])
-    left = sum(info.is_file for info in infos)
+    lost = [info.path for info in infos if not info.is_file]
     if replaced:
-        return newest and bool(files) and left == len(files) and len(table.data_files()) == report.get("files_in_table")
-    if files and not left:
-        raise UnfinishedRunError(
-            "This job has been done before, but the files that it wrote are no longer in the target.",
-            details=[f"run {report.get('run')}, {report.get('rows_scored'):,} rows; nothing was done now"],
-            next_step="if the rows are to be scored and written again, say --new-run (new_run=True).",
-        )
+        return newest and bool(files) and not lost and len(table.data_files()) == report.get("files_in_table")
+    if lost:
+        raise _gone(report, lost)
     return True
+
+
+def _gone(report: Mapping[str, Any], lost: Sequence[str]) -> UnfinishedRunError:
+    return UnfinishedRunError(
+        f"This job has been done before, but {len(lost):,} files that it wrote are no longer in the target.",
+        details=[
+            f"run {report.get('run')}, {report.get('rows_scored'):,} rows; nothing was done now",
+            "somebody removed or restored them, or replaced the table",
+        ],
+        next_step="if the rows are to be scored and written again, say --new-run (new_run=True); those that are still "
+        "there would then be there twice.",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
 from spark_infer.observe.report import Report
 from spark_infer.tables.ledger.check import check_files
+from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.choice import publisher_of
 from spark_infer.tables.publishers.work import Publisher, PublishWork, all_files
@@ -26,7 +26,7 @@ from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
-_SOME_FILES = 100
+_SOME_FILES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def conclude(start: Start, report: Report, marks: Mapping[str, Any]) -> None:
         marks: What a later command recognises its rows by in the target.
     """
     point("report")
-    start.found.ledger.finish(json.dumps({**report.to_dict(), **marks}).encode())
+    start.found.ledger.finish(stamped({**report.to_dict(), **marks}))
     clean(start.runs, start.found.ledger)
 
 
@@ -153,6 +153,7 @@ def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, sec
         run=work.ledger.name,
         units=len(start.units),
         units_before=outcome.done_before,
+        rows_before=outcome.rows_before,
         units_elsewhere=outcome.done_elsewhere,
     )
 

@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from pyarrow import ArrowException
+
 from spark_infer.config import JobConfig
-from spark_infer.errors import LedgerError
+from spark_infer.errors import LedgerError, TargetError
 from spark_infer.job.units.facts import fingerprint, job_key
 from spark_infer.job.units.find import Found, Runs, find_run, plan_in
 from spark_infer.job.units.presence import presence
@@ -20,8 +23,11 @@ from spark_infer.job.units.unit import Unit, cut_units, from_json, to_json
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.publishers.work import app_of
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.transaction import published
 from spark_infer.tables.write import planned_write
 
 
@@ -108,10 +114,16 @@ def look_up(
     table = location.storage()
     if table is None:
         return None
-    runs = Runs.beside(table, config.name, job_key(snapshot, location))
-    found = find_run(
-        runs, facts, presence(table, location.format, config.target.mode), target_exists=exists, new_run=new_run
-    )
+    runs = Runs.of(table, config.name, job_key(snapshot))
+    if runs.is_inside and location.format == "parquet" and config.target.mode == "overwrite":
+        raise TargetError(
+            f"The folder {table.root} cannot be exchanged for another: it is a mount point, or its parent cannot be "
+            "written to.",
+            next_step="choose a folder below it, or write a Delta table.",
+        )
+    there = presence(table, location.format, config.target.mode)
+    touched = partial(_holds_rows_of, table, location.format)
+    found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan
     return Start(
         runs=runs,
@@ -120,6 +132,14 @@ def look_up(
         started_at=plan.started_at if plan else started_at,
         facts=plan.facts if plan else facts,
     )
+
+
+def _holds_rows_of(table: Storage, kind: str, ledger: Ledger, plan: RunPlan) -> bool:
+    """Whether a target holds anything of a run."""
+    if kind == "delta":
+        return bool(published(table, app_of(ledger, plan.run_id)))
+    paths = [file.path for entry in ledger.all_sealed().values() for file in entry.files]
+    return any(info.is_file for info in table.files.get_file_info([table.at(path) for path in paths]))
 
 
 def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
@@ -145,7 +165,7 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         tasks=f"tasks.{hashlib.sha256(tasks).hexdigest()[:12]}.json",
         rows=rows,
     )
-    if not found.ledger.begin(plan.to_json(), tasks, plan.tasks):
+    if not _written_down(found.ledger, plan, tasks):
         first = plan_in(found.ledger)
         if first is None:
             raise LedgerError(f"The plan of run {found.ledger.name} vanished.", next_step="run again.")
@@ -154,6 +174,17 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         return replace(start, found=found, run_id=first.run_id, started_at=first.started_at, units=units)
     _alone(start)
     return replace(start, found=replace(found, plan=plan))
+
+
+def _written_down(ledger: Ledger, plan: RunPlan, tasks: bytes) -> bool:
+    try:
+        return ledger.begin(plan.to_json(), tasks, plan.tasks)
+    except (ArrowException, OSError) as error:
+        raise LedgerError(
+            f"The account of the run cannot be kept in {ledger.folder.parent().root}: {error}",
+            details=["it lies beside the target; nothing has run, and nothing has changed"],
+            next_step="make that folder writable, or choose another target.",
+        ) from error
 
 
 def _kept(ledger: Ledger, plan: RunPlan) -> tuple[Unit, ...]:

@@ -84,9 +84,9 @@ class Ledger:
         """The units that are done."""
         return ordinals(self.folder.names(UNITS))
 
-    def journal(self, content: bytes) -> None:
+    def journal(self) -> None:
         """Say that all files are staged and are about to be put in their place."""
-        self._create(JOURNAL, content)
+        self._create(JOURNAL, b"{}")
 
     def finish(self, report: bytes) -> bool:
         """Say that all is published; False where another driver has said so."""

@@ -29,6 +29,27 @@ def facts_in(text: bytes, where: str) -> Any:
     raise damaged(where)
 
 
+def stamped(facts: dict[str, Any]) -> bytes:
+    """Write a mapping as JSON for people to read too, with its digest as one key more."""
+    plain = json.loads(json.dumps(facts))
+    return json.dumps({**plain, "sha256": _digest(plain)}, indent=1).encode()
+
+
+def stamped_in(text: bytes, where: str) -> dict[str, Any]:
+    """Read what `stamped` wrote.
+
+    Raises:
+        LedgerError: The text is not whole, or was changed.
+    """
+    try:
+        found = json.loads(text)
+        if isinstance(found, dict) and found.pop("sha256", None) == _digest(found):
+            return found
+    except ValueError as error:
+        raise damaged(where) from error
+    raise damaged(where)
+
+
 def damaged(where: str) -> LedgerError:
     """The error of an account that cannot be read: it never counts as an empty one."""
     return LedgerError(

@@ -8,7 +8,7 @@ from typing import Any
 from spark_infer.core.faults import point
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE
-from spark_infer.tables.publishers.place import place, settle
+from spark_infer.tables.publishers.place import place, refuse_taken_back, settle
 from spark_infer.tables.publishers.work import Log, PublishWork, all_files
 
 
@@ -21,13 +21,20 @@ class AppendDelta:
         self._work = work
         self._log = log
         self._ready: Any = None
+        self._before: list[str] = []
         self._published = log.published(work.table, work.app)
 
     def publish(self, sealed: Sealed) -> int | None:
         """Move the unit's files into the table's folder, where no reader sees them, and commit them."""
         work = self._work
-        if sealed.unit < self._published or not sealed.files:
+        if not sealed.files:
             return None
+        if sealed.unit < self._published:
+            self._before += [file.path for file in sealed.files]
+            return None
+        if self._before:
+            refuse_taken_back(work.table, self._before)
+            self._before = []
         self._ready = self._log.prepare(work.table, work.plan, work.schema, self._ready)
         self._published = self._ready.published(work.app)
         if sealed.unit < self._published:
@@ -41,6 +48,7 @@ class AppendDelta:
 
     def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
         """Every unit is committed; say so where none had a row."""
+        refuse_taken_back(self._work.table, self._before)
         settle(self._work.table, [file.path for file in all_files(entries)])
         if any(sealed.files for sealed in entries):
             return None, ()

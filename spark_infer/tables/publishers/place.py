@@ -12,6 +12,7 @@ from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
 from spark_infer.errors import LedgerError, WriteError
+from spark_infer.tables.delta_log import taken_back
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
@@ -43,7 +44,7 @@ def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
         except (ArrowException, OSError) as error:
             # Another driver of this run may have moved it at the same time.
             if target.kind(path) != "file":
-                raise _half_way(target.at(path), error) from error
+                raise _not_moved(staged, target, path, error) from error
     disk_of(target).keep(target.root, paths)
 
 
@@ -164,6 +165,45 @@ def _move(start: Storage, end: Storage, path: str) -> None:
         end.files.delete_dir(end.at(path))
     end.files.create_dir(posixpath.dirname(end.at(path)))
     end.files.move(start.at(path), end.at(path))
+
+
+def refuse_taken_back(table: Storage, paths: Sequence[str]) -> None:
+    """See that nobody restored or replaced a Delta table after files were committed to it.
+
+    Raises:
+        WriteError: Somebody did.
+    """
+    if lost := taken_back(table, paths):
+        raise _gone(lost)
+
+
+def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
+    """See that published files are in the table.
+
+    Raises:
+        WriteError: They are gone.
+    """
+    infos = table.files.get_file_info([table.at(path) for path in paths])
+    lost = [info.path for info in infos if not info.is_file]
+    if lost:
+        raise _gone(lost)
+
+
+def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) -> WriteError | LedgerError:
+    if staged.kind(path) == "file":
+        # A folder of the run that is not there any more was taken by another driver.
+        return _half_way(target.at(path), error) if target.kind() else _taken(target.parent())
+    if not target.kind() and ".spark_infer" in target.root:
+        return _taken(target.parent())
+    return _gone([target.at(path)])
+
+
+def _gone(paths: Sequence[str]) -> WriteError:
+    return WriteError(
+        f"{len(paths):,} files that this run wrote are gone, the first of them {paths[0]}.",
+        details=["somebody removed them, or the whole target, after they were published or staged"],
+        next_step="see what the target holds; then begin anew with --new-run (new_run=True).",
+    )
 
 
 def _half_way(path: str, error: Exception) -> WriteError:

@@ -11,7 +11,16 @@ from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
-from spark_infer.tables.publishers.place import STAGED, place, put_partitions, put_table, refuse_taken, settle, take
+from spark_infer.tables.publishers.place import (
+    STAGED,
+    place,
+    put_partitions,
+    put_table,
+    refuse_lost,
+    refuse_taken,
+    settle,
+    take,
+)
 from spark_infer.tables.publishers.work import Log, PublishWork, all_files
 from spark_infer.tables.sink.sink import write_empty
 from spark_infer.tables.sink.spec import WrittenFile
@@ -96,6 +105,7 @@ class WholeParquet:
         ready = take(work.ledger.folder, work.session, [file.path for file in files])
         if ready is not None:
             self._put(ready, files)
+        refuse_lost(work.table, [file.path for file in files])
         settle(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
         return None, notes
 
@@ -105,7 +115,7 @@ class WholeParquet:
             create_table(ready, work.table)
         elif work.plan.scope is not None:
             put_partitions(ready, work.table, work.ledger.folder, [file.path for file in files], work.plan.scope)
-        elif not self._is_new(work.table):
+        elif _holds(ready, files):  # else the folders were exchanged, and it holds what was replaced
             put_table(ready, work.table, work.ledger.folder)
 
     def _emptied(self, files: Sequence[WrittenFile]) -> tuple[str, ...]:
@@ -117,11 +127,10 @@ class WholeParquet:
         emptied = old - {os.path.dirname(file.path) for file in files} - {""}
         return tuple(f"The partition {folder} got no row and was emptied." for folder in sorted(emptied))
 
-    def _is_new(self, table: Storage) -> bool:
-        """Whether the folder in the table's place is the one that this run staged."""
-        text = self._work.ledger.folder.read(JOURNAL) or b"{}"
-        identity = disk_of(table).identity(table.root)
-        return identity is not None and json.loads(text).get("folder") == identity
+
+def _holds(folder: Storage, files: Sequence[WrittenFile]) -> bool:
+    """Whether a folder has the files of a run; where that wrote none, the file that holds the columns of no rows."""
+    return any(folder.kind(path) == "file" for path in ([file.path for file in files] or [EMPTY_TABLE_FILE]))
 
 
 def _stage(work: PublishWork, entries: Sequence[Sealed], files: Sequence[WrittenFile] | None) -> None:
@@ -134,7 +143,7 @@ def _stage(work: PublishWork, entries: Sequence[Sealed], files: Sequence[Written
     if work.plan.location.format == "parquet":
         _keep_schema(work, new, files or ())
     point("placed")
-    work.ledger.journal(json.dumps({"folder": disk_of(new).identity(new.root)}).encode())
+    work.ledger.journal()
     point("journal")
 
 

@@ -40,7 +40,7 @@ class PublishWork:
     @property
     def app(self) -> str:
         """The application that Delta's log knows the run as."""
-        return f"spark_infer/{self.ledger.name}"
+        return app_of(self.ledger, str(self.facts["run_id"]))
 
     def txn(self, unit: int) -> Txn:
         """What the commit of a unit is recognised by; a run that is published at once has that of unit 0."""
@@ -54,6 +54,11 @@ class PublishWork:
         """Where the tasks of one command write: out of readers' sight, but for object stores, which cannot rename."""
         staged = self.table.renames_atomically or self.plan.merges
         return self.ledger.staged(session) if staged else self.table
+
+
+def app_of(ledger: Ledger, run_id: str) -> str:
+    """The application that Delta's log knows a run as: another for each run, also where the ledger was removed."""
+    return f"spark_infer/{ledger.name}/{run_id}"
 
 
 class Log(Protocol):

@@ -125,16 +125,16 @@ class ParquetSink:
         except (ArrowException, OSError, OverflowError, ValueError) as error:
             raise WriteError(
                 f"A worker could not write into {self._spec.uri.removeprefix('file://')}: {error}",
-                next_step="check the folder's permissions, its free space, and the worker's credentials; nothing of "
-                "this run was published.",
+                next_step="check the folder's permissions, its free space, and the worker's credentials, then run "
+                "the same command again; units that were done stay done.",
             ) from error
 
 
 def _refused(what: str) -> WriteError:
     return WriteError(
         what,
-        next_step="narrow the source with partition_filter or where, or declare these partitions too; nothing was "
-        "written.",
+        next_step="narrow the source with partition_filter or where, or declare these partitions too; nothing of "
+        "this unit was published.",
     )
 
 

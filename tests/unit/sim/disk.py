@@ -157,9 +157,8 @@ class SimDisk:
         self._does("exchange", swap)
         return True
 
-    def identity(self, path: str) -> list[int] | None:
-        self._told("identity")
-        return [self.nodes[path].number] if path in self.nodes else None
+    def stands_alone(self, folder: str) -> bool:
+        return False
 
     # What befalls it.
 

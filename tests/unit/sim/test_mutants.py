@@ -13,6 +13,7 @@ from spark_infer.job.units import presence as presence_module
 from spark_infer.job.units.drive import _InOrder
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.publishers import append as append_module
 from spark_infer.tables.publishers import whole as whole_module
 from spark_infer.tables.publishers.append import AppendDelta
@@ -36,7 +37,7 @@ def no_read_back(patch: Patch) -> None:
 
 
 def _blind(self: AppendDelta, work: Any, log: Any) -> None:
-    self._work, self._log, self._ready, self._published = work, log, None, 0
+    self._work, self._log, self._ready, self._published, self._before = work, log, None, 0, []
 
 
 def out_of_order(patch: Patch) -> None:
@@ -78,7 +79,7 @@ def no_fencing(patch: Patch) -> None:
 
 def exchanged_twice(patch: Patch) -> None:
     """A driver that goes on does not look whether the tables were exchanged."""
-    patch.setattr(whole_module.WholeParquet, "_is_new", lambda self, table: False)
+    patch.setattr(whole_module, "_holds", lambda folder, files: True)
 
 
 def off_by_one(patch: Patch) -> None:
@@ -131,7 +132,7 @@ def finished_before_published(patch: Patch) -> None:
     drive = drive_module.drive
 
     def hasty(ledger: Ledger, *args: Any, **named: Any) -> Any:
-        ledger.finish(b'{"app": "", "some_files": ["none"]}')
+        ledger.finish(stamped({"app": "", "some_files": ["none"]}))
         return drive(ledger, *args, **named)
 
     patch.setattr(world_module, "drive", hasty)

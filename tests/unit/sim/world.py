@@ -19,6 +19,7 @@ from spark_infer.job.units.find import Runs, find_run
 from spark_infer.job.units.presence import presence
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
+from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
@@ -86,7 +87,7 @@ class World:
         )
         self.scheduler = greenlet.getcurrent()
         self.running: Driver | None = None
-        self.finished_once = False
+        self.new_was_seen = False
         if self.mode != "error_if_exists":
             self._make_old()
         self.before = self.seen()
@@ -122,6 +123,7 @@ class World:
             raise DeadError
         if fate == "power":
             self.disk.cut_power()
+            self.new_was_seen = False  # what was not stored yet may be as it was
             for each in self.drivers:
                 each.dead = True
             raise DeadError
@@ -211,6 +213,8 @@ class World:
                 assert here in ([k for k in self.before if k % 2 == part], [k for k in self.after if k % 2 == part])
         else:
             assert seen in (self.before, self.after), f"neither old nor new: {seen}"
+            assert not self.new_was_seen or seen == self.after, "the old rows are back"
+            self.new_was_seen = self.new_was_seen or (seen == self.after and self.before != self.after)
         if self.is_finished():
             assert seen == self.after, f"finished, and the rows are not there: {seen}"
 
@@ -246,7 +250,7 @@ def command(world: World) -> str:
     """What one command does, by the library's own code."""
     table = world.table
     facts = {"what": "decides"}
-    runs = Runs.beside(table, "job", "0" * 8)
+    runs = Runs.of(table, "job", "0" * 8)
     found = find_run(
         runs, facts, presence(table, world.kind, world.mode), target_exists=bool(table.kind()), new_run=False
     )
@@ -291,7 +295,7 @@ def command(world: World) -> str:
         "files_in_table": len(table.data_files()),
         "target_version": outcome.version,
     }
-    ledger.finish(json.dumps(report).encode())
+    ledger.finish(stamped(report))
     clean(runs, ledger)
     return "done"
 
