@@ -39,7 +39,13 @@ def publish(
     ledger.begin(b"{}", b"[]", "tasks")
     session = uuid.uuid4().hex[:8]
     work = PublishWork(
-        plan=plan, table=table, sink=sink, schema=schema, facts=facts or {}, ledger=ledger, session=session
+        plan=plan,
+        table=table,
+        sink=sink,
+        schema=schema,
+        facts={"run_id": name, **(facts or {})},
+        ledger=ledger,
+        session=session,
     )
 
     def score(units: Sequence[Unit], folder: Storage, session: str, wanted: Any) -> Generator[Scored]:

@@ -61,7 +61,7 @@ class ScoreOptions(Frozen):
     preprocess: ModuleFunction | None = Field(
         default=None,
         description="`module:function` that turns an Arrow record batch of the source into one with the model's "
-        "columns, row for row.",
+        "columns, row for row. The module must be importable; `PYTHONPATH=.` makes the current folder so.",
     )
     postprocess: tuple[PostprocessStep, ...] = Field(
         default=(), description="Steps over the model's outputs, in order."

@@ -44,7 +44,8 @@ def load_function(spec: str, *, role: str) -> Step:
     except (Exception, SystemExit) as error:
         raise StepError(
             f"The {role} function {spec!r} cannot be imported here ({type(error).__name__}: {error}).",
-            next_step="install its module where Spark's Python runs, or ship it with spark-submit --py-files.",
+            next_step="install its module where Spark's Python runs, name its folder in PYTHONPATH (`PYTHONPATH=.` for "
+            "the current one), or ship it with spark-submit --py-files.",
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):

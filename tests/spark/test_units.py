@@ -51,8 +51,9 @@ def expected(copies: int = 1) -> list[tuple[int, Any]]:
     return [(number, pytest.approx(number / 2)) for number in range(ROWS) for _ in range(copies)]
 
 
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
-@pytest.mark.parametrize("fault", ["seal:3", "sealed:4", "placed:1", "report:1"])
+@pytest.mark.parametrize(
+    ("kind", "fault"), [("delta", "seal:3"), ("delta", "placed:1"), ("parquet", "sealed:4"), ("parquet", "report:1")]
+)
 def test_units_of_workers_go_on(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, fault: str
 ) -> None:
@@ -95,8 +96,10 @@ def test_a_unit_that_fails_stops_the_others_and_those_that_are_done_stay(
     assert rows_of(spark, target) == expected()
 
 
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
-@pytest.mark.parametrize("mode", ["error_if_exists", "append", "overwrite"])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("delta", "error_if_exists"), ("delta", "append"), ("parquet", "append"), ("parquet", "overwrite")],
+)
 def test_what_spark_writes_is_written_once_although_the_reply_is_lost(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, mode: str
 ) -> None:

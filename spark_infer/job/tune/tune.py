@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,8 @@ def tune(
         PlanError: The job cannot run as it stands, or has no rows, or only Spark can read its table or run its model.
         RunError: Scoring the sample failed.
     """
-    job: Decided = prepare_local(config, model=model) if spark is None else prepare_job(spark, config, model=model)
+    aside = _aside(config)
+    job: Decided = prepare_local(aside, model=model) if spark is None else prepare_job(spark, aside, model=model)
     if job.plane.scan is None:
         raise PlanError(
             "Tuning measures what workers read themselves, and this job is on the spark plane.",
@@ -83,3 +85,13 @@ def tune(
 def _small_first(measured: list[Measured]) -> list[Measured]:
     """By size: of sizes that are equally fast, the smallest holds the least memory."""
     return sorted(measured, key=lambda each: int(each.value))
+
+
+def _aside(config: JobConfig) -> JobConfig:
+    """The job with a target of its own, so that what is in the real one, and its runs, do not matter; none is made."""
+    target = config.target
+    if target.path is None:
+        return config
+    place = f"{target.path.rstrip('/')}.tune-{uuid.uuid4().hex[:8]}"
+    new = {"path": place, "mode": "error_if_exists", "partitions": {}, "keys": ()}
+    return config.model_copy(update={"target": target.model_copy(update=new)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
+    if re.fullmatch(r"[0-9a-f]{64}", text):
+        return text[:12]
     return text if len(text) <= 100 else f"{text[:60]}… ({len(text):,} characters, {_digest(value)[:8]})"
 
 

@@ -94,7 +94,7 @@ def newest_report(states: Sequence[RunState], run: str | None = None) -> Report:
         raise TargetError(
             "No finished run of this target." if run is None else f"No finished run {run} of this target.",
             details=[f"{state.run}: {state.state}" for state in states],
-            next_step="see `spark-infer status`.",
+            next_step="`spark-infer run` does what is left of an unfinished one.",
         )
     return Report.of_dict(found[-1].report or {})
 

@@ -140,7 +140,9 @@ def test_a_delta_table_is_made_read_added_to_and_replaced_by_partitions(store: O
     assert read(uri) == sorted([(i, "a b") for i in range(1, 14, 2)] + [(100, None), (102, None)])
     theirs = DeltaTable("s3://bucket/tables/scored").to_pyarrow_table()
     assert sorted(theirs["id"].to_pylist()) == [i for i, _ in read(uri)]
-    assert [commit["userMetadata"] for commit in DeltaTable("s3://bucket/tables/scored").history(1)] == ['{"run":3}']
+    assert [commit["userMetadata"] for commit in DeltaTable("s3://bucket/tables/scored").history(1)] == [
+        '{"run_id":"r3","run":3}'
+    ]
 
 
 def test_a_run_that_fails_leaves_neither_rows_nor_files(store: ObjectStore) -> None:
