@@ -105,7 +105,7 @@ class WholeParquet:
         ready = take(work.ledger.folder, work.session, [file.path for file in files])
         if ready is not None:
             self._put(ready, files)
-        refuse_lost(work.table, [file.path for file in files])
+        refuse_lost(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
         settle(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
         return None, notes
 
