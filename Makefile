@@ -31,7 +31,7 @@ demo: ## Train a model on real flights, register it, and score a Delta table wit
 	@$(BIN)/spark-infer demo
 
 test: java lint types unit ## Run every check: lint, types, contracts and the whole test suite
-	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE) --durations 25
 
 lint: contracts ## Check style, format and import contracts
 	$(BIN)/ruff check

@@ -147,7 +147,7 @@ def merge_job(line: str, source: Path, tmp_path: Path, **more: Any) -> ScoringJo
     return job(line, source, target, **more)
 
 
-@pytest.mark.parametrize("plane", ["auto", "spark"])
+@pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])
 def test_a_merge_updates_and_adds_by_keys_and_happens_once(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, plane: str
 ) -> None:
@@ -198,7 +198,7 @@ def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, so
         score_table(source=str(source), target={"path": "x", "mode": "merge", "keys": "id"}, model=line, engine="local")
 
 
-@pytest.mark.parametrize("plane", ["auto", "spark"])
+@pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])
 def test_a_predict_call_that_hangs_is_stopped_and_its_stack_is_told(
     spark: SparkSession, tmp_path: Path, plane: str
 ) -> None:

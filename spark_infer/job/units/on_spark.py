@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OnProgress = Callable[[Progress], None]
 
 AT_ONCE = 2
+_LAST_SECONDS = 3.0
 
 
 class SparkUnits:
@@ -98,7 +99,9 @@ class SparkUnits:
             if any(thread.is_alive() for thread in threads):
                 side.cancel()
             for thread in threads:
-                thread.join()
+                thread.join(
+                    _LAST_SECONDS
+                )  # a task that was cancelled may hang for longer, and what it writes is nobody's
 
     def _scored(self, unit: Unit, folder: Storage, session: str) -> Scored:
         begin = time.perf_counter()
