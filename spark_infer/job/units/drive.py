@@ -79,7 +79,6 @@ def drive(
     folder: Callable[[str], Storage],
     score: Score,
     check: Check,
-    on_unit: Callable[[Sealed], None] = lambda sealed: None,
     session: str,
 ) -> Outcome:
     """Bring a run to its end.
@@ -94,7 +93,6 @@ def drive(
         folder: Where the tasks of a command of this name write.
         score: Has the engine score units.
         check: Looks at a unit's files before it is sealed.
-        on_unit: Is told of each unit that is sealed.
         session: The name of this command.
 
     Raises:
@@ -113,7 +111,6 @@ def drive(
             with closing(score(pending, into, session, lambda unit: not ledger.is_sealed(unit.ordinal))) as scored:
                 for each in scored:
                     sealed[each.unit.ordinal] = _seal(ledger, each, into, session, check, outcome)
-                    on_unit(sealed[each.unit.ordinal])
                     order.go_on(sealed)
             for unit in pending:  # those that another driver did
                 if unit.ordinal not in sealed:
