@@ -197,6 +197,7 @@ def test_each_task_sees_its_gpu_alone_and_as_many_run_at_once_as_the_plan_says(
     ]
 
 
+@pytest.mark.soak
 def test_a_worker_that_changes_its_gpu_keeps_no_copy_on_the_old_one(gpus: Gpus, on_gpu: OnGpu) -> None:
     seen: list[Row] = []
     moved: set[int] = set()

@@ -99,9 +99,9 @@ def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) 
     ("settings", "code", "message"),
     [
         (["model.uri=models:/line@challenger"], 2, "champion"),
-        (["model.uri=models:/lime@champion"], 2, "line"),
-        (["model.uri=models:/line/9"], 2, "9"),
-        (["model.tracking_uri=sqlite:////nowhere/mlflow.db"], 3, "nowhere"),
+        (["engine=local", "model.uri=models:/lime@champion"], 2, "line"),
+        (["engine=local", "model.uri=models:/line/9"], 2, "9"),
+        (["engine=local", "model.tracking_uri=sqlite:////nowhere/mlflow.db"], 3, "nowhere"),
         (["target.mod=append"], 2, "mode"),
     ],
 )

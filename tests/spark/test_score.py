@@ -103,7 +103,7 @@ def test_kept_columns_are_bit_exact(spark: SparkSession, counting: CountingModel
 
 
 def test_a_model_is_loaded_once_for_each_python_worker(spark: SparkSession, counting: CountingModel) -> None:
-    frame = spark.range(20_000, numPartitions=200).select(F.col("id").cast("double").alias("x"))
+    frame = spark.range(20_000, numPartitions=60).select(F.col("id").cast("double").alias("x"))
     scored = score(frame, counting.folder)
     scored.write.format("noop").mode("overwrite").save()
     workers = {pid for pid, _ in counting.predicts()}

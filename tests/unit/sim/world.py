@@ -5,37 +5,21 @@ from __future__ import annotations
 import json
 import posixpath
 import random
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
 from greenlet import greenlet
 
-from spark_infer.errors import SparkInferError, WriteError
-from spark_infer.job.units.drive import Scored, clean, drive
-from spark_infer.job.units.find import Runs, find_run
-from spark_infer.job.units.presence import presence
-from spark_infer.job.units.start import Start, begin
+from spark_infer.errors import SparkInferError
 from spark_infer.job.units.unit import Unit
-from spark_infer.tables.ledger.signed import stamped
-from spark_infer.tables.location import TableLocation
-from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishers.choice import publisher_of
-from spark_infer.tables.publishers.work import PublishWork
 from spark_infer.tables.scan.task import Piece, ScanTask
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
-from spark_infer.tables.transaction import Txn
+from tests.unit.sim.command import command, keys_of
 from tests.unit.sim.disk import SimDisk
+from tests.unit.sim.log import commit_in, commit_text, live
 
 TABLE = "/w/t"
 OLD = {"p=0/old-0": [-4, -2], "p=1/old-1": [-3, -1]}
-SCOPE, _ = partition_scope({"p": [0, 1]}, {"p": "int"})
-SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
-AT = datetime(2026, 1, 1, tzinfo=UTC)
 MODES = ("error_if_exists", "append", "overwrite", "overwrite_partitions")
 
 
@@ -163,7 +147,7 @@ class World:
 
         def work() -> None:
             try:
-                driver.ended = command(self)
+                driver.ended = command(self.table, self.disk, self.kind, self.mode, self.units, self.random)
             except DeadError:
                 driver.dead = True
             except (SparkInferError, OSError) as error:
@@ -239,185 +223,3 @@ class World:
         if self.kind == "delta":
             self.disk.make_folder(f"{TABLE}/_delta_log")
             self.disk.create(f"{TABLE}/_delta_log/{0:020}.json", commit_text(list(OLD), [], "", None))
-
-
-def keys_of(unit: Unit) -> list[int]:
-    """Two rows, one of each partition."""
-    return [2 * unit.ordinal, 2 * unit.ordinal + 1]
-
-
-def command(world: World) -> str:
-    """What one command does, by the library's own code."""
-    table = world.table
-    facts = {"what": "decides"}
-    runs = Runs.of(table, "job", "0" * 8)
-    found = find_run(
-        runs, facts, presence(table, world.kind, world.mode), target_exists=bool(table.kind()), new_run=False
-    )
-    if found.report is not None:
-        clean(runs, found.ledger)
-        return "nothing"
-    run_id = found.plan.run_id if found.plan else f"{world.random.getrandbits(64):016x}"
-    start = Start(runs=runs, found=found, run_id=run_id, started_at=AT, facts=facts, units=world.units)
-    exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
-    if found.plan is None and exists and world.mode == "error_if_exists":
-        raise WriteError("exists already")
-    plan = WritePlan(
-        location=TableLocation(world.kind, table.uri),
-        mode=world.mode,
-        exists=exists,
-        partition_by=("p",),
-        scope=SCOPE if world.mode == "overwrite_partitions" else None,
-        how="",
-        partition_types=("int",),
-    )
-    start = begin(start, plan, None)
-    plan = replace(plan, exists=bool(start.found.plan and start.found.plan.write["exists"]))
-    ledger = start.found.ledger
-    sink = SinkSpec(run_id=start.run_id, schema=SCHEMA, partition_by=("p",))
-    session = f"{world.random.getrandbits(32):08x}"
-    work = PublishWork(
-        plan=plan, table=table, sink=sink, schema="", facts={"run_id": start.run_id}, ledger=ledger, session=session
-    )
-    outcome = drive(
-        ledger,
-        start.units,
-        publisher_of(work, SimLog(world)),
-        folder=work.folder,
-        score=scorer(world),
-        check=stored,
-        session=session,
-    )
-    files = [file.path for entry in outcome.entries for file in entry.files]
-    report = {
-        "app": work.app,
-        "some_files": files,
-        "files_in_table": len(table.data_files()),
-        "target_version": outcome.version,
-    }
-    ledger.finish(stamped(report))
-    clean(runs, ledger)
-    return "done"
-
-
-def scorer(world: World) -> Any:
-    """Workers that write one file for each partition, in units of any order."""
-
-    def score(
-        units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
-    ) -> Generator[Scored]:
-        for unit in world.random.sample(list(units), len(units)):
-            if not wanted(unit):
-                continue
-            files = []
-            for key in keys_of(unit):
-                path, content = f"p={key % 2}/unit-{unit.ordinal}-{session}", json.dumps([key]).encode()
-                world.disk.write(folder.at(path), content)
-                files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}))
-            yield Scored(unit=unit, files=files, stats=[])
-
-    return score
-
-
-def stored(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
-    """The check before a unit is sealed, without the footers that these files lack."""
-    infos = folder.files.get_file_info([folder.at(file.path) for file in files])
-    if any(not info.is_file or info.size != file.size for info, file in zip(infos, files, strict=True)):
-        raise WriteError("a file is not there as it was written")
-    folder.files.keep(folder.root, [file.path for file in files])
-
-
-@dataclass(frozen=True)
-class SimReady:
-    """A table as it was looked at."""
-
-    folder: Storage
-    commits: dict[str, Any]
-
-    def published(self, app: str) -> int:
-        return newest(self.commits, app)
-
-
-@dataclass(frozen=True)
-class SimLog:
-    """Delta's log on the disk of a world: a commit is a file that is made once."""
-
-    world: World
-
-    def published(self, folder: Storage, app: str) -> int:
-        return newest(self._commits(folder), app)
-
-    def prepare(self, folder: Storage, plan: WritePlan, schema: str, before: Any = None) -> SimReady:
-        return SimReady(folder, self._commits(folder))
-
-    def commit(
-        self, plan: WritePlan, ready: SimReady, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
-    ) -> int | None:
-        removes = [] if plan.mode == "append" else live(ready.commits)
-        failure: OSError | None = None
-        try:
-            while True:
-                commits = self._commits(ready.folder)
-                since = {name: each for name, each in commits.items() if name not in ready.commits}
-                if newest(since, txn.app):
-                    break  # a concurrent transaction of the same application
-                if self._make(ready.folder, len(commits), files, removes, stamp, txn):
-                    break
-        except OSError as error:
-            failure = error
-        if self.published(ready.folder, txn.app) >= txn.version:
-            return self.version_of(ready.folder, stamp)
-        raise WriteError("the commit failed") from failure
-
-    def create_table(
-        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
-    ) -> int:
-        if not self._make(folder, 0, files, [], stamp, txn):
-            raise WriteError("there is a table")
-        return 0
-
-    def version_of(self, folder: Storage, stamp: str) -> int | None:
-        found = [int(name[:20]) for name, each in self._commits(folder).items() if each["stamp"] == stamp]
-        return max(found, default=None)
-
-    def _make(
-        self, folder: Storage, version: int, files: Sequence[WrittenFile], removes: list[str], stamp: str, txn: Txn
-    ) -> bool:
-        self.world.disk.make_folder(folder.at("_delta_log"))
-        content = commit_text([file.path for file in files], removes, stamp, txn)
-        return self.world.disk.create(folder.at(f"_delta_log/{version:020}.json"), content)
-
-    def _commits(self, folder: Storage) -> dict[str, Any]:
-        return {name: commit_in(folder.read(f"_delta_log/{name}") or b"") for name in folder.names("_delta_log")}
-
-
-def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Txn | None) -> bytes:
-    """A commit as Delta writes it, as far as anybody here reads it."""
-    actions: list[Any] = [{"commitInfo": {"userMetadata": stamp}}]
-    actions += [{"txn": {"appId": txn.app, "version": txn.version}}] if txn else []
-    actions += [{"remove": {"path": path}} for path in removes] + [{"add": {"path": path}} for path in adds]
-    return "\n".join(map(json.dumps, actions)).encode()
-
-
-def commit_in(text: bytes) -> dict[str, Any]:
-    """What a commit says."""
-    found: dict[str, Any] = {"txn": None, "adds": [], "removes": [], "stamp": ""}
-    for action in map(json.loads, text.decode().splitlines()):
-        found["txn"] = action.get("txn", found["txn"])
-        found["stamp"] = action.get("commitInfo", {}).get("userMetadata", found["stamp"])
-        found["adds"] += [action["add"]["path"]] if "add" in action else []
-        found["removes"] += [action["remove"]["path"]] if "remove" in action else []
-    return found
-
-
-def newest(commits: dict[str, Any], app: str) -> int:
-    return max(
-        (each["txn"]["version"] for each in commits.values() if (each["txn"] or {}).get("appId") == app), default=0
-    )
-
-
-def live(commits: dict[str, Any]) -> list[str]:
-    found: list[str] = []
-    for name in sorted(commits):
-        found = [path for path in found if path not in commits[name]["removes"]] + commits[name]["adds"]
-    return found

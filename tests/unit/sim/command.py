@@ -1,0 +1,116 @@
+"""What one command does in a world, by the library's own code; only the workers and their files are made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from spark_infer.errors import WriteError
+from spark_infer.job.units.drive import Scored, clean, drive
+from spark_infer.job.units.find import Runs, find_run
+from spark_infer.job.units.presence import presence
+from spark_infer.job.units.start import Start, begin
+from spark_infer.job.units.unit import Unit
+from spark_infer.tables.ledger.signed import stamped
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.predicate import partition_scope
+from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.work import PublishWork
+from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.storage import Storage
+from tests.unit.sim.disk import SimDisk
+from tests.unit.sim.log import SimLog
+
+SCOPE, _ = partition_scope({"p": [0, 1]}, {"p": "int"})
+SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def keys_of(unit: Unit) -> list[int]:
+    """Two rows, one of each partition."""
+    return [2 * unit.ordinal, 2 * unit.ordinal + 1]
+
+
+def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Unit, ...], random: Random) -> str:
+    """Do what is left of the run; returns what it came to."""
+    facts = {"what": "decides"}
+    runs = Runs.of(table, "job", "0" * 8)
+    found = find_run(runs, facts, presence(table, kind, mode), target_exists=bool(table.kind()), new_run=False)
+    if found.report is not None:
+        clean(runs, found.ledger)
+        return "nothing"
+    run_id = found.plan.run_id if found.plan else f"{random.getrandbits(64):016x}"
+    start = Start(runs=runs, found=found, run_id=run_id, started_at=AT, facts=facts, units=units)
+    exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
+    if found.plan is None and exists and mode == "error_if_exists":
+        raise WriteError("exists already")
+    plan = WritePlan(
+        location=TableLocation(kind, table.uri),
+        mode=mode,
+        exists=exists,
+        partition_by=("p",),
+        scope=SCOPE if mode == "overwrite_partitions" else None,
+        how="",
+        partition_types=("int",),
+    )
+    start = begin(start, plan, None)
+    plan = replace(plan, exists=bool(start.found.plan and start.found.plan.write["exists"]))
+    ledger = start.found.ledger
+    sink = SinkSpec(run_id=start.run_id, schema=SCHEMA, partition_by=("p",))
+    session = f"{random.getrandbits(32):08x}"
+    work = PublishWork(
+        plan=plan, table=table, sink=sink, schema="", facts={"run_id": start.run_id}, ledger=ledger, session=session
+    )
+    outcome = drive(
+        ledger,
+        start.units,
+        publisher_of(work, SimLog(disk)),
+        folder=work.folder,
+        score=scorer(disk, random),
+        check=stored,
+        session=session,
+    )
+    files = [file.path for entry in outcome.entries for file in entry.files]
+    report = {
+        "app": work.app,
+        "some_files": files,
+        "files_in_table": len(table.data_files()),
+        "target_version": max(outcome.versions, default=None),
+    }
+    ledger.finish(stamped(report))
+    clean(runs, ledger)
+    return "done"
+
+
+def scorer(disk: SimDisk, random: Random) -> Any:
+    """Workers that write one file for each partition, in units of any order."""
+
+    def score(
+        units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        for unit in random.sample(list(units), len(units)):
+            if not wanted(unit):
+                continue
+            files = []
+            for key in keys_of(unit):
+                path, content = f"p={key % 2}/unit-{unit.ordinal}-{session}", json.dumps([key]).encode()
+                disk.write(folder.at(path), content)
+                files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}))
+            yield Scored(unit=unit, files=files, stats=[])
+
+    return score
+
+
+def stored(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
+    """The check before a unit is sealed, without the footers that these files lack."""
+    infos = folder.files.get_file_info([folder.at(file.path) for file in files])
+    if any(not info.is_file or info.size != file.size for info, file in zip(infos, files, strict=True)):
+        raise WriteError("a file is not there as it was written")
+    folder.files.keep(folder.root, [file.path for file in files])

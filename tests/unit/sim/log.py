@@ -1,0 +1,111 @@
+"""Delta's log on the disk of a world: what deltalake does with a real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spark_infer.errors import WriteError
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.transaction import Txn
+from tests.unit.sim.disk import SimDisk
+
+
+@dataclass(frozen=True)
+class SimReady:
+    """A table as it was looked at."""
+
+    folder: Storage
+    commits: dict[str, Any]
+
+    def published(self, app: str) -> int:
+        return newest(self.commits, app)
+
+
+@dataclass(frozen=True)
+class SimLog:
+    """Delta's log on the disk of a world: a commit is a file that is made once."""
+
+    disk: SimDisk
+
+    def published(self, folder: Storage, app: str) -> int:
+        return newest(self._commits(folder), app)
+
+    def prepare(self, folder: Storage, plan: WritePlan, schema: str, before: Any = None) -> SimReady:
+        return SimReady(folder, self._commits(folder))
+
+    def commit(
+        self, plan: WritePlan, ready: SimReady, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+    ) -> int | None:
+        removes = [] if plan.mode == "append" else live(ready.commits)
+        failure: OSError | None = None
+        try:
+            while True:
+                commits = self._commits(ready.folder)
+                since = {name: each for name, each in commits.items() if name not in ready.commits}
+                if newest(since, txn.app):
+                    break  # a concurrent transaction of the same application
+                if self._make(ready.folder, len(commits), files, removes, stamp, txn):
+                    break
+        except OSError as error:
+            failure = error
+        if self.published(ready.folder, txn.app) >= txn.version:
+            return self.version_of(ready.folder, stamp)
+        raise WriteError("the commit failed") from failure
+
+    def create_table(
+        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+    ) -> int:
+        if not self._make(folder, 0, files, [], stamp, txn):
+            raise WriteError("there is a table")
+        return 0
+
+    def version_of(self, folder: Storage, stamp: str) -> int | None:
+        found = [int(name[:20]) for name, each in self._commits(folder).items() if each["stamp"] == stamp]
+        return max(found, default=None)
+
+    def _make(
+        self, folder: Storage, version: int, files: Sequence[WrittenFile], removes: list[str], stamp: str, txn: Txn
+    ) -> bool:
+        self.disk.make_folder(folder.at("_delta_log"))
+        content = commit_text([file.path for file in files], removes, stamp, txn)
+        return self.disk.create(folder.at(f"_delta_log/{version:020}.json"), content)
+
+    def _commits(self, folder: Storage) -> dict[str, Any]:
+        return {name: commit_in(folder.read(f"_delta_log/{name}") or b"") for name in folder.names("_delta_log")}
+
+
+def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Txn | None) -> bytes:
+    """A commit as Delta writes it, as far as anybody here reads it."""
+    actions: list[Any] = [{"commitInfo": {"userMetadata": stamp}}]
+    actions += [{"txn": {"appId": txn.app, "version": txn.version}}] if txn else []
+    actions += [{"remove": {"path": path}} for path in removes] + [{"add": {"path": path}} for path in adds]
+    return "\n".join(map(json.dumps, actions)).encode()
+
+
+def commit_in(text: bytes) -> dict[str, Any]:
+    """What a commit says."""
+    found: dict[str, Any] = {"txn": None, "adds": [], "removes": [], "stamp": ""}
+    for action in map(json.loads, text.decode().splitlines()):
+        found["txn"] = action.get("txn", found["txn"])
+        found["stamp"] = action.get("commitInfo", {}).get("userMetadata", found["stamp"])
+        found["adds"] += [action["add"]["path"]] if "add" in action else []
+        found["removes"] += [action["remove"]["path"]] if "remove" in action else []
+    return found
+
+
+def newest(commits: dict[str, Any], app: str) -> int:
+    return max(
+        (each["txn"]["version"] for each in commits.values() if (each["txn"] or {}).get("appId") == app), default=0
+    )
+
+
+def live(commits: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    for name in sorted(commits):
+        found = [path for path in found if path not in commits[name]["removes"]] + commits[name]["adds"]
+    return found
