@@ -15,6 +15,7 @@ from spark_infer.core.options import mapping, validated
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
+from spark_infer.spark.beside import frame_beside, pays
 from spark_infer.spark.compiled import first_rows, with_compiled
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
@@ -45,6 +46,8 @@ def score(
     deduplicate: str | None = None,
     compile: str | CompileOptions | Mapping[str, Any] | None = None,
     cache_bytes: int | None = None,
+    load_seconds: float | None = None,
+    predict_seconds: float | None = None,
     model_files: str | None = None,
     resources: ResourceOptions | Mapping[str, Any] | None = None,
     tracking_uri: str | None = None,
@@ -76,6 +79,8 @@ def score(
         compile: ``onnx``, or ``{"to": "onnx", "bound": 1e-5}``: the model compiled for ONNX Runtime, once it answered
             the first rows as the original does, which one small Spark job reads now.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
+        load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
+        predict_seconds: The same for one predict call.
         model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
             workers; by default Spark sends them.
         resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``; by default
@@ -106,6 +111,8 @@ def score(
         max_batch_bytes=max_batch_bytes,
         deduplicate=deduplicate,
         cache_bytes=cache_bytes,
+        load_seconds=load_seconds,
+        predict_seconds=predict_seconds,
         model_files=model_files,
     )
     stage = plan_stage(df.sparkSession, validated(ResourceOptions, mapping(resources, "resources")))
@@ -134,8 +141,9 @@ def score(
 def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None = None) -> DataFrame:
     """Put the scoring operator over a DataFrame.
 
-    It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it. Only a
-    Spark ML pipeline is a transform of Spark's own, which has no ``stats_column``.
+    It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it. Where
+    many columns pass by the model, it is an expression that leaves them in the JVM (`beside.py`). Only a Spark ML
+    pipeline is a transform of Spark's own, which has no ``stats_column``.
 
     Args:
         df: Rows to score.
@@ -147,6 +155,9 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
         from spark_infer.spark.transform import transformed_frame
 
         return transformed_frame(df, recipe, prepared.sparkml)
+    schema = scored_schema(df.schema, recipe, stats_column=stats_column)
+    if pays(prepared):
+        return frame_beside(df, prepared, schema, stats_column=stats_column)
     columns = recipe.read_columns(to_arrow(df.schema))
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
     plain = all(set(name).isdisjoint(".`*") for name in columns)
@@ -154,7 +165,6 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
         read = df.select(*map(quoted, columns))
     else:
         read = df.select(*(df[quoted(name)].alias(f"c{i}") for i, name in enumerate(columns)))
-    schema = scored_schema(df.schema, recipe, stats_column=stats_column)
     function: Any = partial(
         score_partition,
         recipe=recipe,

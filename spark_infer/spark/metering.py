@@ -20,10 +20,10 @@ Totals = Callable[[], TaskTotals | None]
 """Reads the sums after the action; None where Spark kept none. After an action that failed it waits for ever."""
 
 
-def free_name(taken: Iterable[str]) -> str:
-    """Return a name for the stats column that no other column has."""
+def free_name(taken: Iterable[str], wanted: str = STATS_COLUMN) -> str:
+    """Return a name for a column of our own that no other column has."""
     folded = {name.casefold() for name in taken}
-    name = STATS_COLUMN
+    name = wanted
     while name in folded:
         name += "_"
     return name
