@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[_own_folder], ignore_errors=True)
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has this process break at a point: ``seal:2:raise``; with "" no more."""
+    from spark_infer.core import faults
+
+    monkeypatch.setenv("SPARK_INFER_TESTING", "1")
+    return lambda text: monkeypatch.setattr(faults, "_fault", faults._Fault(text) if text else None)

@@ -21,6 +21,13 @@ class ModelConfig(Frozen):
         default=None, description="MLflow tracking server or store; else MLflow's own setting."
     )
     registry_uri: str | None = Field(default=None, description="MLflow registry, where it is not the tracking server.")
+    download_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=MOST_SECONDS,
+        allow_inf_nan=False,
+        description="How long it may take to bring the model's files, before the command stops with an error.",
+    )
 
 
 PartitionValue = str | int | bool | None

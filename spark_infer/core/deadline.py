@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +28,12 @@ _MOST_FRAMES = 12
 
 _log: IO[str] | None = None
 _noted = ""
+_is_worker = False
 
 
 @contextmanager
 def limit(step: str, seconds: float | None) -> Iterator[None]:
-    """End this process if the block takes longer; without a folder for what is to be told, do nothing.
+    """End this process if the block takes longer; where nobody said that it may be ended, do nothing.
 
     Python has one such timer for each process: where Spark uses it (`tracebackDumpIntervalSeconds`), it keeps it.
 
@@ -72,11 +74,17 @@ def stacks_of(folder: Path, pid: int) -> str:
         return ""
 
 
+def may_end() -> None:
+    """Say that this process is a worker, which may be ended; without a folder, what it tells goes to its stderr."""
+    global _is_worker
+    _is_worker = True
+
+
 def _open() -> IO[str] | None:
     global _log, _noted
     folder = os.environ.get(FOLDER)
     if folder is None:
-        return None
+        return sys.stderr if _is_worker else None
     place = Path(folder) / str(os.getpid())
     # Spark removes the file between two tasks; a child that was forked has its own.
     if _log is None or _log.name != str(place) or not place.exists():

@@ -21,6 +21,7 @@ STATS_TYPE = pa.struct(
         pa.field("loads", pa.int64()),
         pa.field("cache_hits", pa.int64()),
         pa.field("fallbacks", pa.int64()),
+        pa.field("retries", pa.int64()),
         pa.field("load", pa.float64()),
         pa.field("wait_for_rows", pa.float64()),
         pa.field("prepare", pa.float64()),
@@ -39,6 +40,7 @@ class Stats:
     Attributes:
         predicted: Rows that the model was asked for: fewer than were scored where equal ones were predicted once.
         fallbacks: Loads on the CPU where a GPU was asked for.
+        retries: Earlier attempts of the task, which failed.
         wait_for_rows: Seconds spent waiting for the next record batch.
         prepare: Seconds for preprocess and casts.
         predict: Seconds inside the model, conversion to what it takes included.
@@ -53,6 +55,7 @@ class Stats:
     loads: int = 0
     cache_hits: int = 0
     fallbacks: int = 0
+    retries: int = 0
     load: float = 0.0
     wait_for_rows: float = 0.0
     prepare: float = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks")
+COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks", "retries")
 SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
 
 
@@ -23,13 +23,14 @@ class TaskTotals:
     loads: int
     cache_hits: int
     fallbacks: int
+    retries: int
     workers: int
     seconds: Mapping[str, float]
 
     @classmethod
     def of_tasks(cls, taken: Sequence[Mapping[str, Any]]) -> TaskTotals:
         """Add up what the tasks told (`core.stats.Stats.take`)."""
-        counts = {name: sum(int(each[name] or 0) for each in taken) for name in COUNTS}
+        counts = {name: sum(int(each.get(name) or 0) for each in taken) for name in COUNTS}
         seconds = {name: sum(float(each[name] or 0.0) for each in taken) for name in SECONDS}
         # A task without rows asked for no model.
         named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
@@ -44,4 +45,6 @@ class TaskTotals:
     @classmethod
     def of_rows(cls, rows: int) -> TaskTotals:
         """Totals of which nothing but the rows is known."""
-        return cls(rows=rows, predicted=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, workers=0, seconds={})
+        return cls(
+            rows=rows, predicted=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, retries=0, workers=0, seconds={}
+        )

@@ -54,6 +54,7 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
         source_version=job.snapshot.version,
         target=config.hide_environment(config.target.name),
         target_version=written.version,
+        target_versions=() if written.version is None else (written.version,),
         mode=config.target.mode,
         rows_read=totals.rows,
         rows_scored=written.rows,
@@ -65,6 +66,7 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
         loads=totals.loads,
         cache_hits=totals.cache_hits,
         workers=totals.workers,
+        retries=totals.retries,
         rows_predicted=totals.predicted if found is not None else None,
         warnings=tuple(_warnings(job, written, found, totals)),
     )

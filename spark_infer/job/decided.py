@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from spark_infer.config import JobConfig
-from spark_infer.errors import TargetError
 from spark_infer.job.planes.choice import Plane
 from spark_infer.job.units.start import Start
 from spark_infer.models.backends.choice import SPARK
@@ -91,22 +90,13 @@ def pinned(config: JobConfig, store: ModelStore) -> ModelRef:
         PlanError: It cannot be found, fetched or read.
     """
     model = config.model
-    return resolve(model.uri, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri, store=store)
-
-
-def refuse_made_keys(config: JobConfig, recipe: Recipe) -> None:
-    """Refuse to merge by a column that only scoring makes: the rows of the source could not be told apart by it.
-
-    Raises:
-        TargetError: A key is no kept column.
-    """
-    made = [key for key in config.target.keys if key not in recipe.keep]
-    if made:
-        raise TargetError(
-            f"`keys` names {made[0]}, which is no column of the source that is kept.",
-            details=[f"kept columns: {', '.join(recipe.keep)}"],
-            next_step="merge by columns of the source, and name them in `keep` where that is a list.",
-        )
+    return resolve(
+        model.uri,
+        tracking_uri=model.tracking_uri,
+        registry_uri=model.registry_uri,
+        store=store,
+        download_seconds=model.download_seconds,
+    )
 
 
 def text_stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,14 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
-from spark_infer.job.decided import Decided, constants, pinned, refuse_made_keys, text_stamps
+from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import take_sample
-from spark_infer.job.units.facts import deciding_facts
-from spark_infer.job.units.start import look_up
+from spark_infer.job.units.agree import agree
 from spark_infer.models.backends.spec import Described
+from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import rehearse
 from spark_infer.spark.compiled import with_compiled
@@ -27,13 +26,13 @@ from spark_infer.spark.frame import scored_frame, scored_schema
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.preflight import check_local_python
 from spark_infer.spark.prepare import Prepared, open_store, prepare
-from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.resources import Stage, plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
 from spark_infer.tables.settings import session_conf, setting
-from spark_infer.tables.write import find_target, plan_write
+from spark_infer.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -103,6 +102,71 @@ def prepare_job(
     resolved = clock()
     snapshot = open_snapshot(spark, config.source)
     rows = read(spark, snapshot, config.source)
+    scoring, plane, rehearsal = _scoring(spark, config, ref, snapshot, rows, store=store, stage=stage)
+    first = _prepared_rows(rows, scoring, plane, config, now) if plane.name == "spark" else None
+    schema = _target_schema(rows, scoring, config) if first is None else first.frame.schema
+    agreed = agree(
+        spark,
+        config,
+        scoring.recipe,
+        snapshot,
+        plane.tasks,
+        slots=stage.slots(spark) or 1,
+        source_schema=rows.schema.json(),
+        schema=schema,
+        now=now,
+        new_run=new_run,
+    )
+    if plane.name == "direct":
+        values = constants(config, ref, agreed.started_at)
+        plane = _with_writers(spark, plane, agreed.write, schema, values, agreed.run_id)
+    by_spark = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config, agreed.started_at)
+    chosen = first
+    if first is not None and agreed.started_at != now:
+        chosen = by_spark()
+    elif first is None and plane.sink is None:
+        chosen = _prepared_rows(rows, scoring, plane, config, agreed.started_at)
+    served = scoring.load_here()
+    return PreparedJob(
+        config=config,
+        run_id=agreed.run_id,
+        snapshot=snapshot,
+        recipe=scoring.recipe,
+        table=scoring.table,
+        how=served.how,
+        by_row=getattr(served, "by_row", False),
+        files=scoring.files,
+        folder=store.path(ref.digest),
+        plane=plane,
+        schema=schema,
+        write=agreed.write,
+        start=agreed.start,
+        rehearsal=rehearsal,
+        told=partial(stage.told, spark),
+        warnings=stage.warnings(),
+        started_at=agreed.started_at,
+        seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+        scoring=scoring,
+        rows_to_write=chosen,
+        fallback=by_spark if plane.name == "direct" and config.plane == "auto" else None,
+    )
+
+
+def _scoring(
+    spark: SparkSession,
+    config: JobConfig,
+    ref: ModelRef,
+    snapshot: Snapshot,
+    rows: DataFrame,
+    *,
+    store: ModelStore,
+    stage: Stage,
+) -> tuple[Prepared, Plane, str | None]:
+    """Match the model and the table, choose who reads it, and compile the model where that is asked for.
+
+    Returns:
+        How rows are scored, the plane, and what became of trying the model here.
+    """
     scoring = prepare(
         spark,
         ref,
@@ -116,8 +180,7 @@ def prepare_job(
         rows=rows,
     )
     check_local_python(spark, scoring.recipe)
-    loaded = scoring.load_here()
-    rehearsal = _rehearsed(scoring, loaded)
+    rehearsal = _rehearsed(scoring, scoring.load_here())
     plane = choose_plane(
         partial(setting, spark),
         config,
@@ -128,50 +191,7 @@ def prepare_job(
         slots=stage.slots(spark),
         sparkml=scoring.sparkml is not None,
     )
-    scoring = with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane))
-    served = scoring.load_here()
-    by_spark = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config)
-    chosen = by_spark(now) if plane.name == "spark" else None
-    schema = chosen.frame.schema if chosen is not None else _target_schema(rows, scoring, config)
-    location, exists = find_target(spark, config.target, snapshot.location.format)
-    source = rows.schema.json()
-    facts = deciding_facts(config, scoring.recipe, snapshot, location, source_schema=source, schema=schema.json())
-    start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
-    write = start.write(location, config) if start is not None else None
-    refuse_made_keys(config, scoring.recipe)
-    write = write or plan_write(spark, config.target, snapshot=snapshot, schema=schema)
-    if start is not None:
-        start = start.with_units(plane.tasks, stage.slots(spark) or 1, config)
-    started_at, run_id = (start.started_at, start.run_id) if start is not None else (now, uuid.uuid4().hex)
-    if plane.name == "direct":
-        plane = _with_writers(spark, plane, write, schema, constants(config, ref, started_at), run_id)
-        if plane.sink is None:
-            chosen = _prepared_rows(rows, scoring, plane, config, started_at)
-    elif started_at != now:
-        chosen = by_spark(started_at)
-    return PreparedJob(
-        config=config,
-        run_id=run_id,
-        snapshot=snapshot,
-        recipe=scoring.recipe,
-        table=scoring.table,
-        how=served.how,
-        by_row=getattr(served, "by_row", False),
-        files=scoring.files,
-        folder=store.path(ref.digest),
-        plane=plane,
-        schema=schema,
-        write=write,
-        start=start,
-        rehearsal=rehearsal,
-        told=partial(stage.told, spark),
-        warnings=stage.warnings(),
-        started_at=started_at,
-        seconds={"resolve": resolved - begin, "plan": clock() - resolved},
-        scoring=scoring,
-        rows_to_write=chosen,
-        fallback=partial(by_spark, started_at) if plane.name == "direct" and config.plane == "auto" else None,
-    )
+    return with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane)), plane, rehearsal
 
 
 def _target_schema(rows: DataFrame, scoring: Prepared, config: JobConfig) -> StructType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from spark_infer.core.faults import point
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.prepared import PreparedJob, PreparedRows
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.on_spark import SparkUnits
 from spark_infer.job.units.run import UnitRun, again, conclude, run_units
@@ -21,9 +23,11 @@ from spark_infer.job.units.unit import Unit
 from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
 from spark_infer.spark.batches import batch_settings
+from spark_infer.spark.beside import crossing
 from spark_infer.spark.faults import translate
 from spark_infer.spark.preflight import check_workers
 from spark_infer.spark.ship import ship
+from spark_infer.spark.side import Tagged
 from spark_infer.spark.stacks import worker_stacks
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.commit import written_before
@@ -175,8 +179,8 @@ def _rows(job: PreparedJob) -> PreparedRows:
 def _by_spark(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, action: Callable[[], Any]) -> Any:
     """Run an action of Spark, with its progress told and its failure in our words."""
     try:
-        with tracking(spark, _on_tasks(on_progress, job.rows)), settings(spark, _batch_settings(spark, job)):
-            return action()
+        with settings(spark, _batch_settings(spark, job)):
+            return _in_time(spark, job.config.deadline_seconds, partial(_tracked, spark, job, on_progress, action))
     except Exception as error:
         translated = translate(error)
         if translated is None or translated is error:
@@ -184,10 +188,21 @@ def _by_spark(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | N
         raise translated from error
 
 
+def _tracked(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, action: Callable[[], Any]) -> Any:
+    with tracking(spark, _on_tasks(on_progress, job.rows)):
+        return action()
+
+
+def _in_time(spark: SparkSession, seconds: float | None, action: Callable[[], Any]) -> Any:
+    if seconds is None:
+        return action()
+    return Tagged(spark, f"spark_infer-{uuid.uuid4().hex}").call(action, Deadline(seconds).get)
+
+
 def _batch_settings(spark: SparkSession, job: PreparedJob) -> dict[str, str]:
     if job.plane.name == "direct":
         return {}  # what travels to Python are the numbers of the tasks
-    return batch_settings(spark, [job.table.field(name) for name in job.recipe.read_columns(job.table)])
+    return batch_settings(spark, [job.table.field(name) for name in crossing(job.scoring, job.table)])
 
 
 def _on_tasks(on_progress: OnProgress | None, rows: int | None) -> Callable[[int, int, float], None] | None:

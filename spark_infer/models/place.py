@@ -22,11 +22,13 @@ class Place:
     Attributes:
         addresses: Its GPUs, as the discovery script named them; empty without one.
         cpus: Its cores; None where Spark does not tell.
+        attempt: How often the task was tried before.
         resources: What was asked for.
     """
 
     addresses: tuple[str, ...] = ()
     cpus: int | None = None
+    attempt: int = 0
     resources: ResourceOptions = field(default_factory=ResourceOptions)
 
     @property

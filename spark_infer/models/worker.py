@@ -103,6 +103,7 @@ def score_column(
 def _scored(
     recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place, stats: Stats
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    stats.retries = place.attempt
     keep_freed_memory()
     place.bind()  # before the user's functions are imported, which may import a framework
     spec = place.load_spec(recipe.load)

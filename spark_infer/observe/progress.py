@@ -16,23 +16,29 @@ _CLEAR = "\r\x1b[2K"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, counted in tasks because Spark knows those while they run.
+    """How far a command is with its run, counted in tasks because Spark knows those while they run.
 
     Attributes:
         tasks_done: Tasks that have ended.
-        tasks_total: Tasks known so far; Spark may find more or fewer as it goes.
-        rows_total: Rows to score, where the table knows.
+        tasks_total: Tasks of this command known so far; Spark may find more or fewer as it goes.
+        rows_total: Rows that this command has to score, where the table knows.
         seconds: Since scoring started.
+        units_done: Units of the run that are scored, as far as this command knows.
+        units_total: Units of the run; 0 where it has none.
     """
 
     tasks_done: int
     tasks_total: int
     rows_total: int | None
     seconds: float
+    units_done: int = 0
+    units_total: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.tasks_done <= self.tasks_total:
             raise ValueError(f"{self.tasks_done} of {self.tasks_total} tasks done")
+        if not 0 <= self.units_done <= self.units_total:
+            raise ValueError(f"{self.units_done} of {self.units_total} units done")
         if self.seconds < 0 or (self.rows_total or 0) < 0:
             raise ValueError("seconds and rows_total cannot be below zero")
 
@@ -59,6 +65,8 @@ class Progress:
 
     def __str__(self) -> str:
         parts = [f"{self.share:4.0%}", f"{self.tasks_done:,} of {self.tasks_total:,} tasks"]
+        if self.units_total > 1:
+            parts.append(f"{self.units_done:,} of {self.units_total:,} units")
         if self.rows_done is not None:
             parts.append(f"about {self.rows_done:,} rows")
         if self.rows_per_second is not None:

@@ -45,11 +45,14 @@ class Report:
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
         target: Path or name of the table that was written.
-        target_version: The version this run made, where the format has one.
+        target_version: The newest version this run made, where the format has one.
+        target_versions: All versions that this command made.
         mode: The write mode.
         rows_read: Rows that met the filters of the source.
         rows_scored: Rows with a prediction in the target.
         rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
+        rows_replaced: Rows of the target that scored ones took the place of, by key; None but for a merge.
+        rows_added: Rows that a merge added; None but for a merge.
         files_written: Files added to the target.
         bytes_written: Their size.
         started_at: When the run started, in UTC.
@@ -59,6 +62,7 @@ class Report:
         loads: How often the model was loaded.
         cache_hits: How often a task found the model loaded.
         workers: Python workers that scored.
+        retries: Attempts of tasks that failed before another one succeeded.
         run: Name of the run in the ledger beside the target; empty where nobody kept one.
         units: Units of the run.
         units_before: Those that were done by an earlier command.
@@ -81,6 +85,7 @@ class Report:
     source_version: int | None = None
     target: str
     target_version: int | None = None
+    target_versions: tuple[int, ...] = ()
     mode: str
     rows_read: int
     rows_scored: int
@@ -92,7 +97,10 @@ class Report:
     loads: int = 0
     cache_hits: int = 0
     workers: int = 0
+    retries: int = 0
     rows_predicted: int | None = None
+    rows_replaced: int | None = None
+    rows_added: int | None = None
     run: str = ""
     units: int = 1
     units_before: int = 0
@@ -102,7 +110,16 @@ class Report:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        counts = ("rows_read", "rows_scored", "files_written", "bytes_written", "loads", "cache_hits", "workers")
+        counts = (
+            "rows_read",
+            "rows_scored",
+            "files_written",
+            "bytes_written",
+            "loads",
+            "cache_hits",
+            "workers",
+            "retries",
+        )
         for name in counts:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, which is below zero")
@@ -119,7 +136,7 @@ class Report:
         """Return the report that `to_dict` wrote; what else is in the mapping is left out."""
         known = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
         started_at = datetime.fromisoformat(known["started_at"])
-        return cls(**{**known, "started_at": started_at, "warnings": tuple(known["warnings"])})
+        return cls(**{**known, "started_at": started_at, **_tuples(known)})
 
     @classmethod
     def again(cls, facts: Mapping[str, Any]) -> Report:
@@ -139,6 +156,7 @@ class Report:
         facts["seconds"] = dict(self.seconds)
         facts["task_seconds"] = dict(self.task_seconds)
         facts["warnings"] = list(self.warnings)
+        facts["target_versions"] = list(self.target_versions)
         facts["rows_per_second"] = self.rows_per_second
         return facts
 
@@ -153,6 +171,10 @@ class Report:
         return f"<pre>{html.escape(self.render())}</pre>"
 
 
+def _tuples(known: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(known.get(name, ())) for name in ("warnings", "target_versions")}
+
+
 def _lines(report: Report) -> Iterator[str]:
     yield _headline(report)
     yield ""
@@ -161,7 +183,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.compiled:
         yield _fact("", f"compiled {report.compiled}")
     yield _fact("source", report.source + _version(report.source_version))
-    yield _fact("target", report.target + _version(report.target_version))
+    yield _fact("target", report.target + _versions(report))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
     if report.plane:
         yield _fact("plane", report.plane)
@@ -170,9 +192,12 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
     if report.rows_predicted is not None and report.rows_predicted < report.rows_read:
         yield _fact("", f"{report.rows_predicted:,} predicted, the others are equal to one of them")
+    if report.rows_replaced is not None:
+        yield _fact("", f"{report.rows_added or 0:,} added, {report.rows_replaced:,} in the place of older ones")
     if report.workers:
         loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
-        yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}")
+        retries = f", {_count(report.retries, 'retry', 'retries')} of tasks" if report.retries else ""
+        yield _fact("loads", f"{loaded}, {_count(report.cache_hits, 'cache hit')}{retries}")
     yield _fact("run", f"{report.run_id}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC")
     if report.run:
         yield _fact("", _units(report))
@@ -232,8 +257,16 @@ def _version(version: int | None) -> str:
     return "" if version is None else f", version {version}"
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _versions(report: Report) -> str:
+    made = report.target_versions
+    if len(made) < 2:
+        return _version(report.target_version)
+    whole = made[-1] - made[0] == len(made) - 1
+    return f", versions {made[0]} to {made[-1]}" + ("" if whole else f", {len(made):,} of them by this run")
+
+
+def _count(count: int, noun: str, nouns: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def _seconds(seconds: float) -> str:

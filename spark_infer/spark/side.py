@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from pyspark.sql import SparkSession
 from pyspark.util import InheritableThread
@@ -12,6 +14,10 @@ from pyspark.util import InheritableThread
 from spark_infer.spark.server import is_connect
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Ended = tuple[T] | BaseException
+"""What an action came to."""
 
 
 class Tagged:
@@ -37,6 +43,31 @@ class Tagged:
             return threading.Thread(target=tagged, name=self._tag, daemon=True)
         thread: threading.Thread = InheritableThread(target=tagged, session=self._spark, name=self._tag, daemon=True)
         return thread
+
+    def call(self, action: Callable[[], T], wait: Callable[[queue.SimpleQueue[Ended[T]]], Ended[T]]) -> T:
+        """Call an action in a thread of its own, and stop it when the wait for it ends in an error.
+
+        Args:
+            action: Starts tasks of Spark.
+            wait: Waits for the one thing that comes into a queue, and raises when that takes too long.
+        """
+        done: queue.SimpleQueue[Ended[T]] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                done.put((action(),))
+            except BaseException as error:  # raised again below, in the thread that asked
+                done.put(error)
+
+        self.thread(work).start()
+        try:
+            ended = wait(done)
+        except BaseException:
+            self.cancel()
+            raise
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended[0]
 
     def cancel(self) -> None:
         """Stop the actions that run."""

@@ -18,18 +18,32 @@ logger = logging.getLogger(__name__)
 OnTasks = Callable[[int, int, float], None]
 """Takes tasks done, tasks known so far, and seconds since the start."""
 
+Counted = Callable[[Iterable[tuple[int, int]]], tuple[int, int] | None]
+
 
 @contextmanager
-def tracking(spark: SparkSession, on_tasks: OnTasks | None, *, every_seconds: float = 0.5) -> Iterator[None]:
+def tracking(
+    spark: SparkSession, on_tasks: OnTasks | None, *, all_stages: bool = False, every_seconds: float = 0.5
+) -> Iterator[None]:
     """Report the tasks of the widest running stage while the block runs; silent where Spark does not tell.
 
     A classic session is asked every so often by a thread of our own. A Spark Connect server tells of its own accord, in
     the thread that waits for it, as often as `spark.connect.progress.reportInterval` says (2 s by default).
+
+    Args:
+        spark: The session.
+        on_tasks: Who is told.
+        all_stages: Whether the stages that run side by side are added up; a Connect server tells of the thread's alone.
+        every_seconds: How often a classic session is asked.
     """
     if on_tasks is None:
         yield
         return
-    with _told(spark, on_tasks) if is_connect(spark) else _asking(spark, on_tasks, every_seconds):
+    with (
+        _told(spark, on_tasks)
+        if is_connect(spark)
+        else _asking(spark, on_tasks, _added if all_stages else _widest, every_seconds)
+    ):
         yield
 
 
@@ -61,7 +75,7 @@ def _told(spark: SparkSession, on_tasks: OnTasks) -> Iterator[None]:
 
 
 @contextmanager
-def _asking(spark: SparkSession, on_tasks: OnTasks, every_seconds: float) -> Iterator[None]:
+def _asking(spark: SparkSession, on_tasks: OnTasks, counted: Counted, every_seconds: float) -> Iterator[None]:
     tracker = _tracker(spark)
     if tracker is None:
         yield
@@ -71,7 +85,7 @@ def _asking(spark: SparkSession, on_tasks: OnTasks, every_seconds: float) -> Ite
 
     def poll() -> None:
         while not done.wait(every_seconds):
-            counts = _tasks(tracker)
+            counts = _tasks(tracker, counted)
             if counts is not None:
                 on_tasks(*counts, time.perf_counter() - start)
 
@@ -91,14 +105,20 @@ def _tracker(spark: SparkSession) -> Any:
         return None
 
 
-def _tasks(tracker: Any) -> tuple[int, int] | None:
+def _tasks(tracker: Any, counted: Counted) -> tuple[int, int] | None:
     try:
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
     except Exception:  # The session may be stopping; progress is worth no failure.
         return None
-    return _widest((stage.numCompletedTasks, stage.numTasks) for stage in stages if stage is not None)
+    return counted((stage.numCompletedTasks, stage.numTasks) for stage in stages if stage is not None)
 
 
 def _widest(stages: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
     """Return tasks done and tasks of the stage with the most tasks."""
     return max(stages, key=lambda stage: stage[1], default=None)
+
+
+def _added(stages: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return tasks done and tasks of all stages."""
+    known = list(stages)
+    return (sum(done for done, _ in known), sum(total for _, total in known)) if known else None

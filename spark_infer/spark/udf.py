@@ -53,6 +53,8 @@ def model_udf(
     allow_casts: Sequence[str] = (),
     deduplicate: str | None = None,
     cache_bytes: int | None = None,
+    load_seconds: float | None = None,
+    predict_seconds: float | None = None,
     model_files: str | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
@@ -91,6 +93,8 @@ def model_udf(
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
+        load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
+        predict_seconds: The same for one predict call.
         model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
             workers; by default Spark sends them.
         tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
@@ -114,6 +118,8 @@ def model_udf(
         max_batch_bytes=max_batch_bytes,
         deduplicate=deduplicate,
         cache_bytes=cache_bytes,
+        load_seconds=load_seconds,
+        predict_seconds=predict_seconds,
         model_files=model_files,
     )
     stage = plan_stage(spark, ResourceOptions())

@@ -14,6 +14,7 @@ from pyspark import TaskContext
 from spark_infer.config import ResourceOptions
 from spark_infer.core.casts import in_utc
 from spark_infer.core.contract import bind
+from spark_infer.core.deadline import may_end
 from spark_infer.errors import SchemaMismatchError
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
@@ -36,6 +37,28 @@ def score_partition(
         named = (in_utc(batch) for batch in named)
     place = task_place(resources)
     return score_table_batches(recipe, partial(open_folder, files), named, place, stats_column=stats_column)
+
+
+def score_arguments(
+    batches: Iterator[list[pa.Array]],
+    *,
+    recipe: Recipe,
+    files: ModelFiles,
+    columns: Sequence[str],
+    resources: ResourceOptions,
+    stats_column: str | None = None,
+) -> Iterator[pa.Array]:
+    """Score the columns of one partition of a table that the model reads, for `arrow_udf`.
+
+    Returns:
+        What scoring adds to each row, as structs with the fields ``c0``, ``c1`` and so on.
+    """
+    named = (pa.RecordBatch.from_arrays(arrays, names=list(columns)) for arrays in batches)
+    for batch in score_partition(
+        named, recipe=recipe, files=files, columns=columns, resources=resources, stats_column=stats_column
+    ):
+        fields = [pa.field(f"c{index}", field.type) for index, field in enumerate(batch.schema)]
+        yield pa.StructArray.from_arrays(batch.columns, fields=fields)
 
 
 def predict_columns(
@@ -68,12 +91,18 @@ def predict_columns(
 
 
 def task_place(resources: ResourceOptions) -> Place:
-    """Read what Spark assigned to the task that runs."""
+    """Read what Spark assigned to the task that runs, whose process may be ended when a step of it hangs."""
     context = TaskContext.get()
     if context is None:
         return Place(resources=resources)
+    may_end()
     gpu = context.resources().get("gpu")
-    return Place(addresses=tuple(gpu.addresses) if gpu else (), cpus=context.cpus() or None, resources=resources)
+    return Place(
+        addresses=tuple(gpu.addresses) if gpu else (),
+        cpus=context.cpus() or None,
+        attempt=context.attemptNumber(),
+        resources=resources,
+    )
 
 
 def _arguments(arrays: list[pa.Array], recipe: Recipe) -> tuple[pa.Schema, bool]:

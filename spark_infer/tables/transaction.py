@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -131,9 +131,10 @@ def prepare(folder: Storage, plan: WritePlan, schema: str, before: Ready | None 
 
     Raises:
         CommitConflictError: Another writer changed its columns, partitioning or rules since the run was planned.
+        WriteError: The table is gone.
     """
     from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
         if before is not None and plan.mode == "append":
@@ -141,6 +142,12 @@ def prepare(folder: Storage, plan: WritePlan, schema: str, before: Ready | None 
             if _rules(before.table) == before.rules:
                 return before
         table = DeltaTable(_uri(folder))
+    except TableNotFoundError as error:
+        raise WriteError(
+            f"The target {plan.location.name} is gone.",
+            details=["it was there when the run was planned; rows that are scored are kept beside its place"],
+            next_step="bring it back and run the same command again; or begin anew with --new-run.",
+        ) from error
     except DeltaError as error:
         raise _failed(plan, error) from error
     return Ready(folder, table, _unchanged(folder, table.version(), plan, schema), _rules(table))
@@ -214,6 +221,16 @@ def version_of(folder: Storage, stamp: str, *, after: int = -1) -> int | None:
     except (ArrowException, OSError) as error:
         logger.warning("The log of %s cannot be read: %s", folder.root, error)
     return None
+
+
+def metrics_of(folder: Storage, version: int) -> Mapping[str, str]:
+    """What a commit says of itself in its ``operationMetrics``; nothing where its entry is gone."""
+    try:
+        lines = _text(folder, f"_delta_log/{version:020}.json").splitlines()
+    except (ArrowException, OSError):
+        return {}
+    infos = [json.loads(line).get("commitInfo") for line in lines if '"commitInfo"' in line]
+    return next((info.get("operationMetrics") or {} for info in infos if info), {})
 
 
 def _text(folder: Storage, path: str) -> str:

@@ -15,8 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
 
+from spark_infer.job.local import run as local_run
 from spark_infer.job.local.worker import MODULE
+from tests.here import tasks_here
 from tests.line import save_line
+from tests.local.eight import write_files
 
 ROWS = 1000
 
@@ -49,6 +52,18 @@ def source(tmp_path: Path) -> Path:
     rows = pa.table({"id": np.arange(ROWS), "x": np.arange(ROWS) / 4, "part": np.arange(ROWS) % 4})
     pq.write_to_dataset(rows, tmp_path / "in", partition_cols=["part"])
     return tmp_path / "in"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Eight files of twenty rows."""
+    return write_files(tmp_path / "in")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks run in the process of the test."""
+    monkeypatch.setattr(local_run, "do_tasks", tasks_here)
 
 
 def children() -> set[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from spark_infer.errors import DeadlineError
 from tests.local.conftest import children
-from tests.local.test_local import run, write_in
+from tests.local.jobs import run, write_in
 from tests.sleepy import save_sleepy
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.line import save_line
+from tests.soak.counted import COUNTED
 from tests.soak.tables import Verdict, Watcher, expected, read
 
 UNITS, ROWS = 40, 500
@@ -49,21 +50,37 @@ def job(model: str, here: Path, kind: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def start(document: dict[str, Any]) -> subprocess.Popen[str]:
+def start(document: dict[str, Any], counted: Path | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.soak.driver", json.dumps(document)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    environ = {**os.environ, **({} if counted is None else {COUNTED: str(counted)})}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environ
+    )
 
 
-def finish(document: dict[str, Any]) -> dict[str, Any]:
-    running = start(document)
+def finish(document: dict[str, Any], counted: Path | None = None) -> dict[str, Any]:
+    running = start(document, counted)
     out, err = running.communicate(timeout=300)
     assert running.returncode == 0, err[-3000:]
     report: dict[str, Any] = json.loads(out.splitlines()[-1])
     return report
 
 
-def sealed(here: Path) -> int:
-    return len([*(here / ".out.spark_infer").glob("*/units/*.json")])
+def sealed(here: Path) -> set[int]:
+    """The units that are done, of the run that is not finished; all of them when it is."""
+    runs = [folder for folder in (here / ".out.spark_infer").glob("score.*") if folder.is_dir()]
+    if any((run / "report.json").exists() for run in runs):
+        return set(range(UNITS))
+    return {int(entry.stem) for run in runs for entry in (run / "units").glob("*.json")}
+
+
+def predicted(counted: Path) -> list[int]:
+    """The units whose rows were handed to the model, in order, as often as they were."""
+    if not counted.exists():
+        return []
+    lines = [line.split() for line in counted.read_text().splitlines()]
+    assert all(int(rows) == ROWS for _, rows in lines), "a unit is one batch"
+    return [round(float(x) * 8 - 1) // ROWS for x, _ in lines]
 
 
 def kill_again_and_again(counting: str, here: Path, kind: str, kills: int, seed: int) -> None:
@@ -72,11 +89,13 @@ def kill_again_and_again(counting: str, here: Path, kind: str, kills: int, seed:
     pq.write_table(pa.table({"id": [-1], "x": [-1.0]}), here / "old" / "a.parquet")
     first = {**job(counting, here, kind), "name": "old", "source": {"path": str(here / "old")}}
     finish(first)
-    document = job(counting, here, kind, mode="append")
-    chance, progress = random.Random(seed), 0
+    document = {**job(counting, here, kind, mode="append"), "score": {"preprocess": "tests.soak.counted:count"}}
+    counted = here / "counted.txt"
+    chance, done, in_flight = random.Random(seed), set[int](), 0
     with Watcher(here / "out") as watcher:
         for _ in range(kills):
-            running = start(document)
+            before = len(predicted(counted))
+            running = start(document, counted)
             # Until somewhere in the work: it starts with about a second of imports and planning.
             wait = chance.uniform(0.2, 4.0)
             try:
@@ -84,21 +103,21 @@ def kill_again_and_again(counting: str, here: Path, kind: str, kills: int, seed:
             except subprocess.TimeoutExpired:
                 os.killpg(running.pid, signal.SIGKILL)
             running.communicate()
-            assert sealed(here) >= progress or report_is_there(here), "what was done is forgotten"
-            progress = max(progress, sealed(here))
-        report = finish(document)
+            asked = predicted(counted)[before:]
+            assert not done.intersection(asked), "a unit that was done is scored again"
+            assert sealed(here) >= done, "what was done is forgotten"
+            done = sealed(here)
+            in_flight += len([unit for unit in asked if unit not in done])
+        report = finish(document, counted)
     wanted = expected_rows()
     verdict = Verdict.of(read(here / "out"), wanted)
     assert verdict.is_clean, verdict
     assert not watcher.errors
     assert report["rows_scored"] == UNITS * ROWS
-    again = finish(document)
-    assert again["already_done"]
+    assert len(predicted(counted)) == UNITS + in_flight
+    assert finish(document, counted)["already_done"]
+    assert len(predicted(counted)) == UNITS + in_flight, "a finished run predicts nothing"
     assert Verdict.of(read(here / "out"), wanted).is_clean
-
-
-def report_is_there(here: Path) -> bool:
-    return len([*(here / ".out.spark_infer").glob("score.*/report.json")]) == 1
 
 
 def expected_rows() -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from spark_infer import Report, ScoringJob, score_table
+from spark_infer import Report, ScoringJob, model_udf, score, score_table
 from spark_infer.config import JobConfig
-from spark_infer.core import faults
 from spark_infer.core.faults import InjectedError
 from spark_infer.errors import ConfigError, DeadlineError, RunError, TargetError, WriteError
 from spark_infer.job.planes.direct import write_files
@@ -20,13 +21,6 @@ from tests.sleepy import save_sleepy
 from tests.spark.tables.seen import no_spark_job
 
 FILES, ROWS = 6, 60
-
-
-@pytest.fixture
-def breaks(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Has the driver break at a point: ``seal:2:raise``; with "" no more."""
-    monkeypatch.setenv("SPARK_INFER_TESTING", "1")
-    return lambda text: monkeypatch.setattr(faults, "_fault", faults._Fault(text) if text else None)
 
 
 @pytest.fixture
@@ -164,6 +158,7 @@ def test_a_merge_updates_and_adds_by_keys_and_happens_once(
     assert report.rows_scored == ROWS + 1
     version = DeltaTable(str(tmp_path / "out")).version()
     assert (report.target_version, version) == (1, 1)
+    assert (report.rows_replaced, report.rows_added) == (31, 30)
     found = spark.read.format("delta").load(target["path"]).collect()
     values = {row["id"]: row["prediction"] for row in found}
     assert len(found) == len(values) == 71
@@ -211,13 +206,28 @@ def test_a_predict_call_that_hangs_is_stopped_and_its_stack_is_told(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("plane", ["auto", "spark"])
+def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Path, plane: str) -> None:
     model = save_sleepy(tmp_path / "model")
     spark.range(3).selectExpr("id", "IF(id = 2, 900D, 1D) AS x").write.parquet(str(tmp_path / "in"))
     target = {"path": str(tmp_path / "out"), "format": "parquet"}
-    with pytest.raises(DeadlineError, match="The job took longer than 5 seconds"):
-        job(model, tmp_path / "in", target, deadline_seconds=5, score={"predict_seconds": 20.0}).run(spark)
+    with pytest.raises(DeadlineError, match="The job took longer than 3 seconds"):
+        job(model, tmp_path / "in", target, plane=plane, deadline_seconds=3, score={"predict_seconds": 20.0}).run(spark)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("door", ["score", pytest.param("model_udf", marks=pytest.mark.soak)])
+def test_no_door_hangs_for_ever(spark: SparkSession, tmp_path: Path, door: str) -> None:
+    model = save_sleepy(tmp_path / "model")
+    rows = spark.range(3).selectExpr("id", "IF(id = 2, 901D, 1D) AS x")
+    if door == "score":
+        scored = score(rows, model, predict_seconds=1.0)
+    else:
+        scored = rows.select(model_udf(spark, model, predict_seconds=1.0)("x"))
+    begin = time.monotonic()
+    with pytest.raises(Py4JJavaError, match="Python worker exited unexpectedly"):
+        scored.collect()
+    assert time.monotonic() - begin < 60
 
 
 def test_a_run_may_go_on_with_the_other_engine(

@@ -20,8 +20,7 @@ from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
-from spark_infer.job.units.facts import deciding_facts
-from spark_infer.job.units.start import look_up
+from spark_infer.job.units.agree import Agreed, agree
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore
@@ -44,10 +43,11 @@ from spark_infer.spark.stamp import stamped_schema
 from spark_infer.tables.read import open_snapshot
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.where.sql import OnlySpark, condition
-from spark_infer.tables.write import find_target, plan_write
+from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
 
 if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
     from spark_infer.models.backends.spec import LoadedModel, LoadSpec
 
 _LARGE_BYTES = 16 * 2**30
@@ -87,43 +87,28 @@ def prepare_local(
     snapshot = open_snapshot(None, config.source)
     source = schema_of(snapshot)
     table = to_arrow(struct_from_json(source))
-    recipe = _recipe(ref, table, config, store, here)
-    loaded = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
-    rehearsal = rehearse(recipe, loaded, store.path(ref.digest))
-    plane = _plane(config, snapshot, table, recipe, source, here)
-    if recipe.options.compile is not None and plane.scan is not None:
-        recipe = compile_recipe(recipe, loaded, store, partial(from_files, plane.scan, plane.tasks))
-        refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
-    served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
-    artefact = recipe.load.artefact
+    recipe, plane, rehearsal = _scoring(config, ref, snapshot, table, source, store=store, here=here)
     schema = stamped_schema(
         scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
     )
-    location, exists = find_target(None, config.target, snapshot.location.format)
-    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source, schema=schema.json())
-    start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
-    write = start.write(location, config) if start is not None else None
-    write = write or plan_write(None, config.target, snapshot=snapshot, schema=schema)
-    if start is not None:
-        start = start.with_units(plane.tasks, here.processes, config)
-    plane = with_writers(
-        plane,
-        write,
-        columns=to_arrow(schema),
-        schema=schema.json(),
-        constants=constants(config, ref, start.started_at if start else now),
-        conf={},
-        run_id=start.run_id if start else "",
+    agreed = agree(
+        None,
+        config,
+        recipe,
+        snapshot,
+        plane.tasks,
+        slots=here.processes,
+        source_schema=source,
+        schema=schema,
+        now=now,
+        new_run=new_run,
     )
-    if plane.sink is None:
-        raise PlanError(
-            f"Only Spark can write {write.location.name} as it should be written, and engine `local` runs without it.",
-            details=[plane.writes_why],
-            next_step=_NEXT_STEP,
-        )
+    plane = _written_by_workers(plane, agreed, config, ref, schema)
+    served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    artefact = recipe.load.artefact
     return LocalJob(
         config=config,
-        run_id=start.run_id if start else "",
+        run_id=agreed.run_id,
         snapshot=snapshot,
         recipe=recipe,
         table=table,
@@ -133,15 +118,60 @@ def prepare_local(
         folder=store.path(ref.digest),
         plane=plane,
         schema=schema,
-        write=write,
-        start=start,
+        write=agreed.write,
+        start=agreed.start,
         rehearsal=rehearsal,
         told=here.told,
         warnings=_warnings(snapshot),
-        started_at=start.started_at if start else now,
+        started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         here=here,
     )
+
+
+def _scoring(
+    config: JobConfig,
+    ref: ModelRef,
+    snapshot: Snapshot,
+    table: pa.Schema,
+    source: str,
+    *,
+    store: ModelStore,
+    here: Here,
+) -> tuple[Recipe, Plane, str | None]:
+    """Match the model and the table, cut the table, and compile the model where that is asked for.
+
+    Returns:
+        How rows are scored, the plane, and what became of trying the model here.
+    """
+    recipe = _recipe(ref, table, config, store, here)
+    loaded = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    rehearsal = rehearse(recipe, loaded, store.path(ref.digest))
+    plane = _plane(config, snapshot, table, recipe, source, here)
+    if recipe.options.compile is not None and plane.scan is not None:
+        recipe = compile_recipe(recipe, loaded, store, partial(from_files, plane.scan, plane.tasks))
+        refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
+    return recipe, plane, rehearsal
+
+
+def _written_by_workers(plane: Plane, agreed: Agreed, config: JobConfig, ref: ModelRef, schema: StructType) -> Plane:
+    write = agreed.write
+    plane = with_writers(
+        plane,
+        write,
+        columns=to_arrow(schema),
+        schema=schema.json(),
+        constants=constants(config, ref, agreed.started_at),
+        conf={},
+        run_id=agreed.run_id,
+    )
+    if plane.sink is None:
+        raise PlanError(
+            f"Only Spark can write {write.location.name} as it should be written, and engine `local` runs without it.",
+            details=[plane.writes_why],
+            next_step=_NEXT_STEP,
+        )
+    return plane
 
 
 def _recipe(ref: ModelRef, table: pa.Schema, config: JobConfig, store: ModelStore, here: Here) -> Recipe:
@@ -205,6 +235,12 @@ def _refuse_condition(config: JobConfig, snapshot: Snapshot, table: pa.Schema) -
     try:
         if config.source.where is not None:
             condition(config.source.where, table)
+    except UnknownColumn as error:
+        raise SourceError(
+            f"The condition `where` does not fit {snapshot.location.name}: {error}.",
+            details=[f"where: {config.source.where}", f"columns: {', '.join(table.names)}"],
+            next_step="correct the name.",
+        ) from error
     except OnlySpark as error:
         raise SourceError(
             f"`where` cannot be used on {snapshot.location.name} by engine `local`: {error}.",

@@ -14,13 +14,11 @@ from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.gather import Gathered
 from spark_infer.job.units.run import UnitRun, again, run_units
+from spark_infer.job.units.told import OnProgress, Told
 from spark_infer.job.units.unit import Unit
 from spark_infer.models.place import Place
-from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
 from spark_infer.tables.storage import Storage
-
-OnProgress = Callable[[Progress], None]
 
 
 def run_local(
@@ -54,7 +52,7 @@ class _Pool:
         self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
     ) -> Generator[Scored]:
         """Score units; all their tasks stand in one queue, so that no process waits for the end of a unit."""
-        job, begin = self._job, time.perf_counter()
+        job = self._job
         if job.plane.scan is None:
             raise PlanError("Engine `local` has only the direct plane.")
         work = LocalWork(
@@ -64,12 +62,15 @@ class _Pool:
             place=Place(cpus=job.here.cpus, resources=job.config.resources),
         )
         gathered = Gathered(units, wanted)
-        yield from gathered.empty()
-        numbers = gathered.numbers
+        told = Told(units, self._run.units, self._run.rows(units), self._on_progress)
+        for empty in gathered.empty():
+            told.unit()
+            yield empty
         deadline = Deadline(job.config.deadline_seconds)
-        answers = do_tasks(work, numbers, job.here.processes, gathered.is_wanted, deadline)
-        for done, (number, (files, stats)) in enumerate(answers, 1):
-            if self._on_progress is not None:
-                self._on_progress(Progress(done, len(numbers), self._run.rows(units), time.perf_counter() - begin))
+        for number, (files, stats) in do_tasks(
+            work, gathered.numbers, job.here.processes, gathered.is_wanted, deadline
+        ):
+            told.task()
             if (scored := gathered.add(number, files, stats)) is not None:
+                told.unit()
                 yield scored

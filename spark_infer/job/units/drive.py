@@ -17,7 +17,7 @@ from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishers.place import OLD, READY, STAGED
-from spark_infer.tables.publishers.work import Publisher
+from spark_infer.tables.publishers.work import Ended, Publisher
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage
 
@@ -59,16 +59,21 @@ class Outcome:
         done_before: Units that were sealed before this command.
         rows_before: Their rows.
         done_elsewhere: Units that another driver sealed meanwhile.
-        version: The newest Delta version that this command made.
-        notes: What the reader of the report should know.
+        versions: The Delta versions that this command made.
+        ended: What the end of publishing came to.
     """
 
     entries: list[Sealed] = field(default_factory=list)
     done_before: int = 0
     rows_before: int = 0
     done_elsewhere: int = 0
-    version: int | None = None
-    notes: tuple[str, ...] = ()
+    versions: list[int] = field(default_factory=list)
+    ended: Ended = field(default_factory=Ended)
+
+    def made(self, version: int | None) -> None:
+        """Take a version that this command may have made."""
+        if version is not None:
+            self.versions.append(version)
 
 
 def drive(
@@ -123,9 +128,8 @@ def drive(
     outcome.entries = [sealed[unit.ordinal] for unit in units]
     point("finish")
     refuse_taken_over(ledger)
-    version, notes = publisher.finish(outcome.entries)
-    outcome.version = outcome.version if version is None else version
-    outcome.notes = notes
+    outcome.ended = publisher.finish(outcome.entries)
+    outcome.made(outcome.ended.version)
     point("published")
     return outcome
 
@@ -158,8 +162,7 @@ class _InOrder:
         while self._publisher.one_by_one and self._next in sealed:
             refuse_taken_over(self._ledger)
             point("publish")
-            version = self._publisher.publish(sealed[self._next])
-            self._outcome.version = self._outcome.version if version is None else version
+            self._outcome.made(self._publisher.publish(sealed[self._next]))
             self._next += 1
 
 

@@ -128,7 +128,7 @@ def find_run(
         return begin
     number, _, ledger = newest
     if ledger.report() is None:
-        return _unfinished(ledger, digest, facts, begin, new_run=new_run, touched=touched)
+        return _unfinished(ledger, digest, facts, begin, target_exists=target_exists, new_run=new_run, touched=touched)
     if new_run or not target_exists:
         return begin
     return _finished(known, digest, still_there, number) or begin
@@ -162,6 +162,7 @@ def _unfinished(
     facts: Facts,
     begin: Found,
     *,
+    target_exists: bool,
     new_run: bool,
     touched: Callable[[Ledger, RunPlan], bool],
 ) -> Found:
@@ -180,9 +181,14 @@ def _unfinished(
             next_step="run the command of that run again, without --new-run: it only moves what is left.",
         )
     if done and not new_run:
+        gone = ["the target is gone, which was there then"] if plan.write["exists"] and not target_exists else []
         raise UnfinishedRunError(
             f"An unfinished run of this job has scored {done:,} of {plan.units:,} units and planned something else.",
-            details=[f"run {ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC", *differences(plan.facts, facts)],
+            details=[
+                f"run {ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC",
+                *gone,
+                *differences(plan.facts, facts),
+            ],
             next_step="go back to what it planned, and it goes on; or give it up with --new-run (new_run=True), after "
             "which rows that it has published stay in the target.",
         )

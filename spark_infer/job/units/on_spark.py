@@ -13,9 +13,10 @@ from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.run import UnitRun
+from spark_infer.job.units.told import OnProgress, Told
 from spark_infer.job.units.unit import Unit
-from spark_infer.observe.progress import Progress
 from spark_infer.spark.faults import translate
+from spark_infer.spark.server import is_connect
 from spark_infer.spark.side import Tagged
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.storage import Storage
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_infer.job.prepared import PreparedJob
-
-OnProgress = Callable[[Progress], None]
 
 AT_ONCE = 2
 _LAST_SECONDS = 3.0
@@ -51,12 +50,21 @@ class SparkUnits:
         self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
     ) -> Generator[Scored]:
         """Score units."""
-        total = sum(len(unit.tasks) for unit in units)
-        told = _Told(total, self._run.rows(units), self._on_progress)
-        yield from self._side_by_side(units, folder, session, wanted, told)
+        told = Told(units, self._run.units, self._run.rows(units), self._on_progress)
+        # A Connect server tells each thread of its own action; a classic session tells of all that run.
+        by_thread = is_connect(self._spark)
+        with tracking(self._spark, None if by_thread else told.running(), all_stages=True):
+            yield from self._side_by_side(units, folder, session, wanted, told, by_thread=by_thread)
 
     def _side_by_side(
-        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool], told: _Told
+        self,
+        units: Sequence[Unit],
+        folder: Storage,
+        session: str,
+        wanted: Callable[[Unit], bool],
+        told: Told,
+        *,
+        by_thread: bool,
     ) -> Generator[Scored]:
         left: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         for unit in units:
@@ -69,7 +77,7 @@ class SparkUnits:
                 while not stopped.is_set():
                     unit = left.get_nowait()
                     if wanted(unit):
-                        with tracking(self._spark, told.running if len(units) == 1 else None):
+                        with tracking(self._spark, told.running(unit.ordinal) if by_thread else None):
                             done.put(self._scored(unit, folder, session))
             except queue.Empty:
                 pass
@@ -92,7 +100,7 @@ class SparkUnits:
                 elif isinstance(found, BaseException):
                     raise found
                 else:
-                    told.finished(len(found.unit.tasks))
+                    told.unit(len(found.unit.tasks))
                     yield found
         finally:
             stopped.set()
@@ -114,30 +122,3 @@ class SparkUnits:
                 raise
             raise translated from error
         return Scored(unit=unit, files=files, stats=stats, seconds=time.perf_counter() - begin)
-
-
-class _Told:
-    """Tells how far a run is, in tasks of all units."""
-
-    def __init__(self, total: int, rows: int | None, on_progress: OnProgress | None) -> None:
-        self._total = total
-        self._rows = rows
-        self._on_progress = on_progress
-        self._done = 0
-        self._begin = time.perf_counter()
-
-    @property
-    def running(self) -> Callable[[int, int, float], None] | None:
-        """Takes the tasks of the action that runs; None where nobody asks."""
-        return None if self._on_progress is None else self._tell
-
-    def finished(self, tasks: int) -> None:
-        """Take the tasks of a unit that is scored."""
-        self._done += tasks
-        self._tell(0, 0, 0.0)
-
-    def _tell(self, done: int, total: int, seconds: float) -> None:
-        if self._on_progress is not None:
-            whole = max(self._total, self._done + done, 1)
-            elapsed = time.perf_counter() - self._begin
-            self._on_progress(Progress(min(self._done + done, whole), whole, self._rows, elapsed))

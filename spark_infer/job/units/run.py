@@ -36,10 +36,12 @@ class UnitRun:
     Attributes:
         spec: What its tasks write; None where Spark writes.
         tasks: All its tasks, by number.
+        units: How many units it has.
     """
 
     spec: SinkSpec | None
     tasks: tuple[ScanTask, ...]
+    units: int
 
     def sink(self, session: str) -> SinkSpec:
         """What the tasks of one command write; its name is part of the files' names."""
@@ -101,7 +103,7 @@ def run_units(
         start.units,
         publisher(work),
         folder=work.folder,
-        score=engine(UnitRun(spec=sink, tasks=start.tasks)),
+        score=engine(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
         check=check,
         session=work.session,
     )
@@ -140,16 +142,19 @@ def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, sec
     files = all_files(outcome.entries)
     written = Written(
         location=job.write.location,
-        version=outcome.version,
+        version=max(outcome.versions, default=None),
         rows=sum(file.rows for file in files),
         files=len(files),
         size_bytes=sum(file.size for file in files),
-        notes=outcome.notes,
+        notes=outcome.ended.notes,
     )
     stats = [each for entry in outcome.entries for each in entry.stats]
     report = report_of(job, written, TaskTotals.of_tasks(stats) if stats else None, seconds)
     return replace(
         report,
+        target_versions=tuple(outcome.versions),
+        rows_replaced=outcome.ended.replaced,
+        rows_added=outcome.ended.added,
         run=work.ledger.name,
         units=len(start.units),
         units_before=outcome.done_before,

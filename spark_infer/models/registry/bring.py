@@ -15,11 +15,13 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLMODEL, read_mlmodel
 from spark_infer.models.registry import known
 from spark_infer.models.registry.absent import absent_files
-from spark_infer.models.registry.failures import printable_cause, translated
-from spark_infer.models.registry.patience import WHOLE_CALL, ask, settings
+from spark_infer.models.registry.failures import printable_cause, too_slow, translated
+from spark_infer.models.registry.patience import WHOLE_CALL, GivenUpError, ask, settings, within
 from spark_infer.models.registry.uri import is_local, local_folder
 
 logger = logging.getLogger(__name__)
+
+DOWNLOAD_SECONDS = 3600.0
 
 Answer = TypeVar("Answer")
 
@@ -85,7 +87,13 @@ def asked(address: str, question: Callable[[], Answer]) -> Answer:
         raise translated(error, address) from printable_cause(error)
 
 
-def bring(located: Located, open_remote: Callable[[str], RemoteFolder], store: ModelStore) -> str:
+def bring(
+    located: Located,
+    open_remote: Callable[[str], RemoteFolder],
+    store: ModelStore,
+    *,
+    seconds: float = DOWNLOAD_SECONDS,
+) -> str:
     """Get a model's files into the store and return their digest.
 
     Files on this machine are read and compared each time. A registered version from elsewhere that is in the
@@ -95,6 +103,7 @@ def bring(located: Located, open_remote: Callable[[str], RemoteFolder], store: M
         located: The model.
         open_remote: Opens an address that is not on this machine.
         store: Where the files go.
+        seconds: How long a download may take.
     """
     if is_local(located.location):
         folder = local_folder(located.location)
@@ -112,7 +121,9 @@ def bring(located: Located, open_remote: Callable[[str], RemoteFolder], store: M
     def fetch(folder: Path) -> None:
         try:
             with settings(WHOLE_CALL):
-                remote.download_artifacts("", str(folder))
+                within(seconds, lambda: remote.download_artifacts("", str(folder)), "the files were not there")
+        except GivenUpError as error:
+            raise too_slow(error, located.location) from None
         except Exception as error:
             raise translated(error, located.location) from printable_cause(error)
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 import errno
 import re
 
-from spark_infer.errors import EnvironmentProblem, ModelNotFoundError, RegistryUnavailableError, SparkInferError
+from spark_infer.errors import (
+    DeadlineError,
+    EnvironmentProblem,
+    ModelNotFoundError,
+    RegistryUnavailableError,
+    SparkInferError,
+)
+from spark_infer.models.registry.patience import GivenUpError
 from spark_infer.models.registry.uri import without_secrets
 
 _DENIED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
@@ -61,10 +68,21 @@ def translated(error: BaseException, address: str) -> Exception:
     return _unavailable(error, where, text, details)
 
 
+def too_slow(error: GivenUpError, address: str) -> DeadlineError:
+    """The error of a download that was given up."""
+    return DeadlineError(
+        f"The model's files could not be brought from {without_secrets(address)}: {error}.",
+        details=["it stood, the innermost call first:", *error.stack],
+        next_step="see whether the place answers; or give it longer with model.download_seconds.",
+    )
+
+
 def _unavailable(error: BaseException, where: str, text: str, details: list[str]) -> RegistryUnavailableError:
     if isinstance(error, TimeoutError):
+        stack = getattr(error, "stack", ())
         return RegistryUnavailableError(
             f"{where} does not answer: {error}.",
+            details=["it stood, the innermost call first:", *stack] if stack else (),
             next_step="Check that it is up; for a slow server set MLFLOW_HTTP_REQUEST_TIMEOUT (seconds).",
         )
     if getattr(error, "error_code", "") == "ENDPOINT_NOT_FOUND":

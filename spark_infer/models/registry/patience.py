@@ -1,4 +1,4 @@
-"""How long a server may keep us waiting.
+"""How long a server may keep us waiting, for an answer or for a model's files.
 
 MLflow's own limits (120 seconds a request, seven retries that back off) add up to many minutes before a dead
 registry is called dead. MLflow reads them from the environment, so they are set there for the length of a
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -27,6 +30,7 @@ QUESTION = WHOLE_CALL | {
 }
 
 _QUESTION_SECONDS = 15.0
+_MOST_FRAMES = 12
 
 # One at a time in this process: two that overlap would put back each other's settings.
 _environment = threading.RLock()
@@ -56,32 +60,66 @@ def question_seconds(environ: Mapping[str, str]) -> float:
     return max(_QUESTION_SECONDS, each * (retries + 1) + 3)
 
 
+class GivenUpError(TimeoutError):
+    """A call did not come back in time.
+
+    Attributes:
+        stack: Where it stood, the innermost call first.
+    """
+
+    def __init__(self, what: str, stack: Sequence[str]) -> None:
+        super().__init__(what)
+        self.stack = tuple(stack)
+
+
 def ask(question: Callable[[], Answer], *, seconds: float | None = None) -> Answer:
     """Call ``question`` with MLflow's limits made short, and give up on it after ``seconds``.
 
-    A database driver or a name server may sit through any limit of HTTP, so the question runs in a thread of its
-    own; one that is given up on dies with the process.
-
     Raises:
-        TimeoutError: There was no answer in time.
+        GivenUpError: There was no answer in time.
     """
     seconds = question_seconds(os.environ) if seconds is None else seconds
+    with settings(QUESTION):
+        return within(seconds, question, "no answer")
+
+
+def within(seconds: float, call: Callable[[], Answer], nothing: str) -> Answer:
+    """Call, and give up after some seconds.
+
+    A database driver or a name server may sit through any limit of HTTP, so the call runs in a thread of its own; one
+    that is given up on dies with the process.
+
+    Args:
+        seconds: How long.
+        call: What to call.
+        nothing: What there is then, for the message.
+
+    Raises:
+        GivenUpError: It did not come back in time.
+    """
     answers: list[Answer] = []
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            answers.append(question())
+            answers.append(call())
         except BaseException as error:  # raised again below, in the thread that asked
             failures.append(error)
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(run,), name="spark_infer-registry", daemon=True)
-    with settings(QUESTION):
-        thread.start()
-        thread.join(seconds)
+    thread.start()
+    thread.join(seconds)
     if failures:
         raise failures[0]
     if not answers:
-        raise TimeoutError(f"no answer in {seconds:g} seconds")
+        raise GivenUpError(f"{nothing} in {seconds:g} seconds", _stack(thread))
     return answers[0]
+
+
+def _stack(thread: threading.Thread) -> list[str]:
+    frame = sys._current_frames().get(thread.ident or 0)
+    calls = [] if frame is None else traceback.extract_stack(frame)
+    return [
+        f"  {Path(call.filename).name}, line {call.lineno}, in {call.name}" for call in calls[: -_MOST_FRAMES - 1 : -1]
+    ]

@@ -19,7 +19,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.absent import absent_in_run, absent_version, newest_version
-from spark_infer.models.registry.bring import Located, RemoteFolder, asked, bring
+from spark_infer.models.registry.bring import DOWNLOAD_SECONDS, Located, RemoteFolder, asked, bring
 from spark_infer.models.registry.database import check_sqlite, is_sqlite, sqlite_file
 from spark_infer.models.registry.known import Identity
 from spark_infer.models.registry.uri import (
@@ -52,7 +52,12 @@ class _Servers:
 
 
 def resolve(
-    uri: str, *, tracking_uri: str | None = None, registry_uri: str | None = None, store: ModelStore
+    uri: str,
+    *,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    store: ModelStore,
+    download_seconds: float = DOWNLOAD_SECONDS,
 ) -> ModelRef:
     """Resolve a model URI to one exact model, with its files in the store.
 
@@ -63,6 +68,7 @@ def resolve(
         registry_uri: Where the registry is another one; without it the one of ``tracking_uri``, and without both
             MLflow's own setting.
         store: Where the files are kept.
+        download_seconds: How long it may take to bring the files.
 
     Returns:
         The exact model. A folder needs no MLflow installed.
@@ -72,6 +78,7 @@ def resolve(
         RegistryUnavailableError: No answer within some 15 seconds, an answer that is none, or no permission.
         ModelRefusedError: The files are not a model that can be served.
         EnvironmentProblem: MLflow, or the client of the object store, is not installed.
+        DeadlineError: The files did not come in time.
     """
     wanted = parse_uri(uri)
     if isinstance(wanted, FolderUri):
@@ -82,7 +89,8 @@ def resolve(
     located = _locate(wanted, servers)
     try:
         by_user = isinstance(wanted, RemoteUri)
-        digest = bring(located, lambda location: _repository(location, servers, by_user=by_user), store)
+        open_remote = partial(_repository, servers=servers, by_user=by_user)
+        digest = bring(located, open_remote, store, seconds=download_seconds)
     except ModelNotFoundError as error:
         if isinstance(wanted, RunUri):
             raise absent_in_run(wanted, error, lambda: _names_in_run(wanted, servers)) from error

@@ -9,7 +9,8 @@ from spark_infer.core.faults import point
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE
 from spark_infer.tables.publishers.place import place, refuse_taken_back, settle
-from spark_infer.tables.publishers.work import Log, PublishWork, all_files
+from spark_infer.tables.publishers.tries import tried
+from spark_infer.tables.publishers.work import Ended, Log, PublishWork, all_files
 
 
 class AppendDelta:
@@ -35,24 +36,32 @@ class AppendDelta:
         if self._before:
             refuse_taken_back(work.table, self._before)
             self._before = []
+        return tried(self._look, lambda ready: self._commit(ready, sealed), work.plan.location.name)
+
+    def _look(self) -> Any:
+        work = self._work
         self._ready = self._log.prepare(work.table, work.plan, work.schema, self._ready)
-        self._published = self._ready.published(work.app)
+        return self._ready
+
+    def _commit(self, ready: Any, sealed: Sealed) -> int | None:
+        work = self._work
+        self._published = ready.published(work.app)
         if sealed.unit < self._published:
             return None
         place(work.folder(sealed.session), work.table, [file.path for file in sealed.files])
         point("placed")
         stamp = work.stamp(unit=sealed.unit)
-        version = self._log.commit(work.plan, self._ready, sealed.files, work.schema, stamp, work.txn(sealed.unit))
+        version = self._log.commit(work.plan, ready, sealed.files, work.schema, stamp, work.txn(sealed.unit))
         self._published = sealed.unit + 1
         return version
 
-    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Every unit is committed; say so where none had a row."""
         refuse_taken_back(self._work.table, self._before)
         settle(self._work.table, [file.path for file in all_files(entries)])
         if any(sealed.files for sealed in entries):
-            return None, ()
-        return None, ("No row was written, and so there is no commit.",)
+            return Ended()
+        return Ended(notes=("No row was written, and so there is no commit.",))
 
 
 class AppendParquet:
@@ -75,7 +84,7 @@ class AppendParquet:
             work.table.files.delete_file(work.table.at(EMPTY_TABLE_FILE))
         return None
 
-    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Every unit is in its place."""
         settle(self._work.table, [file.path for file in all_files(entries) if file.path != EMPTY_TABLE_FILE])
-        return None, ()
+        return Ended()

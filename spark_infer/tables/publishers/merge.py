@@ -6,9 +6,6 @@ of a merge twice.
 
 from __future__ import annotations
 
-import logging
-import random
-import time
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,17 +15,15 @@ from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.predicate import quote_name
-from spark_infer.tables.publishers.work import PublishWork, all_files
+from spark_infer.tables.publishers.tries import tried
+from spark_infer.tables.publishers.work import Ended, PublishWork, all_files
 from spark_infer.tables.settings import settings
-from spark_infer.tables.transaction import version_of
+from spark_infer.tables.transaction import metrics_of, version_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-logger = logging.getLogger(__name__)
-
-_TRIES = 5
 _CONFLICT = "DELTA_CONCURRENT"
 
 
@@ -52,32 +47,33 @@ class MergeDelta:
         """Nothing is published before the end."""
         return None
 
-    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Merge all rows, unless the table's log says that this was done."""
         work = self._work
         if not all_files(entries):
-            return None, ("No row was scored, and so nothing was merged.",)
-        for attempt in range(_TRIES):
-            if self._taken():
-                break
-            try:
-                self._merge(entries)
-            except Exception as error:
-                # The commit may be there although its reply was lost.
-                if self._taken():
-                    break
-                if _CONFLICT not in str(error):
-                    raise
-                if attempt == _TRIES - 1:
-                    raise _conflict(work.plan.location.name) from error
-                logger.warning("Another writer changed %s; merging again.", work.plan.location.name)
-                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
-        return version_of(work.table, work.stamp()), ()
+            return Ended(notes=("No row was scored, and so nothing was merged.",))
+        tried(self._taken, lambda done: None if done else self._merge(entries), work.plan.location.name)
+        version = version_of(work.table, work.stamp())
+        metrics = {} if version is None else metrics_of(work.table, version)
+        counts = [metrics.get(name) for name in ("numTargetRowsUpdated", "numTargetRowsInserted")]
+        replaced, added = (None if count is None else int(count) for count in counts)
+        return Ended(version=version, replaced=replaced, added=added)
 
     def _taken(self) -> bool:
         return bool(taken(self._work.table, self._work.app))
 
     def _merge(self, entries: Sequence[Sealed]) -> None:
+        try:
+            self._by_sql(entries)
+        except Exception as error:
+            # The commit may be there although its reply was lost.
+            if self._taken():
+                return
+            if _CONFLICT not in str(error):
+                raise
+            raise _conflict(self._work.plan.location.name) from error
+
+    def _by_sql(self, entries: Sequence[Sealed]) -> None:
         work, view = self._work, f"spark_infer_{uuid.uuid4().hex}"
         uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
         self._spark.read.schema(self._schema).parquet(*uris).createOrReplaceTempView(view)
@@ -130,7 +126,7 @@ def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None
 
 def _conflict(name: str) -> CommitConflictError:
     return CommitConflictError(
-        f"Other writers changed {name} again and again while this run merged.",
+        f"Another writer changed {name} while this run merged.",
         details=["The rows are scored and kept; nothing of this run is in the table."],
         next_step="run the same command again: it goes on from here.",
     )

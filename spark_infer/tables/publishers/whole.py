@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from spark_infer.core.faults import point
 from spark_infer.tables.durable import disk_of
@@ -21,7 +22,8 @@ from spark_infer.tables.publishers.place import (
     settle,
     take,
 )
-from spark_infer.tables.publishers.work import Log, PublishWork, all_files
+from spark_infer.tables.publishers.tries import tried
+from spark_infer.tables.publishers.work import Ended, Log, PublishWork, all_files
 from spark_infer.tables.sink.sink import write_empty
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.staging import create_table
@@ -41,11 +43,11 @@ class WholeDelta:
         """Nothing is published before the end."""
         return None
 
-    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Commit all files, and take out those that they replace."""
         version = self._version(entries)
         settle(self._work.table, [file.path for file in all_files(entries)])
-        return version, ()
+        return Ended(version=version)
 
     def _version(self, entries: Sequence[Sealed]) -> int | None:
         work, files = self._work, all_files(entries)
@@ -53,7 +55,14 @@ class WholeDelta:
             return self._log.version_of(work.table, work.stamp())
         if work.plan.creates:
             return self._made(entries, files)
-        ready = self._log.prepare(work.table, work.plan, work.schema)
+        return tried(
+            lambda: self._log.prepare(work.table, work.plan, work.schema),
+            lambda ready: self._committed(ready, entries, files),
+            work.plan.location.name,
+        )
+
+    def _committed(self, ready: Any, entries: Sequence[Sealed], files: Sequence[WrittenFile]) -> int | None:
+        work = self._work
         if ready.published(work.app):  # another driver was quicker
             return self._log.version_of(work.table, work.stamp())
         _place(work, work.table, entries)
@@ -93,13 +102,13 @@ class WholeParquet:
         """Nothing is published before the end."""
         return None
 
-    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Put the folders in their place; after a kill, those that are not there yet."""
         work, files = self._work, all_files(entries)
         if work.plan.creates and not work.table.renames_atomically:
             _remove_strays(work, files)
             _keep_schema(work, work.table, files)
-            return None, ()
+            return Ended()
         _stage(work, entries, files)
         notes = self._emptied(files)
         ready = take(work.ledger.folder, work.session, [file.path for file in files])
@@ -107,7 +116,7 @@ class WholeParquet:
             self._put(ready, files)
         refuse_lost(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
         settle(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
-        return None, notes
+        return Ended(notes=notes)
 
     def _put(self, ready: Storage, files: Sequence[WrittenFile]) -> None:
         work = self._work

@@ -84,6 +84,23 @@ class Log(Protocol):
         """The version that the commit with a stamp made."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What the end of publishing came to.
+
+    Attributes:
+        version: The Delta version that it made; None where it made none.
+        replaced: Rows of the target whose place a scored row took, by key; None but for a merge.
+        added: Rows that a merge added; None but for a merge.
+        notes: What the reader of the report should know.
+    """
+
+    version: int | None = None
+    replaced: int | None = None
+    added: int | None = None
+    notes: tuple[str, ...] = ()
+
+
 class Publisher(Protocol):
     """Makes the files of sealed units part of the target; whatever it is called twice for happens once.
 
@@ -96,8 +113,8 @@ class Publisher(Protocol):
     def publish(self, sealed: Sealed) -> int | None:
         """Publish a unit after all before it; returns the Delta version where there is one and this call made it."""
 
-    def finish(self, entries: Sequence[Sealed]) -> tuple[int | None, tuple[str, ...]]:
-        """Publish what is left when all units are sealed; returns the Delta version, and notes for the report."""
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
+        """Publish what is left when all units are sealed."""
 
 
 def all_files(entries: Sequence[Sealed]) -> list[WrittenFile]:

@@ -42,6 +42,10 @@ class OnlySpark(ValueError):
     """The condition has a part that only Spark evaluates; the message names it in a clause."""
 
 
+class UnknownColumn(OnlySpark):
+    """The condition names a column that the table does not have, which Spark would not find either."""
+
+
 def condition(text: str, schema: pa.Schema, *, case_sensitive: bool = False, double_quoted_names: bool = False) -> Term:
     """Parse a condition.
 
@@ -171,9 +175,10 @@ class _Reader:
             raise OnlySpark(f"{node.sql()} is no column of the table itself")
         wanted = self._fold(node.name)
         found = [field for field in self._schema if self._fold(field.name) == wanted]
-        if len(found) != 1:
-            which = f"no column of the table{nearest(node.name, self._schema.names)}"
-            raise OnlySpark(f"{node.name!r} is {'more than one column of the table' if found else which}")
+        if not found:
+            raise UnknownColumn(f"{node.name!r} is no column of the table{nearest(node.name, self._schema.names)}")
+        if len(found) > 1:
+            raise OnlySpark(f"{node.name!r} is more than one column of the table")
         if pa.types.is_null(found[0].type):
             raise OnlySpark(f"{node.name!r} is of a type that Arrow cannot carry")
         return found[0]

@@ -51,7 +51,7 @@ def put_rows(frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | 
     done = publish(plan, lambda folder, session: stage(frame, plan, folder), name=uuid.uuid4().hex)
     refresh(frame.sparkSession, plan)
     files = [file for entry in done.entries for file in entry.files]
-    notes = (*done.notes, *size_notes(frame.sparkSession, plan))
+    notes = (*done.ended.notes, *size_notes(frame.sparkSession, plan))
     return Written(
         plan.location, None, sum(each.rows for each in files), len(files), sum(each.size for each in files), notes
     )

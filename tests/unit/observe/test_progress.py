@@ -44,6 +44,13 @@ def test_what_is_not_known_is_left_out() -> None:
     assert str(Progress(0, 12, 4_000, 5.0)) == "0%, 0 of 12 tasks, about 0 rows"
     assert str(Progress(3, 12, None, 5.0)) == "25%, 3 of 12 tasks, 15 s left"
     assert Progress(0, 0, None, 0.0).eta_seconds is None
+    assert str(Progress(3, 12, None, 5.0, 1, 1)) == "25%, 3 of 12 tasks, 15 s left"
+
+
+def test_units_are_told_where_there_are_several() -> None:
+    assert str(Progress(3, 12, None, 5.0, 2, 8)) == "25%, 3 of 12 tasks, 2 of 8 units, 15 s left"
+    with pytest.raises(ValueError, match="9 of 8 units done"):
+        Progress(3, 12, None, 5.0, 9, 8)
 
 
 @pytest.mark.parametrize("wrong", [(-1, 2, None, 0.0), (3, 2, None, 0.0), (1, 2, -1, 0.0), (1, 2, None, -1.0)])

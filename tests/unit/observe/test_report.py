@@ -93,6 +93,19 @@ def test_a_table_without_versions_and_a_run_without_rows_read_well() -> None:
     assert "time went" not in text
 
 
+def test_versions_retries_and_what_a_merge_did_are_told() -> None:
+    assert "scored, versions 3 to 5\n" in str(report(target_version=5, target_versions=(3, 4, 5)))
+    assert "versions 3 to 9, 2 of them by this run\n" in str(report(target_version=9, target_versions=(3, 9)))
+    assert "14 cache hits, 1 retry of tasks\n" in str(report(retries=1))
+    assert "2 retries of tasks" in str(report(retries=2))
+    assert "79,990 added, 10 in the place of older ones\n" in str(report(rows_replaced=10, rows_added=79_990))
+
+
+def test_a_report_comes_back_from_its_facts() -> None:
+    whole = report(target_versions=(3, 4), warnings=("w",), retries=1)
+    assert Report.of_dict(json.loads(json.dumps(whole.to_dict()))) == whole
+
+
 def test_the_facts_are_json_and_complete() -> None:
     facts = report(warnings=("w",)).to_dict()
     assert json.loads(json.dumps(facts)) == facts

@@ -9,9 +9,11 @@ import pytest
 from spark_infer.job.tune.found import Measured, Tuning, best_of
 
 
-def rates(*medians: float) -> list[Measured]:
+def rates(*medians: float, spread: float = 1.1) -> list[Measured]:
     return [
-        Measured(setting="score.batch_size", value=str(1000 * number), rows_per_second=(rate, rate * 0.5, rate * 2))
+        Measured(
+            setting="score.batch_size", value=str(1000 * number), rows_per_second=(rate, rate / spread, rate * spread)
+        )
         for number, rate in enumerate(medians, 1)
     ]
 
@@ -32,6 +34,11 @@ def test_a_value_is_changed_only_for_one_that_is_faster(
     assert best_of(rates(*medians), today=today) == best
 
 
+def test_what_one_round_says_and_another_does_not_changes_nothing() -> None:
+    assert best_of(rates(100.0, 150.0, spread=1.2), today="1000") == "2000"
+    assert best_of(rates(100.0, 150.0, spread=1.3), today="1000") is None
+
+
 def test_what_was_found_is_told_with_its_evidence() -> None:
     found = Tuning(
         job="churn",
@@ -44,7 +51,7 @@ def test_what_was_found_is_told_with_its_evidence() -> None:
     )
     told = str(found)
     assert "churn: 1,000 of 50,000 rows measured on this machine, 2 cores; nothing was written" in told
-    assert "  2000                 200 rows/s  (100 to 400)" in told
+    assert "  2000                 200 rows/s  (182 to 220)" in told
     assert told.index("score.batch_size\n") < told.index("\nplane\n")
     assert "Best: --set score.batch_size=2000" in told
     assert "! GPUs were not measured" in told

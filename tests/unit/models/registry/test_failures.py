@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def _loaded() -> None:
     importlib.import_module("mlflow.tracking")  # its seconds are not the server's
 
 
-def _refused(uri: str, address: str, store: ModelStore, **more: str) -> tuple[RegistryUnavailableError, float]:
+def _refused(uri: str, address: str, store: ModelStore, **more: Any) -> tuple[RegistryUnavailableError, float]:
     started = time.monotonic()
     with pytest.raises(RegistryUnavailableError) as caught:
         resolve(uri, tracking_uri=address, store=store, **more)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from spark_infer.models.registry.patience import QUESTION, ask, question_seconds, settings
+from spark_infer.models.registry.patience import QUESTION, GivenUpError, ask, question_seconds, settings
 
 
 def test_a_question_runs_with_short_limits_and_leaves_none_behind() -> None:
@@ -45,8 +45,9 @@ def test_a_user_who_waits_longer_may(environ: dict[str, str], seconds: float) ->
 def test_no_answer_in_time_is_a_timeout_and_puts_the_settings_back() -> None:
     before, never = dict(os.environ), threading.Event()
     started = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"no answer in 0.2 seconds"):
+    with pytest.raises(GivenUpError, match=r"no answer in 0.2 seconds") as given_up:
         ask(never.wait, seconds=0.2)
+    assert any("threading.py" in call and "in wait" in call for call in given_up.value.stack)
     assert time.monotonic() - started < 5
     assert dict(os.environ) == before
     never.set()

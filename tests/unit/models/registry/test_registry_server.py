@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.errors import ModelNotFoundError, RegistryUnavailableError
+from spark_infer.errors import DeadlineError, ModelNotFoundError, RegistryUnavailableError
 from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry.resolve import resolve
@@ -110,6 +110,24 @@ def test_another_server_in_mlflows_settings_is_not_asked(
         before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ))
         assert resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store).version == "1"
         assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ)) == before
+
+
+def test_a_download_that_takes_too_long_is_given_up_and_says_where_it_stood(
+    served: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+    released = threading.Event()
+
+    def stalls(self: MlflowArtifactsRepository, remote_file_path: str, local_path: str) -> None:
+        released.wait()
+
+    monkeypatch.setattr(MlflowArtifactsRepository, "_download_file", stalls)
+    with pytest.raises(DeadlineError, match=r"the files were not there in 0\.3 seconds") as stopped:
+        resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store, download_seconds=0.3)
+    released.set()
+    assert "download_artifacts" in str(stopped.value)
+    assert "model.download_seconds" in stopped.value.next_step
 
 
 def test_a_download_damaged_in_the_store_is_fetched_again(

@@ -1,0 +1,99 @@
+"""Which run a command means, and what it will do to the target: the last that is decided of a job."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from spark_infer.config import JobConfig
+from spark_infer.errors import TargetError
+from spark_infer.job.units.facts import deciding_facts
+from spark_infer.job.units.start import Start, look_up
+from spark_infer.models.recipe import Recipe
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.scan.task import ScanTask
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.write import find_target, plan_write
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreed:
+    """What a run is called, and how it writes.
+
+    Attributes:
+        start: The run to begin or to go on with; None where nobody can keep account of it.
+        write: What the write will do.
+        run_id: The run's unique name.
+        started_at: When the run began, UTC.
+    """
+
+    start: Start | None
+    write: WritePlan
+    run_id: str
+    started_at: datetime
+
+
+def agree(
+    spark: SparkSession | None,
+    config: JobConfig,
+    recipe: Recipe,
+    snapshot: Snapshot,
+    tasks: Sequence[ScanTask],
+    *,
+    slots: int,
+    source_schema: str,
+    schema: StructType,
+    now: datetime,
+    new_run: bool,
+) -> Agreed:
+    """Find the run, and plan its write unless it was planned when the run began; changes nothing.
+
+    Args:
+        spark: The session; None where there is none.
+        config: The job.
+        recipe: How its rows are scored.
+        snapshot: Its source.
+        tasks: The scan tasks of a run that begins now.
+        slots: How many of them run at once.
+        source_schema: Spark's JSON of the source's columns.
+        schema: The target's columns.
+        now: When the command began, UTC.
+        new_run: Whether the user wants a new run whatever was done before.
+
+    Raises:
+        PlanError: The target cannot take the rows, or an unfinished run planned something else.
+    """
+    location, exists = find_target(spark, config.target, snapshot.location.format)
+    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema.json())
+    start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
+    write = start.write(location, config) if start is not None else None
+    if write is not None and write.exists and not exists and location.format == "delta":
+        raise TargetError(
+            f"The target {location.name} is gone, to which a run was about to write.",
+            details=["rows that are scored are kept beside its place"],
+            next_step="bring it back and run the same command again; or begin anew with --new-run (new_run=True).",
+        )
+    _refuse_made_keys(config, recipe)
+    write = write or plan_write(spark, config.target, snapshot=snapshot, schema=schema)
+    if start is None:
+        return Agreed(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
+    start = start.with_units(tasks, slots, config)
+    return Agreed(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
+
+
+def _refuse_made_keys(config: JobConfig, recipe: Recipe) -> None:
+    """Refuse to merge by a column that only scoring makes: the rows of the source could not be told apart by it."""
+    made = [key for key in config.target.keys if key not in recipe.keep]
+    if made:
+        raise TargetError(
+            f"`keys` names {made[0]}, which is no column of the source that is kept.",
+            details=[f"kept columns: {', '.join(recipe.keep)}"],
+            next_step="merge by columns of the source, and name them in `keep` where that is a list.",
+        )

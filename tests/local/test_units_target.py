@@ -1,0 +1,233 @@
+"""A run in units, and a target that somebody else changes, moves or takes away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+
+from spark_infer.core.faults import InjectedError
+from spark_infer.errors import CommitConflictError, TargetError, UnfinishedRunError, WriteError
+from spark_infer.tables.durable import LocalDisk
+from spark_infer.tables.publishers import append, tries, whole
+from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
+from tests.local.jobs import job, read
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+Break = Callable[[str], None]
+
+
+def test_an_overwrite_is_done_again_where_the_target_has_changed(line: str, files: Path, tmp_path: Path) -> None:
+    for kind in ("delta", "parquet"):
+        target = {"path": str(tmp_path / kind), "format": kind, "mode": "overwrite"}
+        scoring, first = job(line, {"path": str(files)}, target), job(line, {"path": str(files)}, target, name="other")
+        assert not scoring.run().already_done
+        assert scoring.run().already_done
+        assert not first.run().already_done
+        assert not scoring.run().already_done
+        exact(tmp_path / kind)
+
+
+def test_a_target_that_is_gone_is_made_again(line: str, files: Path, tmp_path: Path) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out")})
+    scoring.run()
+    (tmp_path / "out").rename(tmp_path / "away")
+    assert not scoring.run().already_done
+    exact(tmp_path / "out")
+    with pytest.raises(TargetError, match="exists already"):
+        job(line, {"path": str(files), "where": "id > 3"}, {"path": str(tmp_path / "out")}).run()
+
+
+def test_a_copy_of_a_replaced_table_is_not_exchanged_for_the_old_one(
+    line: str, files: Path, tmp_path: Path, breaks: Break
+) -> None:
+    old_rows(line, tmp_path, "parquet")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"}, **EACH)
+    breaks("swapped:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    assert len(read(tmp_path / "out")) == FILES * ROWS
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "copy").rename(tmp_path / "out")
+    scoring.run()
+    exact(tmp_path / "out")
+    assert len(read(tmp_path / "out")) == FILES * ROWS
+
+
+def test_a_run_without_its_ledger_is_another_run(line: str, files: Path, tmp_path: Path) -> None:
+    old_rows(line, tmp_path, "delta")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    scoring.run()
+    shutil.rmtree(tmp_path / ".out.spark_infer")
+    assert not scoring.run().already_done
+    exact(tmp_path / "out", copies=2)
+
+
+def test_rows_that_somebody_took_back_are_missed(line: str, files: Path, tmp_path: Path, breaks: Break) -> None:
+    old_rows(line, tmp_path, "delta")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("publish:4:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    DeltaTable(tmp_path / "out").restore(0)
+    with pytest.raises(WriteError, match="files that this run wrote are gone"):
+        scoring.run()
+    assert scoring.run(new_run=True).rows_scored == FILES * ROWS
+    exact(tmp_path / "out")
+    assert scoring.run().already_done
+    DeltaTable(tmp_path / "out").optimize.compact()
+    assert scoring.run().already_done
+    DeltaTable(tmp_path / "out").restore(0)
+    with pytest.raises(UnfinishedRunError, match="no longer in the target"):
+        scoring.run()
+
+
+def test_a_file_that_somebody_removed_is_missed(line: str, files: Path, tmp_path: Path) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    scoring.run()
+    next((tmp_path / "out").glob("*.parquet")).unlink()
+    with pytest.raises(UnfinishedRunError, match="1 files that it wrote are no longer in the target"):
+        scoring.run()
+
+
+def test_a_table_that_is_moved_with_its_ledger_goes_on(line: str, files: Path, tmp_path: Path, breaks: Break) -> None:
+    (tmp_path / "a").mkdir()
+    breaks("publish:4:raise")
+    target = {"path": str(tmp_path / "a" / "out"), "format": "parquet", "mode": "append"}
+    pq.write_table(pa.table({"id": [-1], "x": [0.0], "part": [0]}), tmp_path / "one.parquet")
+    job(line, {"path": str(tmp_path / "one.parquet")}, target, name="one").run()
+    with pytest.raises(InjectedError):
+        job(line, {"path": str(files)}, target, **EACH).run()
+    breaks("")
+    (tmp_path / "a").rename(tmp_path / "b")
+    report = job(line, {"path": str(files)}, {**target, "path": str(tmp_path / "b" / "out")}, **EACH).run()
+    assert report.units_before >= 3
+    exact(tmp_path / "b" / "out")
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_run_that_cannot_get_to_its_end_can_be_given_up(
+    line: str, files: Path, tmp_path: Path, breaks: Break, kind: str
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": kind}
+    scoring = job(line, {"path": str(files)}, target, **EACH)
+    breaks("journal:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    pq.write_table(pa.table({"id": [999], "x": [1.0], "part": [0]}), files / "9.parquet")
+    changed = job(line, {"path": str(files)}, target, **EACH)
+    with pytest.raises(UnfinishedRunError, match="planned something else"):
+        changed.run()
+    assert changed.run(new_run=True).rows_scored == FILES * ROWS + 1
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_where_nothing_can_be_renamed_into_the_target_the_ledger_lies_inside(
+    line: str, files: Path, tmp_path: Path, breaks: Break, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    old_rows(line, tmp_path, kind)
+    shutil.rmtree(tmp_path / ".out.spark_infer")
+    monkeypatch.setattr(LocalDisk, "stands_alone", lambda self, folder: True)
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("sealed:3:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    assert scoring.run().units_before == 3
+    exact(tmp_path / "out")
+    assert not (tmp_path / ".out.spark_infer").exists()
+    assert scoring.run().already_done
+    if kind == "parquet":
+        with pytest.raises(TargetError, match="cannot be exchanged"):
+            job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"}).run()
+
+
+def meddling(monkeypatch: pytest.MonkeyPatch, module: Any, meddle: Callable[[], object], times: int) -> None:
+    """Have another writer change the target, in the moments between a look at it and the commit."""
+    left = [meddle] * times
+
+    def point(name: str) -> None:
+        if name == "placed" and left:
+            left.pop()()
+
+    monkeypatch.setattr(module, "point", point)
+    monkeypatch.setattr(tries, "time", SimpleNamespace(sleep=lambda seconds: None))
+
+
+def test_an_overwrite_that_another_writer_gets_in_the_way_of_is_committed_again(
+    line: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    out = tmp_path / "out"
+    meddling(monkeypatch, whole, lambda: DeltaTable(out).delete("id = -3"), 1)
+    report = job(line, {"path": str(files)}, {"path": str(out), "mode": "overwrite"}, **EACH).run()
+    assert "committing again" in caplog.text
+    assert (report.target_version, report.target_versions) == (2, (2,))
+    assert len(read(out)) == FILES * ROWS
+    exact(out)
+
+
+def test_an_overwrite_that_is_beaten_again_and_again_says_so_and_is_not_scored_again(
+    line: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    out, numbers = tmp_path / "out", iter((-1, -2, -3, -4))
+    scoring = job(line, {"path": str(files)}, {"path": str(out), "mode": "overwrite"}, **EACH)
+
+    def meddle() -> None:
+        if (number := next(numbers, None)) is not None:
+            DeltaTable(out).delete(f"id = {number}")
+        else:
+            table = DeltaTable(out)
+            table.alter.set_table_properties({"delta.logRetentionDuration": f"interval {table.version()} days"})
+
+    with monkeypatch.context() as patch:
+        meddling(patch, whole, meddle, 5)
+        with pytest.raises(CommitConflictError, match="at the moment of the commit"):
+            scoring.run()
+    report = scoring.run()
+    assert (report.units_before, len(read(out))) == (FILES, FILES * ROWS)
+
+
+def test_an_append_goes_on_beside_a_writer_who_changes_what_does_not_matter(
+    line: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    out = tmp_path / "out"
+    change = {"delta.logRetentionDuration": "interval 40 days"}
+    meddling(monkeypatch, append, lambda: DeltaTable(out).alter.set_table_properties(change), 1)
+    job(line, {"path": str(files)}, {"path": str(out), "mode": "append"}, **EACH).run()
+    exact(out)
+    assert len(read(out)) == FILES * ROWS + 4
+
+
+def test_a_delta_table_that_is_gone_when_its_run_goes_on_is_told(
+    line: str, files: Path, tmp_path: Path, breaks: Break
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("publish:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    (tmp_path / "out").rename(tmp_path / "away")
+    with pytest.raises(UnfinishedRunError, match="the target is gone, which was there then"):
+        scoring.run()
+    target = {"path": str(tmp_path / "out"), "mode": "append", "format": "delta"}
+    with pytest.raises(TargetError, match="out is gone, to which"):
+        job(line, {"path": str(files)}, target, **EACH).run()
+    (tmp_path / "away").rename(tmp_path / "out")
+    assert scoring.run().rows_scored == FILES * ROWS
+    exact(tmp_path / "out")
