@@ -54,7 +54,7 @@ spark: java venv ## Run the tests that start Spark
 	$(BIN)/python -m pytest tests/spark
 
 soak: java venv ## Run the longer tests that `make test` leaves out
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak --numprocesses 2 --dist worksteal
 
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu

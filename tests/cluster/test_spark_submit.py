@@ -76,6 +76,7 @@ def packed(tmp_path: Path) -> tuple[Path, Path]:
     return home, tmp_path / "env.tar.gz"
 
 
+@pytest.mark.soak
 def test_py_files_bring_a_preprocess_module_and_archives_the_workers_environment(
     cluster: Cluster, packed: tuple[Path, Path], tmp_path: Path
 ) -> None:

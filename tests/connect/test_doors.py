@@ -22,7 +22,7 @@ SUM = 2.0 * sum(range(1000))
 THIN_CLIENT = {"SPARK_SKIP_CONNECT_COMPAT_TESTS": "1", "JAVA_HOME": "/nowhere", "SPARK_HOME": "/nowhere"}
 
 
-# test_same_tables.py has a server of the program's own in every run of the suite; all doors through it are for soak.
+# A server of the program's own is for soak, as are the tables of all doors side by side (test_same_tables.py).
 @pytest.fixture(scope="module", params=[pytest.param("own server", marks=pytest.mark.soak), "server beside"])
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What `doors.py` saw, and its folder."""

@@ -103,19 +103,12 @@ def _state(folder: Path) -> dict[str, str]:
     return {"XDG_STATE_HOME": str(folder / "state")}
 
 
-# Each door starts a Spark of its own: two of them in every run of the suite, all of them in soak.
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "doors", [("cli", "connect"), pytest.param(tuple(DOORS), marks=pytest.mark.soak)], ids="-".join
-)
-def test_the_same_job_through_every_door_writes_equal_tables(
-    server: Server, tmp_path: Path, doors: tuple[str, ...]
-) -> None:
+def test_the_same_job_through_every_door_writes_equal_tables(server: Server, tmp_path: Path) -> None:
     write_job(tmp_path)
     tables = {}
-    for name in doors:
-        door = DOORS[name]
+    for name, door in DOORS.items():
         assert "500 read, 500 scored" in door(tmp_path, server)
         written = deltalake.DeltaTable(str(tmp_path / name))
         assert len(written.history()) == 1

@@ -66,12 +66,16 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace(folder)
 
 
+# Errors and names are the same with every engine, and without Spark they take a second each.
+LOCAL = ["--set", "engine=local"]
+
+
 def facts(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
 def test_plan_then_run_then_refuse(work: Workplace) -> None:
-    planned = work("plan", "job.yaml")
+    planned = work("plan", "job.yaml", *LOCAL)
     assert "line version 1 (models:/line@champion)" in planned.stdout
     assert not (work.folder / "out").exists()
 
@@ -81,7 +85,7 @@ def test_plan_then_run_then_refuse(work: Workplace) -> None:
     assert sorted(round(row["prediction"] - row["id"], 6) for row in rows) == [0.0] * 1000
 
     assert "finished" in work("status", "job.yaml").stdout
-    again = work("run", "job.yaml", "--new-run", returns=2)
+    again = work("run", "job.yaml", "--new-run", *LOCAL, returns=2)
     assert "exists already" in again.stderr
     assert "Traceback" not in again.stderr
     assert len(deltalake.DeltaTable(str(work.folder / "out")).history()) == 1
@@ -89,7 +93,7 @@ def test_plan_then_run_then_refuse(work: Workplace) -> None:
 
 def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) -> None:
     other = ["--set", "model.uri=models:/line/2", "--set", "target.path=second", "--set", "target.mode=append"]
-    text = work("run", "job.yaml", *other).stdout
+    text = work("run", "job.yaml", *other, *LOCAL).stdout
     assert "line version 2 (models:/line/2)" in text
     rows = deltalake.DeltaTable(str(work.folder / "second")).to_pyarrow_table().to_pylist()
     assert {row["model_version"] for row in rows} == {"2"}

@@ -26,7 +26,13 @@ from tests.spark.odd_tables import (
 )
 
 
-@pytest.mark.parametrize("name", CASES)
+# Much like another one, and for the soak.
+LIKE_ANOTHER = ("Delta, deletion vectors in an older version alone", "Delta, columns mapped by id")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] if name in LIKE_ANOTHER else []) for name in CASES]
+)
 def test_both_planes_write_the_same_rows(
     spark: SparkSession, line: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ from tests.spark.odd_tables import (
 )
 
 
-@pytest.mark.parametrize("make", [old_calendar, other_case])
+@pytest.mark.parametrize("make", [pytest.param(old_calendar, marks=pytest.mark.soak), other_case])
 def test_a_file_that_only_spark_reads_is_met_by_a_worker_and_spark_reads_all(
     spark: SparkSession, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
@@ -56,8 +56,15 @@ def write_again(file: Path) -> None:
     pq.write_table(table.set_column(1, "x", pa.array(np.zeros(len(table)))), file)
 
 
-@pytest.mark.parametrize(("damage", "why"), [(vanish, "vanished"), (write_again, "was written again")])
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize(
+    ("kind", "damage", "why"),
+    [
+        ("parquet", vanish, "vanished"),
+        ("delta", write_again, "was written again"),
+        pytest.param("parquet", write_again, "was written again", marks=pytest.mark.soak),
+        pytest.param("delta", vanish, "vanished", marks=pytest.mark.soak),
+    ],
+)
 def test_a_file_that_changes_after_the_plan_fails_the_run_and_nothing_is_published(
     spark: SparkSession, line: str, tmp_path: Path, damage: Callable[[Path], None], why: str, kind: str
 ) -> None:
@@ -160,7 +167,7 @@ CONDITIONS = (
 )
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
 def test_conditions_find_the_same_rows_in_what_workers_wrote(
     spark: SparkSession, line: str, tmp_path: Path, kind: str
 ) -> None:
@@ -212,7 +219,7 @@ def _as_texts(names: tuple[str, ...]) -> list[str]:
     return [f"hex(CAST({name} AS string)) AS {name}" for name in names]
 
 
-@pytest.mark.parametrize("mode", ["overwrite", "overwrite_partitions"])
+@pytest.mark.parametrize("mode", ["overwrite", pytest.param("overwrite_partitions", marks=pytest.mark.soak)])
 def test_an_overwrite_replaces_files_whose_names_spark_did_not_escape(
     spark: SparkSession, line: str, tmp_path: Path, mode: str
 ) -> None:

@@ -216,7 +216,8 @@ def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("door", ["score", pytest.param("model_udf", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("door", ["score", "model_udf"])
 def test_no_door_hangs_for_ever(spark: SparkSession, tmp_path: Path, door: str) -> None:
     model = save_sleepy(tmp_path / "model")
     rows = spark.range(3).selectExpr("id", "IF(id = 2, 901D, 1D) AS x")
