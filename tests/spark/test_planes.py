@@ -25,7 +25,6 @@ from tests.spark.odd_tables import (
     rows_of,
 )
 
-
 # Much like another one, and for the soak.
 LIKE_ANOTHER = ("Delta, deletion vectors in an older version alone", "Delta, columns mapped by id")
 
