@@ -6,6 +6,7 @@ import re
 
 from spark_infer.errors import nearest
 
+_OF_JAVA = re.compile(r"\s*(?:Caused by)?: [\w.$]+: (.+)")
 _DECORATION = re.compile(r"^\[[A-Z0-9_.]+\]\s*|\s*SQLSTATE: \w+.*$")
 
 
@@ -26,6 +27,10 @@ def parameters(error: BaseException) -> dict[str, str]:
 def first_line(error: BaseException) -> str:
     """The error's sentence, without the condition's name before it and the query plan after it."""
     lines = [line for line in str(error).splitlines() if line.strip()]
+    # What Py4J says of an exception that Spark has not translated has the exceptions of Java below, the cause last.
+    causes = [match[1] for line in lines if (match := _OF_JAVA.fullmatch(line))]
+    if causes and lines[0].startswith("An error occurred while calling"):
+        lines = causes[-1:]
     return _DECORATION.sub("", _DECORATION.sub("", lines[0].strip())) if lines else type(error).__name__
 
 

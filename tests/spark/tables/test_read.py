@@ -206,3 +206,11 @@ def test_a_vanished_file_is_an_error_and_not_fewer_rows(spark: SparkSession, del
     with pytest.raises(Exception, match="FILE_NOT_EXIST") as failed:
         frame.collect()
     assert not isinstance(failed.value, PlanError)
+
+
+def test_files_whose_types_do_not_go_together_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for kind in (pa.int32(), pa.int64()):
+        pq.write_table(pa.table({"id": pa.array([1], kind)}), tmp_path / "in" / f"{kind}.parquet")
+    with pytest.raises(SourceError, match=r'Failed to merge incompatible data types "(BIG)?INT" and "(BIG)?INT"'):
+        read_back(spark, source(tmp_path / "in"))
