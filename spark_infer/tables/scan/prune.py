@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from datetime import date
 from decimal import InvalidOperation
@@ -37,6 +38,11 @@ def file_may_hold(file: SourceFile, condition: Term, schema: pa.Schema, partitio
     return may_hold(condition, bounds)
 
 
+def is_plain(leaf: pq.ColumnSchema) -> bool:
+    """Whether a leaf of a file is a column: a field ``b`` of a struct ``a`` has the path of a column ``a.b``."""
+    return bool(leaf.path == leaf.name)
+
+
 def groups_that_may_hold(
     found: pq.FileMetaData, groups: list[int], condition: Term, stored: Mapping[str, str], fixed: Mapping[str, Any]
 ) -> list[int]:
@@ -50,7 +56,7 @@ def groups_that_may_hold(
         fixed: Column to its one value, for those that are not in the file.
     """
     wanted = {stored[name] for name in columns_of(condition) if name in stored}
-    places = {path: at for at in range(len(found.schema)) if (path := found.schema.column(at).path) in wanted}
+    places = {leaf.path: at for at, leaf in enumerate(found.schema) if leaf.path in wanted and is_plain(leaf)}
 
     def may(group: int) -> bool:
         @cache
@@ -81,6 +87,8 @@ def _of_log(statistics: Mapping[str, Any], column: str, kind: pa.DataType) -> Bo
     low, high = ((statistics.get(side) or {}).get(column) for side in ("minValues", "maxValues"))
     if pa.types.is_date(kind):
         low, high = _date(low), _date(high)
+    elif pa.types.is_float32(kind):
+        low, high = _single(low), _single(high)
     elif not pa.types.is_integer(kind) and not pa.types.is_floating(kind) and not pa.types.is_string(kind):
         low = high = None  # decimals lose digits in JSON, and times depend on how they were written
     if not isinstance(rows, int) or not isinstance(nulls, int):
@@ -95,10 +103,23 @@ def _date(text: Any) -> date | None:
         return None
 
 
+def _single(number: Any) -> float | None:
+    """A bound of a float column: JSON has its shortest decimals, which as a double are another number."""
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        return None
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError:
+        return None
+
+
 def _of_group(group: pq.RowGroupMetaData, at: int) -> Bounds:
     found = group.column(at).statistics
     if found is None:
         return UNKNOWN
     nulls = found.null_count if found.has_null_count else None
-    low, high = (found.min, found.max) if found.has_min_max else (None, None)
+    try:
+        low, high = (found.min, found.max) if found.has_min_max else (None, None)
+    except (ValueError, OverflowError):  # dates that Python does not know, and texts that are no UTF-8
+        low = high = None
     return Bounds(low, high, nulls=nulls != 0, values=nulls is None or nulls < group.num_rows)

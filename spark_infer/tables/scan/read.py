@@ -20,7 +20,7 @@ from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.scan import values
 from spark_infer.tables.scan.doubts import footer_doubt
 from spark_infer.tables.scan.fit import same_values
-from spark_infer.tables.scan.prune import groups_that_may_hold
+from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.where.mask import kept
@@ -84,7 +84,12 @@ def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list
     group, schema, arrow, texts = file.metadata.row_group(groups[0]), file.schema, file.schema_arrow, []
     for index in range(len(schema)):
         leaf = schema.column(index)
-        if leaf.path not in plan.stored or leaf.physical_type != "BYTE_ARRAY" or leaf.max_repetition_level:
+        if (
+            leaf.path not in plan.stored
+            or not is_plain(leaf)
+            or leaf.physical_type != "BYTE_ARRAY"
+            or leaf.max_repetition_level
+        ):
             continue
         chunk = group.column(index)
         small = chunk.total_uncompressed_size < _BYTES_BY_DICTIONARY * chunk.num_values
@@ -149,9 +154,8 @@ def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _Fi
 
 def _int96(file: pq.ParquetFile) -> frozenset[str]:
     """The columns that hold INT96, at any depth."""
-    schema = file.schema
-    columns = (schema.column(index) for index in range(len(schema)))
-    return frozenset(column.path.split(".")[0] for column in columns if column.physical_type == "INT96")
+    leaves = [leaf for leaf in file.schema if leaf.physical_type == "INT96"]
+    return frozenset(leaf.path if is_plain(leaf) else leaf.path.split(".")[0] for leaf in leaves)
 
 
 def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:

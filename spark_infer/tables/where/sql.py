@@ -20,12 +20,17 @@ from spark_infer.errors import nearest
 from spark_infer.tables.where.terms import AllOf, Always, AnyOf, Compares, IsNull, IsTrue, Not, OneOf, Term, Value
 
 _EXACT_IN_FLOAT32 = 2**24
+_MOST_DIGITS = 38
+_DEEPEST = 50
+_TOO_DEEP = "it is nested too deeply"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _ODD = {
     "!": re.compile(r"!(?!=)"),
     "\\": re.compile(r"\\"),
     "${…}": re.compile(r"\$"),
+    ";": re.compile(";"),
+    "a comment": re.compile(r"--|/\*"),
 }
 """What Spark's settings give another meaning, or binds otherwise than the parser used here."""
 
@@ -69,11 +74,13 @@ def condition(text: str, schema: pa.Schema, *, case_sensitive: bool = False, dou
         raise OnlySpark('it has ", which the session takes for a name')
     try:
         found = sqlglot.parse(text, dialect="spark")
+        if len(found) != 1 or found[0] is None:
+            raise OnlySpark("it is not one condition")
+        return _Reader(schema, case_sensitive=case_sensitive).term(found[0])
     except sqlglot.errors.SqlglotError as error:
         raise OnlySpark("it does not parse as a plain condition") from error
-    if len(found) != 1 or found[0] is None:
-        raise OnlySpark("it is not one condition")
-    return _Reader(schema, case_sensitive=case_sensitive).term(found[0])
+    except RecursionError as error:
+        raise OnlySpark(_TOO_DEEP) from error
 
 
 class _Reader:
@@ -81,24 +88,29 @@ class _Reader:
 
     def __init__(self, schema: pa.Schema, *, case_sensitive: bool) -> None:
         self._schema = schema
-        self._fold: Callable[[str], str] = str if case_sensitive else str.casefold
+        self._fold: Callable[[str], str] = str if case_sensitive else str.lower
+        self._depth = 0
 
     def term(self, node: Any) -> Term:
         """Read a node that is true, false or null."""
         read = getattr(self, f"_{type(node).__name__.lower()}", None)
         if read is None:
             raise OnlySpark(f"it has {_shown(node)}")
+        if self._depth == _DEEPEST:
+            raise OnlySpark(_TOO_DEEP)
+        self._depth += 1
         found: Term = read(node)
+        self._depth -= 1
         return found
 
     def _paren(self, node: Any) -> Term:
         return self.term(node.this)
 
     def _and(self, node: Any) -> Term:
-        return AllOf((self.term(node.this), self.term(node.expression)))
+        return AllOf(tuple(map(self.term, _chained(node))))
 
     def _or(self, node: Any) -> Term:
-        return AnyOf((self.term(node.this), self.term(node.expression)))
+        return AnyOf(tuple(map(self.term, _chained(node))))
 
     def _not(self, node: Any) -> Term:
         return Not(self.term(node.this))
@@ -173,6 +185,8 @@ class _Reader:
             raise OnlySpark(f"it has {_shown(node)}")
         if any(value for name, value in node.args.items() if name != "this") or node.this.args.get("temporary"):
             raise OnlySpark(f"{node.sql()} is no column of the table itself")
+        if not node.this.quoted and not node.name.isascii():
+            raise OnlySpark(f"{node.name} is not in backquotes")
         wanted = self._fold(node.name)
         found = [field for field in self._schema if self._fold(field.name) == wanted]
         if not found:
@@ -182,6 +196,18 @@ class _Reader:
         if pa.types.is_null(found[0].type):
             raise OnlySpark(f"{node.name!r} is of a type that Arrow cannot carry")
         return found[0]
+
+
+def _chained(node: Any) -> list[Any]:
+    """The parts of a chain of ANDs, or of ORs, in their order: however long, it is no deeper than one."""
+    parts, left = [], [node]
+    while left:
+        each = left.pop()
+        if type(each) is type(node):
+            left += [each.expression, each.this]
+        else:
+            parts.append(each)
+    return parts
 
 
 def _refuse_order(field: pa.Field) -> None:
@@ -238,7 +264,7 @@ def _number(node: Any) -> int | float | Decimal | None:
     if re.fullmatch(r"-?\d+", text):
         return int(text)
     if re.fullmatch(r"-?(\d+\.\d*|\.\d+)", text):
-        return Decimal(text)
+        return Decimal(text) if len(re.findall(r"\d", text)) <= _MOST_DIGITS else None
     return float(text) if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", text) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import date
 from decimal import Decimal
 
@@ -82,7 +83,15 @@ def test_a_plain_condition_is_read(text: str, term: Term) -> None:
         ("missing = 1", "'missing' is no column"),
         ("t.i = 1", "no column of the table itself"),
         ("odd IS NULL", "Arrow cannot carry"),
-        ("i = 1; i = 2", "not one condition"),
+        ("i = 1; i = 2", ";"),
+        ("i = 1 -- or so", "a comment"),
+        ("i = 1 /* or so */", "a comment"),
+        ("ﬀ = 1", "not in backquotes"),
+        ("\u017f = 'a'", "not in backquotes"),
+        ("`\u017f` = 'a'", "is no column of the table"),
+        ("d < 0." + "1" * 40, "a literal of another type"),
+        ("NOT " * 400 + "i = 1", "nested too deeply"),
+        ("(" * 300 + "i = 1" + ")" * 300, "nested too deeply"),
         ("i = = 1", "does not parse"),
         ("", "not one condition"),
         ("current_date() > day", "'current date'"),
@@ -102,6 +111,21 @@ def test_a_session_setting_that_changes_the_meaning_is_heeded() -> None:
         condition("X = 1", twins)
     with pytest.raises(OnlySpark, match="takes for a name"):
         condition('s = "x"', SCHEMA, double_quoted_names=True)
+
+
+def test_a_long_chain_is_no_deeper_than_a_short_one() -> None:
+    found = condition(" OR ".join(f"i = {number}" for number in range(3000)), SCHEMA)
+    assert isinstance(found, AnyOf)
+    assert found.terms == tuple(Compares("i", "=", number) for number in range(3000))
+    assert pickle.loads(pickle.dumps(found)) == found
+    mixed = condition("i = 1 AND i = 2 AND (i = 3 OR i = 4 OR yes)", SCHEMA)
+    assert mixed == AllOf(
+        (
+            Compares("i", "=", 1),
+            Compares("i", "=", 2),
+            AnyOf((Compares("i", "=", 3), Compares("i", "=", 4), IsTrue("yes"))),
+        )
+    )
 
 
 def test_the_columns_of_a_condition_are_named_once() -> None:
