@@ -44,6 +44,12 @@ class Converted:
     ports: tuple[str, ...]
 
 
+_UNLIKE = {
+    "Binarizer": "rounds its threshold",
+    "Normalizer": "divides by zero where all values of a row are zero",
+}
+
+
 def convert(estimator: Any, methods: Sequence[str], inputs: Inputs, *, flat: bool) -> Converted:
     """Convert a fitted estimator or booster.
 
@@ -63,8 +69,10 @@ def convert(estimator: Any, methods: Sequence[str], inputs: Inputs, *, flat: boo
             f"`compile` needs {' and '.join(lacking)}, which the driver's Python does not have.",
             next_step="pip install 'spark-infer[compile]', or leave `compile` out.",
         )
+    fitted = getattr(estimator, "best_estimator_", estimator)
+    _refuse_unlike(fitted)
     try:
-        model, outputs = _graph(getattr(estimator, "best_estimator_", estimator), inputs, flat=flat)
+        model, outputs = _graph(fitted, inputs, flat=flat)
     except SparkInferError:
         raise
     except Exception as error:
@@ -85,6 +93,23 @@ def convert(estimator: Any, methods: Sequence[str], inputs: Inputs, *, flat: boo
         )
     ports = tuple(known[method] for method in methods)
     return Converted(content=keep_outputs(model, ports), ports=ports)
+
+
+def _refuse_unlike(estimator: Any) -> None:
+    """Refuse steps whose graphs are known to answer some plain values otherwise (skl2onnx 1.20)."""
+    for part in parts(estimator):
+        kind = type(part)
+        if not kind.__module__.startswith("sklearn.preprocessing."):
+            continue
+        why = _UNLIKE.get(kind.__name__, "")
+        known = getattr(part, "categories_", ()) if kind.__name__ == "OneHotEncoder" else ()
+        if any(np.asarray(each).dtype.kind == "f" for each in known):
+            why = "compares categories by their whole part, and these are floating-point numbers"
+        if why:
+            raise ModelRefusedError(
+                f"The model cannot be compiled: the graph of its {kind.__name__} {why}.",
+                next_step="leave `compile` out: the model's own library serves it.",
+            )
 
 
 def _graph(estimator: Any, inputs: Inputs, *, flat: bool) -> tuple[ModelProto, list[str]]:

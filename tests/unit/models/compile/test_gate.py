@@ -20,7 +20,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import Binarizer, FunctionTransformer, Normalizer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from spark_infer.errors import InputValueError, ModelRefusedError
@@ -214,6 +214,14 @@ def test_an_encoder_that_refuses_unknown_words_is_not_compiled(tmp_path: Path) -
     [
         (make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()), "converter of Pipeline failed"),
         (HistGradientBoostingRegressor(categorical_features=[0]), "splits on categories"),
+        (make_pipeline(Binarizer(threshold=0.1), LogisticRegression()), "Binarizer rounds its threshold"),
+        (make_pipeline(Normalizer(), LogisticRegression()), "Normalizer divides by zero"),
+        (
+            make_pipeline(
+                ColumnTransformer([("code", OneHotEncoder(handle_unknown="ignore"), ["code"])]), LogisticRegression()
+            ),
+            "OneHotEncoder compares categories by their whole part",
+        ),
     ],
 )
 def test_what_cannot_be_converted_is_refused_with_the_next_step(model: Any, reason: str, tmp_path: Path) -> None:
