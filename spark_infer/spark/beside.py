@@ -75,6 +75,7 @@ def frame_beside(df: DataFrame, prepared: Prepared, schema: StructType, *, stats
     name = free_name(df.columns, "_spark_infer_made")
     scored = df.select(*kept, predict(*(df[quoted(column)] for column in columns)).alias(name))
     return scored.select(
-        *(scored[quoted(each)] for each in prepared.recipe.keep),
+        # Columns of their own, so that a join with what was scored can tell them apart.
+        *(scored[quoted(each)].alias(each) for each in prepared.recipe.keep),
         *(scored[name][f"c{index}"].alias(field.name) for index, field in enumerate(added)),
     )

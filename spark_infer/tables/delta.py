@@ -112,6 +112,7 @@ def snapshot(spark: SparkSession | None, location: TableLocation, version: int |
         size_bytes=listing.size_bytes,
         schema_json=json.dumps(state.schema),
         listing=listing,
+        table_id=state.table_id,
     )
 
 
@@ -126,7 +127,8 @@ def _described(spark: SparkSession | None, location: TableLocation, version: int
     if version is None:
         version = int(spark.sql(f"DESCRIBE HISTORY {location.sql} LIMIT 1").collect()[0]["version"])
     types = {each.name: each.dataType.simpleString() for each in pinned_frame(spark, location, version).schema}
-    columns = tuple(spark.sql(f"DESCRIBE DETAIL {location.sql}").collect()[0]["partitionColumns"])
+    detail = spark.sql(f"DESCRIBE DETAIL {location.sql}").collect()[0]
+    columns = tuple(detail["partitionColumns"])
     return Snapshot(
         location=location,
         version=version,
@@ -135,6 +137,7 @@ def _described(spark: SparkSession | None, location: TableLocation, version: int
         rows=None,
         files=None,
         size_bytes=None,
+        table_id=str(detail["id"] or ""),
     )
 
 

@@ -42,6 +42,7 @@ class LogState:
         schema: Its columns, as the log has them.
         configuration: Its table properties.
         protocol: What readers and writers must know: the protocol action.
+        table_id: The table's own name for itself; a table that is made anew has another.
     """
 
     version: int
@@ -51,6 +52,12 @@ class LogState:
     schema: Mapping[str, Any] = field(default_factory=dict, repr=False)
     configuration: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    table_id: str = ""
+
+    @property
+    def appends_only(self) -> bool:
+        """Whether the table's rules forbid to take rows out."""
+        return self.configuration.get("delta.appendOnly", "").lower() == "true"
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,7 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
         schema=schema,
         configuration=metadata.get("configuration") or {},
         protocol=protocol,
+        table_id=str(metadata.get("id", "")),
     )
 
 

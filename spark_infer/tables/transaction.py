@@ -71,11 +71,12 @@ def create_table(
     return 0
 
 
-def _properties(files: Sequence[WrittenFile], stamp: str, txn: Txn) -> Any:
+def _properties(files: Sequence[WrittenFile], stamp: str, txn: Txn, *, retries: int | None = None) -> Any:
     from deltalake import CommitProperties, Transaction
 
     recognised = Transaction(txn.app, txn.version, int(time.time() * 1000))
-    return CommitProperties(custom_metadata=_told(files, stamp), app_transactions=[recognised])
+    told = _told(files, stamp)
+    return CommitProperties(custom_metadata=told, app_transactions=[recognised], max_commit_retries=retries)
 
 
 def _told(files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
@@ -183,7 +184,11 @@ def commit(
 
     point("commit")
     # Taken out one by one: deltalake's own overwrite also replaces the order and the comments of the columns.
-    actions = [*_adds(files), *_removes(ready.state, plan)]
+    removes = _removes(ready.state, plan)
+    # What is replaced are the files of the version that was looked at. Were another commit in between, deltalake would
+    # see no conflict with one that only arranged their rows in new files, and those rows would stay.
+    retries = 0 if plan.mode != "append" else None
+    actions = [*_adds(files), *removes]
     before = ready.table.version()
     failure: Exception | None = None
     try:
@@ -192,7 +197,7 @@ def commit(
             mode="append",
             schema=Schema.from_json(_relaxed(schema)),
             partition_by=list(plan.partition_by),
-            commit_properties=_properties(files, stamp, txn),
+            commit_properties=_properties(files, stamp, txn, retries=retries),
         )
         point("committed")
     except (DeltaError, OSError) as error:
@@ -307,6 +312,11 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> L
     log = list_log(folder)
     state = read_log(folder, log, version) if log is not None else None
     wanted = {each["name"]: each["type"] for each in json.loads(_relaxed(schema))["fields"]}
+    if state is not None and plan.mode != "append" and state.appends_only:
+        raise WriteError(
+            f"The table {plan.location.name} takes no other writes than appends (delta.appendOnly).",
+            next_step="choose mode append with --new-run, or change the table.",
+        )
     if state is not None:
         has = {each["name"]: each["type"] for each in state.schema["fields"]}
         if has == wanted and state.partition_columns == plan.partition_by and not list(table_doubts(state)):

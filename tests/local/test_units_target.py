@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import CommitConflictError, TargetError, UnfinishedRunError, WriteError
+from spark_infer.errors import CommitConflictError, LedgerError, PlanError, TargetError, UnfinishedRunError, WriteError
+from spark_infer.tables import transaction
 from spark_infer.tables.durable import LocalDisk
 from spark_infer.tables.publishers import append, tries, whole
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
@@ -154,12 +156,14 @@ def test_where_nothing_can_be_renamed_into_the_target_the_ledger_lies_inside(
             job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"}).run()
 
 
-def meddling(monkeypatch: pytest.MonkeyPatch, module: Any, meddle: Callable[[], object], times: int) -> None:
+def meddling(
+    monkeypatch: pytest.MonkeyPatch, module: Any, meddle: Callable[[], object], times: int, at: str = "placed"
+) -> None:
     """Have another writer change the target, in the moments between a look at it and the commit."""
     left = [meddle] * times
 
     def point(name: str) -> None:
-        if name == "placed" and left:
+        if name == at and left:
             left.pop()()
 
     monkeypatch.setattr(module, "point", point)
@@ -231,3 +235,102 @@ def test_a_delta_table_that_is_gone_when_its_run_goes_on_is_told(
     (tmp_path / "away").rename(tmp_path / "out")
     assert scoring.run().rows_scored == FILES * ROWS
     exact(tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "overwrite_partitions"])
+def test_rows_that_another_writer_only_arranges_anew_do_not_outlive_an_overwrite(
+    line: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    out, target = tmp_path / "out", {"path": str(tmp_path / "out"), "format": "delta"}
+    job(line, {"path": str(files)}, target, name="earlier", **EACH).run()
+    pq.write_table(pa.table({"id": [999], "x": [0.0], "part": [0]}), files / "9.parquet")
+    meddling(monkeypatch, transaction, lambda: DeltaTable(out).optimize.compact(), 1, at="commit")
+    more = {"partitions": {"part": [0, 1, 2, 3]}} if mode == "overwrite_partitions" else {}
+    if more:
+        shutil.rmtree(out)
+        shutil.rmtree(tmp_path / ".out.spark_infer")
+        job(line, {"path": str(files)}, {**target, "partition_by": "part"}, name="earlier", **EACH).run()
+    report = job(line, {"path": str(files)}, {**target, "mode": mode, **more}, **EACH).run()
+    assert report.rows_scored == FILES * ROWS + 1
+    assert [row["id"] for row in read(out)] == [*range(FILES * ROWS), 999]
+
+
+def test_a_source_that_is_made_anew_is_another_source(line: str, tmp_path: Path) -> None:
+    scoring = job(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out"), "mode": "overwrite"})
+    for first in (0, 100):
+        shutil.rmtree(tmp_path / "in", ignore_errors=True)
+        write_deltalake(tmp_path / "in", pa.table({"id": [first], "x": [1.0]}))
+        assert not scoring.run().already_done
+        assert [row["id"] for row in read(tmp_path / "out")] == [first]
+
+
+def test_a_table_that_forgets_what_it_has_taken_is_refused(line: str, files: Path, tmp_path: Path) -> None:
+    old_rows(line, tmp_path, "delta")
+    DeltaTable(tmp_path / "out").alter.set_table_properties(
+        {"delta.setTransactionRetentionDuration": "interval 3 seconds"}, raise_if_not_exists=False
+    )
+    with pytest.raises(PlanError, match="forgets which commits it has taken"):
+        job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}).run()
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_name_that_leaves_no_room_for_the_ledger_s_is_refused(
+    line: str, files: Path, tmp_path: Path, kind: str
+) -> None:
+    with pytest.raises(TargetError, match="too long"):
+        job(line, {"path": str(files)}, {"path": str(tmp_path / ("t" * 250)), "format": kind}).run()
+
+
+def test_units_without_their_plan_never_count_as_none(line: str, files: Path, tmp_path: Path, breaks: Break) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("sealed:3:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    next((tmp_path / ".out.spark_infer").glob("*/plan.json")).unlink()
+    with pytest.raises(LedgerError, match="has units and no plan"):
+        scoring.run()
+
+
+def test_rows_that_another_job_replaces_before_the_run_is_finished_are_missed(
+    line: str, files: Path, tmp_path: Path, breaks: Break
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    out = tmp_path / "out"
+    scoring = job(line, {"path": str(files)}, {"path": str(out), "mode": "overwrite"}, **EACH)
+    breaks("published:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    write_deltalake(out, DeltaTable(out).to_pyarrow_table().slice(0, 3), mode="overwrite")
+    with pytest.raises(WriteError, match="files that this run wrote are gone"):
+        scoring.run()
+
+
+def test_rows_that_are_taken_back_between_two_units_of_a_command_are_missed(
+    line: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    out = tmp_path / "out"
+    seen = itertools.count()
+
+    def point(name: str) -> None:
+        if name == "placed" and next(seen) == 4:
+            DeltaTable(out).restore(0)
+
+    monkeypatch.setattr(append, "point", point)
+    with pytest.raises(WriteError, match="files that this run wrote are gone"):
+        job(line, {"path": str(files)}, {"path": str(out), "mode": "append"}, **EACH).run()
+
+
+def test_a_new_table_that_is_gone_before_the_run_is_finished_is_told(
+    line: str, files: Path, tmp_path: Path, breaks: Break
+) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "format": "delta"}, **EACH)
+    breaks("published:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(WriteError, match="files that this run wrote are gone"):
+        scoring.run()

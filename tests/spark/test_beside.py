@@ -70,6 +70,13 @@ def test_a_filter_on_the_prediction_still_predicts_each_row_once(spark: SparkSes
     assert counting.rows() <= 1000
 
 
+def test_scored_rows_are_told_apart_from_those_they_were_made_of(spark: SparkSession, line: str) -> None:
+    table = wide(spark, 20)
+    scored = score(table, line)
+    assert scored.join(table, scored["n1"] < table["n1"]).count() == 190
+    assert scored.join(table, "id").count() == 20
+
+
 def test_a_table_job_on_the_spark_plane_counts_what_it_cost(spark: SparkSession, line: str, tmp_path: Path) -> None:
     wide(spark).drop("_spark_infer_made").write.parquet(str(tmp_path / "in"))
     for plane in ("spark", "direct"):

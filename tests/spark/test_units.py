@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from spark_infer import Report, ScoringJob, model_udf, score, score_table
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import ConfigError, DeadlineError, RunError, TargetError, WriteError
+from spark_infer.errors import ConfigError, DeadlineError, RunError, SourceError, TargetError
 from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units import on_spark
 from tests.sleepy import save_sleepy
@@ -174,7 +174,7 @@ def test_keys_that_occur_twice_are_refused_before_the_model_runs(
 ) -> None:
     merge_job(line, source, tmp_path, name="first").run(spark)
     spark.range(5).selectExpr("id", "1D AS x").write.mode("append").parquet(str(source))
-    with pytest.raises(WriteError, match="5 keys occur more than once") as refused:
+    with pytest.raises(SourceError, match="5 keys occur more than once") as refused:
         merge_job(line, source, tmp_path).run(spark)
     assert "the model has not run" in str(refused.value)
     assert DeltaTable(str(tmp_path / "out")).version() == 0

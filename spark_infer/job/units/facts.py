@@ -117,7 +117,7 @@ def _short(value: Any) -> str:
 
 def _version(snapshot: Snapshot) -> str:
     if snapshot.version is not None:
-        return f"version {snapshot.version}"
+        return f"version {snapshot.version} of table {snapshot.table_id[:8]}"
     if snapshot.listing is None:
         return "unknown"
     files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.listing.files)

@@ -13,7 +13,7 @@ from spark_infer.job.units.facts import Facts, differences, fingerprint
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
-from spark_infer.tables.ledger.signed import stamped_in
+from spark_infer.tables.ledger.signed import damaged, stamped_in
 from spark_infer.tables.storage import Storage
 
 FOLDER, INSIDE = ".{}.spark_infer", ".spark_infer"
@@ -57,6 +57,11 @@ class Runs:
     root: Storage
     name: str
     key: str
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the folder's name is longer than disks allow; only beside a target that is still to be made."""
+        return self.root.renames_atomically and len(os.fsencode(self.root.name)) > _MOST_BYTES
 
     @property
     def is_inside(self) -> bool:
@@ -168,6 +173,8 @@ def _unfinished(
 ) -> Found:
     plan = plan_in(ledger)
     done = len(ledger.done())
+    if plan is None and done:
+        raise damaged(f"{ledger.folder.root}, which has units and no plan")
     if plan is None:  # killed before it was begun
         return Found(ledger=ledger) if ledger.name.endswith(digest[:_DIGITS]) else begin
     if plan.fingerprint == digest and not new_run:

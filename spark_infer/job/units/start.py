@@ -121,6 +121,12 @@ def look_up(
             "written to.",
             next_step="choose a folder below it, or write a Delta table.",
         )
+    if runs.is_too_long:
+        raise TargetError(
+            f"The name of the target is too long: {table.name}",
+            details=["the account of its runs lies beside it, in a folder whose name has a few letters more"],
+            next_step="choose a shorter name.",
+        )
     there = presence(table, location.format, config.target.mode)
     touched = partial(_holds_rows_of, table, location.format)
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)

@@ -56,9 +56,10 @@ class AppendDelta:
         return version
 
     def finish(self, entries: Sequence[Sealed]) -> Ended:
-        """Every unit is committed; say so where none had a row."""
-        refuse_taken_back(self._work.table, self._before)
-        settle(self._work.table, [file.path for file in all_files(entries)])
+        """Every unit is committed, and nobody has taken one back; say so where none had a row."""
+        paths = [file.path for file in all_files(entries)]
+        refuse_taken_back(self._work.table, paths)
+        settle(self._work.table, paths)
         if any(sealed.files for sealed in entries):
             return Ended()
         return Ended(notes=("No row was written, and so there is no commit.",))

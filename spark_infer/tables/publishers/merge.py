@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.core.faults import point
-from spark_infer.errors import CommitConflictError, WriteError
+from spark_infer.errors import CommitConflictError, SourceError, WriteError
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.predicate import quote_name
@@ -57,7 +57,7 @@ class MergeDelta:
         metrics = {} if version is None else metrics_of(work.table, version)
         counts = [metrics.get(name) for name in ("numTargetRowsUpdated", "numTargetRowsInserted")]
         replaced, added = (None if count is None else int(count) for count in counts)
-        return Ended(version=version, replaced=replaced, added=added)
+        return Ended(version=version, replaced=replaced, added=added, notes=_twice(entries, replaced, added))
 
     def _taken(self) -> bool:
         return bool(taken(self._work.table, self._work.app))
@@ -101,6 +101,13 @@ class MergeDelta:
             )
 
 
+def _twice(entries: Sequence[Sealed], replaced: int | None, added: int | None) -> tuple[str, ...]:
+    more = (replaced or 0) + (added or 0) - sum(entry.rows for entry in entries)
+    if more <= 0:
+        return ()
+    return (f"The target has keys that occur more than once: {more:,} rows beyond those scored were updated as well.",)
+
+
 def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None:
     """Refuse a source in which a key occurs twice: which of its rows would the target get?
 
@@ -112,12 +119,12 @@ def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None
         name: The source, for the message.
 
     Raises:
-        WriteError: At least one does; the model has not run.
+        SourceError: At least one does; the model has not run.
     """
     columns = [quote_name(key) for key in keys]
     doubled = rows.groupBy(*columns).count().where("count > 1").count()
     if doubled:
-        raise WriteError(
+        raise SourceError(
             f"{doubled:,} keys occur more than once in {name}, so that a merge could not tell which row is meant.",
             details=[f"keys: {', '.join(keys)}", "the model has not run, and nothing was written"],
             next_step="leave out the rows that should not count with `where`, or name further `keys`.",

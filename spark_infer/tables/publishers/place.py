@@ -174,7 +174,7 @@ def refuse_taken_back(table: Storage, paths: Sequence[str]) -> None:
         WriteError: Somebody did.
     """
     if lost := taken_back(table, paths):
-        raise _gone(lost)
+        raise gone(lost)
 
 
 def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
@@ -186,7 +186,7 @@ def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
     infos = table.files.get_file_info([table.at(path) for path in paths])
     lost = [info.path for info in infos if not info.is_file]
     if lost:
-        raise _gone(lost)
+        raise gone(lost)
 
 
 def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) -> WriteError | LedgerError:
@@ -195,10 +195,11 @@ def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) ->
         return _half_way(target.at(path), error) if target.kind() else _taken(target.parent())
     if not target.kind() and ".spark_infer" in target.root:
         return _taken(target.parent())
-    return _gone([target.at(path)])
+    return gone([target.at(path)])
 
 
-def _gone(paths: Sequence[str]) -> WriteError:
+def gone(paths: Sequence[str]) -> WriteError:
+    """The error of files that are not where they were put."""
     return WriteError(
         f"{len(paths):,} files that this run wrote are gone, the first of them {paths[0]}.",
         details=["somebody removed them, or the whole target, after they were published or staged"],

@@ -14,11 +14,13 @@ from spark_infer.tables.ledger.ledger import JOURNAL
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.publishers.place import (
     STAGED,
+    gone,
     place,
     put_partitions,
     put_table,
     refuse_lost,
     refuse_taken,
+    refuse_taken_back,
     settle,
     take,
 )
@@ -45,8 +47,12 @@ class WholeDelta:
 
     def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Commit all files, and take out those that they replace."""
+        paths = [file.path for file in all_files(entries)]
         version = self._version(entries)
-        settle(self._work.table, [file.path for file in all_files(entries)])
+        if not self._work.table.names("_delta_log"):
+            raise gone([self._work.table.root])
+        refuse_taken_back(self._work.table, paths)
+        settle(self._work.table, paths)
         return Ended(version=version)
 
     def _version(self, entries: Sequence[Sealed]) -> int | None:

@@ -89,6 +89,8 @@ def _delta_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogState |
         yield "the package deltalake, which commits their files, is not installed"
     if "%" in (plan.location.path or ""):
         yield "deltalake takes a % in the target's path for an escape"
+    if odd := sorted(set("\n\r\t\\") & set(plan.location.path or "")):
+        yield f"deltalake takes no {odd[0]!r} in the target's path"
     if plan.creates:
         defaults = [name for name in conf if name.startswith("spark.databricks.delta.properties.defaults.")]
         if defaults:
@@ -99,6 +101,8 @@ def _delta_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogState |
         return
     if plan.new_schema:
         yield "the write changes the table's columns"
+    if plan.mode.startswith("overwrite") and existing.appends_only:
+        yield "the target takes no other writes than appends"
     if plan.mode.startswith("overwrite") and not all(file.path.isascii() for file in existing.files):
         # Spark writes such a path into the log as it is, deltalake escaped: the files to replace would not be found.
         yield "names of the files to replace are not all ASCII"
@@ -119,6 +123,8 @@ def table_doubts(existing: LogState) -> Iterator[str]:
         yield f"the target has the constraint {rules[0].removeprefix('delta.constraints.')}"
     if configuration.get("delta.enableChangeDataFeed", "").lower() == "true":
         yield "the target keeps a change data feed"
+    if "delta.setTransactionRetentionDuration" in configuration:
+        yield "the target forgets which commits it has taken (delta.setTransactionRetentionDuration)"
     if "delta.parquet.compression.codec" in configuration:
         yield "the target has a codec of its own"
     for field in existing.schema["fields"]:
