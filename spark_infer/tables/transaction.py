@@ -324,5 +324,6 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> L
     raise CommitConflictError(
         f"The table {plan.location.name} was changed by another writer while this run scored.",
         details=["its columns, its partitioning or its rules are others than when the run was planned"],
-        next_step="run again with --new-run; what this run has not published stays unpublished.",
+        next_step="look at what the target holds of this run, then begin anew with --new-run: rows that an append has "
+        "published before would be there twice.",
     )

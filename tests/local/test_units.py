@@ -132,6 +132,10 @@ def test_a_ledger_that_is_damaged_never_counts_as_empty(line: str, files: Path, 
         scoring.run()
     breaks("")
     folder = next((tmp_path / ".out.spark_infer").iterdir())
+    (folder / "units").rename(folder / "elsewhere")
+    with pytest.raises(LedgerError, match=r"has no .*units"):
+        scoring.run()
+    (folder / "elsewhere").rename(folder / "units")
     for path in [folder / "plan.json", next((folder / "units").iterdir()), next(folder.glob("tasks.*"))]:
         whole = path.read_bytes()
         for part in (b"", whole[: len(whole) // 2], b"[]", whole.replace(b'"run_id": "', b'"run_id": "0')):

@@ -65,8 +65,14 @@ class Ledger:
         """Say that a unit is done; False where another driver has done it.
 
         This is the moment at which a unit's rows are known to be scored: before it, its files are nobody's.
+
+        Raises:
+            LedgerError: Somebody removed the run's folder, or a part of it.
         """
-        return self._create(_entry(sealed.unit), sealed.to_json())
+        try:
+            return self._create(_entry(sealed.unit), sealed.to_json())
+        except FileNotFoundError:
+            raise _removed(self.folder.at(UNITS)) from None
 
     def is_sealed(self, unit: int) -> bool:
         """Whether a unit is done."""
@@ -120,13 +126,17 @@ class Ledger:
     def _text(self, path: str) -> bytes:
         text = self.folder.read(path)
         if text is None:
-            raise LedgerError(
-                f"The ledger has no {self.folder.root}/{path}.",
-                details=["somebody removed it while the run was unfinished"],
-                next_step="put it back; or begin anew with --new-run, after a look at what the target holds.",
-            )
+            raise _removed(self.folder.at(path))
         return text
 
 
 def _entry(unit: int) -> str:
     return f"{UNITS}/{unit:06}.json"
+
+
+def _removed(place: str) -> LedgerError:
+    return LedgerError(
+        f"The ledger has no {place}.",
+        details=["somebody removed it while the run was unfinished"],
+        next_step="put it back; or begin anew with --new-run, after a look at what the target holds.",
+    )

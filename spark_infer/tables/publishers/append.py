@@ -23,6 +23,7 @@ class AppendDelta:
         self._log = log
         self._ready: Any = None
         self._before: list[str] = []
+        self._versions: list[int] = []
         self._published = log.published(work.table, work.app)
 
     def publish(self, sealed: Sealed) -> int | None:
@@ -53,12 +54,14 @@ class AppendDelta:
         stamp = work.stamp(unit=sealed.unit)
         version = self._log.commit(work.plan, ready, sealed.files, work.schema, stamp, work.txn(sealed.unit))
         self._published = sealed.unit + 1
+        self._versions += [] if version is None else [version]
         return version
 
     def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Every unit is committed, and nobody has taken one back; say so where none had a row."""
         paths = [file.path for file in all_files(entries)]
-        refuse_taken_back(self._work.table, paths)
+        whole = len(self._versions) == sum(1 for sealed in entries if sealed.files)
+        refuse_taken_back(self._work.table, paths, self._versions if whole else ())
         settle(self._work.table, paths)
         if any(sealed.files for sealed in entries):
             return Ended()

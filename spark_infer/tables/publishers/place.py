@@ -12,7 +12,7 @@ from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
 from spark_infer.errors import LedgerError, WriteError
-from spark_infer.tables.delta_log import taken_back
+from spark_infer.tables.delta_log import list_log, taken_back
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
@@ -167,12 +167,20 @@ def _move(start: Storage, end: Storage, path: str) -> None:
     end.files.move(start.at(path), end.at(path))
 
 
-def refuse_taken_back(table: Storage, paths: Sequence[str]) -> None:
+def refuse_taken_back(table: Storage, paths: Sequence[str], versions: Sequence[int] = ()) -> None:
     """See that nobody restored or replaced a Delta table after files were committed to it.
+
+    Args:
+        table: The table's folder.
+        paths: The files.
+        versions: The versions that committed all of them, where known: with none in between or after, nobody did.
 
     Raises:
         WriteError: Somebody did.
     """
+    log = list_log(table) if versions else None
+    if log is not None and list(versions) == list(range(log.newest + 1 - len(versions), log.newest + 1)):
+        return
     if lost := taken_back(table, paths):
         raise gone(lost)
 

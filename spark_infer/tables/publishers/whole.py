@@ -51,7 +51,7 @@ class WholeDelta:
         version = self._version(entries)
         if not self._work.table.names("_delta_log"):
             raise gone([self._work.table.root])
-        refuse_taken_back(self._work.table, paths)
+        refuse_taken_back(self._work.table, paths, () if version is None else (version,))
         settle(self._work.table, paths)
         return Ended(version=version)
 

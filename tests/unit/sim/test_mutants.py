@@ -39,7 +39,7 @@ def no_read_back(patch: Patch) -> None:
 
 
 def _blind(self: AppendDelta, work: Any, log: Any) -> None:
-    self._work, self._log, self._ready, self._published, self._before = work, log, None, 0, []
+    self._work, self._log, self._ready, self._published, self._before, self._versions = work, log, None, 0, [], []
 
 
 def out_of_order(patch: Patch) -> None:
