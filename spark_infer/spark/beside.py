@@ -23,9 +23,9 @@ from spark_infer.spark.versions import HAS_ARROW_UDF, iterator_udf
 from spark_infer.spark.worker import score_arguments
 
 ENOUGH = 16
-"""Kept columns that the model does not read, from which on it is cheaper to keep them out of Python.
+"""Kept columns that the model does not read, from which on they stay out of Python.
 
-`python -m benchmarks.suite --workload W5 --engine "spark_infer.score"` has 190 of them.
+A guess: where it begins to pay was not measured. `python -m benchmarks.suite --workload W5` has 190 such columns.
 """
 
 

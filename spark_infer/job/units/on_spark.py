@@ -107,9 +107,8 @@ class SparkUnits:
             if any(thread.is_alive() for thread in threads):
                 side.cancel()
             for thread in threads:
-                thread.join(
-                    _LAST_SECONDS
-                )  # a task that was cancelled may hang for longer, and what it writes is nobody's
+                # A task that was cancelled may hang for longer, and what it writes is nobody's.
+                thread.join(_LAST_SECONDS)
 
     def _scored(self, unit: Unit, folder: Storage, session: str) -> Scored:
         begin = time.perf_counter()
