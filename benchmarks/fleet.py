@@ -13,6 +13,7 @@ from benchmarks.peers.environments import python_of
 from benchmarks.workload import Workload
 
 OURS = "spark_infer"
+COMPILED = "spark_infer, compiled"
 LIMIT, ALONE = "limit (no Spark)", "model alone"
 SPARK_UDF = "mlflow spark_udf"
 RAY, DAFT = ("Ray Data", "Ray Data, tasks"), ("Daft", "Daft, processes")
@@ -38,6 +39,7 @@ SPARK = Place(module="spark")
 
 ENGINES: dict[str, Place] = {
     OURS: SPARK,
+    COMPILED: SPARK,
     "spark_infer, spark plane": SPARK,
     "spark_infer.score": SPARK,
     SPARK_UDF: SPARK,
@@ -70,6 +72,12 @@ ABLATIONS: dict[str, Place] = {
     KEEP_NO_MEMORY: Place(module="spark", environment=(("SPARK_INFER_KEEP_MEMORY", "0"),)),
 }
 """Ours with one technique turned off; the options are in `engines.py`."""
+
+ONLY_IN = {COMPILED: ("W2", "W5")}
+"""Engines that take part in some workloads only: compiling pays for LightGBM, and is refused for most others."""
+
+TOLERANCES = {COMPILED: 1e-12}
+"""How far floats may lie from the limit's where they are those of another library."""
 
 WRITES_NOTHING = frozenset({ALONE})
 

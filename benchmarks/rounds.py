@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.answers import difference, read_answers
 from benchmarks.cost import Cost, measure
-from benchmarks.fleet import WRITES_NOTHING, Fleet
+from benchmarks.fleet import TOLERANCES, WRITES_NOTHING, Fleet
 from benchmarks.hosts.host import EngineError
 from benchmarks.ratios import order_of_round
 from benchmarks.workload import Workload
@@ -73,7 +73,8 @@ def check_answers(engines: Sequence[str], fleet: Fleet, workload: Workload, targ
 def _wrong(engine: str, workload: Workload, target: Path, expected: pa.Table) -> str | None:
     if engine in WRITES_NOTHING:
         return None
-    found = difference(read_answers(target, workload), expected, tolerance=workload.tolerance)
+    tolerance = max(workload.tolerance, TOLERANCES.get(engine, 0.0))
+    found = difference(read_answers(target, workload), expected, tolerance=tolerance)
     return found and f"it answers otherwise than the limit: {found}"
 
 

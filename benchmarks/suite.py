@@ -35,13 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(name: str, options: argparse.Namespace) -> list[str]:
     """Measure one workload, keep its timings and write the page anew; return the engines that were left out."""
     # Imported here because these libraries read the environment when they are imported.
-    from benchmarks.fleet import ABLATIONS, ENGINES, OURS
+    from benchmarks.fleet import ABLATIONS, ENGINES, ONLY_IN, OURS
     from benchmarks.measured import Settings, check_workload, measure_workload
     from benchmarks.page import write_page
     from benchmarks.report import save_record
 
     silence_mlflow()
-    chosen = (OURS, *ABLATIONS) if options.ablations else tuple(ENGINES)
+    chosen = (OURS, *ABLATIONS) if options.ablations else tuple(each for each in ENGINES if name in ONLY_IN.get(each, WORKLOADS))
     settings = Settings(
         cores=CORES,
         engines=tuple(options.engine or chosen),

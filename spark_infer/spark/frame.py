@@ -117,7 +117,8 @@ def score(
     )
     stage = plan_stage(df.sparkSession, validated(ResourceOptions, mapping(resources, "resources")))
     with refusing_condition():
-        rows = df if where is None else df.filter(where)
+        # In brackets, where `a = 1 AND` is no condition with a name.
+        rows = df if where is None else df.filter(f"({where}\n)" if isinstance(where, str) else where)
         rows.select("*").schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)

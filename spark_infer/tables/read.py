@@ -63,7 +63,8 @@ def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataF
         return frame
     columns = frame.columns
     try:
-        frame = frame.where(source.where)
+        # In brackets, where `a = 1 AND` is no condition with a name.
+        frame = frame.where(f"({source.where}\n)")
         frame.select("*").schema  # noqa: B018 - Spark Connect looks only when a schema that it does not know is asked for
     except Exception as error:  # PySpark's exceptions cannot be named here
         raise SourceError(

@@ -38,6 +38,17 @@ def test_an_overwrite_is_done_again_where_the_target_has_changed(line: str, file
         exact(tmp_path / kind)
 
 
+def test_an_overwrite_is_done_again_where_a_file_was_written_anew_under_its_name(
+    line: str, files: Path, tmp_path: Path
+) -> None:
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"})
+    scoring.run()
+    written = next((tmp_path / "out").glob("*.parquet"))
+    pq.write_table(pq.read_table(written).slice(1), written)
+    assert not scoring.run().already_done
+    exact(tmp_path / "out")
+
+
 def test_a_target_that_is_gone_is_made_again(line: str, files: Path, tmp_path: Path) -> None:
     scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out")})
     scoring.run()

@@ -92,17 +92,26 @@ def expected(annotation: object, metadata: Sequence[object] = ()) -> str:
 
 
 def _expected_scalar(annotation: object, metadata: Sequence[object]) -> str:
-    least = next((note.ge for note in metadata if isinstance(note, annotated_types.Ge)), None)
     pattern = next((pattern for note in metadata if (pattern := getattr(note, "pattern", None))), "")
     if annotation is str:
         if ":" in pattern:
             return "`module:function`"
         return "letters, digits, `.`, `_` and `-`" if pattern else "text"
     if annotation in (int, float):
-        return ("a whole number" if annotation is int else "a number") + ("" if least is None else f", {least} or more")
+        return ("a whole number" if annotation is int else "a number") + "".join(_bounds(metadata))
     if annotation is bool:
         return "true or false"
     return "any value" if annotation is Any else "a mapping"
+
+
+def _bounds(metadata: Sequence[object]) -> Iterator[str]:
+    for note in metadata:
+        if isinstance(note, annotated_types.Gt):
+            yield f" above {note.gt}"
+        elif isinstance(note, annotated_types.Ge):
+            yield f", {note.ge} or more"
+        elif isinstance(note, annotated_types.Le):
+            yield f", {note.le} at most"
 
 
 def _plural(item: object) -> str:

@@ -34,6 +34,12 @@ def presence(table: Storage, kind: str, mode: str) -> StillThere:
     return still_there
 
 
+def contents(table: Storage) -> dict[str, int]:
+    """What a plain folder of files holds: how many of them, and their bytes."""
+    files = table.data_files()
+    return {"files": len(files), "bytes": sum(file.size for file in files)}
+
+
 def _in_delta(table: Storage, report: Mapping[str, Any], *, replaced: bool, newest: bool) -> bool:
     log = list_log(table)
     app = str(report.get("app"))
@@ -52,7 +58,7 @@ def _in_parquet(table: Storage, report: Mapping[str, Any], *, replaced: bool, ne
     infos = table.files.get_file_info([table.at(path) for path in files])
     lost = [info.path for info in infos if not info.is_file]
     if replaced:
-        return newest and bool(files) and not lost and len(table.data_files()) == report.get("files_in_table")
+        return newest and bool(files) and not lost and contents(table) == report.get("in_table")
     if lost:
         raise _gone(report, lost)
     return True

@@ -14,6 +14,7 @@ from spark_infer.errors import WriteError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.decided import Decided, constants
 from spark_infer.job.units.drive import Outcome, Score, clean, drive
+from spark_infer.job.units.presence import contents
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
 from spark_infer.observe.report import Report
@@ -166,5 +167,5 @@ def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, sec
 def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:
     """What a later command recognises the run's rows by in the target."""
     paths = [file.path for file in all_files(outcome.entries)]
-    in_table = len(work.table.data_files()) if work.plan.location.format == "parquet" else None
-    return {"app": work.app, "some_files": paths[:_SOME_FILES], "files_in_table": in_table}
+    in_table = contents(work.table) if work.plan.location.format == "parquet" else None
+    return {"app": work.app, "some_files": paths[:_SOME_FILES], "in_table": in_table}

@@ -125,6 +125,7 @@ WRONG = {
     "wrong partition value": ({"path": "{delta}", "partition_filter": {"month": ["010"]}}, r"'010' is not of .* int"),
     "unknown column": ({"path": "{delta}", "where": "idd > 1"}, r"no column 'idd' \(did you mean 'id'\?\)"),
     "syntax": ({"path": "{delta}", "where": "id >> > 1"}, r"Syntax error at or near '>'"),
+    "a condition cut short": ({"path": "{delta}", "where": "id = 1 AND"}, r"Syntax error at or near"),
     "no condition": ({"path": "{delta}", "where": "id + 1"}, r"is not a boolean"),
     "missing table": ({"table": "flighs_x"}, r"no table flighs_x in the catalog"),
     "no table name": ({"table": "a; DROP TABLE b"}, r"is no table name"),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from spark_infer.errors import WriteError
 from spark_infer.job.units.drive import Scored, clean, drive
 from spark_infer.job.units.find import Runs, find_run
-from spark_infer.job.units.presence import presence
+from spark_infer.job.units.presence import contents, presence
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
 from spark_infer.tables.ledger.signed import stamped
@@ -81,7 +81,7 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     report = {
         "app": work.app,
         "some_files": files,
-        "files_in_table": len(table.data_files()),
+        "in_table": contents(table),
         "target_version": max(outcome.versions, default=None),
     }
     ledger.finish(stamped(report))

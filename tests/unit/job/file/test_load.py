@@ -74,6 +74,7 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
         ("spark: local", "spark: expected a mapping of keys, got 'local'"),
         ("score: [1]", "score: expected a mapping of keys, got a list"),
         ("score: {batch_size: true}", "score.batch_size: expected a whole number, 1 or more, got 'true'"),
+        ("deadline_seconds: 0", "deadline_seconds: expected a number above 0, 31622400 at most, got '0'"),
         ("score: {batch_size: 0}", "score.batch_size: expected a whole number, 1 or more, got '0'"),
         ("score: {batch_size: 1.5}", "score.batch_size: expected a whole number, 1 or more, got '1.5'"),
         ("score: {batch_size: }", "score.batch_size: expected a whole number, 1 or more, got nothing"),
