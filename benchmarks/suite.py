@@ -41,7 +41,8 @@ def run(name: str, options: argparse.Namespace) -> list[str]:
     from benchmarks.report import save_record
 
     silence_mlflow()
-    chosen = (OURS, *ABLATIONS) if options.ablations else tuple(each for each in ENGINES if name in ONLY_IN.get(each, WORKLOADS))
+    suited = (each for each in ENGINES if name in ONLY_IN.get(each, WORKLOADS))
+    chosen = (OURS, *ABLATIONS) if options.ablations else tuple(suited)
     settings = Settings(
         cores=CORES,
         engines=tuple(options.engine or chosen),

@@ -46,25 +46,25 @@ class Outcome:
         return self.ratio is not None and self.target is not None and self.ratio.median >= self.target
 
 
-def outcomes(name: str, runs: Sequence[Run], rows: int) -> list[Outcome]:
-    """Compare ours with each rival, on the runs with so many rows."""
+def outcomes(name: str, runs: Sequence[Run], rows: int, *, ours: str = OURS) -> list[Outcome]:
+    """Compare ours, or another engine, with each rival, on the runs with so many rows."""
     seconds: dict[str, dict[int, float]] = {}
     for run in runs:
         if run.rows == rows:
             seconds.setdefault(run.engine, {})[run.round] = run.cost.seconds
     targets = TARGETS.get(name, (None, None, None))
     return [
-        _outcome(rival, engines, target, seconds)
+        _outcome(rival, engines, target, seconds, ours)
         for (rival, engines), target in zip(RIVALS.items(), targets, strict=True)
     ]
 
 
 def _outcome(
-    rival: str, engines: Sequence[str], target: float | None, seconds: Mapping[str, Mapping[int, float]]
+    rival: str, engines: Sequence[str], target: float | None, seconds: Mapping[str, Mapping[int, float]], ours: str
 ) -> Outcome:
     timed = [engine for engine in engines if engine in seconds]
-    if not timed or OURS not in seconds:
+    if not timed or ours not in seconds:
         return Outcome(rival=rival, engine=None, target=target, ratio=None)
     best = min(timed, key=lambda engine: spread(list(seconds[engine].values())).median)
-    ratio = spread(paired_ratios(seconds[best], seconds[OURS]))
+    ratio = spread(paired_ratios(seconds[best], seconds[ours]))
     return Outcome(rival=rival, engine=best, target=target, ratio=ratio)

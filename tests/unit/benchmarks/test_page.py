@@ -67,6 +67,13 @@ def test_each_missed_target_is_said_in_a_sentence() -> None:
     assert "All targets" not in text
 
 
+def test_a_compiled_model_has_a_line_of_its_own() -> None:
+    text = targets({"W5": _record("W5", ALL_MET | {"spark_infer, compiled": 0.5}), "W1": _record("W1", ALL_MET)})
+    line = next(line for line in text.splitlines() if line.startswith("| W5 with `compile: onnx` "))
+    assert "24.00 [24.00..24.00] (>= 3)" in line
+    assert text.count("compile: onnx") == 1
+
+
 def test_a_target_nobody_was_timed_for_is_missed_not_met() -> None:
     only_ours = {"spark_infer": 1.0}
     text = targets({"W1": _record("W1", only_ours)})

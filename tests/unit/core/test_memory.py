@@ -1,12 +1,13 @@
-"""Keeping freed memory: once, where the C library can, unless the environment says no."""
+"""Keeping freed memory once, and a thread for what shall lie together, unless the environment says no."""
 
 from __future__ import annotations
 
 import platform
+import threading
 
 import pytest
 
-from spark_infer.core.memory import keep_freed_memory
+from spark_infer.core.memory import in_own_memory, keep_freed_memory
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 
@@ -18,3 +19,17 @@ def test_memory_is_kept_unless_the_environment_says_no(monkeypatch: pytest.Monke
     assert keep_anew()
     monkeypatch.setenv("SPARK_INFER_KEEP_MEMORY", "0")
     assert not keep_anew()
+
+
+def test_what_shall_lie_together_is_made_in_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_INFER_KEEP_MEMORY", raising=False)
+    before = threading.active_count()
+    assert in_own_memory(threading.current_thread) is not threading.current_thread()
+    assert threading.active_count() == before
+    monkeypatch.setenv("SPARK_INFER_KEEP_MEMORY", "0")
+    assert in_own_memory(threading.current_thread) is threading.current_thread()
+
+
+def test_an_error_in_that_thread_is_the_callers() -> None:
+    with pytest.raises(ZeroDivisionError):
+        in_own_memory(lambda: 1 / 0)

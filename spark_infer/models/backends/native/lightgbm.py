@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from spark_infer.core.memory import in_own_memory
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
@@ -71,10 +72,11 @@ def load(spec: LoadSpec, folder: Path) -> LightgbmModel:
     if flavor.get("model_class", _BOOSTER) == _BOOSTER:
         from lightgbm import Booster
 
-        booster = Booster(model_file=path)
+        booster = in_own_memory(partial(Booster, model_file=path))
         return LightgbmModel(_OnThreads(booster, spec.threads), booster, spec)
     saved_as = flavor.get("serialization_format", "cloudpickle")
-    estimator = read_estimator(path, saved_as, flavor.get("skops_trusted_types"))
+    trusted = flavor.get("skops_trusted_types")
+    estimator = in_own_memory(partial(read_estimator, path, saved_as, trusted))
     own = _THREADS & estimator.get_params(deep=False).keys()
     estimator.set_params(**dict.fromkeys(own, spec.threads))
     # Trained on a frame, fed with a matrix of the same columns.
