@@ -110,7 +110,7 @@ def _run(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, 
 
 
 def _publisher(spark: SparkSession, job: PreparedJob, work: PublishWork) -> Publisher:
-    return MergeDelta(spark, work, job.schema) if job.write.merges else publisher_of(work)
+    return MergeDelta(spark, work, job.schema, translate) if job.write.merges else publisher_of(work)
 
 
 class _Staged:

@@ -188,7 +188,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.plane:
         yield _fact("plane", report.plane)
     rate = report.rows_per_second
-    speed = f", {rate:,.0f} rows/s" if rate is not None else ""
+    speed = f", {rate:,.0f} rows/s" if rate else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
     if report.rows_predicted is not None and report.rows_predicted < report.rows_read:
         yield _fact("", f"{report.rows_predicted:,} predicted, the others are equal to one of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -88,8 +89,26 @@ class LocalDisk:
 
     def stands_alone(self, folder: str) -> bool:
         """A mount point does, and a folder whose parent cannot be written to."""
-        parent = os.path.dirname(folder)
-        return os.stat(parent).st_dev != os.stat(folder).st_dev or not os.access(parent, os.W_OK)
+        return is_mount(folder) or not os.access(os.path.dirname(folder), os.W_OK)
+
+
+def is_mount(folder: str) -> bool:
+    """Whether a folder is a mount point, also one of the file system that it lies in, as containers' volumes can be."""
+    if os.path.ismount(folder):
+        return True
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:  # not Linux
+        return False
+    return os.fsencode(os.path.realpath(folder)) in map(mount_point, mounts)
+
+
+def mount_point(line: bytes) -> bytes:
+    """The place that a line of ``/proc/self/mountinfo`` tells of; blanks and backslashes stand there as octal numbers.
+
+    Source: proc_pid_mountinfo(5), https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+    """
+    return re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), line.split()[4])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class WritePlan:
         new_schema: Whether an overwrite changes the columns or the partitioning of a Delta table.
         partition_types: The types of ``partition_by``.
         keys: The columns to merge by; empty for the other modes.
+        later_texts: Text columns of staged rows that the table they are merged into is partitioned by.
     """
 
     location: TableLocation
@@ -35,6 +36,13 @@ class WritePlan:
     new_schema: bool = False
     partition_types: tuple[str, ...] = field(default=(), repr=False)
     keys: tuple[str, ...] = ()
+    later_texts: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Text columns whose values become partitions, now or later: some texts would be stored as null there."""
+        kinds = zip(self.partition_by, self.partition_types, strict=True)
+        return (*(name for name, kind in kinds if kind == "string"), *self.later_texts)
 
     @property
     def merges(self) -> bool:
@@ -45,7 +53,7 @@ class WritePlan:
         """What is written before a merge: plain Parquet files that no reader sees."""
         location = replace(self.location, format="parquet", table=None)
         plain = replace(self, location=location, mode="error_if_exists", exists=False, keys=())
-        return replace(plain, partition_by=(), partition_types=(), scope=None)
+        return replace(plain, partition_by=(), partition_types=(), scope=None, later_texts=self.texts)
 
     @property
     def creates(self) -> bool:

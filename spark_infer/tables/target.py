@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables import delta, parquet
 from spark_infer.tables.catalog import default_location, describe
 from spark_infer.tables.disk import same_disk
+from spark_infer.tables.durable import is_mount
 from spark_infer.tables.location import TableLocation, canonical, qualify
 from spark_infer.tables.predicate import quote_table
 from spark_infer.tables.schema import schema_of
@@ -60,7 +60,7 @@ def check_unused(location: TableLocation) -> None:
         TargetError: The folder is not empty.
     """
     storage = location.storage()
-    if storage is not None and storage.scheme == "file" and storage.kind() and os.path.ismount(storage.root):
+    if storage is not None and storage.scheme == "file" and storage.kind() and is_mount(storage.root):
         raise TargetError(
             f"{storage.root} is a mount point, and a new table gets its place by a rename.",
             next_step="choose a folder below it.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage, split_uri
 
 logger = logging.getLogger(__name__)
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+"""A terminal's colours, which deltalake puts into its messages."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,7 @@ def _nullable(part: Any) -> Any:
 
 def _failed(plan: WritePlan, error: Exception) -> WriteError:
     return WriteError(
-        f"The commit to {plan.location.name} failed: {error}",
+        f"The commit to {plan.location.name} failed: {_ESCAPES.sub('', str(error))}",
         details=["Its log has no commit of this run, as far as it can be read."],
         next_step="look at the table's newest version, then run again.",
     )
@@ -267,7 +271,7 @@ def _failed(plan: WritePlan, error: Exception) -> WriteError:
 
 def _conflict(plan: WritePlan, error: Exception) -> CommitConflictError:
     return CommitConflictError(
-        f"Another writer changed {plan.location.name} at the moment of the commit: {error}",
+        f"Another writer changed {plan.location.name} at the moment of the commit: {_ESCAPES.sub('', str(error))}",
         details=["Nothing of this commit is in the table; the rows are scored and kept."],
         next_step="run the same command again: it goes on from here.",
     )

@@ -12,6 +12,7 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.commit import write_delta
 from spark_infer.tables.delta import check_delta
+from spark_infer.tables.delta_log import list_log, read_log
 from spark_infer.tables.fit import (
     partitioning_problems,
     schema_problems,
@@ -25,6 +26,7 @@ from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
 from spark_infer.tables.publish import stage_parquet, write_parquet
 from spark_infer.tables.settings import refuse_lossy_settings, setting, settings
+from spark_infer.tables.sink.folders import NULL_PARTITION
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
@@ -57,6 +59,7 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_SCOPE = "spark_infer: a row lies outside the table partitions that this job may replace"
 EMPTY_PARTITION = "spark_infer: a partition column holds an empty string, which a table stores as null"
+NULL_TEXT = f"spark_infer: a partition column holds the text {NULL_PARTITION}, which a table takes for null"
 
 
 def find_target(spark: SparkSession | None, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
@@ -202,8 +205,22 @@ def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, 
         check_unused(location)
     if location.format == "parquet":
         check_storage(location, target, exists=found is not None)
+    if found is not None and target.mode != "append":
+        _refuse_appends_only(location)
     existing = existing_table(spark, location, type(schema)) if found else None
     return _checked_plan(location, target, existing, schema)
+
+
+def _refuse_appends_only(location: TableLocation) -> None:
+    storage = location.storage() if location.format == "delta" else None
+    log = list_log(storage) if storage is not None else None
+    if storage is not None and log is not None:
+        state = read_log(storage, log, log.newest)
+        if state is not None and state.appends_only:
+            raise TargetError(
+                f"The table {location.name} takes no other writes than appends (delta.appendOnly).",
+                next_step="choose mode append, or change the table.",
+            )
 
 
 def _checked_plan(
@@ -269,14 +286,20 @@ def _key_problems(target: TargetConfig, location: TableLocation, types: Mapping[
     if location.storage() is None:
         problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
     problems += [f"`keys` names {key}, which is no column of the target" for key in target.keys if key not in types]
-    maps = [key for key in target.keys if "map<" in types.get(key, "")]
-    return problems + [f"the key {key} is a map, which cannot be compared" for key in maps]
+    problems += [
+        f"the column {name} has a ` in its name, which Delta's MERGE does not take" for name in types if "`" in name
+    ]
+    for kind, what in (("map<", "map"), ("variant", "variant")):
+        held = [key for key in target.keys if kind in types.get(key, "")]
+        problems += [f"the key {key} is or holds a {what}, which cannot be compared" for key in held]
+    return problems
 
 
 def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
     """Make rows that must not be written fail the job."""
-    texts = [name for name, kind in zip(plan.partition_by, plan.partition_types, strict=True) if kind == "string"]
-    checks = [(f"NOT ({quote_name(name)} <=> '')", EMPTY_PARTITION) for name in texts]
+    texts = [quote_name(name) for name in plan.texts]
+    checks = [(f"NOT ({name} <=> '')", EMPTY_PARTITION) for name in texts]
+    checks += [(f"NOT ({name} <=> '{NULL_PARTITION}')", NULL_TEXT) for name in texts]
     if plan.scope is not None:
         checks.append((plan.scope.sql, OUTSIDE_SCOPE))
     if not checks:

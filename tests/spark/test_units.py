@@ -11,10 +11,10 @@ from deltalake import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from spark_infer import Report, ScoringJob, model_udf, score, score_table
+from spark_infer import Report, ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import ConfigError, DeadlineError, RunError, SourceError, TargetError
+from spark_infer.errors import DeadlineError, RunError
 from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units import on_spark
 from tests.sleepy import save_sleepy
@@ -128,69 +128,6 @@ def test_rows_that_spark_has_staged_are_not_scored_again(
     report: Report = scoring.run(spark)
     assert (report.units_before, report.rows_scored) == (1, ROWS)
     assert rows_of(spark, target) == expected()
-
-
-def merge_job(line: str, source: Path, tmp_path: Path, **more: Any) -> ScoringJob:
-    target = {
-        "path": str(tmp_path / "out"),
-        "format": "delta",
-        "mode": "merge",
-        "keys": ["id"],
-        "scored_at_column": None,
-    }
-    return job(line, source, target, **more)
-
-
-@pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])
-def test_a_merge_updates_and_adds_by_keys_and_happens_once(
-    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, plane: str
-) -> None:
-    target = {"path": str(tmp_path / "out"), "format": "delta"}
-    rows = "CASE id WHEN 70 THEN NULL ELSE id END AS id", "id * 100D AS x"
-    spark.range(30, 71, 1, 2).selectExpr(*rows).write.parquet(str(tmp_path / "before"))
-    merge_job(line, tmp_path / "before", tmp_path, name="first").run(spark)
-    extra = spark.sql("SELECT CAST(NULL AS BIGINT) AS id, 3D AS x")
-    extra.write.mode("append").parquet(str(source))
-    scoring = merge_job(line, source, tmp_path, plane=plane, units={"bytes": 1})
-    breaks("committed:1:raise")
-    report = scoring.run(spark)  # the commit is there, and its reply is lost
-    breaks("")
-    assert report.rows_scored == ROWS + 1
-    version = DeltaTable(str(tmp_path / "out")).version()
-    assert (report.target_version, version) == (1, 1)
-    assert (report.rows_replaced, report.rows_added) == (31, 30)
-    found = spark.read.format("delta").load(target["path"]).collect()
-    values = {row["id"]: row["prediction"] for row in found}
-    assert len(found) == len(values) == 71
-    assert values == {None: pytest.approx(6.0)} | {
-        i: pytest.approx(i / 2 if i < ROWS else i * 200.0) for i in range(70)
-    }
-    assert scoring.run(spark).already_done
-    assert DeltaTable(str(tmp_path / "out")).version() == 1
-
-
-def test_keys_that_occur_twice_are_refused_before_the_model_runs(
-    spark: SparkSession, line: str, source: Path, tmp_path: Path
-) -> None:
-    merge_job(line, source, tmp_path, name="first").run(spark)
-    spark.range(5).selectExpr("id", "1D AS x").write.mode("append").parquet(str(source))
-    with pytest.raises(SourceError, match="5 keys occur more than once") as refused:
-        merge_job(line, source, tmp_path).run(spark)
-    assert "the model has not run" in str(refused.value)
-    assert DeltaTable(str(tmp_path / "out")).version() == 0
-
-
-def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, source: Path, tmp_path: Path) -> None:
-    target = {"path": str(tmp_path / "out"), "format": "parquet", "mode": "merge", "keys": ["id"]}
-    with pytest.raises(TargetError) as refused:
-        job(line, source, target).run(spark)
-    assert refused.value.details == ("`merge` needs a Delta table",)
-    with pytest.raises(TargetError, match="names prediction, which is no column of the source"):
-        job(line, source, {**target, "format": "delta", "keys": ["prediction"]}).run(spark)
-    with pytest.raises(ConfigError, match="`merge` needs `keys`"):
-        score_table(spark, source=str(source), target={"path": "x", "mode": "merge"}, model=line)
-    with pytest.raises(ConfigError, match="only Spark can merge"):
-        score_table(source=str(source), target={"path": "x", "mode": "merge", "keys": "id"}, model=line, engine="local")
 
 
 @pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])

@@ -50,6 +50,7 @@ def with_writers(
         constants=constants,
         partition_by=write.partition_by,
         scope=write.scope,
+        later_texts=write.later_texts,
         codec=CODECS[codec],
         metadata=file_metadata(stored),
     )

@@ -121,7 +121,15 @@ class Ledger:
                 self.folder.files.delete_dir(self.folder.at(part))
 
     def _create(self, path: str, content: bytes) -> bool:
-        return disk_of(self.folder).create(self.folder.at(path), content)
+        try:
+            return disk_of(self.folder).create(self.folder.at(path), content)
+        except FileNotFoundError:  # which each caller knows the meaning of
+            raise
+        except OSError as error:
+            raise LedgerError(
+                f"{self.folder.at(path)}, a part of the run's account, cannot be written: {error}",
+                next_step="see to the disk's space and the folder's permissions, then run the same command again.",
+            ) from error
 
     def _text(self, path: str) -> bytes:
         text = self.folder.read(path)

@@ -7,11 +7,12 @@ of a merge twice.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.core.faults import point
-from spark_infer.errors import CommitConflictError, SourceError, WriteError
+from spark_infer.errors import CommitConflictError, SourceError, SparkInferError, WriteError
+from spark_infer.tables.analysis import condition, first_line
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.predicate import quote_name
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _CONFLICT = "DELTA_CONCURRENT"
 
+Explain = Callable[[BaseException], SparkInferError | None]
+
 
 class MergeDelta:
     """One MERGE for all units.
@@ -34,14 +37,16 @@ class MergeDelta:
         spark: The session.
         work: The run.
         schema: The target's columns.
+        explain: Says in our words why a job of Spark failed; None where it does not know.
     """
 
     one_by_one = False
 
-    def __init__(self, spark: SparkSession, work: PublishWork, schema: StructType) -> None:
+    def __init__(self, spark: SparkSession, work: PublishWork, schema: StructType, explain: Explain) -> None:
         self._spark = spark
         self._work = work
         self._schema = schema
+        self._explain = explain
 
     def publish(self, sealed: Sealed) -> int | None:
         """Nothing is published before the end."""
@@ -69,9 +74,13 @@ class MergeDelta:
             # The commit may be there although its reply was lost.
             if self._taken():
                 return
-            if _CONFLICT not in str(error):
+            name = self._work.plan.location.name
+            if _CONFLICT in str(error):
+                raise _conflict(name) from error
+            explained = self._explain(error)
+            if explained is error:
                 raise
-            raise _conflict(self._work.plan.location.name) from error
+            raise explained or _refused(name, error) from error
 
     def _by_sql(self, entries: Sequence[Sealed]) -> None:
         work, view = self._work, f"spark_infer_{uuid.uuid4().hex}"
@@ -129,6 +138,16 @@ def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None
             details=[f"keys: {', '.join(keys)}", "the model has not run, and nothing was written"],
             next_step="leave out the rows that should not count with `where`, or name further `keys`.",
         )
+
+
+def _refused(name: str, error: Exception) -> WriteError:
+    # What an analysis says is of columns; what is said later may be of rows.
+    of_columns = type(error).__name__ == "AnalysisException"
+    return WriteError(
+        f"Spark did not merge into {name}: {first_line(error) if of_columns else condition(error) or 'its job failed'}",
+        details=["The rows are scored and kept; nothing of this run is in the table."],
+        next_step="see to the table's rules, then run the same command again: it goes on from here.",
+    )
 
 
 def _conflict(name: str) -> CommitConflictError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,8 @@ class ParquetSink:
         Raises:
             WriteError: A row must not be written, or the file system refuses.
         """
+        for name in self._spec.later_texts:
+            self._refuse_texts(pc.unique(batch.column(name)).to_pylist())
         with self._explained():
             for values, rows in split(batch, self._spec.partition_by):
                 file = self._file(values)
@@ -102,11 +104,14 @@ class ParquetSink:
         self._open[folder] = _OpenFile(self._spec, self._storage, f"{folder}/{name}" if folder else name, values)
         return self._open[folder]
 
-    def _refuse(self, values: dict[str, str | None]) -> None:
-        if "" in values.values():
+    def _refuse_texts(self, texts: Collection[str | None]) -> None:
+        if "" in texts:
             raise _refused(EMPTY_PARTITION)
-        if NULL_PARTITION in values.values():
+        if NULL_PARTITION in texts:
             raise _refused(NULL_TEXT)
+
+    def _refuse(self, values: dict[str, str | None]) -> None:
+        self._refuse_texts(values.values())
         if self._spec.scope is not None and not self._spec.scope.holds(values):
             raise _refused(OUTSIDE_SCOPE)
 
@@ -206,6 +211,8 @@ class _OpenFile:
 
     def abandon(self) -> None:
         """Close without a footer, so that nobody takes the file for a whole one."""
+        if self._writer is not None:
+            self._writer.is_open = False  # else it writes one when it is collected
         try:
             self._stream.close()
         except (ArrowException, OSError):

@@ -26,6 +26,7 @@ class SinkSpec:
         constants: Columns of the schema with one value in all rows.
         partition_by: The columns that become folders.
         scope: The table partitions that rows may belong to; None admits all.
+        later_texts: Text columns that become partitions when the rows are merged.
         codec: The compression, as Parquet names it.
         metadata: Key-value metadata of every file.
         row_group_bytes: Bytes in memory of a row group.
@@ -38,6 +39,7 @@ class SinkSpec:
     constants: Mapping[str, Any] = field(default_factory=dict)
     partition_by: tuple[str, ...] = ()
     scope: PartitionScope | None = None
+    later_texts: tuple[str, ...] = ()
     codec: str = "snappy"
     metadata: Mapping[str, str] = field(default_factory=dict)
     row_group_bytes: int = ROW_GROUP_BYTES

@@ -1,0 +1,134 @@
+"""Mode `merge`: by keys, once, and refused in our words where Delta would not take the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from spark_infer import ScoringJob, score_table
+from spark_infer.config import JobConfig
+from spark_infer.errors import ConfigError, RunError, SourceError, TargetError, WriteError
+
+ROWS = 60
+PLAIN = {"scored_at_column": None, "model_name_column": None, "model_version_column": None}
+
+
+@pytest.fixture
+def source(spark: SparkSession, tmp_path: Path) -> Path:
+    """Sixty rows in six files: ``id`` and ``x`` = id / 4."""
+    spark.range(0, ROWS, 1, 6).selectExpr("id", "id / 4D AS x").write.parquet(str(tmp_path / "in"))
+    return tmp_path / "in"
+
+
+def merge_job(line: str, source: Path, tmp_path: Path, *, like: Any = (), **more: Any) -> ScoringJob:
+    target = {"path": str(tmp_path / "out"), "format": "delta", "mode": "merge", "keys": ["id"], **PLAIN, **dict(like)}
+    document = {"model": {"uri": line}, "source": {"path": str(source)}, "target": target, **more}
+    return ScoringJob(JobConfig.model_validate(document))
+
+
+@pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])
+def test_a_merge_updates_and_adds_by_keys_and_happens_once(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, plane: str
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "delta"}
+    rows = "CASE id WHEN 70 THEN NULL ELSE id END AS id", "id * 100D AS x"
+    spark.range(30, 71, 1, 2).selectExpr(*rows).write.parquet(str(tmp_path / "before"))
+    merge_job(line, tmp_path / "before", tmp_path, name="first").run(spark)
+    extra = spark.sql("SELECT CAST(NULL AS BIGINT) AS id, 3D AS x")
+    extra.write.mode("append").parquet(str(source))
+    scoring = merge_job(line, source, tmp_path, plane=plane, units={"bytes": 1})
+    breaks("committed:1:raise")
+    report = scoring.run(spark)  # the commit is there, and its reply is lost
+    breaks("")
+    assert report.rows_scored == ROWS + 1
+    version = DeltaTable(str(tmp_path / "out")).version()
+    assert (report.target_version, version) == (1, 1)
+    assert (report.rows_replaced, report.rows_added) == (31, 30)
+    found = spark.read.format("delta").load(target["path"]).collect()
+    values = {row["id"]: row["prediction"] for row in found}
+    assert len(found) == len(values) == 71
+    assert values == {None: pytest.approx(6.0)} | {
+        i: pytest.approx(i / 2 if i < ROWS else i * 200.0) for i in range(70)
+    }
+    assert scoring.run(spark).already_done
+    assert DeltaTable(str(tmp_path / "out")).version() == 1
+
+
+def test_keys_that_occur_twice_are_refused_before_the_model_runs(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path
+) -> None:
+    merge_job(line, source, tmp_path, name="first").run(spark)
+    spark.range(5).selectExpr("id", "1D AS x").write.mode("append").parquet(str(source))
+    with pytest.raises(SourceError, match="5 keys occur more than once") as refused:
+        merge_job(line, source, tmp_path).run(spark)
+    assert "the model has not run" in str(refused.value)
+    assert DeltaTable(str(tmp_path / "out")).version() == 0
+
+
+def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(TargetError) as refused:
+        merge_job(line, source, tmp_path, like={"format": "parquet"}).run(spark)
+    assert refused.value.details == ("`merge` needs a Delta table",)
+    with pytest.raises(TargetError, match="names prediction, which is no column of the source"):
+        merge_job(line, source, tmp_path, like={"keys": ["prediction"]}).run(spark)
+    with pytest.raises(ConfigError, match="`merge` needs `keys`"):
+        score_table(spark, source=str(source), target={"path": "x", "mode": "merge"}, model=line)
+    with pytest.raises(ConfigError, match="only Spark can merge"):
+        score_table(source=str(source), target={"path": "x", "mode": "merge", "keys": "id"}, model=line, engine="local")
+
+
+def made(spark: SparkSession, tmp_path: Path, columns: str, clauses: str = "") -> None:
+    spark.sql(f"CREATE TABLE delta.`{tmp_path / 'out'}` ({columns}) USING DELTA {clauses}")
+
+
+@pytest.mark.parametrize("plane", ["auto", "spark"])
+@pytest.mark.parametrize("text", ["", "__HIVE_DEFAULT_PARTITION__"])
+def test_texts_that_a_partition_would_store_as_null_are_refused(
+    spark: SparkSession, line: str, tmp_path: Path, plane: str, text: str
+) -> None:
+    made(spark, tmp_path, "id INT, p STRING, x DOUBLE, prediction DOUBLE", "PARTITIONED BY (p)")
+    rows = f"SELECT 1 AS id, '{text}' AS p, 3D AS x UNION ALL SELECT 1, NULL, 4D"
+    spark.sql(rows).write.parquet(str(tmp_path / "in"))
+    with pytest.raises(RunError, match=r"which a table (stores as|takes for) null"):
+        merge_job(line, tmp_path / "in", tmp_path, like={"keys": ["id", "p"]}, plane=plane).run(spark)
+    assert DeltaTable(str(tmp_path / "out")).version() == 0
+
+
+def test_a_row_that_breaks_a_rule_of_the_target_is_an_error_without_its_values(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path
+) -> None:
+    made(spark, tmp_path, "id BIGINT, x DOUBLE, prediction DOUBLE")
+    spark.sql(f"ALTER TABLE delta.`{tmp_path / 'out'}` ADD CONSTRAINT small CHECK (x < 14.625)")
+    with pytest.raises(WriteError, match=r"breaks a constraint of the target: CHECK constraint small") as refused:
+        merge_job(line, source, tmp_path).run(spark)
+    assert "14.75" not in str(refused.value)
+    spark.sql(f"ALTER TABLE delta.`{tmp_path / 'out'}` DROP CONSTRAINT small")
+    report = merge_job(line, source, tmp_path).run(spark)
+    assert (report.rows_added, report.units_before) == (ROWS, 1)
+
+
+def test_what_delta_refuses_in_a_merge_is_told_in_a_sentence(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path
+) -> None:
+    made(spark, tmp_path, "id BIGINT GENERATED ALWAYS AS IDENTITY, x DOUBLE, prediction DOUBLE")
+    with pytest.raises(WriteError, match=r"Spark did not merge into .*: UPDATE on IDENTITY column id is not supported"):
+        merge_job(line, source, tmp_path).run(spark)
+
+
+def test_tables_and_keys_that_cannot_be_merged_are_refused_before_anything_runs(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path
+) -> None:
+    appends = "TBLPROPERTIES (delta.appendOnly = true)"
+    made(spark, tmp_path, "id BIGINT, x DOUBLE, prediction DOUBLE", appends)
+    for mode in ("merge", "overwrite"):
+        keys = ["id"] if mode == "merge" else []
+        with pytest.raises(TargetError, match=r"no other writes than appends \(delta.appendOnly\)"):
+            merge_job(line, source, tmp_path, like={"mode": mode, "keys": keys}).plan(spark)
+    spark.sql("SELECT 1 AS id, parse_json('1') AS v, 1D AS x").write.format("delta").save(str(tmp_path / "odd"))
+    other = {"keys": ["v"], "path": str(tmp_path / "new")}
+    with pytest.raises(TargetError, match="the key v is or holds a variant, which cannot be compared"):
+        merge_job(line, tmp_path / "odd", tmp_path, like=other).plan(spark)
