@@ -24,9 +24,11 @@ def source(spark: SparkSession, tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def merge_job(line: str, source: Path, tmp_path: Path, *, like: Any = (), **more: Any) -> ScoringJob:
+def merge_job(
+    line: str, source: Path, tmp_path: Path, *, like: Any = (), where: str | None = None, **more: Any
+) -> ScoringJob:
     target = {"path": str(tmp_path / "out"), "format": "delta", "mode": "merge", "keys": ["id"], **PLAIN, **dict(like)}
-    document = {"model": {"uri": line}, "source": {"path": str(source)}, "target": target, **more}
+    document = {"model": {"uri": line}, "source": {"path": str(source), "where": where}, "target": target, **more}
     return ScoringJob(JobConfig.model_validate(document))
 
 
@@ -79,6 +81,14 @@ def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, so
         score_table(spark, source=str(source), target={"path": "x", "mode": "merge"}, model=line)
     with pytest.raises(ConfigError, match="only Spark can merge"):
         score_table(source=str(source), target={"path": "x", "mode": "merge", "keys": "id"}, model=line, engine="local")
+
+
+def test_a_merge_of_no_rows_makes_no_version(spark: SparkSession, line: str, source: Path, tmp_path: Path) -> None:
+    made(spark, tmp_path, "id BIGINT, x DOUBLE, prediction DOUBLE")
+    for plane in ("auto", "spark"):
+        report = merge_job(line, source, tmp_path, where="id < 0", plane=plane, name=plane).run(spark)
+        assert (report.target_version, report.rows_scored) == (None, 0)
+        assert any("nothing was merged" in note for note in report.warnings)
 
 
 def made(spark: SparkSession, tmp_path: Path, columns: str, clauses: str = "") -> None:

@@ -17,7 +17,7 @@ from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.publishers.tries import tried
-from spark_infer.tables.publishers.work import Ended, PublishWork, all_files
+from spark_infer.tables.publishers.work import Ended, PublishWork
 from spark_infer.tables.settings import settings
 from spark_infer.tables.transaction import metrics_of, version_of
 
@@ -55,7 +55,7 @@ class MergeDelta:
     def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Merge all rows, unless the table's log says that this was done."""
         work = self._work
-        if not all_files(entries):
+        if not any(entry.rows for entry in entries):
             return Ended(notes=("No row was scored, and so nothing was merged.",))
         tried(self._taken, lambda done: None if done else self._merge(entries), work.plan.location.name)
         version = version_of(work.table, work.stamp())
