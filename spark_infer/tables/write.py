@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -289,8 +290,9 @@ def _key_problems(target: TargetConfig, location: TableLocation, types: Mapping[
     problems += [
         f"the column {name} has a ` in its name, which Delta's MERGE does not take" for name in types if "`" in name
     ]
-    for kind, what in (("map<", "map"), ("variant", "variant")):
-        held = [key for key in target.keys if kind in types.get(key, "")]
+    # A type stands after the colon of its field's name, which may itself be `variant`.
+    for kind, what in ((r"\bmap<", "map"), (r"(?:^|[:<,])variant(?:$|[,>])", "variant")):
+        held = [key for key in target.keys if re.search(kind, types.get(key, ""))]
         problems += [f"the key {key} is or holds a {what}, which cannot be compared" for key in held]
     return problems
 
