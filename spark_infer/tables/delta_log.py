@@ -117,6 +117,12 @@ def read_log(storage: Storage, listing: LogListing, version: int) -> LogState | 
         return None  # a log that we cannot read is Spark's to judge
 
 
+def newest_state(storage: Storage) -> LogState | None:
+    """What the newest version of a table holds; None where there is no log, or as for `read_log`."""
+    log = list_log(storage)
+    return read_log(storage, log, log.newest) if log is not None else None
+
+
 def taken(storage: Storage, app: str) -> int | None:
     """The newest version of an application that the table's newest version has taken; 0 for none.
 

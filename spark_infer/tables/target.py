@@ -12,6 +12,7 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables import delta, parquet
 from spark_infer.tables.catalog import default_location, describe
+from spark_infer.tables.delta_log import LogState, newest_state
 from spark_infer.tables.disk import same_disk
 from spark_infer.tables.durable import is_mount
 from spark_infer.tables.location import TableLocation, canonical, qualify
@@ -36,11 +37,13 @@ class Existing:
         schema: Its columns.
         partition_columns: Those that it is partitioned by.
         folder_types: Types of partition columns that only the folders' names tell.
+        log: What a Delta table's log says; None for other tables, and where only Spark can read it.
     """
 
     schema: StructType
     partition_columns: tuple[str, ...]
     folder_types: Mapping[str, str]
+    log: LogState | None = None
 
 
 def new_location(spark: SparkSession | None, target: TargetConfig, source_format: str) -> TableLocation:
@@ -130,7 +133,8 @@ def existing_table(spark: SparkSession | None, location: TableLocation, struct_t
             return _without_spark(location, struct_type)
         if location.format == "delta":
             snapshot = delta.snapshot(spark, location, None)
-            return Existing(delta.pinned_frame(spark, location, None).schema, snapshot.partition_columns, {})
+            schema = delta.pinned_frame(spark, location, None).schema
+            return Existing(schema, snapshot.partition_columns, {}, _log(location))
         if location.table:
             entry = describe(spark, location.table)
             return Existing(spark.table(location.table).schema, entry.partition_columns if entry else (), {})
@@ -148,7 +152,14 @@ def _without_spark(location: TableLocation, struct_type: type[StructType]) -> Ex
     else:
         raise TargetError(f"This process cannot reach {location.name}.")
     folder_types = found.types if location.format == "parquet" else {}
-    return Existing(struct_type.fromJson(json.loads(schema_of(found))), found.partition_columns, folder_types)
+    schema = struct_type.fromJson(json.loads(schema_of(found)))
+    log = _log(location) if location.format == "delta" else None
+    return Existing(schema, found.partition_columns, folder_types, log)
+
+
+def _log(location: TableLocation) -> LogState | None:
+    storage = location.storage()
+    return newest_state(storage) if storage is not None else None
 
 
 def _folder(spark: SparkSession, location: TableLocation, storage: Storage | None) -> Existing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,6 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.commit import write_delta
 from spark_infer.tables.delta import check_delta
-from spark_infer.tables.delta_log import list_log, read_log
 from spark_infer.tables.fit import (
     partitioning_problems,
     schema_problems,
@@ -23,6 +21,7 @@ from spark_infer.tables.fit import (
 )
 from spark_infer.tables.how import sentence
 from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
+from spark_infer.tables.merging import identity_problems, merge_problems, refuse_appends_only
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
 from spark_infer.tables.publish import stage_parquet, write_parquet
@@ -206,22 +205,10 @@ def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, 
         check_unused(location)
     if location.format == "parquet":
         check_storage(location, target, exists=found is not None)
-    if found is not None and target.mode != "append":
-        _refuse_appends_only(location)
     existing = existing_table(spark, location, type(schema)) if found else None
+    if existing is not None and target.mode != "append":
+        refuse_appends_only(location, existing.log)
     return _checked_plan(location, target, existing, schema)
-
-
-def _refuse_appends_only(location: TableLocation) -> None:
-    storage = location.storage() if location.format == "delta" else None
-    log = list_log(storage) if storage is not None else None
-    if storage is not None and log is not None:
-        state = read_log(storage, log, log.newest)
-        if state is not None and state.appends_only:
-            raise TargetError(
-                f"The table {location.name} takes no other writes than appends (delta.appendOnly).",
-                next_step="choose mode append, or change the table.",
-            )
 
 
 def _checked_plan(
@@ -243,7 +230,11 @@ def _checked_plan(
         problems += schema_problems(schema, existing.schema, folder_types=existing.folder_types)
     scope, scope_problems = _scope(target, types, partition_by)
     problems += scope_problems
-    problems += _key_problems(target, location, types)
+    log = existing.log if existing is not None else None
+    if target.mode != "overwrite":
+        problems += identity_problems(log, merges=target.mode == "merge")
+    if target.mode == "merge":
+        problems += merge_problems(target, location, types, log)
     if problems:
         raise TargetError(
             f"The rows do not fit the target {location.name}.",
@@ -278,23 +269,6 @@ def _scope(
     if not partition_by:
         return None, ["`overwrite_partitions` needs a table with partitions, and this one has none"]
     return partition_scope(target.partitions, {name: types[name] for name in partition_by if name in types})
-
-
-def _key_problems(target: TargetConfig, location: TableLocation, types: Mapping[str, str]) -> list[str]:
-    if target.mode != "merge":
-        return []
-    problems = [] if location.format == "delta" else ["`merge` needs a Delta table"]
-    if location.storage() is None:
-        problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
-    problems += [f"`keys` names {key}, which is no column of the target" for key in target.keys if key not in types]
-    problems += [
-        f"the column {name} has a ` in its name, which Delta's MERGE does not take" for name in types if "`" in name
-    ]
-    # A type stands after the colon of its field's name, which may itself be `variant`.
-    for kind, what in ((r"\bmap<", "map"), (r"(?:^|[:<,])variant(?:$|[,>])", "variant")):
-        held = [key for key in target.keys if re.search(kind, types.get(key, ""))]
-        problems += [f"the key {key} is or holds a {what}, which cannot be compared" for key in held]
-    return problems
 
 
 def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from spark_infer.job.planes.choice import Plane
-from spark_infer.tables.delta_log import LogState, list_log, read_log
+from spark_infer.tables.delta_log import LogState, newest_state
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.doubts import CODECS, write_doubts
 from spark_infer.tables.sink.spec import SinkSpec, file_metadata
@@ -61,5 +61,4 @@ def _existing(write: WritePlan) -> LogState | None:
     storage = write.location.storage()
     if write.creates or write.location.format != "delta" or storage is None:
         return None
-    log = list_log(storage)
-    return read_log(storage, log, log.newest) if log is not None else None
+    return newest_state(storage)
