@@ -31,8 +31,11 @@ _ODD = {
     "${…}": re.compile(r"\$"),
     ";": re.compile(";"),
     "a comment": re.compile(r"--|/\*"),
+    "ISNULL or NOTNULL": re.compile(r"\b(is|not)null\b", re.IGNORECASE),
+    "SYMMETRIC or ASYMMETRIC": re.compile(r"\ba?symmetric\b", re.IGNORECASE),
+    "a comma before a bracket": re.compile(r",\s*\)"),
 }
-"""What Spark's settings give another meaning, or binds otherwise than the parser used here."""
+"""What Spark's settings give another meaning, binds otherwise than the parser used here, or does not take at all."""
 
 _PLAIN_WORDS = {
     "Boolean": "a Boolean",
