@@ -17,6 +17,12 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+NewRun = Annotated[
+    bool,
+    typer.Option(
+        "--new-run", help="Begin a new run, whatever an unfinished or a finished one of this job has done already."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the result alone on stdout, an error on stderr.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error too.")]
 LogFile = Annotated[

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, NewRun, Overrides, Traceback
 from spark_infer.cli.output import Output
 
 
 def plan(
     job: JobFile,
     overrides: Overrides = None,
+    new_run: NewRun = False,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -18,7 +19,7 @@ def plan(
     with output.exit_code():
         from spark_infer.cli.job import check, read_job
 
-        checked = check(output, read_job(output, job, overrides or (), log_file))
+        checked = check(output, read_job(output, job, overrides or (), log_file), new_run=new_run)
         output.result(str(checked), checked.to_dict())
 
 
@@ -31,6 +32,7 @@ Resolves the model, reads the schema of the table, binds its columns to the mode
 Examples:
   spark-infer plan conf/demo.yaml
   spark-infer plan job.yaml --set model.uri=models:/flight_delay/3
+  spark-infer plan job.yaml --new-run
   spark-infer plan job.yaml --json
 
 {EXIT_CODES}

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, NewRun, Overrides, Traceback
 from spark_infer.cli.output import Output
-
-NewRun = Annotated[
-    bool,
-    typer.Option(
-        "--new-run", help="Begin a new run, whatever an unfinished or a finished one of this job has done already."
-    ),
-]
 
 
 def run(

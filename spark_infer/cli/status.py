@@ -10,6 +10,7 @@ from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overri
 from spark_infer.cli.output import Output
 
 if TYPE_CHECKING:
+    from spark_infer.config import JobConfig
     from spark_infer.job.units.history import RunState
 
 Run = Annotated[
@@ -27,8 +28,9 @@ def status(
     """List the runs of a job's target: finished, unfinished and how far, or given up."""
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
-        states = _states(output, job, overrides, log_file)
-        text = "\n".join(map(str, states)) or "no run has written into this target"
+        config, states = _states(output, job, overrides, log_file)
+        target = config.hide_environment(config.target.name)
+        text = "\n".join(map(str, states)) or f"no run has written into this target: {target}"
         output.result(text, {"runs": [state.to_dict() for state in states]})
 
 
@@ -45,14 +47,16 @@ def report(
     with output.exit_code():
         from spark_infer.job.units.history import newest_report
 
-        found = newest_report(_states(output, job, overrides, log_file), run)
+        _, states = _states(output, job, overrides, log_file)
+        found = newest_report(states, run)
         output.result(str(found), found.to_dict())
 
 
-def _states(output: Output, job: JobFile, overrides: Overrides, log_file: LogFile) -> list[RunState]:
+def _states(output: Output, job: JobFile, overrides: Overrides, log_file: LogFile) -> tuple[JobConfig, list[RunState]]:
     from spark_infer.cli.job import read_job, runs
 
-    return runs(output, read_job(output, job, overrides or (), log_file))
+    config = read_job(output, job, overrides or (), log_file)
+    return config, runs(output, config)
 
 
 STATUS = f"""\

@@ -11,6 +11,7 @@ import faulthandler
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,11 @@ from spark_infer.errors import DeadlineError
 FOLDER = "PYTHON_FAULTHANDLER_DIR"
 """Where Spark has the processes of its workers write, each a file named by its number."""
 _DUMPS = "PYTHON_TRACEBACK_DUMP_INTERVAL_SECONDS"
-_NOTE = "spark_infer: {} may take {:g} seconds\n"
-_TOLD = re.compile(r"spark_infer: (\w+) may take ([\d.e+]+) seconds\s+(?:Timeout \([^\n]*\n)(.*)", re.DOTALL)
+_NOTE = "spark_infer: {} may take {:g} seconds in thread {:#x}\n"
+_TOLD = re.compile(
+    r"spark_infer: (\w+) may take ([\d.e+]+) seconds in thread (0x[0-9a-f]+)\s+(?:Timeout \([^\n]*\n)(.*)", re.DOTALL
+)
+_THREAD = re.compile(r"^Thread (0x[0-9a-f]+)[^\n]*\n", re.MULTILINE)
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d+) in (\S+)')
 _MOST_FRAMES = 12
 
@@ -45,7 +49,7 @@ def limit(step: str, seconds: float | None) -> Iterator[None]:
     if log is None or seconds is None:
         yield
         return
-    _note(log, _NOTE.format(step, seconds))
+    _note(log, _NOTE.format(step, seconds, threading.get_ident()))
     faulthandler.dump_traceback_later(seconds, exit=True, file=log)
     try:
         yield
@@ -58,12 +62,24 @@ def expired(text: str) -> DeadlineError | None:
     match = _TOLD.search(text)
     if match is None:
         return None
-    frames = [f"  {Path(file).name}, line {line}, in {name}" for file, line, name in _FRAME.findall(match[3])]
+    frames = [
+        f"  {'/'.join(Path(file).parts[-2:])}, line {line}, in {name}"
+        for file, line, name in _FRAME.findall(_stack_of(int(match[3], 16), match[4]))
+        if not file.startswith("<frozen")  # Python's own import machinery
+    ]
     return DeadlineError(
         f"A worker was stopped, because the step `{match[1]}` took longer than {float(match[2]):g} seconds.",
         details=["it stood, the innermost call first:", *frames[:_MOST_FRAMES]],
         next_step=f"look at what it waits for; or give it longer with score.{match[1]}_seconds.",
     )
+
+
+def _stack_of(thread: int, dump: str) -> str:
+    """What the fault handler wrote of one thread; all that it wrote where it does not name that one."""
+    heads = list(_THREAD.finditer(dump))
+    ends = [*(head.start() for head in heads[1:]), len(dump)]
+    found = [dump[head.end() : end] for head, end in zip(heads, ends, strict=True) if int(head[1], 16) == thread]
+    return found[0] if found else dump
 
 
 def stacks_of(folder: Path, pid: int) -> str:

@@ -65,21 +65,23 @@ class ScoringJob:
         with _hiding_environment(self.config):
             return open_session(self.config)
 
-    def plan(self, spark: SparkSession | None = None) -> Plan:
+    def plan(self, spark: SparkSession | None = None, *, new_run: bool = False) -> Plan:
         """Resolve and check everything, and say what a run would do; starts no Spark task, changes no table.
 
         With `compile`, Spark reads the rows to compare in one small job where only Spark can read them.
 
         Args:
             spark: The session; without it that of `session`. Engine `local` has none.
+            new_run: Plan a new run whatever was done before, as `run` would begin it.
 
         Raises:
             PlanError: The job cannot run as it stands.
         """
         with _hiding_environment(self.config):
             if self.config.engine == "local":
-                return plan_of(prepare_local(self.config, model=self._model))
-            return plan_of(prepare_job(spark or open_session(self.config), self.config, model=self._model))
+                return plan_of(prepare_local(self.config, model=self._model, new_run=new_run))
+            session = spark or open_session(self.config)
+            return plan_of(prepare_job(session, self.config, model=self._model, new_run=new_run))
 
     def run(
         self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False

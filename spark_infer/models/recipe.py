@@ -215,8 +215,9 @@ def _raw_outputs(
         outputs = load_model(load).outputs()
     if result_schema is None:
         if outputs is None:
+            why = "its signature declares no outputs" if declared is None else "its signature is not that of the method"
             raise PlanError(
-                "Nothing says what the model returns: its signature declares no outputs.",
+                f"Nothing says what the model returns: {why}.",
                 next_step="say it with result_type, for example 'double' or 'label string, score double'.",
             )
         return outputs

@@ -39,6 +39,11 @@ _CAUSES = (
         "set spark.driver.memory to what this machine can give, at least 1g",
     ),
     _Cause(
+        r"No space left on device|ENOSPC|Disk quota exceeded",
+        "Spark could not start, because a disk is full.",
+        "free space where Spark keeps its files (spark.local.dir, else SPARK_LOCAL_DIRS or /tmp)",
+    ),
+    _Cause(
         r"BindException|Cannot assign requested address|UnknownHostException|failed after \d+ retries",
         "Spark could not open its ports on this machine's address.",
         "set SPARK_LOCAL_IP=127.0.0.1, and unset spark.driver.host and spark.driver.bindAddress",
@@ -85,7 +90,8 @@ def explain_failed_start(
 
 
 def _reason(text: str) -> str:
-    """Return the first line that looks like an error, or the last line at all."""
+    """Return the first line that looks like an error, one that only says that there was an error last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"Exception|[Ee]rror\b", line)]
+    telling.sort(key=lambda line: line.endswith("Error initializing SparkContext."))
     return (telling or lines[-1:] or ["it gave no reason"])[0][:_MOST_CHARACTERS]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from spark_infer.tables.emptied import emptied_in_delta
 from spark_infer.tables.location import TableLocation, has_delta_log
 from spark_infer.tables.newtable import removed_on_failure
 from spark_infer.tables.plan import WritePlan, Written
@@ -40,7 +41,7 @@ def write_delta(
         _save(_replacing(writer, plan), plan.location)
     else:
         _create(spark, writer.mode("error").partitionBy(*plan.partition_by), plan, stamp)
-    return _written(spark, plan.location, stamp)
+    return _written(spark, plan, stamp)
 
 
 def _replacing(writer: DataFrameWriter, plan: WritePlan) -> DataFrameWriter:
@@ -83,29 +84,30 @@ def written_before(spark: SparkSession, plan: WritePlan, facts: Mapping[str, str
     if not (plan.exists or (storage is not None and has_delta_log(storage))):
         return None
     commit = _own_commit(spark, plan.location, _stamp(facts))
-    return None if commit is None else _of_commit(plan.location, commit)
+    return None if commit is None else _of_commit(plan, commit)
 
 
 def _stamp(facts: Mapping[str, str | int | float]) -> str:
     return json.dumps(dict(facts), separators=(",", ":"))
 
 
-def _written(spark: SparkSession, location: TableLocation, stamp: str) -> Written:
-    commit = _own_commit(spark, location, stamp)
+def _written(spark: SparkSession, plan: WritePlan, stamp: str) -> Written:
+    commit = _own_commit(spark, plan.location, stamp)
     if commit is None:
-        return Written(location, None, 0, 0, 0, ("No row was written, and Delta made no commit for that.",))
-    return _of_commit(location, commit)
+        return Written(plan.location, None, 0, 0, 0, ("No row was written, and Delta made no commit for that.",))
+    return _of_commit(plan, commit)
 
 
-def _of_commit(location: TableLocation, commit: Any) -> Written:
+def _of_commit(plan: WritePlan, commit: Any) -> Written:
     metrics = {name: int(value) for name, value in commit["operationMetrics"].items() if value.isdigit()}
     return Written(
-        location=location,
+        location=plan.location,
         version=commit["version"],
         # Rows that a replaced file shared with other partitions are copied, and are not ours.
         rows=metrics.get("numOutputRows", 0) - metrics.get("numCopiedRows", 0),
         files=metrics.get("numFiles", 0),
         size_bytes=metrics.get("numOutputBytes", 0),
+        notes=emptied_in_delta(plan, plan.location.storage(), commit["version"]),
     )
 
 

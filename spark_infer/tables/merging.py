@@ -56,7 +56,11 @@ def merge_problems(
         types: Column to type, of the rows.
         log: What the table's log says; None where there is none, or only Spark can read it.
     """
-    problems = [] if location.format == "delta" else ["`merge` needs a Delta table"]
+    problems = (
+        []
+        if location.format == "delta"
+        else ["`merge` needs a Delta table: set `format: delta`, or choose another mode"]
+    )
     if location.storage() is None:
         problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
     problems += [f"`keys` names {key}, which is no column of the target" for key in target.keys if key not in types]

@@ -160,7 +160,8 @@ def _missing(spark: SparkSession | None, source: SourceConfig) -> SourceError:
     beside = storage.parent().names() if storage is not None else []
     return SourceError(
         f"There is nothing at {shown}{nearest(posixpath.basename(uri), beside)}.",
-        next_step="check the path; a relative one starts in the folder that Spark was started in.",
+        next_step="check the path; a relative one starts in the folder that "
+        f"{'this command' if spark is None else 'Spark'} was started in.",
     )
 
 

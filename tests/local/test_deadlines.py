@@ -26,6 +26,7 @@ def test_a_predict_call_that_hangs_is_stopped_and_its_stack_is_told(sleepy: str,
         run(sleepy, source, {"path": str(tmp_path / "out")}, score={"predict_seconds": 2.0})
     assert time.monotonic() - begin < 30
     assert "sleep_for_ever" in str(stopped.value)
+    assert not [line for line in stopped.value.details if "threading.py" in line]  # only the thread that predicts
     assert "score.predict_seconds" in stopped.value.next_step
     assert not (tmp_path / "out").exists()
     assert not children()

@@ -93,7 +93,7 @@ def test_a_changed_job_is_refused_while_a_run_is_unfinished(
     breaks("")
     with pytest.raises(UnfinishedRunError) as refused:
         job(line, {"path": str(files), "where": "id > 3"}, target, **EACH).run()
-    assert "where: null then, id > 3 now" in str(refused.value)
+    assert "where: nothing then, id > 3 now" in str(refused.value)
     pq.write_table(pa.table({"id": [999], "x": [1.0], "part": [0]}), files / "9.parquet")
     with pytest.raises(UnfinishedRunError, match=r"source version: 8 files of .* then, 9 files"):
         job(line, {"path": str(files)}, target, **EACH).run()

@@ -48,7 +48,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
     root: Node = read_yaml(Path(path))
     if not isinstance(root, MappingNode):
         what = f"{position(root)}: a job file is a mapping with the keys model, source and target, not {shape_of(root)}"
-        raise ConfigError(what, next_step="conf/reference.yaml shows every key.")
+        raise ConfigError(what, next_step="`python -m spark_infer.job.file.load` lists every key.")
     for override in overrides:
         root = with_override(root, override)
     binding = Binding(os.environ if environ is None else environ)
@@ -65,11 +65,15 @@ def _refusal(path: str, problems: Sequence[tuple[Node, str]]) -> ConfigError:
     ordered = sorted(problems, key=lambda problem: (problem[0].start_mark.name != path, problem[0].start_mark.line))
     lines = list(dict.fromkeys(_line(position(node), text) for node, text in ordered))
     if len(lines) == 1:
-        return ConfigError(lines[0], next_step="Correct the job file; conf/reference.yaml shows every key.")
+        return ConfigError(
+            lines[0], next_step="Correct the job file; `python -m spark_infer.job.file.load` lists every key."
+        )
     more = len(lines) - MOST_PROBLEMS_SHOWN
     shown = lines[:MOST_PROBLEMS_SHOWN] + ([f"and {more} more"] if more > 0 else [])
     return ConfigError(
-        f"{path}: {len(lines)} problems", details=shown, next_step="Correct them; conf/reference.yaml shows every key."
+        f"{path}: {len(lines)} problems",
+        details=shown,
+        next_step="Correct them; `python -m spark_infer.job.file.load` lists every key.",
     )
 
 

@@ -19,7 +19,7 @@ MAX_FILE_BYTES = 256 * 1024
 
 _TAG = "tag:yaml.org,2002:"
 CORE_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "str", "map", "seq"))
-_NEXT = "Correct the job file; conf/reference.yaml shows every key."
+_NEXT = "Correct the job file; `python -m spark_infer.job.file.load` lists every key."
 
 
 class _CoreLoader(yaml.SafeLoader):

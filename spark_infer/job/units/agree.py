@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
+_MOST_SHOWN = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreed:
@@ -82,6 +84,7 @@ def agree(
         )
     _refuse_made_keys(config, recipe)
     write = write or plan_write(spark, config.target, snapshot=snapshot, schema=schema)
+    _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
         return Agreed(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
     start = start.with_units(tasks, slots, config)
@@ -96,4 +99,27 @@ def _refuse_made_keys(config: JobConfig, recipe: Recipe) -> None:
             f"`keys` names {made[0]}, which is no column of the source that is kept.",
             details=[f"kept columns: {', '.join(recipe.keep)}"],
             next_step="merge by columns of the source, and name them in `keep` where that is a list.",
+        )
+
+
+def _refuse_outside_scope(config: JobConfig, recipe: Recipe, snapshot: Snapshot, write: WritePlan) -> None:
+    """Refuse rows of table partitions that the write may not replace, where the source's own partitions tell of them.
+
+    A condition may leave none of these rows, and then only the workers know.
+    """
+    scope, listing = write.scope, snapshot.listing
+    if scope is None or listing is None or config.source.where is not None:
+        return
+    told = [column for column in scope.columns if column.name in recipe.keep and column.name in snapshot.types]
+    outside = [
+        f"{column.name} = {'null' if value is None else value}"
+        for column in told
+        for value in sorted({file.values.get(column.name) for file in listing.files if file.rows != 0}, key=str)
+        if not column.holds(value)
+    ]
+    if outside:
+        raise TargetError(
+            "The source has rows outside the table partitions that `partitions` declares.",
+            details=[f"it may replace: {scope.sql}", *outside[:_MOST_SHOWN]],
+            next_step="declare these partitions too, or read only the others with `source.partition_filter`.",
         )

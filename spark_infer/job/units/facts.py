@@ -102,13 +102,23 @@ def differences(before: Facts, now: Facts) -> list[str]:
 
 
 def _difference(name: str, before: Any, now: Any) -> str:
+    if _is_columns(before) and _is_columns(now) and dict(before) != dict(now):
+        before, now = dict(before), dict(now)
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         return "; ".join(f"{name}, {key}: {_short(before.get(key))} then, {_short(now.get(key))} now" for key in keys)
     return f"{name}: {_short(before)} then, {_short(now)} now"
 
 
+def _is_columns(value: Any) -> bool:
+    """Whether it is a list of names and types, each name once."""
+    pairs = isinstance(value, list) and all(isinstance(each, list) and len(each) == 2 for each in value)
+    return pairs and len({str(name) for name, _ in value}) == len(value)
+
+
 def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
     text = value if isinstance(value, str) else json.dumps(value)
     if re.fullmatch(r"[0-9a-f]{64}", text):
         return text[:12]

@@ -215,6 +215,12 @@ def _finished(known: list[tuple[int, str, Ledger]], digest: str, still_there: St
     return None
 
 
+def given_up(runs: Runs, ledger: Ledger) -> list[Ledger]:
+    """Older runs of the job that were begun and given up, the oldest first; `sweep` removes them."""
+    older = [each for number, _, each in runs.all() if number < runs.number(ledger)]
+    return [each for each in older if each.closed() and each.plan() is not None and each.report() is None]
+
+
 def sweep(runs: Runs, ledger: Ledger) -> None:
     """Remove what older runs of the job left that were given up or never begun; for a run that is finished."""
     for number, _, older in runs.all():

@@ -91,10 +91,13 @@ def newest_report(states: Sequence[RunState], run: str | None = None) -> Report:
     """
     found = [state for state in states if state.report is not None and run in (None, state.run)]
     if not found:
+        unfinished = any(state.state in ("unfinished", "publishing") for state in states)
         raise TargetError(
             "No finished run of this target." if run is None else f"No finished run {run} of this target.",
             details=[f"{state.run}: {state.state}" for state in states],
-            next_step="`spark-infer run` does what is left of an unfinished one.",
+            next_step="run `spark-infer run`, which does what is left of the unfinished one."
+            if unfinished
+            else ("name one of these." if states else "run the job first; its report is there when it is finished."),
         )
     return Report.of_dict(found[-1].report or {})
 

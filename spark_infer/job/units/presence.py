@@ -9,6 +9,8 @@ from spark_infer.errors import UnfinishedRunError
 from spark_infer.job.units.find import StillThere
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.delta_log import list_log, taken, taken_back
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.publishers.work import app_of
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.transaction import published
 
@@ -38,6 +40,25 @@ def contents(table: Storage) -> dict[str, int]:
     """What a plain folder of files holds: how many of them, and their bytes."""
     files = table.data_files()
     return {"files": len(files), "bytes": sum(file.size for file in files)}
+
+
+def rows_left(table: Storage, kind: str, ledger: Ledger, plan: RunPlan) -> int:
+    """Rows of an unfinished run that the target holds.
+
+    Args:
+        table: The target's folder.
+        kind: Its format.
+        ledger: The account of the run.
+        plan: What it planned.
+    """
+    sealed = ledger.all_sealed()
+    if kind == "delta":
+        newest = published(table, app_of(ledger, plan.run_id))
+        by_unit = plan.write["exists"] and plan.facts.get("target settings", {}).get("mode") == "append"
+        return sum(entry.rows for unit, entry in sealed.items() if newest and (unit < newest or not by_unit))
+    files = [file for entry in sealed.values() for file in entry.files]
+    there = table.files.get_file_info([table.at(file.path) for file in files])
+    return sum(file.rows for file, info in zip(files, there, strict=True) if info.is_file)
 
 
 def _in_delta(table: Storage, report: Mapping[str, Any], *, replaced: bool, newest: bool) -> bool:

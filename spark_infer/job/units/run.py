@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from spark_infer.errors import WriteError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.decided import Decided, constants
 from spark_infer.job.units.drive import Outcome, Score, clean, drive
-from spark_infer.job.units.presence import contents
+from spark_infer.job.units.find import given_up, plan_in
+from spark_infer.job.units.presence import contents, rows_left
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
 from spark_infer.observe.report import Report
@@ -153,6 +154,7 @@ def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, sec
     report = report_of(job, written, TaskTotals.of_tasks(stats) if stats else None, seconds)
     return replace(
         report,
+        warnings=(*report.warnings, *_left_behind(job, start, work)),
         target_versions=tuple(outcome.versions),
         rows_replaced=outcome.ended.replaced,
         rows_added=outcome.ended.added,
@@ -162,6 +164,20 @@ def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, sec
         rows_before=outcome.rows_before,
         units_elsewhere=outcome.done_elsewhere,
     )
+
+
+def _left_behind(job: Decided, start: Start, work: PublishWork) -> Iterator[str]:
+    """Tell of rows that runs which were given up had added to the target before."""
+    if job.write.mode != "append":
+        return
+    for older in given_up(start.runs, work.ledger):
+        plan = plan_in(older)
+        rows = rows_left(work.table, job.write.location.format, older, plan) if plan is not None else 0
+        if rows:
+            yield (
+                f"the target also holds {rows:,} rows of run {older.name}, which was given up before: those of them "
+                "that this run scored too are there twice"
+            )
 
 
 def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from spark_infer.core.faults import point
 from spark_infer.tables.durable import disk_of
+from spark_infer.tables.emptied import emptied_in_delta, emptied_notes
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
@@ -53,7 +54,7 @@ class WholeDelta:
             raise gone([self._work.table.root])
         refuse_taken_back(self._work.table, paths, () if version is None else (version,))
         settle(self._work.table, paths)
-        return Ended(version=version)
+        return Ended(version=version, notes=emptied_in_delta(self._work.plan, self._work.table, version))
 
     def _version(self, entries: Sequence[Sealed]) -> int | None:
         work, files = self._work, all_files(entries)
@@ -139,8 +140,7 @@ class WholeParquet:
             return ()
         there = [file.path for file in work.table.data_files()]
         old = {os.path.dirname(path) for path in there if scope.holds(partition_values(path))}
-        emptied = old - {os.path.dirname(file.path) for file in files} - {""}
-        return tuple(f"The partition {folder} got no row and was emptied." for folder in sorted(emptied))
+        return emptied_notes(old, (os.path.dirname(file.path) for file in files))
 
 
 def _holds(folder: Storage, files: Sequence[WrittenFile]) -> bool:

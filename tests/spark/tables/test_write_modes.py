@@ -91,8 +91,7 @@ def test_overwrite_partitions_replaces_the_declared_ones_and_empties_those_witho
 
     assert stored(path, kind) == expected(0, 2, 5, 8, 11)
     assert written.rows == 1
-    if kind == "parquet":
-        assert written.notes == ("The partition month=11 got no row and was emptied.",)
+    assert written.notes == ("The partition month=11 got no row and was emptied.",)
 
 
 @both_formats

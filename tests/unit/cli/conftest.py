@@ -96,7 +96,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
                 raise stage.fails
             return stage.config
 
-        def plan(self, spark: Session) -> CheckedPlan:
+        def plan(self, spark: Session, *, new_run: bool = False) -> CheckedPlan:
+            stage.new_runs.append(new_run)
             return CheckedPlan(self._act())
 
         def run(

@@ -23,6 +23,12 @@ def test_plan_as_json_is_alone_on_stdout(command: Command, stage: Stage, job_fil
     assert result.stderr == ""
 
 
+def test_plan_looks_at_a_new_run_where_one_is_asked_for(command: Command, stage: Stage, job_file: Path) -> None:
+    assert command("plan", job_file).exit_code == 0
+    assert command("plan", job_file, "--new-run").exit_code == 0
+    assert stage.new_runs == [False, True]
+
+
 def test_plan_refuses_what_run_would_refuse(command: Command, stage: Stage, job_file: Path) -> None:
     result = command("plan", job_file, "--set", "target.mode=apend")
     assert result.exit_code == 2

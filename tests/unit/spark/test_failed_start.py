@@ -19,6 +19,7 @@ CONF = {"spark.jars.packages": "io.delta:delta:1", "spark.driver.memory": "64g",
         ("java.net.BindException: Cannot assign requested address", "ports", "SPARK_LOCAL_IP=127.0.0.1"),
         ("java.net.UnknownHostException: box: Name or service not known", "ports", "SPARK_LOCAL_IP=127.0.0.1"),
         ("java.lang.UnsupportedClassVersionError: org/apache/spark/launcher/Main", "too old", "Java 17"),
+        ("java.io.IOException: No space left on device", "disk is full", "spark.local.dir"),
         ("Could not parse Master URL: 'sparc://h'", "master 'spark://h:7077'", "local[2]"),
     ],
 )
@@ -35,7 +36,8 @@ def test_a_known_sign_in_the_log_becomes_its_cause_and_fix(line: str, what: str,
 
 
 def test_an_unknown_failure_shows_its_first_telling_line_and_points_to_doctor() -> None:
-    output = "one\njava.lang.IllegalStateException: no luck\n\tat x\njava.lang.RuntimeException: later\n"
+    output = "one\n1 ERROR SparkContext: Error initializing SparkContext.\n"
+    output += "java.lang.IllegalStateException: no luck\n\tat x\njava.lang.RuntimeException: later\n"
     error = explain_failed_start(RuntimeError("gone"), conf={}, jvm_output=output, log_file=None)
     assert error.what == "Spark did not start: java.lang.IllegalStateException: no luck"
     assert "spark-infer doctor" in error.next_step

@@ -65,7 +65,7 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         load_job(write("model: m\nsorce: a\ntarget: {pth: b}\n"))
     assert re.search(r"job\.yaml: 2 problems$", caught.value.what)
-    assert "conf/reference.yaml" in caught.value.next_step
+    assert "python -m spark_infer.job.file.load" in caught.value.next_step
 
 
 @pytest.mark.parametrize(
