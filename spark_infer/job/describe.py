@@ -46,7 +46,7 @@ def plan_of(job: Decided) -> Plan:
         target_format=job.write.location.format,
         mode=config.target.mode,
         write=_write(job),
-        plane=_plane(job.plane, by_workers=job.by_workers),
+        plane=_plane(job.plane, by_workers=job.by_workers, merges=job.write.merges),
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=tuple(_units(job)),
         tasks=job.told() if job.by_workers else (),
@@ -80,11 +80,12 @@ def _units(job: Decided) -> Iterator[str]:
         yield f"run {found.replaces.name} is unfinished and is given up"
 
 
-def _plane(plane: Plane, *, by_workers: bool) -> str:
+def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
     if plane.name == "direct":
         tasks = f"in {len(plane.tasks):,} task{'' if len(plane.tasks) == 1 else 's'}, {plane.why}"
         left = f"; {plane.left_out:,} more files hold no row of `where`" if plane.left_out else ""
-        return f"{plane.told()} {tasks}{left}" + ("" if plane.sink else f"; why Spark writes: {plane.writes_why}")
+        why = "" if plane.sink else f"; why Spark writes: {plane.writes_why}"
+        return f"{plane.told(merges=merges)} {tasks}{left}{why}"
     return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
 
 

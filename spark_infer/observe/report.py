@@ -41,6 +41,7 @@ class Report:
         model_digest: sha256 of the model's files, in hex.
         backend: What served the model.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library served.
+        engine: What the work ran on: ``spark`` or ``local``.
         plane: Who read the rows and who wrote them.
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
@@ -80,6 +81,7 @@ class Report:
     model_digest: str
     backend: str
     compiled: str = ""
+    engine: str = ""
     plane: str = ""
     source: str
     source_version: int | None = None
@@ -186,7 +188,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("target", report.target + _versions(report))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
     if report.plane:
-        yield _fact("plane", report.plane)
+        yield _fact("plane", report.plane + (f" (engine {report.engine})" if report.engine else ""))
     rate = report.rows_per_second
     speed = f", {rate:,.0f} rows/s" if rate else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")

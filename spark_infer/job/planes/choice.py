@@ -55,12 +55,17 @@ class Plane:
     writes_why: str = ""
     left_out: int = 0
 
-    def told(self) -> str:
-        """Say who reads the source and who writes the target."""
+    def told(self, *, merges: bool = False) -> str:
+        """Say who reads the source and who writes the target.
+
+        Args:
+            merges: Whether Spark merges into the target what was written.
+        """
+        target = "rows for Spark to merge" if merges else "the target"
         if self.name == "spark":
-            return "spark: Spark reads the source and writes the target"
+            return f"spark: Spark reads the source and writes {target}"
         writers = "workers read the source and write" if self.sink else "workers read the source, Spark writes"
-        return f"direct: {writers} the target"
+        return f"direct: {writers} {target}"
 
 
 def choose_plane(
