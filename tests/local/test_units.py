@@ -190,7 +190,7 @@ def test_status_and_report_tell_what_the_ledger_holds(line: str, files: Path, tm
         done = CliRunner().invoke(app, [*words, str(job_file), "--log-file", str(tmp_path / "log")])
         return done.exit_code, done.output
 
-    assert command("status") == (0, "no run has written into this target\n")
+    assert command("status") == (0, f"no run has written into this target: {tmp_path / 'out'}\n")
     code, told = command("report")
     assert (code, "No finished run" in told) == (2, True)
     breaks("sealed:4:raise")

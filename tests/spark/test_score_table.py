@@ -212,8 +212,11 @@ def test_a_row_outside_the_declared_partitions_stops_the_run(
     target = {"path": str(tmp_path / "out"), "format": "parquet", "partition_by": ["bed"]}
     run(spark, garden, flower.folder, target)
     before = table_files(tmp_path)
-    with pytest.raises(WriteError, match="outside the table partitions"):
-        run(spark, garden, flower.folder, {**target, "mode": "overwrite_partitions", "partitions": {"bed": [1]}})
+    replaced = {**target, "mode": "overwrite_partitions", "partitions": {"bed": [1]}}
+    with pytest.raises(TargetError, match="rows outside the table partitions"):
+        run(spark, garden, flower.folder, replaced)
+    with pytest.raises(WriteError, match="outside the table partitions"):  # a condition leaves it to the workers
+        run(spark, garden, flower.folder, replaced, source={"path": garden, "where": "id >= 0"})
     assert table_files(tmp_path) == before
 
 
