@@ -39,6 +39,25 @@ def test_rows_that_a_given_up_run_added_are_told_of_and_counted(
     assert scoring.run(new_run=True).warnings == ()
 
 
+def test_a_damaged_account_of_a_given_up_run_does_not_keep_the_next_from_its_end(
+    line: str, files: Path, tmp_path: Path, breaks: Callable[[str], None]
+) -> None:
+    old_rows(line, tmp_path, "delta")
+    scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}, **EACH)
+    breaks("publish:4:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("seal:3:raise")
+    with pytest.raises(InjectedError):
+        scoring.run(new_run=True)
+    breaks("")
+    given_up = next(path.parent for path in (tmp_path / ".out.spark_infer").rglob("closed*"))
+    next((given_up / "units").iterdir()).write_bytes(b"{")
+    report = scoring.run()
+    assert any("added before it was given up is not known" in warning for warning in report.warnings)
+    assert report.rows_scored == FILES * ROWS
+
+
 def test_columns_that_changed_are_named_one_by_one(
     line: str, files: Path, tmp_path: Path, breaks: Callable[[str], None]
 ) -> None:

@@ -114,7 +114,7 @@ def _refuse_outside_scope(config: JobConfig, recipe: Recipe, snapshot: Snapshot,
     outside = [
         f"{column.name} = {'null' if value is None else value}"
         for column in told
-        for value in sorted({file.values.get(column.name) for file in listing.files if file.rows != 0}, key=str)
+        for value in sorted({file.values.get(column.name) for file in listing.files if file.rows}, key=str)
         if not column.holds(value)
     ]
     if outside:

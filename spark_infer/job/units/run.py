@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pyarrow import ArrowException
+
 from spark_infer.core.faults import point
 from spark_infer.core.totals import TaskTotals
-from spark_infer.errors import WriteError
+from spark_infer.errors import LedgerError, WriteError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.decided import Decided, constants
 from spark_infer.job.units.drive import Outcome, Score, clean, drive
@@ -171,8 +173,12 @@ def _left_behind(job: Decided, start: Start, work: PublishWork) -> Iterator[str]
     if job.write.mode != "append":
         return
     for older in given_up(start.runs, work.ledger):
-        plan = plan_in(older)
-        rows = rows_left(work.table, job.write.location.format, older, plan) if plan is not None else 0
+        try:
+            plan = plan_in(older)
+            rows = rows_left(work.table, job.write.location.format, older, plan) if plan is not None else 0
+        except (LedgerError, WriteError, ArrowException, OSError) as error:  # this run is published all the same
+            yield f"what run {older.name} added before it was given up is not known: {error}"
+            continue
         if rows:
             yield (
                 f"the target also holds {rows:,} rows of run {older.name}, which was given up before: those of them "
