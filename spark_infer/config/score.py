@@ -66,7 +66,12 @@ class ScoreOptions(Frozen):
     postprocess: tuple[PostprocessStep, ...] = Field(
         default=(), description="Steps over the model's outputs, in order."
     )
-    batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1, description="Most rows per predict call.")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        description=f"Most rows per predict call. Without it, what suits the model: {DEFAULT_BATCH_SIZE:,}, more for "
+        "scikit-learn and XGBoost, fewer for PyTorch on the CPU; the plan says how many.",
+    )
     max_batch_bytes: int = Field(
         default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
+from spark_infer.config import DEFAULT_BATCH_SIZE
+
 
 def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """Cut a stream of record batches anew: at most ``rows`` rows each, order kept.
@@ -35,6 +37,16 @@ def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> 
             missing -= batch.num_rows
     if held:
         yield from _bounded(_joined(held), max_bytes)
+
+
+def model_rows(asked: int | None, model: object) -> int:
+    """Return the most rows of a model batch: those asked for, else those that the model is fastest with.
+
+    Args:
+        asked: What the user wants, if anything.
+        model: The loaded model; one that has no ``batch_rows`` gets the usual batches.
+    """
+    return asked or getattr(model, "batch_rows", None) or DEFAULT_BATCH_SIZE
 
 
 def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:

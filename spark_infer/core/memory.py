@@ -1,4 +1,4 @@
-"""Where a worker's memory lies: that of one batch is kept for the next, and a model's lies together.
+"""Where a worker's memory lies: that of one batch is kept for the next, and a model's lies together in large pages.
 
 glibc hands large blocks back to the kernel as soon as they are freed and faults their pages in anew for every batch:
 measured with a scaler and a logistic regression on 30 columns, that took three quarters of the time of `predict`.
@@ -34,6 +34,18 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):  # another C library
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _BLOCK_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
+
+
+def large_pages() -> None:
+    """Have PyTorch, where it is not loaded yet, ask for pages of 2 MiB for its tensors on the CPU.
+
+    glibc does not find an aligned block again that is just as large as the one before, so the tensors between two
+    layers lie in new pages each time: a network with layers of 512 units spent a quarter of its time on page faults.
+    Where the kernel has no such pages to give, nothing changes.
+    Source: https://github.com/pytorch/pytorch/pull/107697
+    """
+    if not _as_it_is():
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def _as_it_is() -> bool:

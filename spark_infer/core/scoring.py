@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from spark_infer.core.batching import rebatch
+from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import project
@@ -47,7 +47,7 @@ class ScoringSteps:
         prepared: Columns that preprocess returned for an empty batch, to which it is held; None holds it to nothing.
         preprocess: From table batch to a batch with the model's columns; None leaves the table's.
         postprocess: From the model's outputs to those wanted.
-        batch_size: Rows of a model batch.
+        batch_size: Rows of a model batch; None for what suits the model.
         max_batch_bytes: Bytes of a model batch.
         deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
         predict_seconds: How long a predict call may take before the process is ended; None for ever.
@@ -61,7 +61,7 @@ class ScoringSteps:
     preprocess: Step | None
     postprocess: Step
     prepared: pa.Schema | None = None
-    batch_size: int
+    batch_size: int | None
     max_batch_bytes: int
     deduplicate: str = "never"
     predict_seconds: float | None = None
@@ -79,13 +79,15 @@ def score_batches(
     Yields pairs of a model batch (the table's columns, untouched) and its outputs: equally many rows, in the same
     order. The model is asked for when the first row arrives, so an empty partition loads nothing.
     """
-    arriving = rebatch(_timed(batches, stats), rows=steps.batch_size, max_bytes=steps.max_batch_bytes)
+    arriving = (batch for batch in _timed(batches, stats) if batch.num_rows)
     first = next(arriving, None)
     if first is None:
         return
     model = get_model()
+    rows = model_rows(steps.batch_size, model)
     worth = Worth(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
-    for run in runs(chain([first], arriving), worth, max_bytes=steps.max_batch_bytes):
+    cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
+    for run in runs(cut, worth, max_bytes=steps.max_batch_bytes):
         if worth.active:
             yield from zip(run, _score_distinct(run, model, steps, stats, worth), strict=True)
         else:
@@ -119,7 +121,7 @@ def _score_distinct(
         groups = Groups.of_one(whole.num_rows)
     grouped = stats.clock()
     distinct = whole if len(groups.first) == whole.num_rows else whole.take(groups.first)
-    pieces = rebatch([distinct], rows=steps.batch_size, max_bytes=steps.max_batch_bytes)
+    pieces = rebatch([distinct], rows=model_rows(steps.batch_size, model), max_bytes=steps.max_batch_bytes)
     raw = pa.concat_batches([_raw(piece, model, steps, stats) for piece in pieces])
     if worth.active:
         seconds = {"grouping": grouped - began, "predict": stats.clock() - grouped}

@@ -38,6 +38,7 @@ class Decided:
         table: All columns of the source, as Arrow has them.
         how: How batches reach the model.
         by_row: Whether the model is known to look at each row by itself.
+        batch_rows: The most rows of a model batch.
         files: How the model's files reach the workers.
         folder: The model's files here.
         plane: Who reads the rows, who writes them, and why.
@@ -59,6 +60,7 @@ class Decided:
     table: pa.Schema
     how: str
     by_row: bool
+    batch_rows: int
     files: ModelFiles
     folder: Path
     plane: Plane

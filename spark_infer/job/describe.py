@@ -40,7 +40,7 @@ def plan_of(job: Decided) -> Plan:
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
             for column in recipe.load.binding.columns
         ),
-        steps=_steps(config, recipe.load.methods, bounded=job.by_workers, by_row=job.by_row),
+        steps=_steps(config, recipe.load.methods, rows=job.batch_rows, bounded=job.by_workers, by_row=job.by_row),
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
         target=config.target.name,
         target_format=job.write.location.format,
@@ -89,9 +89,9 @@ def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
     return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
 
 
-def _steps(config: JobConfig, methods: tuple[str, ...], *, bounded: bool, by_row: bool) -> tuple[str, ...]:
+def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: bool, by_row: bool) -> tuple[str, ...]:
     score = config.score
-    bounds = f", at most {score.batch_size:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
+    bounds = f", at most {rows:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
     steps = [f"preprocess with {score.preprocess}"] if score.preprocess else []
     steps.append(f"{' and '.join(methods)}{bounds}")
     if bounded and score.deduplicate != "never":

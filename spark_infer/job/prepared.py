@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
+from spark_infer.core.batching import model_rows
 from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
@@ -103,6 +104,10 @@ def prepare_job(
     snapshot = open_snapshot(spark, config.source)
     rows = read(spark, snapshot, config.source)
     scoring, plane, rehearsal = _scoring(spark, config, ref, snapshot, rows, store=store, stage=stage)
+    served = scoring.load_here()
+    # The driver has it on the CPU, which says nothing of a GPU.
+    batch_rows = model_rows(config.score.batch_size, None if stage.resources.gpu else served)
+    plane = plane.in_batches_of(batch_rows)
     first = _prepared_rows(rows, scoring, plane, config, now) if plane.name == "spark" else None
     schema = _target_schema(rows, scoring, config) if first is None else first.frame.schema
     agreed = agree(
@@ -126,7 +131,6 @@ def prepare_job(
         chosen = by_spark()
     elif first is None and plane.sink is None:
         chosen = _prepared_rows(rows, scoring, plane, config, agreed.started_at)
-    served = scoring.load_here()
     return PreparedJob(
         config=config,
         run_id=agreed.run_id,
@@ -135,6 +139,7 @@ def prepare_job(
         table=scoring.table,
         how=served.how,
         by_row=getattr(served, "by_row", False),
+        batch_rows=batch_rows,
         files=scoring.files,
         folder=store.path(ref.digest),
         plane=plane,

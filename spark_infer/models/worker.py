@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from spark_infer.core.deadline import limit
-from spark_infer.core.memory import keep_freed_memory
+from spark_infer.core.memory import keep_freed_memory, large_pages
 from spark_infer.core.scoring import Model, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
@@ -105,6 +105,7 @@ def _scored(
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     stats.retries = place.attempt
     keep_freed_memory()
+    large_pages()
     place.bind()  # before the user's functions are imported, which may import a framework
     spec = place.load_spec(recipe.load)
     try:
@@ -114,13 +115,13 @@ def _scored(
 
     def get_model() -> Model:
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
-        limit_threads(spec.threads)
-        before = fallbacks()
+        limit_threads(spec.threads, loaded=False)
+        before, loads = fallbacks(), stats.loads
         with limit("load", recipe.options.load_seconds):
             model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
         place.note_loads(stats.loads)
         stats.fallbacks += fallbacks() - before
-        limit_threads(spec.threads)
+        limit_threads(spec.threads, loaded=stats.loads > loads)
         return model
 
     yield from score_batches(batches, get_model, steps, stats)

@@ -68,7 +68,7 @@ def score(
         where: SQL condition; other rows are neither scored nor returned.
         preprocess: ``module:function`` from an Arrow batch of ``df`` to one with the model's columns.
         postprocess: Steps over the outputs, as in a job file: ``[{"threshold": {…}}, "module:function"]``.
-        batch_size: Most rows per predict call (default 10 000).
+        batch_size: Most rows per predict call (default: what suits the model, most often 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
         inputs: Columns for a model that names none, in its order.
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.

@@ -138,6 +138,7 @@ def local_defaults() -> dict[str, str]:
     """Return what a Spark on one machine is better off with; `conf/spark-defaults.conf` says why for each."""
     return {
         "spark.driver.memory": environment.local_driver_memory(environment.memory_bytes()),
+        "spark.python.unix.domain.socket.enabled": "true",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.databricks.delta.snapshotPartitions": "4",

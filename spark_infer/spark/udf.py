@@ -85,7 +85,7 @@ def model_udf(
         output: A name for the only output, or a mapping that renames and chooses among several.
         params: Inference parameters of the model's signature.
         postprocess: Steps over the outputs, as in a job file.
-        batch_size: Most rows per predict call (default 10 000).
+        batch_size: Most rows per predict call (default: what suits the model, most often 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
         inputs: Columns for a model that names none, in its order.
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
@@ -162,8 +163,8 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
 def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
     """The whole table as a DataFrame.
 
-    No Spark job starts where the files carry Spark's schema; for files that something else wrote, Spark reads footers
-    in one small job of its own.
+    No Spark job starts where the files carry Spark's schema, or columns of types that are the same to everybody; of
+    others that something else wrote, Spark reads footers in one small job of its own.
     """
     location = found.location
     if location.table:
@@ -181,6 +182,8 @@ def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
 def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
     if found.schema_json is not None:
         fields = json.loads(found.schema_json)["fields"]
+    elif (plain := _plain_fields(found)) is not None:
+        fields = plain
     else:
         # The types that Spark guesses for the partitions are replaced below.
         with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
@@ -190,6 +193,30 @@ def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
     struct_type: Any = type(spark.range(0).schema)
     schema: StructType = struct_type.fromJson({"type": "struct", "fields": with_partitions(fields, found)})
     return schema
+
+
+def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
+    """The columns as Spark's JSON where no setting and no annotation can make Spark read another type; else None."""
+    storage, footers = found.location.storage(), found.listing.footers if found.listing is not None else {}
+    if storage is None or found.mixed_schemas or not footers:
+        return None
+    with storage.files.open_input_file(storage.at(next(iter(footers)))) as stream:
+        schema = pq.read_schema(stream)
+    if any(field.type not in _PLAIN for field in schema) or len({name.casefold() for name in schema.names}) < len(
+        schema
+    ):
+        return None
+    return [{"name": each.name, "type": _PLAIN[each.type], "nullable": True, "metadata": {}} for each in schema]
+
+
+_PLAIN = {
+    pa.bool_(): "boolean",
+    pa.int32(): "integer",
+    pa.int64(): "long",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.string(): "string",
+}
 
 
 def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> list[Mapping[str, Any]]:

@@ -35,7 +35,7 @@ def test_batch_sizes_and_cores_are_measured_on_rows_of_the_table(
         by_setting[each.setting].append(each.value)
         assert len(each.rows_per_second) == 3
         assert min(each.rows_per_second) > 0
-    assert by_setting["score.batch_size"] == ["10000", "1000"]
+    assert by_setting["score.batch_size"] == ["65536", "1000"]
     assert by_setting.get("resources.cpus", ["1"])[0] == "1"
     assert set(found.best) <= set(by_setting)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "tmp"}

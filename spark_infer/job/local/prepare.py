@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
+from spark_infer.core.batching import model_rows
 from spark_infer.core.here import Here, find_here
 from spark_infer.errors import PlanError, SourceError
 from spark_infer.job.decided import Decided, constants, pinned, text_stamps
@@ -88,6 +89,9 @@ def prepare_local(
     source = schema_of(snapshot)
     table = to_arrow(struct_from_json(source))
     recipe, plane, rehearsal = _scoring(config, ref, snapshot, table, source, store=store, here=here)
+    served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    rows = model_rows(recipe.options.batch_size, served)
+    plane = plane.in_batches_of(rows)
     schema = stamped_schema(
         scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
     )
@@ -104,7 +108,6 @@ def prepare_local(
         new_run=new_run,
     )
     plane = _written_by_workers(plane, agreed, config, ref, schema)
-    served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
     artefact = recipe.load.artefact
     return LocalJob(
         config=config,
@@ -114,6 +117,7 @@ def prepare_local(
         table=table,
         how=served.how,
         by_row=getattr(served, "by_row", False),
+        batch_rows=rows,
         files=decide("auto", artefact.digest if artefact else ref.digest, store, workers_here=True),
         folder=store.path(ref.digest),
         plane=plane,

@@ -67,6 +67,12 @@ class Plane:
         writers = "workers read the source and write" if self.sink else "workers read the source, Spark writes"
         return f"direct: {writers} {target}"
 
+    def in_batches_of(self, rows: int) -> Plane:
+        """Return the same plane, whose workers read whole model batches, and no fewer rows than Arrow decodes well."""
+        if self.scan is None:
+            return self
+        return replace(self, scan=replace(self.scan, batch_rows=rows * max(1, _LEAST_BATCH_ROWS // rows)))
+
 
 def choose_plane(
     setting: Setting,
@@ -116,8 +122,6 @@ def choose_plane(
         schema=pa.schema(list(read)[: len(columns)]),
         partitions={name: kind for name, kind in snapshot.types.items() if name in read.names},
         case_sensitive=_is_on(setting, "spark.sql.caseSensitive"),
-        # Whole model batches, and no fewer rows than Arrow decodes well at once.
-        batch_rows=config.score.batch_size * max(1, _LEAST_BATCH_ROWS // config.score.batch_size),
         condition=wanted,
         asked=pa.schema(list(read)[len(columns) :]),
     )

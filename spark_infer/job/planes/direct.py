@@ -14,7 +14,7 @@ from spark_infer.job.planes.worker import DirectWork, scored_rows, written_files
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.place import Place
 from spark_infer.spark.frame import scored_schema
-from spark_infer.spark.numbered import over_numbers
+from spark_infer.spark.numbered import collected, over_numbers
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.schema import to_spark
 from spark_infer.spark.ship import open_folder
@@ -54,7 +54,7 @@ def write_files(
     """
     work = _work(scoring, replace(plane, tasks=tuple(tasks)))
     function = partial(_files, work=work, files=scoring.files, sink=sink)
-    told = over_numbers(spark, len(tasks), function, to_spark(_TOLD), scoring.stage).collect()
+    told = collected(spark, len(tasks), function, to_spark(_TOLD), scoring.stage)
     return [file for row in told for file in from_json(row["files"])], [row["stats"].asDict() for row in told]
 
 

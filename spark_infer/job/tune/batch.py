@@ -19,7 +19,7 @@ _ROUNDS = 3
 
 
 def batch_sizes(
-    recipe: Recipe, rows: pa.Table, folder: Path, *, clock: Callable[[], float] = time.perf_counter
+    recipe: Recipe, rows: pa.Table, folder: Path, *, today: int, clock: Callable[[], float] = time.perf_counter
 ) -> list[Measured]:
     """Score rows in this process with each size in turn, some rounds of all.
 
@@ -27,12 +27,12 @@ def batch_sizes(
         recipe: How to score.
         rows: The columns that the recipe reads.
         folder: The model's files.
+        today: The size that the job has.
         clock: Seconds that only grow.
 
     Returns:
-        The size that the job has, then the others from small to large, up to that of the whole sample.
+        That size, then the others from small to large, up to that of the whole sample.
     """
-    today = recipe.options.batch_size
     sizes = [today, *(size for size in SIZES if size != today and size <= max(rows.num_rows, SIZES[0]))]
     _seconds(recipe, rows, folder, today, clock)  # loads the model, and warms up what it uses
     rates: dict[int, list[float]] = {size: [] for size in sizes}

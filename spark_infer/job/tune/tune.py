@@ -56,7 +56,7 @@ def tune(
         raise PlanError(f"{job.snapshot.location.name} has no rows to measure.")
     here, ref = find_here(config.resources.model_copy(update={"gpu": 0, "cpus": None})), job.recipe.ref
     notes = ["GPUs were not measured"] if config.resources.gpu else []
-    measured = batch_sizes(job.recipe, rows, job.folder)
+    measured = batch_sizes(job.recipe, rows, job.folder, today=job.batch_rows)
     best = {"score.batch_size": best_of(_small_first(measured), today=measured[0].value)}
     with tempfile.TemporaryDirectory(prefix="spark_infer-tune-") as folder:
         sample = Path(folder) / "sample"

@@ -83,6 +83,11 @@ class EncodedBranch:
         self._columns = {name: _Column(1 if sparse else width) for name, width in widths.items()}
         self._ends = np.cumsum([0, *widths.values()])
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The text columns that it takes the numbers of."""
+        return tuple(self._columns)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Copy the branch itself: who copies the estimator wants it as it was fitted."""
         return copy.deepcopy(self._branch, memo)

@@ -84,5 +84,6 @@ class Described(Protocol):
 class LoadedModel(Described, Model, Protocol):
     """A model that is loaded in this process.
 
-    One whose answer for a row is known to depend on that row alone has an attribute ``by_row`` that is true.
+    One whose answer for a row is known to depend on that row alone has an attribute ``by_row`` that is true. One that
+    is faster in other batches than the usual ones says so with ``batch_rows``.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -135,12 +135,20 @@ def _beside(address: str, scheme: str, other: str) -> str:
 
 def _client(servers: _Servers) -> MlflowClient:
     from mlflow import MlflowClient
-    from mlflow.store.db.utils import _get_latest_schema_revision
 
     for address in {servers.tracking, servers.registry}:
         if is_sqlite(address):
-            check_sqlite(address, _get_latest_schema_revision())  # type: ignore[no-untyped-call]  # MLflow's lack
+            check_sqlite(address, _latest_revision())
     return MlflowClient(tracking_uri=servers.tracking, registry_uri=servers.registry)
+
+
+@cache
+def _latest_revision() -> str:
+    """The revision of a database that this MLflow knows; reading all of its migrations takes some time."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    revision: str = _get_latest_schema_revision()  # type: ignore[no-untyped-call]  # MLflow's lack
+    return revision
 
 
 def _repository(location: str, servers: _Servers, *, by_user: bool) -> RemoteFolder:

@@ -78,6 +78,30 @@ def test_parquet_files_of_another_writer_need_no_schema_of_sparks(spark: SparkSe
     assert read_back(spark, source(next(parquet.rglob("*.parquet")))).columns == ["id"]
 
 
+PLAIN = {"b": pa.bool_(), "i": pa.int32(), "l": pa.int64(), "f": pa.float32(), "d": pa.float64(), "s": pa.string()}
+OTHERS = {
+    "tiny": pa.int8(),
+    "unsigned": pa.uint32(),
+    "day": pa.date32(),
+    "at": pa.timestamp("us", tz="UTC"),
+    "code": pa.dictionary(pa.int32(), pa.string()),
+    "raw": pa.binary(),
+    "price": pa.decimal128(9, 2),
+    "many": pa.list_(pa.float64()),
+}
+
+
+def test_plain_columns_of_another_writer_have_the_types_that_spark_finds(spark: SparkSession, tmp_path: Path) -> None:
+    for name, kinds in (("plain", PLAIN), ("others", PLAIN | OTHERS)):
+        (tmp_path / name).mkdir()
+        schema = pa.schema([pa.field(each, kind, nullable=each != "l") for each, kind in kinds.items()])
+        pq.write_table(schema.empty_table(), tmp_path / name / "a.parquet")
+        found = spark.read.parquet(str(tmp_path / name)).schema
+        assert read_back(spark, source(tmp_path / name)).schema == found
+    with no_spark_job(spark):
+        read_back(spark, source(tmp_path / "plain"))
+
+
 def test_partition_folders_keep_their_text_unless_every_one_is_written_as_the_number(
     spark: SparkSession, tmp_path: Path
 ) -> None:

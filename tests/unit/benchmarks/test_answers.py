@@ -30,6 +30,7 @@ def _workload() -> Workload:
         outputs=(("prediction", "double"),),
         tolerance=0.0,
         spark_conf=(),
+        batch_rows=10,
     )
 
 

@@ -31,6 +31,7 @@ def _workload(folder: Path) -> Workload:
         outputs=(),
         tolerance=0.0,
         spark_conf=(),
+        batch_rows=10,
     )
 
 

@@ -34,7 +34,7 @@ class Doubling:
         pass
 
 
-def steps(batch_size: int = 4, **more: Any) -> ScoringSteps:
+def steps(batch_size: int | None = 4, **more: Any) -> ScoringSteps:
     given: dict[str, Any] = {"preprocess": None, "postprocess": lambda batch: batch, "outputs": OUTPUTS, **more}
     return ScoringSteps(
         label="m version 1",
@@ -60,6 +60,25 @@ def test_the_result_does_not_depend_on_how_rows_were_cut(rows: int, cut: int, ba
     assert [v for _, out in scored for v in out.column("prediction").to_pylist()] == [2.0 * i for i in range(rows)]
     assert all(0 < size <= batch_size for size in model.sizes)
     assert (stats.rows, stats.batches) == (rows, len(model.sizes))
+
+
+class InThrees(Doubling):
+    batch_rows = 3
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "sizes"),
+    [
+        (InThrees(), None, [3, 3, 1]),
+        (InThrees(), 5, [5, 2]),
+        (Doubling(), None, [7]),
+    ],
+)
+def test_a_model_gets_the_batches_that_suit_it_unless_others_are_asked_for(
+    model: Doubling, asked: int | None, sizes: list[int]
+) -> None:
+    assert sum(batch.num_rows for batch, _ in score_batches(table(7, 2), lambda: model, steps(asked), Stats())) == 7
+    assert model.sizes == sizes
 
 
 def test_an_empty_partition_asks_for_no_model() -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.convert import matrix, tensor
+from spark_infer.core.memory import large_pages
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
 
 _ROWS_APART = "log it again with an input_example of two or more rows, so that the number of rows stays open."
+_ROWS_IN_CACHES = 4_096
+"""Measured with layers of 512 units: 7 % faster than batches of 10,000, as fast as those of 2,000."""
 
 
 def unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> str | None:
@@ -74,6 +77,7 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
         ModelRefusedError: It was exported for a fixed number of rows.
         DeviceError: A GPU was asked for, and torch does not see it.
     """
+    large_pages()
     import torch
 
     if not _may_unpickle():
@@ -176,6 +180,11 @@ class TorchModel:
                 or pa.types.is_boolean(column.type)
             )
         ]
+
+    @property
+    def batch_rows(self) -> int | None:
+        """On the CPU, as many rows as keep what layers hand on in its caches."""
+        return _ROWS_IN_CACHES if self._device == "cpu" else None
 
     @property
     def how(self) -> str:

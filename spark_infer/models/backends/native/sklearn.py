@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
 from spark_infer.models.backends.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
+from spark_infer.models.backends.faster import batch_rows, write_in_place
 from spark_infer.models.backends.spec import LoadSpec
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class SklearnModel:
         self._frame_reason = _needs_frame(estimator, spec.binding)
         self.by_row = all(map(_is_by_row, parts(estimator)))
         self._encoded = [] if self._frame_reason is None else _encoded(estimator, spec.binding)
+        # A frame of text holds a Python object for each value, which larger batches would only make more of.
+        self.batch_rows = None if _holds_objects(spec.binding, self._encoded) else batch_rows(parts(estimator))
+        if self._frame_reason is None and not spec.binding.tensors:
+            write_in_place(estimator)
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -164,6 +169,18 @@ def _encoded(estimator: BaseEstimator, binding: Binding) -> list[EncodedBranch]:
 
     texts = {column.target for column in binding.columns if column.source and column.type == pa.string()}
     return encode_by_value(estimator, texts, to_frame)
+
+
+def _holds_objects(binding: Binding, encoded: Sequence[EncodedBranch]) -> bool:
+    """Whether some column reaches the estimator as Python objects."""
+    numbered = {name for branch in encoded for name in branch.columns}
+    return any(
+        column.target not in numbered
+        and not (
+            pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)
+        )
+        for column in binding.columns
+    )
 
 
 def _is_by_row(part: Any) -> bool:

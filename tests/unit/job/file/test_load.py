@@ -77,7 +77,7 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
         ("deadline_seconds: 0", "deadline_seconds: expected a number above 0, 31622400 at most, got '0'"),
         ("score: {batch_size: 0}", "score.batch_size: expected a whole number, 1 or more, got '0'"),
         ("score: {batch_size: 1.5}", "score.batch_size: expected a whole number, 1 or more, got '1.5'"),
-        ("score: {batch_size: }", "score.batch_size: expected a whole number, 1 or more, got nothing"),
+        ("score: {max_batch_bytes: }", "score.max_batch_bytes: expected a whole number, 1 or more, got nothing"),
         ("score: {batch_size: [1]}", "score.batch_size: expected a whole number, 1 or more, got a list"),
         ("score: {batch_size: {a: 1}}", "score.batch_size: expected a whole number, 1 or more, got a mapping"),
         ("score: {preprocess: my.module}", "score.preprocess: expected `module:function`, got 'my.module'"),
