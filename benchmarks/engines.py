@@ -20,7 +20,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as all Spark code has it
 from pyspark.sql.types import StructType
 
 import spark_infer
-from benchmarks.worker import BATCH_ROWS, Values, predict, score_batches, score_frames, to_names
+from benchmarks.worker import Values, predict, score_batches, score_frames, to_names
 from benchmarks.workload import Workload
 
 Engine = Callable[[SparkSession, Workload, Path], None]
@@ -95,7 +95,7 @@ def batch_udf(spark: SparkSession, workload: Workload, target: Path) -> None:
     call: Any = predict_batch_udf(
         partial(_make_predict, workload),
         return_type=types if len(types) > 1 else types[0].dataType,
-        batch_size=BATCH_ROWS,
+        batch_size=workload.batch_rows,
         input_tensor_shapes=[[_width(workload)]] if workload.feeds == "tensor" else None,
     )
     answer: Column = call(*workload.features)
@@ -180,7 +180,8 @@ ABLATIONS: dict[str, Engine] = {
     "without native backends": partial(table_job, backend="pyfunc"),
     "without the model cache": partial(table_job, cache_bytes=0),
     "without keeping freed memory": table_job,  # by a variable of its host
+    "without writing in place": table_job,  # by a variable of its host
     "with batches of 1,000 rows": partial(table_job, batch_size=1_000),
-    "with batches of 100,000 rows": partial(table_job, batch_size=100_000),
+    "with batches of 10,000 rows": partial(table_job, batch_size=10_000),
 }
 """The same job with one technique turned off, by an option that the job file has anyway."""

@@ -13,8 +13,6 @@ import pyarrow.parquet as pq
 from benchmarks.worker import load_once, score_batch, to_input
 from benchmarks.workload import Workload
 
-ROWS_PER_PREDICT = 16_384
-
 
 def limit(pool: ProcessPoolExecutor, workload: Workload, target: Path) -> None:
     """The limit of a job (L2): pyarrow reads, the model predicts, pyarrow writes, in as many processes as cores."""
@@ -32,7 +30,7 @@ def model_alone(pool: ProcessPoolExecutor, workload: Workload, target: Path) -> 
 def _score_file(source: Path, target: Path, workload: Workload) -> None:
     """Read, score and write one Parquet file on one thread."""
     with pq.ParquetFile(source) as file:
-        batches = file.iter_batches(ROWS_PER_PREDICT, columns=workload.columns, use_threads=False)
+        batches = file.iter_batches(workload.batch_rows, columns=workload.columns, use_threads=False)
         scored = pa.Table.from_batches([score_batch(batch, workload) for batch in batches])
     # Ids and random doubles never repeat: a dictionary would only be built to be thrown away.
     repeating = [*_text_columns(scored), *(name for name, _ in workload.outputs)]
@@ -46,7 +44,7 @@ def _text_columns(table: pa.Table) -> list[str]:
 @cache
 def _inputs(source: Path, workload: Workload) -> list[Any]:
     with pq.ParquetFile(source) as file:
-        batches = file.iter_batches(ROWS_PER_PREDICT, columns=list(workload.features))
+        batches = file.iter_batches(workload.batch_rows, columns=list(workload.features))
         return [to_input(batch, workload) for batch in batches]
 
 

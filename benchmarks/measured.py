@@ -36,6 +36,7 @@ class Settings:
         cold: Whether to run each engine once in a fresh host.
         conf: Settings of the Spark session.
         work: Folder for tables, models, logs and virtual environments.
+        batch_rows: Rows of the other engines' predict calls; None takes the workload's own.
     """
 
     cores: int
@@ -49,6 +50,7 @@ class Settings:
     cold: bool
     conf: Mapping[str, str]
     work: Path
+    batch_rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,8 @@ def _make(name: str, settings: Settings) -> list[Workload]:
     rows = settings.rows or max(4 * spec.files, round(spec.rows * settings.scale))
     shares = [settings.small_share, 1.0] if settings.small_share else [1.0]
     full_size = settings.scale >= FULL_SIZE_FROM
-    return [make_workload(name, settings.work, round(rows * share), full_size=full_size) for share in shares]
+    how: Any = {"full_size": full_size, "batch_rows": settings.batch_rows}
+    return [make_workload(name, settings.work, round(rows * share), **how) for share in shares]
 
 
 def _check(settings: Settings, fleet: Fleet, workload: Workload, target: Path) -> Checked:
@@ -208,4 +211,5 @@ def _told(settings: Settings, workload: Workload) -> dict[str, Any]:
     told = asdict(replace(settings, work=Path()))
     del told["work"], told["engines"]
     hosts = {engine: place_of(engine).module for engine in settings.engines}
-    return told | {"threads_each": 1, "spark": dict(workload.spark_conf) | dict(settings.conf), "hosts": hosts}
+    told |= {"threads_each": 1, "batch_rows": workload.batch_rows}
+    return told | {"spark": dict(workload.spark_conf) | dict(settings.conf), "hosts": hosts}

@@ -17,6 +17,9 @@ def shared_parser(program: str, description: str, *, rounds: int) -> argparse.Ar
     parser.add_argument("--rounds", type=int, default=rounds, help="timed rounds (default: %(default)s)")
     parser.add_argument("--warm-ups", type=int, default=1, help="rounds that are kept but not counted, after the check")
     parser.add_argument("--engine", action="append", help="only this one; repeat for more, the first is the base")
+    parser.add_argument(
+        "--batch-rows", type=int, help="rows of the other engines' predict calls (default: the fastest)"
+    )
     parser.add_argument("--conf", type=_key_and_value, action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--work", type=_folder, default=WORK, help="where tables, models and environments are kept")
     parser.add_argument("--results", type=_folder, default=RESULTS, help="where the report goes")

@@ -49,6 +49,7 @@ def run(model: str, options: argparse.Namespace) -> None:
         cold=False,
         conf=dict(options.conf),
         work=options.work,
+        batch_rows=options.batch_rows,
     )
     measured = measure_workload(model, settings)
     if measured.left_out:

@@ -55,6 +55,7 @@ def run(name: str, options: argparse.Namespace) -> list[str]:
         cold=not options.no_cold,
         conf=dict(options.conf),
         work=options.work,
+        batch_rows=options.batch_rows,
     )
     if options.check:
         return list(check_workload(name, settings))

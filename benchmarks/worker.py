@@ -18,9 +18,6 @@ import pyarrow as pa
 
 from benchmarks.workload import Workload
 
-BATCH_ROWS = 10_000
-"""Rows of one predict call, for every engine that lets one choose."""
-
 Values = npt.NDArray[Any]
 Predict = Callable[[Any], Values]
 

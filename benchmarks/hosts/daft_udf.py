@@ -15,7 +15,7 @@ import daft
 import pyarrow as pa
 
 from benchmarks.hosts.protocol import serve, take_output
-from benchmarks.worker import BATCH_ROWS, load_once, predict_arrow
+from benchmarks.worker import load_once, predict_arrow
 from benchmarks.workload import Workload
 
 TYPES = {
@@ -53,7 +53,7 @@ def _scorer(workload: Workload) -> type:
             return pa.StructArray.from_arrays(list(answers.values()), names=list(answers))
 
     returned = daft.DataType.struct({name: _type(kind) for name, kind in workload.outputs})
-    decorate = daft.method.batch(return_dtype=returned, unnest=True, batch_size=BATCH_ROWS)
+    decorate = daft.method.batch(return_dtype=returned, unnest=True, batch_size=workload.batch_rows)
     Scorer.score = decorate(Scorer.score)  # type: ignore[method-assign]  # what the decorator's syntax does too
     return Scorer
 

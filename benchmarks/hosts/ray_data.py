@@ -18,7 +18,7 @@ import ray
 import ray.data
 
 from benchmarks.hosts.protocol import Job, serve, take_output
-from benchmarks.worker import BATCH_ROWS, load_once, score_batch
+from benchmarks.worker import load_once, score_batch
 from benchmarks.workload import Workload
 
 OBJECT_STORE_BYTES = 2**30
@@ -38,7 +38,7 @@ class Scorer:
 
 def score_table(table: pa.Table, workload: Workload) -> pa.Table:
     """Score one batch of Ray's."""
-    batches = table.combine_chunks().to_batches()
+    batches = table.combine_chunks().to_batches(workload)
     return pa.Table.from_batches([score_batch(batch, workload) for batch in batches])
 
 
@@ -50,7 +50,7 @@ def with_actors(cores: int, workload: Workload, target: Path) -> None:
         fn_constructor_args=(workload,),
         compute=ray.data.ActorPoolStrategy(size=cores),
         num_cpus=1,
-        **_batches(),
+        **_batches(workload),
     )
     scored.write_parquet(str(target))
 
@@ -59,12 +59,12 @@ def with_tasks(workload: Workload, target: Path) -> None:
     """Score with a function in tasks."""
     source = ray.data.read_parquet(workload.source, columns=workload.columns)
     # Nothing is said of CPUs or concurrency: Ray fuses only what asks for the same.
-    scored = source.map_batches(score_table, fn_kwargs={"workload": workload}, **_batches())
+    scored = source.map_batches(score_table, fn_kwargs={"workload": workload}, **_batches(workload))
     scored.write_parquet(str(target))
 
 
-def _batches() -> dict[str, Any]:
-    return {"batch_format": "pyarrow", "batch_size": BATCH_ROWS, "zero_copy_batch": True}
+def _batches(workload: Workload) -> dict[str, Any]:
+    return {"batch_format": "pyarrow", "batch_size": workload.batch_rows, "zero_copy_batch": True}
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ SPARK_CONF = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
+    # A fifth of a second less for eight tasks: TCP may hold back what follows a small packet.
+    "spark.python.unix.domain.socket.enabled": "true",
 }
 
 

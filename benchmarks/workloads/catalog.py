@@ -24,9 +24,12 @@ FULL_SIZE_FROM = 0.1
 """Below this scale models have a tenth of their trees or units: a trial, not a measurement."""
 
 
-def make_workload(name: str, work: Path, rows: int, *, full_size: bool = True) -> Workload:
+def make_workload(
+    name: str, work: Path, rows: int, *, full_size: bool = True, batch_rows: int | None = None
+) -> Workload:
     """Write the table and train and register the model, unless an earlier run left them in `work`."""
     spec = SPECS[name]
+    batch_rows = batch_rows or spec.batch_rows
     size = "full" if full_size else "small"
     mark = _mark()
     store = _register(spec, work / f"mlflow-{name}-{size}-{mark}", 1.0 if full_size else 0.1)
@@ -49,7 +52,8 @@ def make_workload(name: str, work: Path, rows: int, *, full_size: bool = True) -
         model_uri=json.loads((store / "done.json").read_text())["uri"],
         model_folder=str(store / "model"),
         tracking_uri=f"sqlite:///{store}/mlflow.db",
-        spark_conf=spec.spark_conf,
+        spark_conf=(("spark.sql.execution.arrow.maxRecordsPerBatch", str(batch_rows)), *spec.spark_conf),
+        batch_rows=batch_rows,
     )
 
 

@@ -52,6 +52,7 @@ def _width(count: int) -> Spec:
         # A matrix in another layout is summed in another order.
         tolerance=1e-9,
         training_rows=2_000,
+        batch_rows=65_536,
     )
 
 
@@ -63,6 +64,7 @@ SPECS = {
         columns=_with_some_nulls,
         features=FEATURES,
         train=_logistic,
+        batch_rows=65_536,
         outputs=(("prediction", "long"),),
     ),
     "logistic": Spec(
@@ -71,6 +73,7 @@ SPECS = {
         columns=normal(QUICK),
         features=QUICK,
         train=_logistic,
+        batch_rows=65_536,
         outputs=(("prediction", "long"),),
     ),
 }

@@ -64,6 +64,7 @@ SPECS = {
         train=_pipeline,
         outputs=(("prediction", "float"),),
         feeds="frame",
+        batch_rows=32_768,
     )
 }
 """By the name of the workload."""

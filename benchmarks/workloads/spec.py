@@ -33,6 +33,7 @@ class Spec:
         feeds, dtype, method, labels, tolerance, spark_conf: As in `Workload`.
         keep_all: Whether all columns of the table are written too, and not only `id`.
         training_rows: Rows to train on at full size.
+        batch_rows: As in `Workload`.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Spec:
     keep_all: bool = False
     tolerance: float = 0.0
     training_rows: int = 50_000
+    batch_rows: int = 10_000
     spark_conf: tuple[tuple[str, str], ...] = ()
 
 

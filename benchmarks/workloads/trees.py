@@ -91,6 +91,7 @@ SPECS = {
         dtype="float32",
         method="predict_proba",
         labels=CLASSES,
+        batch_rows=32_768,
     ),
     "W5": _boosted(
         "LightGBM on 10 of 200 columns, all kept",
@@ -115,6 +116,6 @@ SPECS = {
         spark_conf=(("spark.sql.files.maxPartitionBytes", "1m"),),
     ),
     "lightgbm": _boosted("LightGBM, 100 trees, 30 columns", QUICK, 2_000_000, _lightgbm(100), outputs=DOUBLE),
-    "xgboost": _boosted("XGBoost, 100 trees, 30 columns", QUICK, 2_000_000, _xgboost, outputs=FLOAT),
+    "xgboost": _boosted("XGBoost, 100 trees, 30 columns", QUICK, 2_000_000, _xgboost, outputs=FLOAT, batch_rows=32_768),
 }
 """By the name of the workload."""
