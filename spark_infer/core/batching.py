@@ -13,8 +13,8 @@ def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> 
     """Cut a stream of record batches anew: at most ``rows`` rows each, order kept.
 
     A batch of exactly ``rows`` rows passes through without a copy, also after an odd one, which then goes alone; all
-    others are joined and cut to ``rows``. A batch of more than ``max_bytes`` is halved until it fits; a single row
-    larger than that goes alone.
+    others are joined, as long as they fit into ``max_bytes`` together, and cut to ``rows``. A batch of more than
+    ``max_bytes`` is halved until it fits; a single row larger than that goes alone.
 
     Args:
         batches: Record batches of one schema, of any sizes; empty ones are dropped.
@@ -22,19 +22,20 @@ def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> 
         max_bytes: Bytes of a model batch, counted on its Arrow buffers.
     """
     held: list[pa.RecordBatch] = []
-    missing = rows
+    missing, held_bytes = rows, 0
     for batch in batches:
-        if held and batch.num_rows == rows:
+        if held and (batch.num_rows == rows or held_bytes + batch.nbytes > max_bytes):
             yield from _bounded(_joined(held), max_bytes)
-            held, missing = [], rows
+            held, missing, held_bytes = [], rows, 0
         while batch.num_rows >= missing:
             held.append(batch.slice(0, missing))
             batch = batch.slice(missing)
             yield from _bounded(_joined(held), max_bytes)
-            held, missing = [], rows
+            held, missing, held_bytes = [], rows, 0
         if batch.num_rows:
             held.append(batch)
             missing -= batch.num_rows
+            held_bytes += batch.nbytes
     if held:
         yield from _bounded(_joined(held), max_bytes)
 

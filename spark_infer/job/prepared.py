@@ -107,7 +107,7 @@ def prepare_job(
     served = scoring.load_here()
     # The driver has it on the CPU, which says nothing of a GPU.
     batch_rows = model_rows(config.score.batch_size, None if stage.resources.gpu else served)
-    plane = plane.in_batches_of(batch_rows)
+    plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
     first = _prepared_rows(rows, scoring, plane, config, now) if plane.name == "spark" else None
     schema = _target_schema(rows, scoring, config) if first is None else first.frame.schema
     agreed = agree(

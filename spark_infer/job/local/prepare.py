@@ -91,7 +91,7 @@ def prepare_local(
     recipe, plane, rehearsal = _scoring(config, ref, snapshot, table, source, store=store, here=here)
     served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
     rows = model_rows(recipe.options.batch_size, served)
-    plane = plane.in_batches_of(rows)
+    plane = plane.in_batches_of(rows, recipe.options.max_batch_bytes)
     schema = stamped_schema(
         scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
     )

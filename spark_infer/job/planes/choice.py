@@ -67,11 +67,17 @@ class Plane:
         writers = "workers read the source and write" if self.sink else "workers read the source, Spark writes"
         return f"direct: {writers} {target}"
 
-    def in_batches_of(self, rows: int) -> Plane:
-        """Return the same plane, whose workers read whole model batches, and no fewer rows than Arrow decodes well."""
+    def in_batches_of(self, rows: int, size: int) -> Plane:
+        """Return the same plane, whose workers read whole model batches, and no fewer rows than Arrow decodes well.
+
+        Args:
+            rows: The most rows of a model batch.
+            size: Its most bytes.
+        """
         if self.scan is None:
             return self
-        return replace(self, scan=replace(self.scan, batch_rows=rows * max(1, _LEAST_BATCH_ROWS // rows)))
+        batch_rows = rows * max(1, _LEAST_BATCH_ROWS // rows)
+        return replace(self, scan=replace(self.scan, batch_rows=batch_rows, batch_bytes=size))
 
 
 def choose_plane(

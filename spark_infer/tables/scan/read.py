@@ -6,7 +6,7 @@ otherwise is refused with `SparkMustReadError`, so that the run can begin anew o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import InvalidOperation
 from typing import Any
@@ -171,13 +171,33 @@ def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, th
         groups = groups_that_may_hold(file.metadata, groups, scan.condition, plan.stored, plan.fixed)
     if plan.stored:
         names = list(plan.stored.values())
-        yield from file.iter_batches(scan.batch_rows, row_groups=groups, columns=names, use_threads=threads > 1)
+        rows = min(scan.batch_rows, _rows_in(scan.batch_bytes, file, groups, names))
+        yield from file.iter_batches(rows, row_groups=groups, columns=names, use_threads=threads > 1)
         return
     # Nothing of the file is wanted but how many rows it has.
     rows = sum(file.metadata.row_group(group).num_rows for group in groups)
     for start in range(0, rows, scan.batch_rows):
         count = min(scan.batch_rows, rows - start)
         yield pa.RecordBatch.from_arrays([pa.nulls(count)], names=[""])
+
+
+def _rows_in(size: int, file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str]) -> int:
+    """About how many rows of some columns fit into so many bytes, by the first row group."""
+    if not groups:
+        return 1
+    group, wanted = file.metadata.row_group(groups[0]), set(names)
+    chunks = (group.column(index) for index in range(group.num_columns))
+    # Numbers that repeat lie in a file as numbers of a dictionary, and in memory as they are.
+    total = sum(
+        max(chunk.total_uncompressed_size, _WIDTHS.get(chunk.physical_type, 0) * chunk.num_values)
+        for chunk in chunks
+        if chunk.path_in_schema.partition(".")[0] in wanted or chunk.path_in_schema in wanted
+    )
+    return max(1, int(size * group.num_rows // max(1, total)))
+
+
+_WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
+"""Bytes of a value in memory."""
 
 
 def _as_planned(found: pa.RecordBatch, plan: _FilePlan, schema: pa.Schema) -> pa.RecordBatch:

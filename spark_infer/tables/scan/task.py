@@ -55,7 +55,8 @@ class Scan:
         schema: The columns to read, with the types that Spark would hand to Python.
         partitions: Those of them whose values are not in the files but in the listing, and their Spark types.
         case_sensitive: Whether two names that differ in case are two columns.
-        batch_rows: Rows of a record batch.
+        batch_rows: Most rows of a record batch.
+        batch_bytes: About how many bytes it may have.
         condition: Which rows are wanted; None for all.
         asked: Columns that the condition alone looks at.
     """
@@ -65,6 +66,7 @@ class Scan:
     partitions: Mapping[str, str] = field(default_factory=dict)
     case_sensitive: bool = False
     batch_rows: int = 10_000
+    batch_bytes: int = 64 * 2**20
     condition: Term | None = None
     asked: pa.Schema = field(default_factory=lambda: pa.schema([]))
 

@@ -41,6 +41,14 @@ def test_batches_of_the_right_size_are_not_copied_also_after_an_odd_one() -> Non
     assert [addresses[1][i] for i in (0, 2, 3)] == [addresses[0][i] for i in (0, 3, 4)]
 
 
+def test_batches_that_do_not_fit_together_go_alone_and_are_not_copied() -> None:
+    arrived = batches([3, 3, 1, 3])
+    cut = list(rebatch(arrived, rows=9, max_bytes=32))
+    assert [batch.num_rows for batch in cut] == [3, 4, 3]
+    addresses = [[batch.column("x").buffers()[1].address for batch in each] for each in (arrived, cut)]
+    assert [addresses[1][i] for i in (0, 2)] == [addresses[0][i] for i in (0, 3)]
+
+
 def test_a_batch_is_handed_on_before_the_next_is_asked_for() -> None:
     asked = []
 

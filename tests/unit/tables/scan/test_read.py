@@ -59,6 +59,26 @@ def test_a_file_of_which_no_column_is_wanted_still_gives_its_rows(scan: Scan) ->
 
 
 @pytest.mark.parametrize(
+    ("columns", "size", "most"),
+    [
+        (["text"], 20_000, 20),
+        (["n"], 20_000, 100),
+        (["n"], 400, 50),
+        (["text", "n"], 10, 1),
+    ],
+)
+def test_wide_rows_come_in_smaller_batches(tmp_path: Path, columns: list[str], size: int, most: int) -> None:
+    # The numbers take a byte each in the file's dictionary, and eight in memory.
+    rows = pa.table({"text": [f"{number:0990}" for number in range(100)], "n": [7, 8] * 50})
+    pq.write_table(rows, tmp_path / "f.parquet")
+    scan = Scan(uri=f"file://{tmp_path}", schema=rows.select(columns).schema, batch_rows=100, batch_bytes=size)
+    task = ScanTask(0, (Piece("f.parquet", (tmp_path / "f.parquet").stat().st_size),))
+    counts = [batch.num_rows for batch in read_task(task, scan)]
+    assert sum(counts) == 100
+    assert 0.9 * most <= max(counts) <= most
+
+
+@pytest.mark.parametrize(
     ("wanted", "why"),
     [
         (pa.field("id", pa.int32()), "is int64 in a file and int32 in the table"),
