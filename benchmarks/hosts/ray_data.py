@@ -38,7 +38,7 @@ class Scorer:
 
 def score_table(table: pa.Table, workload: Workload) -> pa.Table:
     """Score one batch of Ray's."""
-    batches = table.combine_chunks().to_batches(workload)
+    batches = table.combine_chunks().to_batches()
     return pa.Table.from_batches([score_batch(batch, workload) for batch in batches])
 
 
