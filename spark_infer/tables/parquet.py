@@ -202,9 +202,8 @@ def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
         return None
     with storage.files.open_input_file(storage.at(next(iter(footers)))) as stream:
         schema = pq.read_schema(stream)
-    if any(field.type not in _PLAIN for field in schema) or len({name.casefold() for name in schema.names}) < len(
-        schema
-    ):
+    twins = len({name.casefold() for name in schema.names}) < len(schema)
+    if twins or any(field.type not in _PLAIN for field in schema):
         return None
     return [{"name": each.name, "type": _PLAIN[each.type], "nullable": True, "metadata": {}} for each in schema]
 

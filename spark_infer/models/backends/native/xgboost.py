@@ -82,12 +82,14 @@ def load(spec: LoadSpec, folder: Path) -> XgboostModel:
     return XgboostModel(model, spec)
 
 
+_BATCH_ROWS = 32_768
+"""A twentieth faster on the CPU than in batches of 10,000, with 50 trees as with 500."""
+
+
 class XgboostModel:
     """A booster, or an estimator around one, fed with one float32 matrix."""
 
     by_row = True
-    batch_rows = 32_768
-    """A twentieth faster than in batches of 10,000, with 50 trees as with 500."""
 
     def __init__(self, model: Any, spec: LoadSpec) -> None:
         booster = model.get_booster() if hasattr(model, "get_booster") else model
@@ -100,6 +102,7 @@ class XgboostModel:
         booster.set_param({"nthread": spec.threads})
         self._width = booster.num_features()
         self._device = _placed(booster, spec)
+        self.batch_rows = _BATCH_ROWS if self._device == "cpu" else None
         if booster is model:
             in_place = self._device == "cpu" and _kind(booster) == "gbtree"
             self._model: Any = _OnMatrix(booster, spec.threads, in_place=in_place)
