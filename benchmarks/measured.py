@@ -211,5 +211,5 @@ def _told(settings: Settings, workload: Workload) -> dict[str, Any]:
     told = asdict(replace(settings, work=Path()))
     del told["work"], told["engines"]
     hosts = {engine: place_of(engine).module for engine in settings.engines}
-    told |= {"threads_each": 1, "batch_rows": workload.batch_rows}
-    return told | {"spark": dict(workload.spark_conf) | dict(settings.conf), "hosts": hosts}
+    spark = dict(workload.spark_conf) | dict(settings.conf)
+    return told | {"threads_each": 1, "batch_rows": workload.batch_rows, "spark": spark, "hosts": hosts}

@@ -18,6 +18,7 @@ from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import take_sample
 from spark_infer.job.units.agree import agree
+from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
@@ -106,7 +107,8 @@ def prepare_job(
     scoring, plane, rehearsal = _scoring(spark, config, ref, snapshot, rows, store=store, stage=stage)
     served = scoring.load_here()
     # The driver has it on the CPU, which says nothing of a GPU.
-    batch_rows = model_rows(config.score.batch_size, None if stage.resources.gpu else served)
+    elsewhere = stage.resources.gpu and uses_gpu(scoring.recipe.load.backend)
+    batch_rows = model_rows(config.score.batch_size, None if elsewhere else served)
     plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
     first = _prepared_rows(rows, scoring, plane, config, now) if plane.name == "spark" else None
     schema = _target_schema(rows, scoring, config) if first is None else first.frame.schema

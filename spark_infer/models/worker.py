@@ -105,8 +105,9 @@ def _scored(
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     stats.retries = place.attempt
     keep_freed_memory()
+    # Before the user's functions are imported, which may import a framework.
     large_pages()
-    place.bind()  # before the user's functions are imported, which may import a framework
+    place.bind()
     spec = place.load_spec(recipe.load)
     try:
         steps = recipe.compile()

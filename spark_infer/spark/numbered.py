@@ -19,9 +19,6 @@ from spark_infer.spark.worker import task_place
 Work = Callable[[int, Place], Iterator[pa.RecordBatch]]
 """Does the task of a number and yields rows; pickled to the workers."""
 
-_OPERATOR = "spark_infer.scan_and_score"
-"""The name of the operator in Spark's plans."""
-
 
 def over_numbers(spark: SparkSession, count: int, work: Work, schema: StructType, stage: Stage) -> DataFrame:
     """Return the rows that the tasks 0 to ``count - 1`` yield; lazy.
@@ -33,28 +30,23 @@ def over_numbers(spark: SparkSession, count: int, work: Work, schema: StructType
         schema: Columns of the rows.
         stage: What a task gets.
     """
-    function: Any = partial(_work_on, work=work, resources=stage.resources)
-    function.__name__ = _OPERATOR
-    return mapped(_numbers(spark, count), function, schema, profile=stage.profile)
+    return _mapped(spark, count, partial(_work_on, work=work, resources=stage.resources), schema, stage)
 
 
 def collected(spark: SparkSession, count: int, work: Work, schema: StructType, stage: Stage) -> list[Row]:
-    """Run the tasks 0 to ``count - 1`` and return the rows that they yield; one action.
+    """Run what `over_numbers` describes, in one action, and return the rows.
 
     A task begins before Spark has sent its number, which is that of its partition. Otherwise each would wait: Spark
     sends the function, then the number, and between two small packets TCP may wait for an acknowledgement that the
     other side holds back, which took 40 ms of every task on Linux.
-
-    Args:
-        spark: The session.
-        count: How many tasks there are.
-        work: Does one of them.
-        schema: Columns of the rows.
-        stage: What a task gets.
     """
-    function: Any = partial(_work_ahead, work=work, count=count, resources=stage.resources)
-    function.__name__ = _OPERATOR
-    return mapped(_numbers(spark, count), function, schema, profile=stage.profile).collect()
+    function = partial(_work_ahead, work=work, count=count, resources=stage.resources)
+    return _mapped(spark, count, function, schema, stage).collect()
+
+
+def _mapped(spark: SparkSession, count: int, function: Any, schema: StructType, stage: Stage) -> DataFrame:
+    function.__name__ = "spark_infer.scan_and_score"  # the name of the operator in Spark's plans
+    return mapped(_numbers(spark, count), function, schema, profile=stage.profile)
 
 
 def _numbers(spark: SparkSession, count: int) -> DataFrame:

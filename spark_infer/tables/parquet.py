@@ -203,12 +203,12 @@ def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
     with storage.files.open_input_file(storage.at(next(iter(footers)))) as stream:
         schema = pq.read_schema(stream)
     twins = len({name.casefold() for name in schema.names}) < len(schema)
-    if twins or any(field.type not in _PLAIN for field in schema):
+    if twins or any(field.type not in PLAIN_TYPES for field in schema):
         return None
-    return [{"name": each.name, "type": _PLAIN[each.type], "nullable": True, "metadata": {}} for each in schema]
+    return [{"name": each.name, "type": PLAIN_TYPES[each.type], "nullable": True, "metadata": {}} for each in schema]
 
 
-_PLAIN = {
+PLAIN_TYPES = {
     pa.bool_(): "boolean",
     pa.int32(): "integer",
     pa.int64(): "long",
@@ -216,6 +216,7 @@ _PLAIN = {
     pa.float64(): "double",
     pa.string(): "string",
 }
+"""Spark's names of the types that a file can hold in one way only."""
 
 
 def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> list[Mapping[str, Any]]:

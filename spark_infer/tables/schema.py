@@ -14,22 +14,16 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.parquet import with_partitions
+from spark_infer.tables.parquet import PLAIN_TYPES, with_partitions
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 
-_NAMES = {
-    pa.bool_(): "boolean",
+_NAMES = PLAIN_TYPES | {
     pa.int8(): "byte",
     pa.int16(): "short",
-    pa.int32(): "integer",
-    pa.int64(): "long",
     pa.uint8(): "short",
     pa.uint16(): "integer",
     pa.uint32(): "long",
-    pa.float32(): "float",
-    pa.float64(): "double",
-    pa.string(): "string",
     pa.large_string(): "string",
     pa.binary(): "binary",
     pa.large_binary(): "binary",

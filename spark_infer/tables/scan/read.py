@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
+from spark_infer.config import DEFAULT_BATCH_SIZE
 from spark_infer.core.casts import retype
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.scan import values
@@ -182,18 +183,22 @@ def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, th
 
 
 def _rows_in(size: int, file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str]) -> int:
-    """About how many rows of some columns fit into so many bytes, by the first row group."""
+    """About how many rows of some columns fit into so many bytes, by the first row group; few of texts that repeat."""
     if not groups:
         return 1
     group, wanted = file.metadata.row_group(groups[0]), set(names)
-    chunks = (group.column(index) for index in range(group.num_columns))
-    # Numbers that repeat lie in a file as numbers of a dictionary, and in memory as they are.
-    total = sum(
-        max(chunk.total_uncompressed_size, _WIDTHS.get(chunk.physical_type, 0) * chunk.num_values)
-        for chunk in chunks
+    chunks = [
+        chunk
+        for chunk in (group.column(index) for index in range(group.num_columns))
         if chunk.path_in_schema.partition(".")[0] in wanted or chunk.path_in_schema in wanted
+    ]
+    # Values that repeat lie in a file as places in a dictionary, and in memory as they are.
+    total = sum(
+        max(chunk.total_uncompressed_size, _WIDTHS.get(chunk.physical_type, 0) * chunk.num_values) for chunk in chunks
     )
-    return max(1, int(size * group.num_rows // max(1, total)))
+    rows = max(1, int(size * group.num_rows // max(1, total)))
+    is_unsure = any(chunk.has_dictionary_page and chunk.physical_type not in _WIDTHS for chunk in chunks)
+    return min(rows, DEFAULT_BATCH_SIZE) if is_unsure else rows
 
 
 _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}

@@ -5,7 +5,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np  # noqa: F401 - brings a BLAS
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from spark_infer.models.threads import limit_threads
 
 PROGRAM = """
 import json, os, sys
@@ -22,6 +26,24 @@ from threadpoolctl import threadpool_info
 pools = {pool["user_api"]: pool["num_threads"] for pool in threadpool_info()}
 print(json.dumps([pools, os.environ["OMP_NUM_THREADS"], cpu_count(), torch.get_num_threads()]))
 """
+
+
+def test_libraries_are_told_again_where_some_may_be_new_or_the_number_is() -> None:
+    def blas() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    environ: dict[str, str] = {}
+    limit_threads(2, environ)
+    try:
+        threadpool_limits(1)
+        limit_threads(2, environ, loaded=False)
+        assert blas() == {1}
+        limit_threads(2, environ)
+        assert blas() == {2}
+        limit_threads(1, environ, loaded=False)
+        assert blas() == {1}
+    finally:
+        limit_threads(1, environ)
 
 
 @pytest.mark.parametrize(("threads", "torch"), [(1, "first"), (2, "last")])

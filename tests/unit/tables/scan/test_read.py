@@ -78,6 +78,15 @@ def test_wide_rows_come_in_smaller_batches(tmp_path: Path, columns: list[str], s
     assert 0.9 * most <= max(counts) <= most
 
 
+def test_texts_whose_length_a_file_does_not_tell_come_in_batches_of_the_usual_size(tmp_path: Path) -> None:
+    rows = pa.table({"text": ["much the same, again and again"] * 25_000, "n": range(25_000)})
+    pq.write_table(rows, tmp_path / "f.parquet")
+    task = ScanTask(0, (Piece("f.parquet", (tmp_path / "f.parquet").stat().st_size),))
+    for columns, counts in ((["text", "n"], [10_000, 10_000, 5_000]), (["n"], [25_000])):
+        scan = Scan(uri=f"file://{tmp_path}", schema=rows.select(columns).schema, batch_rows=65_536)
+        assert [batch.num_rows for batch in read_task(task, scan)] == counts
+
+
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
