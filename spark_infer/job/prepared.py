@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.batching import model_rows
@@ -17,7 +17,7 @@ from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import take_sample
-from spark_infer.job.units.agree import agree
+from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.store import ModelStore
@@ -31,7 +31,6 @@ from spark_infer.spark.prepare import Prepared, open_store, prepare
 from spark_infer.spark.resources import Stage, plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped, stamped_schema
-from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.read import open_snapshot, read
 from spark_infer.tables.settings import session_conf, setting
 from spark_infer.tables.snapshot import Snapshot
@@ -70,6 +69,7 @@ class PreparedJob(Decided):
         return replace(
             self,
             plane=without_direct(self.plane, why),
+            start=None if self.start is None else self.start.anew().whole(),
             rows_to_write=self.fallback(),
             fallback=None,
             notes=(*self.notes, f"the run began anew on the spark plane: {why}"),
@@ -112,21 +112,22 @@ def prepare_job(
     plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
     first = _prepared_rows(rows, scoring, plane, config, now) if plane.name == "spark" else None
     schema = _target_schema(rows, scoring, config) if first is None else first.frame.schema
-    agreed = agree(
-        spark,
-        config,
-        scoring.recipe,
-        snapshot,
-        plane.tasks,
-        slots=stage.slots(spark) or 1,
-        source_schema=rows.schema.json(),
-        schema=schema,
-        now=now,
+    agreed, plane = agree_on_writers(
+        lambda anew: agree(
+            spark,
+            config,
+            scoring.recipe,
+            snapshot,
+            plane.tasks,
+            slots=stage.slots(spark) or 1,
+            source_schema=rows.schema.json(),
+            schema=schema,
+            now=now,
+            new_run=anew,
+        ),
+        partial(_with_writers, spark, config, ref, plane, schema),
         new_run=new_run,
     )
-    if plane.name == "direct":
-        values = constants(config, ref, agreed.started_at)
-        plane = _with_writers(spark, plane, agreed.write, schema, values, agreed.run_id)
     by_spark = partial(_prepared_rows, rows, scoring, without_direct(plane, plane.why), config, agreed.started_at)
     chosen = first
     if first is not None and agreed.started_at != now:
@@ -208,11 +209,18 @@ def _target_schema(rows: DataFrame, scoring: Prepared, config: JobConfig) -> Str
 
 
 def _with_writers(
-    spark: SparkSession, plane: Plane, write: WritePlan, schema: Any, values: dict[str, Any], run_id: str
+    spark: SparkSession, config: JobConfig, ref: ModelRef, plane: Plane, schema: StructType, agreed: Agreed
 ) -> Plane:
-    conf = session_conf(spark)
+    if plane.name != "direct":
+        return plane
     return with_writers(
-        plane, write, columns=to_arrow(schema), schema=schema.json(), constants=values, conf=conf, run_id=run_id
+        plane,
+        agreed.write,
+        columns=to_arrow(schema),
+        schema=schema.json(),
+        constants=constants(config, ref, agreed.started_at),
+        conf=session_conf(spark),
+        run_id=agreed.run_id,
     )
 
 

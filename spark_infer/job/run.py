@@ -19,7 +19,7 @@ from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.on_spark import SparkUnits
 from spark_infer.job.units.run import UnitRun, again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
-from spark_infer.job.units.unit import Unit
+from spark_infer.job.units.unit import WHOLE, Unit
 from spark_infer.observe.progress import Progress
 from spark_infer.observe.report import Report
 from spark_infer.spark.batches import batch_settings
@@ -98,15 +98,14 @@ def _run(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, 
     if job.write.keys and job.start.found.plan is None:
         source = read(spark, job.snapshot, job.config.source)
         refuse_doubled_keys(source, job.write.keys, job.snapshot.location.name)
-    if job.plane.sink is not None:
+    if job.plane.sink is not None or job.start.units != WHOLE:  # workers write, or have written all of it
         engine = partial(SparkUnits, spark, job, on_progress=on_progress)
         return run_units(job, job.start, engine, publisher=publisher, seconds=shipping)
-    start = replace(job.start, units=(Unit(0, ()),))
     if is_staged(job.write):
         staged = partial(_Staged, spark, job, on_progress)
-        written = run_units(job, start, staged, publisher=publisher, seconds=shipping)
+        written = run_units(job, job.start, staged, publisher=publisher, seconds=shipping)
         return replace(written, warnings=(*written.warnings, *size_notes(spark, job.write)))
-    return _in_the_ledger(spark, job, start, on_progress, shipping)
+    return _in_the_ledger(spark, job, job.start, on_progress, shipping)
 
 
 def _publisher(spark: SparkSession, job: PreparedJob, work: PublishWork) -> Publisher:

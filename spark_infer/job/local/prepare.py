@@ -21,7 +21,7 @@ from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
-from spark_infer.job.units.agree import Agreed, agree
+from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore
@@ -95,19 +95,22 @@ def prepare_local(
     schema = stamped_schema(
         scored_schema(struct_from_json(source), recipe), text_stamps(config, ref), at=config.target.scored_at_column
     )
-    agreed = agree(
-        None,
-        config,
-        recipe,
-        snapshot,
-        plane.tasks,
-        slots=here.processes,
-        source_schema=source,
-        schema=schema,
-        now=now,
+    agreed, plane = agree_on_writers(
+        lambda anew: agree(
+            None,
+            config,
+            recipe,
+            snapshot,
+            plane.tasks,
+            slots=here.processes,
+            source_schema=source,
+            schema=schema,
+            now=now,
+            new_run=anew,
+        ),
+        partial(_written_by_workers, config, ref, plane, schema),
         new_run=new_run,
     )
-    plane = _written_by_workers(plane, agreed, config, ref, schema)
     artefact = recipe.load.artefact
     return LocalJob(
         config=config,
@@ -158,7 +161,7 @@ def _scoring(
     return recipe, plane, rehearsal
 
 
-def _written_by_workers(plane: Plane, agreed: Agreed, config: JobConfig, ref: ModelRef, schema: StructType) -> Plane:
+def _written_by_workers(config: JobConfig, ref: ModelRef, plane: Plane, schema: StructType, agreed: Agreed) -> Plane:
     write = agreed.write
     plane = with_writers(
         plane,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import TargetError
+from spark_infer.job.planes.choice import Plane
 from spark_infer.job.units.facts import deciding_facts
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
@@ -40,6 +41,31 @@ class Agreed:
     write: WritePlan
     run_id: str
     started_at: datetime
+
+
+def agree_on_writers(
+    agreed: Callable[[bool], Agreed], writers: Callable[[Agreed], Plane], *, new_run: bool
+) -> tuple[Agreed, Plane]:
+    """Find the run, and who writes it.
+
+    Who writes depends on what the write does, and a run that was begun by other writers is not always theirs to finish.
+
+    Args:
+        agreed: Agrees, on a new run where that is so.
+        writers: Says who writes, in the plane that it returns.
+        new_run: Whether the user wants a new run whatever was done before.
+
+    Raises:
+        PlanError: As `agree`; and where others have done a part of the run.
+    """
+    run = agreed(new_run)
+    plane = writers(run)
+    if run.start is not None and not run.start.goes_on(workers=plane.sink is not None):
+        run = agreed(True)
+        plane = writers(run)
+    if run.start is None or plane.sink is not None:
+        return run, plane
+    return replace(run, start=run.start.whole()), plane
 
 
 def agree(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,12 +14,12 @@ from typing import Any
 from pyarrow import ArrowException
 
 from spark_infer.config import JobConfig
-from spark_infer.errors import LedgerError, TargetError
+from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
 from spark_infer.job.units.facts import fingerprint, job_key
 from spark_infer.job.units.find import Found, Runs, find_run, plan_in
 from spark_infer.job.units.presence import presence
 from spark_infer.job.units.runplan import RunPlan, written_of
-from spark_infer.job.units.unit import Unit, cut_units, from_json, to_json
+from spark_infer.job.units.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
@@ -42,6 +42,7 @@ class Start:
         started_at: When the run began, UTC.
         facts: What decides its rows.
         units: All its units.
+        touched: Whether the target holds anything of a run.
     """
 
     runs: Runs
@@ -50,6 +51,7 @@ class Start:
     started_at: datetime
     facts: Mapping[str, Any]
     units: tuple[Unit, ...] = ()
+    touched: Callable[[Ledger, RunPlan], bool]
 
     @property
     def finished(self) -> Mapping[str, Any] | None:
@@ -77,10 +79,37 @@ class Start:
     def with_units(self, tasks: Sequence[ScanTask], slots: int, config: JobConfig) -> Start:
         """Cut the run into units, or take those that it was cut into when it began."""
         if self.found.plan is None:
-            return replace(self, units=cut_units(tasks, slots, config.units) or (Unit(0, ()),))
+            return replace(self, units=cut_units(tasks, slots, config.units) or WHOLE)
         if self.finished is not None:
             return self
         return replace(self, units=_kept(self.found.ledger, self.found.plan))
+
+    def goes_on(self, *, workers: bool) -> bool:
+        """Whether the run can be scored by workers that write, in units of scan tasks, or else by Spark, whole.
+
+        One that was begun in the other way can where all of it is scored, and cannot where nothing is done.
+
+        Raises:
+            UnfinishedRunError: A part of it is done in the other way.
+        """
+        plan = self.found.plan
+        if plan is None or self.finished is not None or self.found.done == plan.units:
+            return True
+        if (self.units != WHOLE) == workers:
+            return True
+        if self.found.done or self.touched(self.found.ledger, plan):
+            raise _begun_otherwise(self.found, plan, workers=workers)
+        return False
+
+    def whole(self) -> Start:
+        """The run as Spark does it, unless it is written down otherwise."""
+        return self if self.found.plan is not None else replace(self, units=WHOLE)
+
+    def anew(self) -> Start:
+        """The same job as a new run, which takes the place of this one."""
+        mine, digest = self.found.ledger, fingerprint(self.facts)
+        ledger = self.runs.ledger(self.runs.number(mine) + 1, digest)
+        return replace(self, found=Found(ledger=ledger, replaces=mine), run_id=uuid.uuid4().hex)
 
 
 def look_up(
@@ -137,6 +166,7 @@ def look_up(
         run_id=plan.run_id if plan else uuid.uuid4().hex,
         started_at=plan.started_at if plan else started_at,
         facts=plan.facts if plan else facts,
+        touched=touched,
     )
 
 
@@ -176,6 +206,8 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         if first is None:
             raise LedgerError(f"The plan of run {found.ledger.name} vanished.", next_step="run again.")
         units = _kept(found.ledger, first)
+        if (units == WHOLE) != (start.units == WHOLE):
+            raise _at_the_same_moment(found.ledger)
         found = replace(found, plan=first)
         return replace(start, found=found, run_id=first.run_id, started_at=first.started_at, units=units)
     _alone(start)
@@ -203,9 +235,28 @@ def _alone(start: Start) -> None:
         if other == start.runs.number(mine) and ledger.name != mine.name and ledger.plan() is not None:
             if digest < fingerprint(start.facts):
                 mine.close(json.dumps({"by": ledger.name}).encode())
-                raise LedgerError(
-                    "Another command began another run of this job at the same moment.",
-                    details=[f"run {ledger.name}"],
-                    next_step="let it finish, then run again.",
-                )
+                raise _at_the_same_moment(ledger)
             ledger.close(json.dumps({"by": mine.name}).encode())
+
+
+def _at_the_same_moment(ledger: Ledger) -> LedgerError:
+    return LedgerError(
+        "Another command began another run of this job at the same moment.",
+        details=[f"run {ledger.name}"],
+        next_step="let it finish, then run again.",
+    )
+
+
+def _begun_otherwise(found: Found, plan: RunPlan, *, workers: bool) -> UnfinishedRunError:
+    ways = ["Spark wrote its rows", "workers wrote its rows, unit by unit"]
+    before, now = ways if workers else reversed(ways)
+    done = f"{found.done:,} of {plan.units:,} units are done" if found.done else "its rows are in the target"
+    return UnfinishedRunError(
+        "An unfinished run of this job cannot go on in this way.",
+        details=[
+            f"run {found.ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC: {done}",
+            f"{before}; now {now.replace('wrote its', 'would write the')}",
+        ],
+        next_step=f"set plane: {'spark' if workers else 'direct'}, and it goes on; or give it up with --new-run "
+        "(new_run=True), after which rows that it has published stay in the target.",
+    )

@@ -33,6 +33,10 @@ class Unit:
         return None if None in counts else sum(filter(None, counts))
 
 
+WHOLE = (Unit(0, ()),)
+"""The units of a run that Spark scores, which knows of no scan tasks, or that has no row to read."""
+
+
 def cut_units(tasks: Sequence[ScanTask], slots: int, options: UnitOptions) -> tuple[Unit, ...]:
     """Group tasks, in their order, into units of about equal weight.
 

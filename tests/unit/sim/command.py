@@ -47,7 +47,9 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
         clean(runs, found.ledger)
         return "nothing"
     run_id = found.plan.run_id if found.plan else f"{random.getrandbits(64):016x}"
-    start = Start(runs=runs, found=found, run_id=run_id, started_at=AT, facts=facts, units=units)
+    start = Start(
+        runs=runs, found=found, run_id=run_id, started_at=AT, facts=facts, units=units, touched=lambda *_: True
+    )
     exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
     if found.plan is None and exists and mode == "error_if_exists":
         raise WriteError("exists already")
