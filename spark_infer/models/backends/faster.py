@@ -82,12 +82,13 @@ def write_in_place(estimator: Any) -> None:
     Only for an estimator that gets a matrix of its own for each call. The steps of a `ColumnTransformer` share one.
     `SPARK_INFER_WRITE_IN_PLACE=0` in a worker's environment leaves the steps as they are, to measure what that saves.
     """
-    if _name(estimator) != "sklearn.pipeline.Pipeline" or os.environ.get("SPARK_INFER_WRITE_IN_PLACE") == "0":
+    if full_name(estimator) != "sklearn.pipeline.Pipeline" or os.environ.get("SPARK_INFER_WRITE_IN_PLACE") == "0":
         return
     for _, step in estimator.steps[:-1]:
-        if _name(step) in _IN_PLACE:
+        if full_name(step) in _IN_PLACE:
             step.copy = False
 
 
-def _name(part: Any) -> str:
+def full_name(part: Any) -> str:
+    """The name of an object's class, its module in front."""
     return f"{type(part).__module__}.{type(part).__qualname__}"

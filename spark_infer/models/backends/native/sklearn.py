@@ -16,6 +16,7 @@ from spark_infer.core.contract import Binding
 from spark_infer.core.convert import matrix, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
+from spark_infer.models.backends.columns import ColumnSteps, UnusualValuesError, by_column
 from spark_infer.models.backends.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
 from spark_infer.models.backends.faster import batch_rows, write_in_place
@@ -73,6 +74,7 @@ class SklearnModel:
         self.batch_rows = None if _holds_objects(spec.binding, self._encoded) else batch_rows(parts(estimator))
         if self._frame_reason is None and not spec.binding.tensors:
             write_in_place(estimator)
+        self._columns = _by_column(estimator, spec.binding) if self._frame_reason is None else None
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -106,8 +108,19 @@ class SklearnModel:
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Call each method once; outputs are named unless the signature names them."""
+        if self._columns is not None:
+            try:
+                return self._by_column(inputs, self._columns)
+            except UnusualValuesError:
+                pass  # the steps themselves say what is wrong
         give = partial(self._given, inputs)
         return call_methods(self._estimator, self._methods, give, by_signature=self._by_signature)
+
+    def _by_column(self, inputs: pa.RecordBatch, columns: ColumnSteps) -> Predictions:
+        made = columns.apply(matrix(inputs.columns, inputs.schema.names, np.dtype(np.float64), order="F"))
+        # A step that is left may write into what it is given.
+        give = partial(made.copy, order="F") if len(self._methods) > 1 else lambda: made
+        return call_methods(columns.rest, self._methods, give, by_signature=self._by_signature)
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
         if self._frame_reason is not None:
@@ -126,7 +139,7 @@ class SklearnModel:
 
     def close(self) -> None:
         """Let go of the estimator."""
-        self._estimator = None
+        self._estimator = self._columns = None
 
 
 def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
@@ -157,6 +170,16 @@ def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
         if getattr(part, "_sklearn_output_config", None):
             return f"{name} is set to return frames"
     return None
+
+
+def _by_column(estimator: BaseEstimator, binding: Binding) -> ColumnSteps | None:
+    """What the first steps do to columns, where the matrix is one of doubles."""
+    from sklearn import get_config
+
+    types = [column.type.to_pandas_dtype() for column in binding.columns]
+    if binding.tensors or np.result_type(*types) != np.float64 or get_config()["enable_metadata_routing"]:
+        return None
+    return by_column(estimator, len(types))
 
 
 def _encoded(estimator: BaseEstimator, binding: Binding) -> list[EncodedBranch]:

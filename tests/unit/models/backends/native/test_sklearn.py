@@ -291,6 +291,25 @@ def test_each_method_gets_rows_that_no_other_has_written_into(tmp_path: Path) ->
     assert np.array_equal(np.column_stack([found["probability_0"], found["probability_1"]]), expected)
 
 
+def test_steps_by_column_answer_as_the_pipeline_and_refuse_in_its_words(tmp_path: Path) -> None:
+    rows = CANCER.data.mask(CANCER.data < CANCER.data.quantile(0.05), np.nan)
+    steps = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(rows, CANCER.target)
+    folder = save(tmp_path / "model", steps, rows)
+    backend = load(spec_of(folder, arrow(rows).schema, "sklearn", predict_method=["predict", "predict_proba"]), folder)
+    assert backend._columns is not None  # type: ignore[attr-defined]
+    answers = backend.predict(arrow(rows))
+    assert np.array_equal(answers["prediction"], steps.predict(rows))
+    assert np.array_equal(
+        np.column_stack([answers["probability_0"], answers["probability_1"]]), steps.predict_proba(rows)
+    )
+    rows.iloc[3, 4] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity") as expected:
+        steps.predict(rows.to_numpy())
+    with pytest.raises(ValueError, match="Input X contains infinity") as caught:
+        backend.predict(arrow(rows))
+    assert str(caught.value) == str(expected.value)
+
+
 def test_scores_of_pairs_are_not_given_the_names_of_classes(tmp_path: Path) -> None:
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
     model = SVC(decision_function_shape="ovo").fit(rows, np.repeat(["p", "q", "r"], 20))

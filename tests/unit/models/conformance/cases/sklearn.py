@@ -17,6 +17,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     IsolationForest,
@@ -164,6 +165,17 @@ CASES = [
     _case("columns by name, texts, missing values", partial(on_people, make=by_name, label=lambda X: X.member)),
     _case("boosting on categories", partial(on_people, make=boosted_categories, label=lambda X: X.children > 2)),
     _case("words of a text", of_texts),
+    _case(
+        "scaled columns", partial(on_iris, make=lambda: make_pipeline(SimpleImputer(), StandardScaler(), LOGISTIC()))
+    ),
+    _case(
+        "probabilities of scaled columns",
+        partial(
+            on_iris,
+            make=lambda: make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), PCA(2), LOGISTIC()),
+            pyfunc_predict_fn="predict_proba",
+        ),
+    ),
     _case("columns by position", partial(on_iris, make=lambda: make_pipeline(BY_POSITION, LogisticRegression()))),
     _case("two numbers", partial(on_iris, make=partial(RandomForestRegressor, 3, random_state=0), labels=two)),
     _case(
