@@ -19,7 +19,7 @@ from spark_infer.core.signature import SCALARS
 from spark_infer.models.backends.columns import ColumnSteps, UnusualValuesError, by_column
 from spark_infer.models.backends.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
-from spark_infer.models.backends.faster import batch_rows, write_in_place
+from spark_infer.models.backends.faster import batch_rows, memory_order, write_in_place
 from spark_infer.models.backends.spec import LoadSpec
 
 if TYPE_CHECKING:
@@ -118,8 +118,9 @@ class SklearnModel:
 
     def _by_column(self, inputs: pa.RecordBatch, columns: ColumnSteps) -> Predictions:
         made = columns.apply(matrix(inputs.columns, inputs.schema.names, np.dtype(np.float64), order="F"))
+        made = np.asarray(made, order=memory_order(columns.rest))
         # A step that is left may write into what it is given.
-        give = partial(made.copy, order="F") if len(self._methods) > 1 else lambda: made
+        give = partial(made.copy, order="K") if len(self._methods) > 1 else lambda: made
         return call_methods(columns.rest, self._methods, give, by_signature=self._by_signature)
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
@@ -135,7 +136,7 @@ class SklearnModel:
         if self._binding.tensors:
             return tensor(inputs, self._binding.tensors[0])
         dtype = np.result_type(*(field.type.to_pandas_dtype() for field in inputs.schema))
-        return matrix(inputs.columns, inputs.schema.names, dtype, order="F")
+        return matrix(inputs.columns, inputs.schema.names, dtype, order=memory_order(self._estimator))
 
     def close(self) -> None:
         """Let go of the estimator."""

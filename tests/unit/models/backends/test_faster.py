@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesRegressor, IsolationForest, RandomForestClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
 
-from spark_infer.models.backends.faster import batch_rows, write_in_place
+from spark_infer.models.backends.faster import batch_rows, memory_order, write_in_place
 from spark_infer.models.backends.native.sklearn import parts
 
 RNG = np.random.default_rng(3)
@@ -37,6 +37,29 @@ def fitted(estimator: Any, *, width: int = 3, classes: int = 2, rows: int = 300)
 )
 def test_batches_are_large_where_memory_grows_with_the_matrix_alone(estimator: Any, rows: int | None) -> None:
     assert batch_rows(parts(estimator)) == rows
+
+
+@pytest.mark.parametrize(
+    ("estimator", "order"),
+    [
+        (fitted(RandomForestClassifier(8)), "C"),
+        (fitted(ExtraTreesRegressor(8)), "C"),
+        (fitted(RandomForestClassifier(2)), "F"),
+        (fitted(IsolationForest(n_estimators=8)), "F"),
+        (fitted(LogisticRegression()), "F"),
+        (RandomForestClassifier(8), "F"),
+    ],
+)
+def test_rows_lie_together_for_a_forest(estimator: Any, order: str) -> None:
+    assert memory_order(estimator) == order
+
+
+@pytest.mark.parametrize("forest", [RandomForestClassifier(20), ExtraTreesRegressor(20)])
+def test_a_forest_answers_the_same_bits_in_either_layout(forest: Any) -> None:
+    forest = fitted(forest)
+    values = RNG.normal(size=(500, 3)).astype(np.float32)
+    method = getattr(forest, "predict_proba", forest.predict)
+    assert method(np.asfortranarray(values)).tobytes() == method(np.ascontiguousarray(values)).tobytes()
 
 
 def some_missing() -> npt.NDArray[np.float64]:

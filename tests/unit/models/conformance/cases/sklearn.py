@@ -21,6 +21,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     IsolationForest,
+    RandomForestClassifier,
     RandomForestRegressor,
     StackingClassifier,
     VotingRegressor,
@@ -167,6 +168,10 @@ CASES = [
     _case("words of a text", of_texts),
     _case(
         "scaled columns", partial(on_iris, make=lambda: make_pipeline(SimpleImputer(), StandardScaler(), LOGISTIC()))
+    ),
+    _case(
+        "a forest on filled columns",
+        partial(on_iris, make=lambda: make_pipeline(SimpleImputer(), RandomForestClassifier(20, random_state=0))),
     ),
     _case(
         "probabilities of scaled columns",
