@@ -32,7 +32,7 @@ from spark_infer.spark.resources import Stage, plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.tables.read import open_snapshot, read
-from spark_infer.tables.settings import session_conf, setting
+from spark_infer.tables.settings import SessionConf, setting
 from spark_infer.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _with_writers(
         columns=to_arrow(schema),
         schema=schema.json(),
         constants=constants(config, ref, agreed.started_at),
-        conf=session_conf(spark),
+        conf=SessionConf(spark),
         run_id=agreed.run_id,
     )
 

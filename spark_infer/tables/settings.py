@@ -51,9 +51,23 @@ def setting(spark: SparkSession, name: str) -> str:
     return str(spark.conf.get(name, None) or "")
 
 
-def session_conf(spark: SparkSession) -> dict[str, str]:
-    """All settings that were set, by name."""
-    return {row[0]: row[1] for row in spark.sql("SET").collect()}
+class SessionConf(Mapping[str, str]):
+    """The settings of a session that were set, by name; to go through all of them takes a query (15 ms)."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+
+    def __getitem__(self, name: str) -> str:
+        value = self._spark.conf.get(name, None)
+        if value is None:
+            raise KeyError(name)
+        return str(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([row[0] for row in self._spark.sql("SET").collect()])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from spark_infer import score_table
 from spark_infer.errors import SourceReadError, WriteError
 from spark_infer.job.planes import choice
 from spark_infer.job.run import run_job
+from spark_infer.tables.settings import settings
 from tests.spark.odd_tables import (
     ROWS,
     numbers,
@@ -231,6 +232,27 @@ def test_an_overwrite_replaces_files_whose_names_spark_did_not_escape(
         run_job(spark, prepared(spark, line, source, again, "auto"))
         assert spark.read.format("delta").load(str(tmp_path / "out")).count() == ROWS
         assert DeltaTable(str(tmp_path / "out")).to_pyarrow_table().num_rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind", "why"),
+    [
+        ("spark.sql.parquet.compression.codec", "brotli", "parquet", "codec is brotli"),
+        ("spark.sql.parquet.writeLegacyFormat", "true", "parquet", "writeLegacyFormat is true"),
+        ("parquet.crypto.factory.class", "org.example.Factory", "parquet", "to be encrypted"),
+        ("spark.databricks.delta.properties.defaults.appendOnly", "true", "delta", "is for Spark to apply"),
+    ],
+)
+def test_a_session_that_wants_other_files_has_spark_write_them(
+    spark: SparkSession, line: str, tmp_path: Path, name: str, value: str, kind: str, why: str
+) -> None:
+    numbers(spark).write.parquet(str(tmp_path / "in"))
+    source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out"), "format": kind}
+    assert prepared(spark, line, source, target, "auto").plane.sink is not None
+    with settings(spark, {name: value}):
+        plane = prepared(spark, line, source, target, "auto").plane
+    assert (plane.scan is not None, plane.sink) == (True, None)
+    assert why in plane.writes_why
 
 
 def test_an_overwrite_by_workers_keeps_the_order_and_the_comments_of_the_columns(

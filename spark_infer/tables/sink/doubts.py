@@ -30,6 +30,10 @@ _OTHER_WRITING = {
 }
 
 
+_ENCRYPTS = ("parquet.crypto.factory.class", "spark.hadoop.parquet.crypto.factory.class")
+"""Keys alone encrypt nothing: https://github.com/apache/parquet-java/blob/master/parquet-hadoop/README.md"""
+
+
 def write_doubts(
     plan: WritePlan,
     columns: pa.Schema,
@@ -78,7 +82,7 @@ def _doubts(
     for name, plain in _OTHER_WRITING.items():
         if conf.get(name, "") not in plain:
             yield f"{name} is {conf[name]}"
-    if any(name.startswith("spark.hadoop.parquet.encryption") for name in conf):
+    if any(conf.get(name, "") for name in _ENCRYPTS):
         yield "the files are to be encrypted"
     if plan.location.format == "delta":
         yield from _delta_doubts(plan, conf, existing)
