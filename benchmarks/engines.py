@@ -181,6 +181,7 @@ ABLATIONS: dict[str, Engine] = {
     "without the model cache": partial(table_job, cache_bytes=0),
     "without keeping freed memory": table_job,  # by a variable of its host
     "without steps by column": table_job,  # by a variable of its host
+    "without blocks of trees": table_job,  # likewise
     "without writing in place": table_job,  # likewise
     "with batches of 1,000 rows": partial(table_job, batch_size=1_000),
     "with batches of 10,000 rows": partial(table_job, batch_size=10_000),

@@ -71,6 +71,7 @@ ABLATIONS: dict[str, Place] = {
     "with batches of 10,000 rows": SPARK,
     KEEP_NO_MEMORY: Place(module="spark", environment=(("SPARK_INFER_KEEP_MEMORY", "0"),)),
     "without steps by column": Place(module="spark", environment=(("SPARK_INFER_BY_COLUMN", "0"),)),
+    "without blocks of trees": Place(module="spark", environment=(("SPARK_INFER_TREE_BLOCKS", "0"),)),
     "without writing in place": Place(module="spark", environment=(("SPARK_INFER_WRITE_IN_PLACE", "0"),)),
 }
 """Ours with one technique turned off; the options are in `engines.py`."""

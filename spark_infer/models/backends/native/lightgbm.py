@@ -29,6 +29,7 @@ from spark_infer.models.backends.numbers import (
     to_matrix,
 )
 from spark_infer.models.backends.spec import LoadSpec
+from spark_infer.models.backends.treeblocks import in_blocks
 
 if TYPE_CHECKING:
     import lightgbm
@@ -73,12 +74,14 @@ def load(spec: LoadSpec, folder: Path) -> LightgbmModel:
         from lightgbm import Booster
 
         booster = in_own_memory(partial(Booster, model_file=path))
+        in_blocks(booster)
         return LightgbmModel(_OnThreads(booster, spec.threads), booster, spec)
     saved_as = flavor.get("serialization_format", "cloudpickle")
     trusted = flavor.get("skops_trusted_types")
     estimator = in_own_memory(partial(read_estimator, path, saved_as, trusted))
     own = _THREADS & estimator.get_params(deep=False).keys()
     estimator.set_params(**dict.fromkeys(own, spec.threads))
+    in_blocks(estimator.booster_)
     # Trained on a frame, fed with a matrix of the same columns.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     return LightgbmModel(estimator, estimator.booster_, spec)

@@ -21,6 +21,7 @@ from spark_infer.models.backends.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
 from spark_infer.models.backends.faster import batch_rows, memory_order, write_in_place
 from spark_infer.models.backends.spec import LoadSpec
+from spark_infer.models.backends.treeblocks import in_blocks
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -74,6 +75,9 @@ class SklearnModel:
         self.batch_rows = None if _holds_objects(spec.binding, self._encoded) else batch_rows(parts(estimator))
         if self._frame_reason is None and not spec.binding.tensors:
             write_in_place(estimator)
+        for part in parts(estimator):
+            if type(part).__module__ == "lightgbm.sklearn" and getattr(part, "fitted_", False):
+                in_blocks(part.booster_)
         self._columns = _by_column(estimator, spec.binding) if self._frame_reason is None else None
         if self._frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
