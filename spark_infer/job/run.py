@@ -146,8 +146,9 @@ def _in_the_ledger(
         written_before(spark, job.write, facts_of(job)) if goes_on and job.write.location.format == "delta" else None
     )
     report = _at_once(spark, job, on_progress, shipping, there=there, txn=(app, 1))
-    conclude(start, replace(report, run=ledger.name), {"app": app})
-    return replace(report, run=ledger.name)
+    report = replace(report, run=ledger.name, rows_before=there.rows if there is not None else 0)
+    conclude(start, report, {"app": app})
+    return report
 
 
 def _at_once(

@@ -257,6 +257,6 @@ def _begun_otherwise(found: Found, plan: RunPlan, *, workers: bool) -> Unfinishe
             f"run {found.ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC: {done}",
             f"{before}; now {now.replace('wrote its', 'would write the')}",
         ],
-        next_step=f"set plane: {'spark' if workers else 'direct'}, and it goes on; or give it up with --new-run "
-        "(new_run=True), after which rows that it has published stay in the target.",
+        next_step=f"set {'engine: spark and plane: spark' if workers else 'plane: auto or direct'}, and it goes on; or "
+        "give it up with --new-run (new_run=True), after which rows that it has published stay in the target.",
     )
