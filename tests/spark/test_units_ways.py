@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from spark_infer import ScoringJob
+from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
 from spark_infer.errors import SparkMustReadError, UnfinishedRunError
 from spark_infer.job import run as run_module
@@ -107,6 +109,44 @@ def test_workers_publish_what_spark_has_staged(
     report = job(line, source, target, **BY_WORKERS).run(spark)
     assert (report.rows_scored, report.units_before) == (ROWS, 1)
     assert rows_of(spark, target) == expected()
+
+
+def test_workers_leave_alone_what_spark_may_still_append(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "delta", "mode": "append"}
+    job(line, source, {**target, "mode": "error_if_exists"}, name="first").run(spark)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise InjectedError("before the commit")
+
+    monkeypatch.setattr(run_module, "write", fail)
+    with pytest.raises(InjectedError):
+        job(line, source, target, **BY_SPARK).run(spark)
+    monkeypatch.undo()
+    with pytest.raises(UnfinishedRunError, match="may still be about to"):
+        job(line, source, target, **BY_WORKERS).plan(spark)
+    assert job(line, source, target, **BY_WORKERS).run(spark, new_run=True).rows_scored == ROWS
+    assert rows_of(spark, target) == expected(2)
+
+
+def test_spark_scores_anew_what_left_no_row(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any
+) -> None:
+    target = {"path": str(tmp_path / "out"), "format": "parquet", "mode": "overwrite"}
+    job(line, source, {**target, "mode": "error_if_exists"}, name="first").run(spark)
+    where = {"path": str(source), "where": "x < 0.2 AND x > 0.1"}
+
+    def of_nothing(way: dict[str, Any]) -> ScoringJob:
+        return ScoringJob(JobConfig.model_validate({"model": {"uri": line}, "source": where, "target": target, **way}))
+
+    breaks("finish:1:raise")
+    with pytest.raises(InjectedError):
+        of_nothing(BY_WORKERS).run(spark)
+    breaks("")
+    assert of_nothing(BY_SPARK).run(spark).rows_scored == 0
+    assert rows_of(spark, target) == []
+    assert of_nothing(BY_WORKERS).run(spark).already_done
 
 
 def test_workers_refuse_what_spark_has_committed(

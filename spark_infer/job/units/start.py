@@ -90,16 +90,23 @@ class Start:
         One that was begun in the other way can where all of it is scored, and cannot where nothing is done.
 
         Raises:
-            UnfinishedRunError: A part of it is done in the other way.
+            UnfinishedRunError: A part of it is done in the other way, or may be at any moment.
         """
-        plan = self.found.plan
-        if plan is None or self.finished is not None or self.found.done == plan.units:
+        plan, ledger = self.found.plan, self.found.ledger
+        if plan is None or self.finished is not None or (self.units != WHOLE) == workers:
             return True
-        if (self.units != WHOLE) == workers:
-            return True
-        if self.found.done or self.touched(self.found.ledger, plan):
-            raise _begun_otherwise(self.found, plan, workers=workers)
-        return False
+        if self.found.done == plan.units:
+            # Workers know how to leave a table without rows; Spark would have to score them once more.
+            return workers or any(entry.files for entry in ledger.all_sealed().values())
+        if self.found.done:
+            done = f"{self.found.done:,} of {plan.units:,} units are done"
+        elif self.touched(ledger, plan):
+            done = "its rows are in the target"
+        elif workers and plan.write["format"] == "delta" and plan.facts["target settings"]["mode"] == "append":
+            done = "Spark commits all of it at once, and may still be about to"
+        else:
+            return False
+        raise _begun_otherwise(ledger, plan, done, workers=workers)
 
     def whole(self) -> Start:
         """The run as Spark does it, unless it is written down otherwise."""
@@ -247,14 +254,13 @@ def _at_the_same_moment(ledger: Ledger) -> LedgerError:
     )
 
 
-def _begun_otherwise(found: Found, plan: RunPlan, *, workers: bool) -> UnfinishedRunError:
+def _begun_otherwise(ledger: Ledger, plan: RunPlan, done: str, *, workers: bool) -> UnfinishedRunError:
     ways = ["Spark wrote its rows", "workers wrote its rows, unit by unit"]
     before, now = ways if workers else reversed(ways)
-    done = f"{found.done:,} of {plan.units:,} units are done" if found.done else "its rows are in the target"
     return UnfinishedRunError(
         "An unfinished run of this job cannot go on in this way.",
         details=[
-            f"run {found.ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC: {done}",
+            f"run {ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC: {done}",
             f"{before}; now {now.replace('wrote its', 'would write the')}",
         ],
         next_step=f"set {'engine: spark and plane: spark' if workers else 'plane: auto or direct'}, and it goes on; or "

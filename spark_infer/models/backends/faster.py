@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -106,9 +107,12 @@ def write_in_place(estimator: Any) -> None:
     """
     if full_name(estimator) != "sklearn.pipeline.Pipeline" or os.environ.get("SPARK_INFER_WRITE_IN_PLACE") == "0":
         return
-    for _, step in estimator.steps[:-1]:
+    for number, (name, step) in enumerate(estimator.steps[:-1]):
         if full_name(step) in _IN_PLACE:
-            step.copy = False
+            # A step of its own: the same object may stand in a branch of the model, too.
+            own = copy.copy(step)
+            own.copy = False
+            estimator.steps[number] = (name, own)
 
 
 def full_name(part: Any) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import ExtraTreesRegressor, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesRegressor, IsolationForest, RandomForestClassifier, StackingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -94,3 +94,15 @@ def test_branches_that_share_a_matrix_do_not_write_into_it() -> None:
     before = given.copy()
     pipeline.predict(given)
     assert np.array_equal(given, before)
+
+
+def test_a_step_that_stands_elsewhere_too_does_not_write_there() -> None:
+    rows, label = RNG.normal(5, 3, size=(80, 3)), RNG.normal(size=80)
+    scaler = StandardScaler().fit(rows)
+    branch = make_pipeline(scaler, LinearRegression()).fit(rows, label)
+    both = StackingRegressor([("a", branch), ("b", LinearRegression().fit(rows, label))], cv="prefit")
+    pipeline = make_pipeline(scaler, both).fit(rows, label)
+    pipeline.steps[0] = ("standardscaler", scaler)
+    expected = pipeline.predict(rows.copy())
+    write_in_place(pipeline)
+    assert pipeline.predict(np.asfortranarray(rows)).tobytes() == expected.tobytes()
