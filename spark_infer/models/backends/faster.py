@@ -63,9 +63,8 @@ _MANY_TREES = 5
 def batch_rows(parts: Iterable[Any]) -> int | None:
     """Return how many rows to hand to an estimator at a time; None where nothing speaks for other than the usual.
 
-    Each call of a pipeline costs about a millisecond before it looks at a row: a scaler and a logistic regression on 30
-    columns take a quarter less time in batches of 65,536 rows than of 10,000, and a pipeline with text columns a tenth
-    (`python -m benchmarks.suite --ablations --workload W1`).
+    Each call of a pipeline costs about a millisecond before it looks at a row; what batches of 10,000 rows cost more,
+    `python -m benchmarks.suite --ablations --workload W1` shows.
 
     Args:
         parts: The estimator and everything fitted inside it.
