@@ -22,7 +22,7 @@ BY_SPARK, BY_WORKERS = {"plane": "spark"}, {"plane": "direct", "units": {"bytes"
 
 
 @pytest.mark.parametrize("second", [BY_WORKERS, {"engine": "local"}], ids=["direct", "local"])
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("delta", marks=pytest.mark.soak)])
 def test_workers_begin_anew_what_spark_had_begun(
     spark: SparkSession,
     line: str,
@@ -50,7 +50,7 @@ def test_workers_begin_anew_what_spark_had_begun(
     assert scoring.run(session).already_done
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("delta", marks=pytest.mark.soak)])
 def test_spark_begins_anew_what_workers_had_begun(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str
 ) -> None:
@@ -84,7 +84,7 @@ def test_spark_refuses_what_workers_have_done_in_part(
     assert rows_of(spark, target) == expected(2 if mode == "append" else 1)
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
 def test_spark_publishes_what_workers_have_scored(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_workers_refuse_what_spark_has_committed(
     assert rows_of(spark, target) == expected(2)
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("delta", marks=pytest.mark.soak)])
 def test_spark_reads_all_units_when_a_worker_finds_that_it_must(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

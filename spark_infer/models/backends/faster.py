@@ -106,12 +106,16 @@ def write_in_place(estimator: Any) -> None:
     """
     if full_name(estimator) != "sklearn.pipeline.Pipeline" or os.environ.get("SPARK_INFER_WRITE_IN_PLACE") == "0":
         return
-    for number, (name, step) in enumerate(estimator.steps[:-1]):
-        if full_name(step) in _IN_PLACE:
-            # A step of its own: the same object may stand in a branch of the model, too.
-            own = copy.copy(step)
-            own.copy = False
-            estimator.steps[number] = (name, own)
+    estimator.steps = [*((name, _in_place(step)) for name, step in estimator.steps[:-1]), estimator.steps[-1]]
+
+
+def _in_place(step: Any) -> Any:
+    """A step of its own, for the same object may stand in a branch of the model, too."""
+    if full_name(step) not in _IN_PLACE:
+        return step
+    own = copy.copy(step)
+    own.copy = False
+    return own
 
 
 def full_name(part: Any) -> str:

@@ -91,6 +91,7 @@ class _OnThreads:
     """A booster as its pyfunc calls it, on the threads of the task."""
 
     def __init__(self, booster: lightgbm.Booster, threads: int) -> None:
+        self._booster = booster  # whose predict may not hold it
         self.predict: Callable[[Any], Any] = partial(booster.predict, num_threads=threads)
 
 
