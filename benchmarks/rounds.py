@@ -137,8 +137,11 @@ def _run_sizes(
 
 
 def _wake(engine: str, fleet: Fleet, workload: Workload, target: Path) -> None:
-    """Run a job that is not counted where the host had nothing to do for long: slow rivals must not cool it down."""
-    if time.perf_counter() - fleet.host_of(engine).used_at > IDLE_SECONDS:
+    """Run a job that is not counted where the engine had nothing to do for long: slow rivals must not cool it down.
+
+    Engines of one host may have workers of their own, or share some but keep their own models there.
+    """
+    if fleet.host_of(engine).idle_seconds(engine) > IDLE_SECONDS:
         run_once(engine, fleet, workload, target)
 
 

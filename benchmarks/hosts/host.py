@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -31,7 +32,6 @@ class Host:
     Attributes:
         start_seconds: From its start to its first word.
         versions: Of the packages that decide how fast it is.
-        used_at: When its last job ended, on the clock of `time.perf_counter`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Host:
                 text=True,
                 env=os.environ | dict(environment),
             )
-        self.used_at = started
+        self._used_at: dict[str, float] = {}
         ready = self._read()
         self.versions: dict[str, str] = ready["versions"]
         self.start_seconds = time.perf_counter() - started
@@ -74,9 +74,13 @@ class Host:
             raise EngineError(f"its host has ended; see {self._log}") from None
         with self._ended_when_stuck():
             reply = self._read()
-        self.used_at = time.perf_counter()
+        self._used_at[engine] = time.perf_counter()
         if "error" in reply:
             raise EngineError(reply["error"])
+
+    def idle_seconds(self, engine: str) -> float:
+        """Return how long ago the last job of an engine ended here; infinite where it has had none."""
+        return time.perf_counter() - self._used_at.get(engine, -math.inf)
 
     @property
     def is_alive(self) -> bool:

@@ -225,6 +225,7 @@ def test_more_than_the_executors_have_is_refused_before_any_task(gpus: Gpus) -> 
         gpus.driver(refuse, {"cpus": 7})
 
 
+@pytest.mark.soak
 def test_executors_with_gpus_that_no_worker_has_are_refused_and_not_waited_for(cluster: Cluster) -> None:
     conf = {**LIGHT, "spark.master": cluster.master, "spark.executor.resource.gpu.amount": "1"}
     driver = Driver(conf, {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"})

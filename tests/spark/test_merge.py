@@ -95,8 +95,15 @@ def made(spark: SparkSession, tmp_path: Path, columns: str, clauses: str = "") -
     spark.sql(f"CREATE TABLE delta.`{tmp_path / 'out'}` ({columns}) USING DELTA {clauses}")
 
 
-@pytest.mark.parametrize("plane", ["auto", "spark"])
-@pytest.mark.parametrize("text", ["", "__HIVE_DEFAULT_PARTITION__"])
+@pytest.mark.parametrize(
+    ("plane", "text"),
+    [
+        ("auto", ""),
+        ("spark", "__HIVE_DEFAULT_PARTITION__"),
+        pytest.param("auto", "__HIVE_DEFAULT_PARTITION__", marks=pytest.mark.soak),
+        pytest.param("spark", "", marks=pytest.mark.soak),
+    ],
+)
 def test_texts_that_a_partition_would_store_as_null_are_refused(
     spark: SparkSession, line: str, tmp_path: Path, plane: str, text: str
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
+LONG = ("02_sql_and_etl", "03_model_zoo")
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,10 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.soak] if path.stem in LONG else []) for path in NOTEBOOKS],
+)
 def test_the_notebook_runs(
     notebook: Path, spark: SparkSession, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

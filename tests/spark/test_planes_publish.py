@@ -89,7 +89,10 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("rule", ["", *RULES])
+ONE_RULE = ["", "constraint few", *(pytest.param(rule, marks=pytest.mark.soak) for rule in list(RULES)[1:])]
+
+
+@pytest.mark.parametrize("rule", ONE_RULE)
 def test_a_delta_target_that_has_rules_of_its_own_is_written_by_spark(
     spark: SparkSession, line: str, tmp_path: Path, rule: str
 ) -> None:
@@ -139,7 +142,10 @@ def test_workers_append_overwrite_and_replace_partitions_of_a_delta_table(
     assert counts() == {0: third, 2: third}
 
 
-@pytest.mark.parametrize("rule", ["ADD COLUMN (y STRING)", "ADD CONSTRAINT few CHECK (prediction < 1e9)"])
+@pytest.mark.parametrize(
+    "rule",
+    ["ADD COLUMN (y STRING)", pytest.param("ADD CONSTRAINT few CHECK (prediction < 1e9)", marks=pytest.mark.soak)],
+)
 def test_a_target_that_another_writer_changes_meanwhile_takes_nothing(
     spark: SparkSession, line: str, tmp_path: Path, rule: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -48,6 +49,8 @@ def test_a_host_lives_on_after_a_job_that_failed_and_ends_when_it_is_closed(tmp_
         with pytest.raises(EngineError, match="KeyError: 'no such engine'"):
             host.run("no such engine", _workload(tmp_path), tmp_path / "scored")
         host.run("limit (no Spark)", _workload(tmp_path), tmp_path / "scored")
+        assert host.idle_seconds("limit (no Spark)") < 60
+        assert host.idle_seconds("model alone") == math.inf, "an engine is not kept awake by another of its host"
         assert (tmp_path / "scored").is_dir()
         assert host.is_alive
     finally:

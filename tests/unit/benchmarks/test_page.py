@@ -67,6 +67,13 @@ def test_each_missed_target_is_said_in_a_sentence() -> None:
     assert "All targets" not in text
 
 
+def test_a_missed_target_is_told_beside_what_the_model_alone_would_reach() -> None:
+    text = targets({"W1": _record("W1", ALL_MET | {"Daft": 2.0, "model alone": 0.8})})
+    (line,) = [line for line in text.splitlines() if line.startswith("- W1")]
+    assert line.startswith("- W1: 2.00 x as fast as Daft;")
+    assert line.endswith("alone, on arrays in memory, are 2.50 x as fast")
+
+
 def test_a_compiled_model_has_a_line_of_its_own() -> None:
     text = targets({"W5": _record("W5", ALL_MET | {"spark_infer, compiled": 0.5}), "W1": _record("W1", ALL_MET)})
     line = next(line for line in text.splitlines() if line.startswith("| W5 with `compile: onnx` "))
