@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from spark_infer.errors import WriteError
@@ -87,8 +88,9 @@ def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Tx
     return "\n".join(map(json.dumps, actions)).encode()
 
 
+@lru_cache(maxsize=1_000)
 def commit_in(text: bytes) -> dict[str, Any]:
-    """What a commit says."""
+    """What a commit says; it is read after every step of a life, and nobody changes what this returns."""
     found: dict[str, Any] = {"txn": None, "adds": [], "removes": [], "stamp": ""}
     for action in map(json.loads, text.decode().splitlines()):
         found["txn"] = action.get("txn", found["txn"])

@@ -6,6 +6,7 @@ import json
 import posixpath
 import random
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from greenlet import greenlet
@@ -177,10 +178,10 @@ class World:
             there = live({path: commit_in(text) for path, text in files.items() if path.startswith("_delta_log/")})
             missing = [path for path in there if not files.get(path)]
             assert not missing, f"the log names files that are not there or empty: {missing}"
-            return sorted(key for path in there for key in json.loads(files[path]))
+            return sorted(key for path in there for key in _keys_in(files[path]))
         data = [path for path in files if not any(part[0] in "._" for part in path.split("/"))]
         assert all(files[path] for path in data), "a reader sees half of a file"
-        return sorted(key for path in data for key in json.loads(files[path]))
+        return sorted(key for path in data for key in _keys_in(files[path]))
 
     def check(self) -> None:
         seen = self.seen()
@@ -223,3 +224,10 @@ class World:
         if self.kind == "delta":
             self.disk.make_folder(f"{TABLE}/_delta_log")
             self.disk.create(f"{TABLE}/_delta_log/{0:020}.json", commit_text(list(OLD), [], "", None))
+
+
+@lru_cache(maxsize=1_000)
+def _keys_in(content: bytes) -> list[int]:
+    """The keys of a file, which is read after every step of a life."""
+    keys: list[int] = json.loads(content)
+    return keys
