@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import jvm
+
 _FOREIGN_PREFIXES = ("DATABRICKS_", "MLFLOW_", "PYSPARK_", "SPARK_")
-# With one compiler Java keeps 48 MB for what it has compiled; a session of minutes fills that and compiles again.
-_LEAN_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 _own_folder = pytest.StashKey[Path]()
 
 
@@ -28,9 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # Python workers import the modules of this suite, whatever folder Spark started in.
     os.environ["PYTHONPATH"] = str(config.rootpath)
-    # JVMs that live for a minute earn nothing by compiling hard, and every process here shares few cores.
-    os.environ["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_DAEMON_JAVA_OPTS"] = _LEAN_JVM
-    os.environ["SPARK_LAUNCHER_OPTS"] = _LEAN_JVM
+    for name in ("SPARK_SUBMIT_OPTS", "SPARK_DAEMON_JAVA_OPTS", "SPARK_LAUNCHER_OPTS"):
+        os.environ[name] = jvm.options()
     os.environ["TZ"] = "UTC"
     time.tzset()
     settings.register_profile("suite", deadline=None, print_blob=True)

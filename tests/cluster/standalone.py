@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pyspark
 
+from tests import jvm
 from tests.unit.models.registry.servers import stop
 
 SPARK_HOME = Path(pyspark.__file__).parent
 ROOT = Path(__file__).parents[2]
 _MOST_SECONDS = 60.0
-_LIGHT_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+_LIGHT_JVM = jvm.options()
 
 LIGHT = {
     "spark.databricks.delta.snapshotPartitions": "2",

@@ -140,12 +140,8 @@ def test_a_driver_that_is_killed_at_fifty_moments_comes_to_its_end(counting: str
     kill_again_and_again(counting, tmp_path, kind, KILLS, seed=2)
 
 
-BOTH = ["parquet", pytest.param("delta", marks=pytest.mark.soak)]
-NONE_IN_SHORT = [pytest.param(kind, marks=pytest.mark.soak) for kind in ("parquet", "delta")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
 def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, kind: str) -> None:
     make(tmp_path / "in")
     document = job(counting, tmp_path, kind)
@@ -161,8 +157,8 @@ def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, 
     assert finish(document)["already_done"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", NONE_IN_SHORT)
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
 def test_a_reader_of_a_table_that_is_replaced_sees_the_old_or_the_new_one(
     counting: str, tmp_path: Path, kind: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
-LONG = ("02_sql_and_etl", "03_model_zoo")
+LONG = ("02_sql_and_etl", "03_model_zoo", "04_gpu")
 
 
 @pytest.fixture(scope="module")

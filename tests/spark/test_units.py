@@ -168,7 +168,8 @@ def test_no_door_hangs_for_ever(spark: SparkSession, tmp_path: Path, door: str) 
     assert time.monotonic() - begin < 60
 
 
-@pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
 def test_a_run_may_go_on_with_the_other_engine(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str
 ) -> None:
