@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from spark_infer.observe.progress import ProgressLine
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from spark_infer import Plan, Report, ScoringJob
+    from spark_infer import Plan, Report
     from spark_infer.job.tune.found import Tuning
     from spark_infer.job.units.history import RunState
 
@@ -32,8 +32,10 @@ def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Pat
 
 def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report:
     """Run a job with a progress line on stderr."""
-    with ProgressLine(output.screen) as line, _job(output, config, line) as (job, spark):
-        return job.run(spark, on_progress=None if output.as_json else line, new_run=new_run)
+    from spark_infer import ScoringJob
+
+    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+        return ScoringJob(config).run(spark, on_progress=None if output.as_json else line, new_run=new_run)
 
 
 def runs(output: Output, config: JobConfig) -> list[RunState]:
@@ -48,8 +50,10 @@ def runs(output: Output, config: JobConfig) -> list[RunState]:
 
 def check(output: Output, config: JobConfig, *, new_run: bool = False) -> Plan:
     """Plan a job; nothing is scored or written."""
-    with ProgressLine(output.screen) as line, _job(output, config, line) as (job, spark):
-        return job.plan(spark, new_run=new_run)
+    from spark_infer import ScoringJob
+
+    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+        return ScoringJob(config).plan(spark, new_run=new_run)
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
@@ -63,24 +67,10 @@ def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
 
 
 @contextmanager
-def _job(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[tuple[ScoringJob, SparkSession | None]]:
-    """Look the model up, so that a wrong name is told at once, and then start Spark."""
-    from spark_infer import ScoringJob
-
-    job = ScoringJob(config)
-    if config.engine == "spark":
-        if not output.as_json:
-            line.note("looking up the model")
-        with _kept_from_stdout(output):
-            job = job.pin()
-    with _session(output, config, line) as spark:
-        yield job, spark
-
-
-@contextmanager
 def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession | None]:
     """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C; engine `local` has none."""
     from spark_infer.job.session import open_session
+    from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
     spark = None
     if config.engine == "spark":
@@ -90,15 +80,9 @@ def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[
     try:
         if not output.as_json:
             line.note("checking model and tables")
-        with _kept_from_stdout(output):
+        # A model that prints while it loads must not write between the lines of the result.
+        with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
             yield spark
     finally:
         if spark is not None:
             spark.stop()
-
-
-def _kept_from_stdout(output: Output) -> AbstractContextManager[object]:
-    """A model that prints while it is fetched or loads must not write between the lines of the result."""
-    from spark_infer.spark.descriptors import STDOUT, descriptors_to
-
-    return nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT)

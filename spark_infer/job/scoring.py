@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.core.options import mapping, validated
 from spark_infer.errors import SparkInferError
-from spark_infer.job.decided import pinned
 from spark_infer.job.describe import plan_of
 from spark_infer.job.file.load import load_job
 from spark_infer.job.local.prepare import prepare_local
@@ -21,7 +20,6 @@ from spark_infer.job.run import OnProgress, run_job
 from spark_infer.job.session import open_session
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
-from spark_infer.spark.prepare import open_store
 from spark_infer.spark.quiet import without_query_context
 
 if TYPE_CHECKING:
@@ -56,17 +54,6 @@ class ScoringJob:
         """
         return cls(load_job(path, overrides))
 
-    def pin(self) -> ScoringJob:
-        """Look the model up now, without Spark; what this returns scores with that version, wherever its alias moves.
-
-        Raises:
-            PlanError: It cannot be found, fetched or read.
-        """
-        if self._model is not None:
-            return self
-        with _hiding_environment(self.config):
-            return ScoringJob(self.config, model=pinned(self.config, open_store()))
-
     def session(self) -> SparkSession:
         """Return the Spark session that is running, or start the one that the job file and spark-submit ask for.
 
@@ -93,8 +80,8 @@ class ScoringJob:
         with _hiding_environment(self.config):
             if self.config.engine == "local":
                 return plan_of(prepare_local(self.config, model=self._model, new_run=new_run))
-            session, model = self._ready(spark)
-            return plan_of(prepare_job(session, self.config, model=model, new_run=new_run))
+            session = spark or open_session(self.config)
+            return plan_of(prepare_job(session, self.config, model=self._model, new_run=new_run))
 
     def run(
         self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False
@@ -119,16 +106,9 @@ class ScoringJob:
             if self.config.engine == "local":
                 job = prepare_local(self.config, model=self._model, new_run=new_run)
                 return run_local(job, on_progress=on_progress)
-            session, model = self._ready(spark)
-            prepared = prepare_job(session, self.config, model=model, new_run=new_run)
+            session = spark or open_session(self.config)
+            prepared = prepare_job(session, self.config, model=self._model, new_run=new_run)
             return run_job(session, prepared, on_progress=on_progress)
-
-    def _ready(self, spark: SparkSession | None) -> tuple[SparkSession, ModelRef | None]:
-        """The session and the model; a wrong name is told before Spark takes its seconds to start."""
-        if spark is not None:
-            return spark, self._model
-        model = self.pin()._model
-        return open_session(self.config), model
 
 
 def score_table(
@@ -175,7 +155,7 @@ def score_table(
         ...     model="models:/flight_delay@champion",
         ... )
     """
-    ref = model if isinstance(model, ModelRef) else None
+    pinned = model if isinstance(model, ModelRef) else None
     uri = model.uri if isinstance(model, ModelRef) else model
     config = validated(
         JobConfig,
@@ -190,7 +170,7 @@ def score_table(
             "resources": mapping(resources, "resources"),
         },
     )
-    return ScoringJob(config, model=ref).run(spark, on_progress, new_run=new_run)
+    return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
 
 
 @contextmanager

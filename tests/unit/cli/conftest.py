@@ -33,7 +33,6 @@ class Stage:
     stopped: int = 0
     config: JobConfig | None = None
     fails: BaseException | None = None
-    absent: BaseException | None = None
     new_runs: list[bool] = field(default_factory=list)
 
 
@@ -90,11 +89,6 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     class Job:
         def __init__(self, config: JobConfig) -> None:
             stage.config = config
-
-        def pin(self) -> Job:
-            if stage.absent is not None:
-                raise stage.absent
-            return self
 
         def _act(self) -> JobConfig:
             assert stage.config is not None

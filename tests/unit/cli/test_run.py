@@ -25,7 +25,6 @@ def test_run_prints_the_report_and_keeps_progress_off_stdout(command: Command, s
     assert result.exit_code == 0
     assert result.stdout.startswith("nightly: 10 rows scored in 2.00 s\n\n  model   m version 7 (models:/m@best)\n")
     assert result.stderr.splitlines() == [
-        "looking up the model",
         "starting Spark",
         "checking model and tables",
         "scoring: 50%, 1 of 2 tasks, about 5 rows, 5 rows/s, 1 s left",
@@ -91,17 +90,6 @@ def test_each_kind_of_error_has_its_exit_code_and_no_traceback(
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert stage.stopped == 1
-
-
-@pytest.mark.parametrize("name", ["run", "plan"])
-def test_a_model_that_does_not_exist_is_told_before_spark_starts(
-    command: Command, stage: Stage, job_file: Path, name: str
-) -> None:
-    stage.absent = ModelNotFoundError("no model 'm'", next_step="Name one.")
-    result = command(name, job_file)
-    assert result.exit_code == 2
-    assert "refused: no model 'm'" in result.stderr.splitlines()
-    assert stage.started == []
 
 
 def test_an_error_is_one_json_object_on_stderr(command: Command, stage: Stage, job_file: Path) -> None:
@@ -219,9 +207,6 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
         class Job:
             def __init__(self, config):
                 pass
-
-            def pin(self):
-                return self
 
             def run(self, spark, on_progress=None, new_run=False):
                 print("running", flush=True, file=sys.stderr)
