@@ -217,10 +217,11 @@ def _made_with(records: Mapping[str, Record]) -> str:
         for record in records.values()
     }
     runs = "; ".join(f"{day}, {cpu}, scale {scale:g}" for day, cpu, scale in sorted(sets))
-    versions: dict[str, str] = {}
+    versions: dict[str, dict[str, None]] = {}
     for record in records.values():
-        versions |= record["versions"]
-    packages = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+        for name, version in record["versions"].items():
+            versions.setdefault(name, {})[version] = None
+    packages = ", ".join(f"{name} {' and '.join(several)}" for name, several in sorted(versions.items()))
     small = any(record["settings"]["scale"] < 1 for record in records.values())
     warning = "\n\n**A trial: below scale 1 these numbers say that everything runs, not how fast.**" if small else ""
     return f"{runs}. {packages}.{warning}"

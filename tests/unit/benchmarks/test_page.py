@@ -125,3 +125,11 @@ def test_a_section_replaces_what_stood_between_the_marks() -> None:
 def test_a_file_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="no place"):
         put_into("text", "new")
+
+
+def test_workloads_that_were_measured_on_several_commits_name_them_all(tmp_path: Path) -> None:
+    records = {name: _record(name, ALL_MET) for name in ("W1", "W2", "W3")}
+    for name, commit in (("W1", "aaa"), ("W2", "bbb"), ("W3", "aaa")):
+        records[name]["versions"] = {"commit": commit}
+    _write(tmp_path / "suite", *records.items())
+    assert "commit aaa and bbb." in write_page(tmp_path, "suite").read_text()
