@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import posixpath
 import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from pyarrow import fs
 
 from spark_infer.tables.exchange import exchange
 from spark_infer.tables.storage import Storage
@@ -32,6 +36,13 @@ class Disk(Protocol):
 
     def exchange(self, first: str, second: str) -> bool:
         """Exchange the names of two folders in one step; False where that is impossible, and nothing has changed."""
+
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder that holds nothing.
+
+        Raises:
+            OSError: It holds something, perhaps since a moment ago; that stays as it is.
+        """
 
     def stands_alone(self, folder: str) -> bool:
         """Whether nothing beside a folder can be written and then renamed into it."""
@@ -86,6 +97,10 @@ class LocalDisk:
     def exchange(self, first: str, second: str) -> bool:
         """Ask the kernel."""
         return exchange(first, second)
+
+    def remove_empty(self, folder: str) -> None:
+        """Ask the kernel, which looks and removes in one step."""
+        os.rmdir(folder)
 
     def stands_alone(self, folder: str) -> bool:
         """A mount point does, and a folder whose parent cannot be written to."""
@@ -154,6 +169,15 @@ class FarDisk:
     def exchange(self, first: str, second: str) -> bool:
         """It cannot."""
         return False
+
+    def remove_empty(self, folder: str) -> None:
+        """Move it out of the way first, and back if it holds something: to remove a folder takes all that it holds."""
+        aside = posixpath.join(posixpath.dirname(folder), f".{posixpath.basename(folder)}.{uuid.uuid4().hex}")
+        self.files.move(folder, aside)
+        if self.files.get_file_info(fs.FileSelector(aside)):
+            self.files.move(aside, folder)
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), folder)
+        self.files.delete_dir(aside)
 
     def stands_alone(self, folder: str) -> bool:
         """None does."""

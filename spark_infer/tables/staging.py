@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pyarrow import ArrowException
 
 from spark_infer.errors import WriteError
+from spark_infer.tables.durable import disk_of
 from spark_infer.tables.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -36,20 +37,26 @@ def create_table(staged: Storage, table: Storage) -> None:
         WriteError: Another writer made the table meanwhile, or it cannot be renamed.
     """
     if table.kind() and table.names():
-        raise WriteError(
-            f"{table.root} was made by another writer while this job ran; nothing of this job was written.",
-            next_step="choose another target, or a write mode that allows an existing table.",
-        )
+        raise _made_meanwhile(table)
     try:
         if table.kind():  # empty: it gives way
-            table.files.delete_dir(table.root)
+            disk_of(table).remove_empty(table.root)
         table.files.create_dir(posixpath.dirname(table.root))
         table.files.move(staged.root, table.root)
     except (ArrowException, OSError) as error:
+        if staged.kind() and table.names():
+            raise _made_meanwhile(table) from error
         raise WriteError(
             f"The new files could not be moved to {table.root}: {error}",
             next_step="check the folder's permissions and free space, then run again.",
         ) from error
+
+
+def _made_meanwhile(table: Storage) -> WriteError:
+    return WriteError(
+        f"{table.root} was made by another writer while this job ran; nothing of this job was written.",
+        next_step="choose another target, or a write mode that allows an existing table.",
+    )
 
 
 def remove_folder(folder: Storage) -> None:

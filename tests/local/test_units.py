@@ -217,3 +217,23 @@ def test_a_report_that_is_damaged_never_counts_as_none(line: str, files: Path, t
         report.write_bytes(text)
         with pytest.raises(LedgerError, match="damaged"):
             scoring.run()
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize("where", [None, "id < 0"], ids=["rows", "no rows"])
+def test_a_staged_folder_that_a_slow_driver_makes_again_does_not_keep_a_run_from_its_end(
+    line: str, files: Path, tmp_path: Path, breaks: Break, kind: str, where: str | None
+) -> None:
+    scoring = job(line, {"path": str(files), "where": where}, {"path": str(tmp_path / "out"), "format": kind}, **EACH)
+    breaks("published:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    (run,) = (path for path in (tmp_path / ".out.spark_infer").iterdir() if path.is_dir())
+    assert not (run / "new").exists()
+    (run / "new").mkdir()
+    assert scoring.run().rows_scored == (0 if where else FILES * ROWS)
+    assert scoring.run().already_done
+    if not where:
+        exact(tmp_path / "out")
+    assert {path.name for path in run.iterdir()} == {"plan.json", "report.json"}

@@ -114,7 +114,7 @@ def put_table(ready: Storage, table: Storage, run: Storage) -> None:
     try:
         if not table.names():
             if table.kind():
-                table.files.delete_dir(table.root)
+                disk_of(table).remove_empty(table.root)
             table.files.create_dir(posixpath.dirname(table.root))
             table.files.move(ready.root, table.root)
         elif not disk_of(table).exchange(ready.root, table.root):
@@ -162,7 +162,7 @@ def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[
 def _move(start: Storage, end: Storage, path: str) -> None:
     """Move a file or a folder; an empty folder in its place gives way."""
     if end.kind(path) == "folder" and not end.names(path):
-        end.files.delete_dir(end.at(path))
+        disk_of(end).remove_empty(end.at(path))
     end.files.create_dir(posixpath.dirname(end.at(path)))
     end.files.move(start.at(path), end.at(path))
 

@@ -128,7 +128,9 @@ class WholeParquet:
     def _put(self, ready: Storage, files: Sequence[WrittenFile]) -> None:
         work = self._work
         if work.plan.creates:
-            create_table(ready, work.table)
+            # Else the table is in its place, and a driver that was slow has made the staged folder again.
+            if _holds(ready, files) and not _holds(work.table, files):
+                create_table(ready, work.table)
         elif work.plan.scope is not None:
             put_partitions(ready, work.table, work.ledger.folder, [file.path for file in files], work.plan.scope)
         elif _holds(ready, files):  # else the folders were exchanged, and it holds what was replaced

@@ -157,6 +157,14 @@ class SimDisk:
         self._does("exchange", swap)
         return True
 
+    def remove_empty(self, path: str) -> None:
+        def remove() -> None:
+            if len(_below(self.nodes, path)) != 1:
+                raise OSError(39, "not empty, or not there")
+            del self.nodes[path]
+
+        self._does("remove_empty", remove)
+
     def stands_alone(self, folder: str) -> bool:
         return False
 

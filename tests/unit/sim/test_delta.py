@@ -1,4 +1,4 @@
-"""Five thousand lives of runs into Delta tables: kills, power cuts, lost replies, refused writes, two drivers."""
+"""Five thousand lives of runs into Delta tables: kills, power cuts, lost replies, refused writes, many drivers."""
 
 from __future__ import annotations
 

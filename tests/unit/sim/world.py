@@ -21,6 +21,8 @@ from tests.unit.sim.log import commit_in, commit_text, live
 
 TABLE = "/w/t"
 OLD = {"p=0/old-0": [-4, -2], "p=1/old-1": [-3, -1]}
+CROWDS = ((1,), (1, 1, 2), (1, 2, 3))
+"""How many drivers begin at once: in each life one of a line."""
 MODES = ("error_if_exists", "append", "overwrite", "overwrite_partitions")
 
 
@@ -64,6 +66,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.seed}-{self.kind}-{self.mode}")
+        self.crowd = self.random.choice(CROWDS)
         self.disk = SimDisk(self.random)
         self.disk.make_folder("/w")
         count = self.random.randint(1, 4)
@@ -126,8 +129,8 @@ class World:
         """Let drivers work until all is done, and check what can be seen after every step."""
         self.drivers: list[Driver] = []
         for round_ in range(40):
-            count = self.random.choice([1, 1, 2]) if self.faults else 1
-            self.drivers = [self._driver(f"{round_}{letter}") for letter in "ab"[:count]]
+            count = self.random.choice(self.crowd) if self.faults else 1
+            self.drivers = [self._driver(f"{round_}{letter}") for letter in "abc"[:count]]
             while alive := [each for each in self.drivers if not each.dead and each.ended is None]:
                 self._go(self.random.choice(alive))
                 self.check()
@@ -137,11 +140,20 @@ class World:
                 break
         else:
             raise AssertionError("it never ends")
-        self.drivers = [self._driver("last")]
-        while self.drivers[0].ended is None:
-            self._go(self.drivers[0])
-        assert self.drivers[0].ended == "nothing", self.drivers[0].ended
+        for self.faults in (1, 0):  # the same command, which has nothing left to do, may meet a fault too
+            ended = self._once_more()
+        assert ended == "nothing", ended
         self.check_end()
+
+    def _once_more(self) -> str | None:
+        """Let a driver come after the end; returns what that came to, None where it was killed."""
+        driver = self._driver("last")
+        self.drivers = [driver]
+        while not driver.dead and driver.ended is None:
+            self._go(driver)
+            self.check()
+        assert driver.ended != "done", "it is done twice"
+        return driver.ended
 
     def _driver(self, name: str) -> Driver:
         driver = Driver(name)

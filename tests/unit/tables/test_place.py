@@ -36,6 +36,23 @@ class Breaking:
         self._files.move(start, end)  # type: ignore[attr-defined]
 
 
+class Meanwhile:
+    """A file system on which somebody else makes a table just after the n-th look."""
+
+    def __init__(self, files: object, after: int, table: Path) -> None:
+        self._files, self._left, self._table = files, after, table
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._files, name)
+
+    def get_file_info(self, what: object) -> object:
+        seen = self._files.get_file_info(what)  # type: ignore[attr-defined]
+        self._left -= 1
+        if self._left == 0:
+            fill(self._table, OLD)
+        return seen
+
+
 def fill(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +145,25 @@ def test_a_table_made_by_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="made by another writer"):
         create_table(storage(tmp_path / "new"), storage(tmp_path / "t"))
     assert content(tmp_path / "t") == OLD
+
+
+@pytest.mark.parametrize("how", ["create", "put"])
+@pytest.mark.parametrize("before", ["nothing", "an empty folder"])
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_table_that_somebody_else_makes_at_this_moment_is_left_alone(
+    tmp_path: Path, how: str, before: str, after: int
+) -> None:
+    fill(tmp_path / "run" / "new", NEW)
+    if before == "an empty folder":
+        (tmp_path / "t").mkdir()
+    there = storage(tmp_path / "t")
+    table = Storage(there.uri, there.root, Meanwhile(there.files, after, tmp_path / "t"))
+    ready = storage(tmp_path / "run" / "new")
+    told = "made by another writer" if how == "create" else "could not all be moved"
+    with pytest.raises(WriteError, match=told):
+        create_table(ready, table) if how == "create" else put_table(ready, table, storage(tmp_path / "run"))
+    assert content(tmp_path / "t") == OLD
+    assert content(tmp_path / "run" / "new") == NEW
 
 
 def test_an_empty_folder_gives_way_to_the_table(tmp_path: Path) -> None:
