@@ -102,7 +102,7 @@ def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) 
 @pytest.mark.parametrize(
     ("settings", "code", "message"),
     [
-        (["model.uri=models:/line@challenger"], 2, "champion"),
+        (["engine=local", "model.uri=models:/line@challenger"], 2, "champion"),
         (["engine=local", "model.uri=models:/lime@champion"], 2, "line"),
         (["engine=local", "model.uri=models:/line/9"], 2, "9"),
         (["engine=local", "model.tracking_uri=sqlite:////nowhere/mlflow.db"], 3, "nowhere"),
