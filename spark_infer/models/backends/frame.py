@@ -66,14 +66,14 @@ def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
 def to_predictions(result: Any) -> Predictions:
     """Read what a model returned: a frame, series, array, list, dict of arrays, or list of dicts or pydantic models.
 
-    A generator is read to its end: its items are rows, or frames with some of the rows each.
+    Values belong to the rows of the batch by position, as in MLflow's pyfunc; the index of a frame or series does not
+    count, because it may hold the user's own labels. A generator is read to its end: its items are rows, or frames with
+    some of the rows each.
 
     Raises:
         PredictionShapeError: It is none of these.
     """
     result = _whole(result)
-    if isinstance(result, pd.DataFrame | pd.Series):
-        result = _in_order(result)
     if isinstance(result, pd.DataFrame):
         return {str(name): _values(result[name]) for name in result.columns}
     if isinstance(result, pd.Series):
@@ -104,17 +104,6 @@ def _whole(result: Any) -> Any:
     if isinstance(result, list | tuple) and result and hasattr(result[0], "model_dump"):
         return [row.model_dump() for row in result]
     return result
-
-
-def _in_order(result: Any) -> Any:
-    """Put rows back into the order of the batch where the model's own index says they left it."""
-    rows = len(result)
-    index = result.index
-    if isinstance(index, pd.RangeIndex) or not pd.api.types.is_integer_dtype(index.dtype) or not index.is_unique:
-        return result
-    if rows == 0 or index.min() != 0 or index.max() != rows - 1 or index.is_monotonic_increasing:
-        return result
-    return result.sort_index()
 
 
 def _values(values: Any) -> Values:

@@ -143,11 +143,33 @@ def test_a_time_that_pandas_cannot_hold_is_an_error_and_does_not_wrap() -> None:
         to_frame(pa.RecordBatch.from_pydict({"t": pa.array([datetime(9999, 12, 31)], pa.timestamp("us"))}))
 
 
-def test_rows_that_the_model_sorted_come_back_in_order() -> None:
-    shuffled = pd.Series([30, 10, 20], index=[2, 0, 1])
-    assert list(to_predictions(shuffled)[None]) == [10, 20, 30]
-    other = pd.Series([30, 10], index=[7, 3])
-    assert list(to_predictions(other)[None]) == [30, 10]
+@pytest.mark.parametrize(
+    "index",
+    [
+        [2, 0, 1],
+        [7, 3, 5],
+        [0, 0, 1],
+        [2.0, 1.0, 0.0],
+        ["b", "c", "a"],
+        pd.to_datetime(["2024-03-01", "2024-01-01", "2024-02-01"]),
+        pd.MultiIndex.from_tuples([(1, 0), (0, 1), (0, 0)]),
+        pd.RangeIndex(2, -1, -1),
+        pd.Index([2, 0, 1], dtype="Int64"),
+    ],
+    ids=str,
+)
+def test_a_result_belongs_to_the_rows_by_position_whatever_its_index(index: Any) -> None:
+    series, frame = pd.Series([30, 10, 20], index), pd.DataFrame({"a": [30, 10, 20], "b": ["x", "y", "z"]}, index)
+    results = [
+        (series, {None: [30, 10, 20]}),
+        (series.astype("Int64"), {None: [30, 10, 20]}),
+        (frame, {"a": [30, 10, 20], "b": ["x", "y", "z"]}),
+        ({"a": series, "b": frame["b"]}, {"a": [30, 10, 20], "b": ["x", "y", "z"]}),
+        (iter([series.iloc[:1], series.iloc[1:]]), {None: [30, 10, 20]}),
+        (iter([frame.iloc[:2], frame.iloc[2:]]), {"a": [30, 10, 20], "b": ["x", "y", "z"]}),
+    ]
+    for result, expected in results:
+        assert {name: pa.array(values).to_pylist() for name, values in to_predictions(result).items()} == expected
 
 
 PROGRAM = """

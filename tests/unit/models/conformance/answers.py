@@ -114,8 +114,6 @@ def _columns(answer: Any, declared: pa.Schema | None) -> dict[str, list[Any]]:
         answer = pd.DataFrame(answer)
     if hasattr(answer, "toarray"):
         answer = answer.toarray()
-    if isinstance(answer, pd.DataFrame | pd.Series) and sorted(answer.index) == list(range(len(answer))):
-        answer = answer.sort_index()  # the model's own word on which row is which
     names = declared.names if declared is not None else ["prediction"]
     if isinstance(answer, pd.DataFrame):
         columns = {str(name): answer[name] for name in answer.columns}
