@@ -66,6 +66,11 @@ def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
     return values.astype("datetime64[D]") if pa.types.is_date(array.type) else values
 
 
+def own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that may be written into: a copy where it is Arrow's memory, which numpy shows as read-only."""
+    return array if array.flags.writeable else array.copy()
+
+
 def _objects(array: pa.Array, name: str) -> list[Any]:
     try:
         values: list[Any] = array.to_pylist(maps_as_pydicts="strict")

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from spark_infer.core.contract import Binding
-from spark_infer.core.convert import tensor, to_numpy
+from spark_infer.core.convert import own, tensor, to_numpy
 from spark_infer.core.outputs import Predictions, Values
 from spark_infer.errors import InputValueError, PredictionShapeError
 
@@ -22,7 +22,8 @@ _LAST_MOMENT = np.datetime64("2262-04-11", "us")
 def to_frame(inputs: pa.RecordBatch, instead: Mapping[str, npt.NDArray[Any]] | None = None) -> pd.DataFrame:
     """Turn model inputs into a frame, each column's dtype decided by its declared type.
 
-    Strings, bytes and everything nested become objects with None for null, under pandas 2 and 3 alike.
+    Strings, bytes and everything nested become objects with None for null, under pandas 2 and 3 alike. The frame is the
+    caller's own: it is writable and shares no memory with ``inputs``, which costs one copy of the numbers.
 
     Args:
         inputs: The columns.
@@ -33,7 +34,8 @@ def to_frame(inputs: pa.RecordBatch, instead: Mapping[str, npt.NDArray[Any]] | N
         name: pd.Series(given[name], copy=False) if name in given else _series(inputs.column(name), name)
         for name in inputs.schema.names
     }
-    return pd.DataFrame(columns, copy=False)
+    # pandas copies a dict's columns into blocks of one dtype each, which is also where `frame.values` writes.
+    return pd.DataFrame(columns, copy=True)
 
 
 def _series(array: pa.Array, name: str) -> pd.Series[Any]:
@@ -56,10 +58,10 @@ def _nanoseconds(values: Any, name: str) -> Any:
 
 
 def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
-    """Give a model what its signature asks for: a frame, an array, or a dict of arrays."""
+    """Give a model what its signature asks for: a frame, an array, or a dict of arrays, which it may write into."""
     if not binding.tensors:
         return to_frame(inputs)
-    arrays = {spec.name: tensor(inputs, spec) for spec in binding.tensors}
+    arrays = {spec.name: own(tensor(inputs, spec)) for spec in binding.tensors}
     return arrays.get(None, arrays)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Set as AbstractSet
@@ -11,6 +12,7 @@ from typing import Any
 import mlflow.models.model
 import pyarrow as pa
 from mlflow.pyfunc import PyFuncModel, load_model
+from mlflow.types import ParamSchema
 
 from spark_infer.core.outputs import Predictions
 from spark_infer.models.backends.frame import to_model_input, to_predictions
@@ -43,7 +45,7 @@ class PyfuncModel:
         self._mlmodel = spec.mlmodel
         self._folder = folder
         self._binding = spec.binding
-        self._params: dict[str, Any] | None = dict(spec.params) or None
+        self._params = {**_changeable_defaults(model), **spec.params}
 
     def outputs(self) -> pa.Schema | None:
         """A pyfunc knows its outputs by its signature alone."""
@@ -53,10 +55,19 @@ class PyfuncModel:
         """Predict one batch through ``PyFuncModel.predict``, signature enforcement included."""
         assert self._model is not None
         enter_code(self._folder, self._mlmodel)  # it may import more of its own modules
-        return to_predictions(self._model.predict(to_model_input(inputs, self._binding), params=self._params))
+        # A model may change its parameters too: each batch gets its own.
+        params = copy.deepcopy(self._params) or None
+        return to_predictions(self._model.predict(to_model_input(inputs, self._binding), params=params))
 
     def close(self) -> None:
         """Let go of the model, and of the code that was loaded for it."""
         self._model = None
         for name in self.code:
             sys.modules.pop(name, None)
+
+
+def _changeable_defaults(model: PyFuncModel) -> dict[str, Any]:
+    """Defaults of parameters that a model could change in place; MLflow passes the signature's own objects."""
+    declared: ParamSchema | None = model.metadata.get_params_schema()  # type: ignore[no-untyped-call]  # MLflow's
+    params = declared.params if declared is not None else ()
+    return {param.name: param.default for param in params if isinstance(param.default, list | dict)}

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_infer.core.convert import matrix, tensor
+from spark_infer.core.convert import matrix, own, tensor
 from spark_infer.core.memory import large_pages
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
@@ -228,9 +228,8 @@ class TorchModel:
 
     def _arrays(self, inputs: pa.RecordBatch) -> list[npt.NDArray[Any]]:
         if self._binding.tensors:
-            arrays = [tensor(inputs, spec) for spec in self._binding.tensors]
             # A module may write into its input, and these are Spark's columns.
-            return [array if array.flags.writeable else array.copy() for array in arrays]
+            return [own(tensor(inputs, spec)) for spec in self._binding.tensors]
         if self._odd:
             from spark_infer.models.backends.frame import to_frame
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from spark_infer.core.contract import Binding
-from spark_infer.core.convert import matrix, tensor
+from spark_infer.core.convert import matrix, own, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
 from spark_infer.models.backends.columns import ColumnSteps, UnusualValuesError, by_column
@@ -133,12 +133,11 @@ class SklearnModel:
 
             if self._encoded:
                 numbers = [branch.numbers(inputs) for branch in self._encoded]
-                return to_frame(inputs, {name: each for part in numbers for name, each in part.items()}).copy()
-            given = to_model_input(inputs, self._binding)
-            # A step may change the frame it is given; the columns it was made of belong to Spark.
-            return given.copy() if hasattr(given, "copy") else given
+                return to_frame(inputs, {name: each for part in numbers for name, each in part.items()})
+            return to_model_input(inputs, self._binding)
         if self._binding.tensors:
-            return tensor(inputs, self._binding.tensors[0])
+            # A step with copy=False changes what it is given, and this may be a column of Spark's.
+            return own(tensor(inputs, self._binding.tensors[0]))
         dtype = np.result_type(*(field.type.to_pandas_dtype() for field in inputs.schema))
         return matrix(inputs.columns, inputs.schema.names, dtype, order=memory_order(self._estimator))
 
