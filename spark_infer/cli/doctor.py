@@ -28,6 +28,24 @@ def doctor(
         typer.Option(help="MLflow server or store to check; else MLFLOW_TRACKING_URI.", show_default=False),
     ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Start Spark too, and run a small job on a worker.")] = False,
+    row_order: Annotated[
+        str | None,
+        typer.Option(
+            "--row-order",
+            metavar="MODEL",
+            help="Try whether this model answers its rows in their order; models:/name@alias, runs:/… or a folder.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="FOLDER",
+            help="With --row-order: try it with rows of this Delta or Parquet table; else with its input example.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -41,6 +59,7 @@ def doctor(
     Examples:
       spark-infer doctor
       spark-infer doctor --deep --json
+      spark-infer doctor --row-order models:/demand@champion --source data/days
     """  # noqa: D301 - \b keeps the lines of the examples apart
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
@@ -48,9 +67,12 @@ def doctor(
         from spark_infer.cli.logfile import open_log
 
         findings = look_around(os.environ, tracking_uri=tracking_uri)
-        if deep:
+        if deep or row_order is not None:
             output.log_file = open_log(log_file, name="doctor", environ=os.environ)
+        if deep:
             findings.append(_run_small_job(output))
+        if row_order is not None:
+            findings.append(_try_row_order(row_order, source, tracking_uri))
         well = all(finding.status != "problem" for finding in findings)
         facts = {"well": well, "findings": [vars(finding) for finding in findings]}
         output.result("\n".join(_lines(findings)), facts)
@@ -70,6 +92,21 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
         yield f"  {finding.name:<13}{finding.found}"
         if finding.fix:
             yield f"  {'':<13}({finding.fix})"
+
+
+def _try_row_order(model: str, source: str | None, tracking_uri: str | None) -> Finding:
+    """Let a model answer some rows in several orders."""
+    from spark_infer.cli.finding import Finding
+    from spark_infer.core.roworder import NEXT_STEP
+    from spark_infer.job.roworder import row_order_of
+
+    try:
+        found = row_order_of(model, source, tracking_uri=tracking_uri)
+    except SparkInferError as error:
+        return Finding("row order", "problem", error.what, error.next_step)
+    if found.moved:
+        return Finding("row order", "problem", f"{model}: {found}", NEXT_STEP)
+    return Finding("row order", "note" if found.unknown else "ok", f"{model}: {found}")
 
 
 def _run_small_job(output: Output) -> Finding:

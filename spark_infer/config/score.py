@@ -81,6 +81,12 @@ class ScoreOptions(Frozen):
         "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM), as long as it "
         "saves time; `always` takes your word for any model.",
     )
+    row_order: Literal["check", "trust"] = Field(
+        default="check",
+        description="Some models sort their rows (Prophet does), and their answers would come to other rows. `check` "
+        "refuses those that are found out: a table job tries the model with its input example in two orders, and every "
+        "batch compares an output with the input of the same name. `trust` takes your word for the model.",
+    )
     compile: CompileOptions | None = Field(
         default=None,
         description="`onnx` compiles a scikit-learn, XGBoost or LightGBM model for ONNX Runtime, and refuses the job "
@@ -111,6 +117,11 @@ class ScoreOptions(Frozen):
         "a folder that every node mounts (`/mnt/models`), or an object store's URI (`s3://bucket/models`). No secrets "
         "in the URI.",
     )
+
+    @property
+    def checks_row_order(self) -> bool:
+        """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
+        return self.row_order == "check" and self.batch_size != 1
 
     @field_validator("inputs", "predict_method", "allow_casts", mode="before")
     @classmethod

@@ -15,12 +15,14 @@ from spark_infer.core.contract import Binding
 from spark_infer.core.convert import project
 from spark_infer.core.deadline import limit
 from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
+from spark_infer.core.echoes import Echoes
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
+from spark_infer.core.roworder import NEXT_STEP
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.core.steps import Step
-from spark_infer.errors import PredictError, SparkInferError, StepFailedError
+from spark_infer.errors import PredictError, PredictionShapeError, SparkInferError, StepFailedError
 
 
 class Model(Protocol):
@@ -52,6 +54,7 @@ class ScoringSteps:
         deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
         predict_seconds: How long a predict call may take before the process is ended; None for ever.
         show_values: Whether messages of foreign exceptions may be shown.
+        echoes: Compares outputs that repeat an input with it; None leaves that out.
     """
 
     label: str
@@ -66,6 +69,7 @@ class ScoringSteps:
     deduplicate: str = "never"
     predict_seconds: float | None = None
     show_values: bool = False
+    echoes: Echoes | None = None
 
 
 def score_batches(
@@ -145,7 +149,25 @@ def _raw(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats
     stats.predicted += inputs.num_rows
     stats.batches += 1
     with stats.timing("encode"):
-        return to_batch(predictions, steps.raw_outputs, inputs.num_rows)
+        raw = to_batch(predictions, steps.raw_outputs, inputs.num_rows)
+    if steps.echoes is not None:
+        _require_order(steps.echoes, inputs, raw, model, steps)
+    return raw
+
+
+def _require_order(
+    echoes: Echoes, inputs: pa.RecordBatch, raw: pa.RecordBatch, model: Model, steps: ScoringSteps
+) -> None:
+    def predict(rows: pa.RecordBatch) -> pa.RecordBatch:
+        return to_batch(_predict(model, rows, steps), steps.raw_outputs, rows.num_rows)
+
+    moved = echoes.moved(inputs, raw, predict)
+    if moved:
+        raise PredictionShapeError(
+            f"Model {steps.label} answers its rows in another order: the values of {', '.join(moved)} belong to other "
+            f"rows of a batch of {inputs.num_rows} rows.",
+            next_step=NEXT_STEP,
+        )
 
 
 def _outputs(raw: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:

@@ -19,6 +19,7 @@ from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.snapshot import Snapshot
 
@@ -45,7 +46,7 @@ class Decided:
         schema: The target's columns.
         write: What the write will do.
         start: The run to begin or to go on with; None where nobody can keep account of it.
-        rehearsal: What became of trying the model here, where that is worth a warning.
+        rehearsal: What became of trying the model here.
         told: Says how many tasks run at once, and what stays idle; a sentence each.
         warnings: What the reader of plan and report should know, a sentence each.
         notes: What the reader of the report should know besides.
@@ -67,7 +68,7 @@ class Decided:
     schema: StructType
     write: WritePlan
     start: Start | None
-    rehearsal: str | None
+    rehearsal: Rehearsal
     told: Callable[[], tuple[str, ...]]
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()

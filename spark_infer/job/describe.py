@@ -26,6 +26,7 @@ def plan_of(job: Decided) -> Plan:
         model_digest=ref.digest,
         model_bytes=ref.size_bytes,
         backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.how}",
+        row_order=job.rehearsal.row_order,
         model_files=str(job.files),
         source=config.source.name,
         source_format=snapshot.location.format,
@@ -50,7 +51,7 @@ def plan_of(job: Decided) -> Plan:
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=tuple(_units(job)),
         tasks=job.told() if job.by_workers else (),
-        warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal])),
+        warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal.warning])),
     )
     return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
 

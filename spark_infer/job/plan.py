@@ -54,6 +54,8 @@ class Plan:
         write: What the write does, one sentence.
         plane: Which plane carries the batches, and why.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library serves.
+        row_order: Whether the model answers rows in their order, as far as trying it showed; empty where that is not in
+            question.
         units: What is published at once, and where an earlier command of this job stopped; a sentence each.
         tasks: How many tasks run at once, with how many copies of the model, and what stays idle; a sentence each.
         warnings: What the reader should know, a sentence each.
@@ -83,6 +85,7 @@ class Plan:
     write: str
     plane: str
     compiled: str = ""
+    row_order: str = ""
     units: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -106,6 +109,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("backend", plan.backend)
     if plan.compiled:
         yield _fact("", f"compiled {plan.compiled}")
+    if plan.row_order:
+        yield _fact("", f"order of the rows: {plan.row_order}")
     yield _fact("files", plan.model_files)
     yield _fact("plane", plan.plane)
     yield from (_fact("" if number else "units", line) for number, line in enumerate(plan.units))

@@ -22,7 +22,7 @@ from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.rehearsal import rehearse
+from spark_infer.models.rehearsal import Rehearsal, rehearse
 from spark_infer.spark.compiled import with_compiled
 from spark_infer.spark.frame import scored_frame, scored_schema
 from spark_infer.spark.metering import Totals, free_name, metered
@@ -169,7 +169,7 @@ def _scoring(
     *,
     store: ModelStore,
     stage: Stage,
-) -> tuple[Prepared, Plane, str | None]:
+) -> tuple[Prepared, Plane, Rehearsal]:
     """Match the model and the table, choose who reads it, and compile the model where that is asked for.
 
     Returns:
@@ -224,10 +224,10 @@ def _with_writers(
     )
 
 
-def _rehearsed(scoring: Prepared, loaded: Described) -> str | None:
+def _rehearsed(scoring: Prepared, loaded: Described) -> Rehearsal:
     """Try the model here, unless it is meant for another place."""
     if scoring.sparkml is not None or scoring.stage.resources.gpu:
-        return None
+        return Rehearsal()
     return rehearse(scoring.recipe, loaded, scoring.store.path(scoring.recipe.ref.digest))  # type: ignore[arg-type]
 
 

@@ -21,6 +21,7 @@ EXAMPLE = "input_example.json"
 ROWS = 1000
 
 _MAX_BYTES = 16 * 2**20
+_UNLIKE = (3, 0, 5, 1, 6, 2, 4)
 
 
 def read_example(folder: Path, mlmodel: MLModel, binding: Binding) -> pa.RecordBatch | None:
@@ -60,6 +61,33 @@ def made_up(binding: Binding) -> pa.RecordBatch:
             value = _nothing(column.type, sizes if nested else [math.prod(sizes)])
             columns[column.target] = pa.array([value] * 7, column.type)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def made_up_unlike(binding: Binding) -> pa.RecordBatch:
+    """Make seven rows that differ in every column: numbers 0 to 6 in no order, texts, days in January 1970."""
+    rows = made_up(binding)
+    columns = [
+        pa.array([_unlike(value, step) for value, step in zip(column.to_pylist(), _UNLIKE, strict=True)], column.type)
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=rows.schema)
+
+
+def _unlike(value: Any, step: int) -> Any:
+    """Change a made-up value by so many steps."""
+    if isinstance(value, list):
+        return [_unlike(each, step) for each in value]
+    if isinstance(value, dict):
+        return {name: _unlike(each, step) for name, each in value.items()}
+    if isinstance(value, bool):
+        return step % 2 == 0
+    if isinstance(value, str):
+        return chr(ord("a") + step)
+    if isinstance(value, bytes):
+        return bytes([step])
+    if isinstance(value, datetime.date):
+        return value + datetime.timedelta(days=step)
+    return None if value is None else value + step
 
 
 def _named_values(example: Any) -> dict[str, list[Any]] | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
+from spark_infer.core.echoes import Echoes
 from spark_infer.core.outputs import choose_outputs, signature_outputs
 from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import spelled
@@ -87,6 +88,7 @@ class Recipe:
             deduplicate=self.options.deduplicate,
             predict_seconds=self.options.predict_seconds,
             show_values=self.show_values,
+            echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
         )
 
 

@@ -7,17 +7,34 @@ only that it answered with something else than its signature promises.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
+from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order
 from spark_infer.core.scoring import Model
 from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInferError
-from spark_infer.models.example import made_up, read_example
+from spark_infer.models.example import made_up, made_up_unlike, read_example
 from spark_infer.models.recipe import Recipe
 
 
-def rehearse(recipe: Recipe, model: Model, folder: Path) -> str | None:
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What trying a model on the driver showed.
+
+    Attributes:
+        row_order: Whether it answers rows in their order, for the plan; empty where that is not in question.
+        warning: For the plan; None where the answer is as promised.
+    """
+
+    row_order: str = ""
+    warning: str | None = None
+
+
+def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
     """Predict a few rows and compare the answer with what the recipe promises.
 
     Args:
@@ -25,12 +42,9 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> str | None:
         model: The model, loaded here.
         folder: The model's verified files on this node.
 
-    Returns:
-        A warning for the plan; None where the answer is as promised.
-
     Raises:
         ModelRefusedError: The model does not predict its own input example, or answers in another form than its
-            signature says.
+            signature says, or in another order than its rows have.
     """
     binding = recipe.load.binding
     example = read_example(folder, recipe.ref.mlmodel, binding)
@@ -41,7 +55,7 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> str | None:
     except (Exception, SystemExit) as error:
         told = _told(error, show_values=recipe.show_values)
         if example is None:
-            return f"the model was tried with {which} and raised {told[0]}; real rows may differ"
+            return Rehearsal(warning=f"the model was tried with {which} and raised {told[0]}; real rows may differ")
         raise ModelRefusedError(
             f"Model {recipe.label} does not predict {which}: its signature does not say what it takes, or the example "
             "is none.",
@@ -50,7 +64,37 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> str | None:
             "with a signature and an example that fit it.",
         ) from error
     _compare(answer, recipe, rows.num_rows, which)
-    return None
+    if not recipe.options.checks_row_order or getattr(model, "by_row", False):
+        return Rehearsal()
+    found = row_order(recipe, model, made_up_unlike(binding) if example is None else example)
+    _require_order(found, recipe.label)
+    return Rehearsal(row_order=str(found))
+
+
+def example_rows(recipe: Recipe, folder: Path) -> pa.RecordBatch:
+    """Return the model's input example, or made-up rows that differ."""
+    binding = recipe.load.binding
+    example = read_example(folder, recipe.ref.mlmodel, binding)
+    return made_up_unlike(binding) if example is None else example
+
+
+def row_order(recipe: Recipe, model: Model, rows: pa.RecordBatch) -> RowOrder:
+    """Find out whether a model answers these inputs in their order."""
+    return find_row_order(lambda batch: to_batch(model.predict(batch), recipe.raw_outputs, batch.num_rows), rows)
+
+
+def _require_order(found: RowOrder, label: str) -> None:
+    if found.moved:
+        raise ModelRefusedError(
+            f"Model {label} answers its rows in another order: the values of {', '.join(found.moved)} belong to other "
+            "rows of the batch.",
+            details=[
+                f"each of {found.rows} rows has another answer when it is predicted alone, which other rows have in "
+                "the batch",
+                "predictions belong to rows by position, as in MLflow's pyfunc",
+            ],
+            next_step=NEXT_STEP,
+        )
 
 
 def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None:

@@ -44,6 +44,7 @@ def score(
     result_type: str | DataType | None = None,
     allow_casts: Sequence[str] = (),
     deduplicate: str | None = None,
+    row_order: str | None = None,
     compile: str | CompileOptions | Mapping[str, Any] | None = None,
     cache_bytes: int | None = None,
     load_seconds: float | None = None,
@@ -76,6 +77,8 @@ def score(
         result_type: DDL of the outputs, where the signature has none or other types are wanted.
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
+        row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
+            that they belong to other rows (default ``check``, an error).
         compile: ``onnx``, or ``{"to": "onnx", "bound": 1e-5}``: the model compiled for ONNX Runtime, once it answered
             the first rows as the original does, which one small Spark job reads now.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
@@ -110,6 +113,7 @@ def score(
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
         deduplicate=deduplicate,
+        row_order=row_order,
         cache_bytes=cache_bytes,
         load_seconds=load_seconds,
         predict_seconds=predict_seconds,

@@ -16,6 +16,7 @@ from spark_infer.config import PostprocessStep, ResourceOptions
 from spark_infer.core.options import mapping
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError
 from spark_infer.models.backends.choice import runs_in_spark
+from spark_infer.models.expected import expected_schema
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
@@ -52,6 +53,7 @@ def model_udf(
     predict_method: str | Sequence[str] | None = None,
     allow_casts: Sequence[str] = (),
     deduplicate: str | None = None,
+    row_order: str | None = None,
     cache_bytes: int | None = None,
     load_seconds: float | None = None,
     predict_seconds: float | None = None,
@@ -92,6 +94,8 @@ def model_udf(
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
+        row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
+            that they belong to other rows (default ``check``, an error).
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
         load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
         predict_seconds: The same for one predict call.
@@ -117,6 +121,7 @@ def model_udf(
         batch_size=batch_size,
         max_batch_bytes=max_batch_bytes,
         deduplicate=deduplicate,
+        row_order=row_order,
         cache_bytes=cache_bytes,
         load_seconds=load_seconds,
         predict_seconds=predict_seconds,
@@ -133,7 +138,7 @@ def model_udf(
     prepared = prepare(
         spark,
         ref,
-        _expected_schema(ref, options.inputs),
+        expected_schema(ref.mlmodel.signature, options.inputs),
         options,
         store=store,
         stage=stage,
@@ -142,26 +147,6 @@ def model_udf(
     )
     ship(spark, prepared.store, prepared.files)
     return _callable(prepared, options.inputs)
-
-
-def _expected_schema(ref: ModelRef, inputs: Sequence[str] | None) -> pa.Schema:
-    # A UDF does not see the table; until its first batch it takes the model's own types for the columns' types.
-    signature = ref.mlmodel.signature
-    if signature is None:
-        return pa.schema([pa.field(name, pa.null()) for name in inputs or ()])
-    names = signature.names or inputs or ()
-    if signature.is_tensor:
-        (*_, tensor) = signature.inputs
-        single = len(names) == 1
-        fields = [(item.name or name, item) for item, name in zip(signature.inputs, names, strict=False)]
-        if not single and len(signature.inputs) == 1:
-            return pa.schema([pa.field(name, tensor.value_type) for name in names])  # type: ignore[union-attr]
-        return pa.schema([pa.field(name, _tensor_column(item)) for name, item in fields])
-    return pa.schema([pa.field(name, item.type) for name, item in zip(names, signature.inputs, strict=False)])  # type: ignore[union-attr]
-
-
-def _tensor_column(item: Any) -> pa.DataType:
-    return pa.list_(item.value_type) if len(item.shape) > 1 else item.value_type
 
 
 def _callable(prepared: Prepared, inputs: Sequence[str] | None) -> ModelUdf:

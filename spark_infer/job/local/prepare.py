@@ -28,7 +28,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import decide
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.rehearsal import rehearse
+from spark_infer.models.rehearsal import Rehearsal, rehearse
 from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.spark.ddl import parse_ddl
 from spark_infer.spark.frame import scored_schema
@@ -145,7 +145,7 @@ def _scoring(
     *,
     store: ModelStore,
     here: Here,
-) -> tuple[Recipe, Plane, str | None]:
+) -> tuple[Recipe, Plane, Rehearsal]:
     """Match the model and the table, cut the table, and compile the model where that is asked for.
 
     Returns:

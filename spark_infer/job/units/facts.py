@@ -24,6 +24,7 @@ _NO_MATTER = (
     "cache_bytes",
     "model_files",
     "deduplicate",
+    "row_order",
     "load_seconds",
     "predict_seconds",
 )

@@ -18,12 +18,12 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.backends import load
-from spark_infer.models.example import EXAMPLE, made_up, read_example
+from spark_infer.models.example import EXAMPLE, made_up, made_up_unlike, read_example
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
-from spark_infer.models.rehearsal import rehearse
+from spark_infer.models.rehearsal import Rehearsal, rehearse
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -53,7 +53,9 @@ def prices(rows: pd.DataFrame) -> Any:
     return pd.DataFrame({"price": rows["size"] * 2})
 
 
-def rehearsed(tmp_path: Path, model: Priced, outputs: Schema = DOUBLE, *, example: Any = None) -> str | None:
+def rehearsed(
+    tmp_path: Path, model: Priced, outputs: Schema = DOUBLE, *, example: Any = None, **options: Any
+) -> Rehearsal:
     mlflow.pyfunc.save_model(
         tmp_path / "model",
         python_model=model,
@@ -64,12 +66,13 @@ def rehearsed(tmp_path: Path, model: Priced, outputs: Schema = DOUBLE, *, exampl
     store = ModelStore(tmp_path / "store")
     ref = resolve(str(tmp_path / "model"), tracking_uri=None, registry_uri=None, store=store)
     folder = store.path(ref.digest)
-    recipe = make_recipe(ref, TABLE, ScoreOptions(), folder=folder, load_model=lambda spec: load(spec, folder))
+    recipe = make_recipe(ref, TABLE, ScoreOptions(**options), folder=folder, load_model=lambda spec: load(spec, folder))
     return rehearse(recipe, load(recipe.load, folder), folder)
 
 
 def test_a_model_that_keeps_its_promise_is_passed_in_silence(tmp_path: Path) -> None:
-    assert rehearsed(tmp_path, Priced(prices), example=EXAMPLE_ROWS) is None
+    found = rehearsed(tmp_path, Priced(prices), example=EXAMPLE_ROWS)
+    assert found == Rehearsal(row_order="kept, as 2 rows in two orders showed")
 
 
 def test_a_model_that_refuses_its_own_example_is_refused_without_its_values(tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ def test_a_model_that_refuses_its_own_example_is_refused_without_its_values(tmp_
 
 
 def test_a_model_that_refuses_made_up_rows_gets_a_warning(tmp_path: Path) -> None:
-    warning = rehearsed(tmp_path, Priced(prices))
+    warning = rehearsed(tmp_path, Priced(prices)).warning
     assert warning is not None
     assert warning.startswith("the model was tried with rows of zeros and empty texts and raised builtins.KeyError")
     assert warning.endswith("real rows may differ")
@@ -104,6 +107,22 @@ def test_an_answer_in_another_form_than_promised_is_refused(
     with pytest.raises(ModelRefusedError, match="does not return what was promised for it") as caught:
         rehearsed(tmp_path, model, outputs, example=example)
     assert told in str(caught.value)
+
+
+def by_size(rows: pd.DataFrame) -> Any:
+    return prices(rows.sort_values("size", ascending=False)).reset_index(drop=True)
+
+
+@pytest.mark.parametrize("example", [EXAMPLE_ROWS, None], ids=["example", "made-up rows"])
+def test_a_model_that_answers_in_another_order_is_refused_unless_it_is_trusted(example: Any, tmp_path: Path) -> None:
+    model = Priced(by_size, cities=("Oslo", "secret-city", "", *"abcdefg"))
+    with pytest.raises(ModelRefusedError, match="answers its rows in another order: the values of price") as caught:
+        rehearsed(tmp_path, model, example=example)
+    assert "row_order: trust" in caught.value.next_step
+    options: dict[str, Any] = {"row_order": "trust", "batch_size": 1}
+    for name, value in options.items():
+        (tmp_path / name).mkdir()
+        assert rehearsed(tmp_path / name, model, example=example, **{name: value}) == Rehearsal()
 
 
 def tensors(*specs: tuple[str | None, str, tuple[int, ...]]) -> Schema:
@@ -169,6 +188,11 @@ def test_made_up_rows_have_every_type_and_shape_that_a_model_may_take() -> None:
     assert rows.schema.equals(table)
     assert all(column.null_count == 0 for column in rows.columns)
     assert [rows[name][0].as_py() for name in ("long", "text", "list")] == [0, "", [0.0]]
+    unlike = made_up_unlike(bind(table, None, inputs=table.names))
+    assert unlike.schema.equals(table)
+    assert [len({repr(value) for value in column.to_pylist()}) for column in unlike.columns] == [7] * 2 + [2] + [
+        7
+    ] * 5 + [1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Models that sort their rows, as Prophet does, are refused by plan and doctor, and found out in a batch."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
+from mlflow.types import ColSpec, Schema
+from typer.testing import CliRunner
+
+from spark_infer.cli.main import app
+from spark_infer.errors import ModelRefusedError, RunError
+from tests.local.jobs import job, read, run
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+DAYS = pd.date_range("2024-03-01", periods=6)
+ORDER = [3, 1, 5, 0, 2, 4]
+
+
+class Forecast(PythonModel):
+    """Returns its rows in the order of time with labels from 0 on, as `prophet.Prophet.predict` does."""
+
+    def __init__(self, *, picky: bool = False) -> None:
+        self._picky = picky
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        if self._picky and (model_input["ds"] < DAYS[0]).any():
+            raise ValueError("the history begins later")
+        rows = model_input.sort_values("ds").reset_index(drop=True)
+        return pd.DataFrame({"ds": rows["ds"], "yhat": (rows["ds"] - DAYS[0]).dt.days * 1.5})
+
+
+def save(folder: Path, model: Forecast, **more: Any) -> str:
+    outputs = Schema([ColSpec("datetime", "ds"), ColSpec("double", "yhat")])
+    signature = ModelSignature(Schema([ColSpec("datetime", "ds")]), outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(folder, python_model=model, signature=signature, pip_requirements=["pandas"], **more)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A model with an input example, one without, and one that refuses made-up rows too."""
+    folder = tmp_path_factory.mktemp("forecasts")
+    return {
+        "example": save(folder / "example", Forecast(), input_example=pd.DataFrame({"ds": DAYS})),
+        "none": save(folder / "none", Forecast()),
+        "picky": save(folder / "picky", Forecast(picky=True)),
+    }
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> str:
+    (tmp_path / "days").mkdir()
+    days = pa.array(DAYS[ORDER].to_pydatetime(), pa.timestamp("us"))
+    pq.write_table(pa.table({"id": ORDER, "ds": days}), tmp_path / "days" / "a.parquet")
+    return str(tmp_path / "days")
+
+
+def target(tmp_path: Path) -> dict[str, Any]:
+    return {"path": str(tmp_path / "out"), "keep": ["id"]}
+
+
+@pytest.mark.parametrize("model", ["example", "none"])
+def test_a_forecast_in_the_order_of_time_is_refused_before_any_task(
+    models: dict[str, str], model: str, days: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelRefusedError, match="another order: the values of ds, yhat belong to other rows"):
+        job(models[model], {"path": days}, target(tmp_path)).plan()
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_plans_cannot_see_a_batch_shows(models: dict[str, str], days: str, tmp_path: Path) -> None:
+    prepared = job(models["picky"], {"path": days}, target(tmp_path))
+    assert "the model was tried with rows of zeros and empty texts and raised" in str(prepared.plan())
+    with pytest.raises(RunError, match="the values of ds, yhat belong to other rows of a batch of 6 rows"):
+        prepared.run()
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"row_order": "trust"}])
+def test_ways_out(models: dict[str, str], days: str, tmp_path: Path, options: dict[str, Any]) -> None:
+    run(models["example"], {"path": days}, target(tmp_path), score=options)
+    # One row at a time each has its own; a model that is trusted has them by position, as in pyfunc.
+    wanted = range(6) if "batch_size" in options else [ORDER.index(row) for row in range(6)]
+    assert [row["yhat"] for row in read(tmp_path / "out")] == [row * 1.5 for row in wanted]
+
+
+def test_doctor_tries_the_example_or_rows_of_a_table(models: dict[str, str], line: str, days: str) -> None:
+    def finding(*arguments: str) -> dict[str, str]:
+        result = CliRunner().invoke(app, ["doctor", "--json", "--row-order", *arguments])
+        found: dict[str, str] = json.loads(result.stdout)["findings"][-1]
+        assert result.exit_code == 3 or found["status"] != "problem"
+        return found
+
+    refused = finding(models["example"])
+    assert (refused["name"], refused["status"]) == ("row order", "problem")
+    assert "not kept: values of ds, yhat stand at other rows" in refused["found"]
+    assert "batch_size: 1" in refused["fix"]
+    unseen = finding(models["picky"])
+    assert (unseen["status"], "not known: the model raised" in unseen["found"]) == ("note", True)
+    assert finding(models["picky"], "--source", days)["status"] == "problem"
+    kept = finding(line)
+    assert (kept["status"], "kept, as 7 rows in two orders showed" in kept["found"]) == ("ok", True)
