@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_infer.core.casts import exact
+from spark_infer.core.text import as_text
 
 
 def fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
@@ -26,10 +27,12 @@ def fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     kinds = _kind(array.type), _kind(wanted)
     if kinds == ("number", "truth"):
         return _truth(array)
+    if kinds[1] == "text" and kinds[0] not in ("text", "bytes") and not types.is_nested(array.type):
+        return as_text(array)
     if kinds[0] != kinds[1] and kinds not in _ACROSS:
         raise ValueError(f"{array.type} is no {wanted}")
     if types.is_boolean(array.type):
-        array = pc.cast(array, pa.int8() if kinds[1] == "number" else pa.string())
+        array = pc.cast(array, pa.int8())
     if types.is_decimal(wanted):
         return _decimal(array, wanted)
     cast = exact(array, wanted)
@@ -40,7 +43,7 @@ def fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     return cast
 
 
-_ACROSS = {("truth", "number"), ("truth", "text"), ("number", "text"), ("text", "bytes"), ("bytes", "text")}
+_ACROSS = {("truth", "number"), ("text", "bytes"), ("bytes", "text")}
 """Kinds of values that are read as another kind."""
 
 

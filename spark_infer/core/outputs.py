@@ -12,6 +12,7 @@ import pyarrow as pa
 from spark_infer.core.casts import retype
 from spark_infer.core.fits import fit
 from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
+from spark_infer.core.text import holds_text, lacks_text, with_text
 from spark_infer.errors import PredictionShapeError, StepError, nearest
 
 ONLY_OUTPUT = "prediction"
@@ -140,12 +141,24 @@ def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
 
 
 def _from_rows(rows: list[Any], wanted: pa.DataType) -> pa.Array:
-    # NaN among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
-    missing = not (pa.types.is_floating(wanted) or pa.types.is_nested(wanted))
     if pa.types.is_struct(wanted) and any(isinstance(row, dict) for row in rows):
         # Arrow finds fields by text alone, and leaves those under the number 0 or 1 out without a word.
         rows = [{str(key): value for key, value in row.items()} if isinstance(row, dict) else row for row in rows]
-    if _told_exactly(wanted) and wanted != pa.string():
+    if not holds_text(wanted):
+        return _typed(rows, wanted)
+    try:
+        array = _typed(rows, wanted)
+        if not lacks_text(array.type, wanted):
+            return array
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pass  # for example numbers, or numbers beside texts, where text is declared
+    return _typed([with_text(row, wanted) for row in rows], wanted)
+
+
+def _typed(rows: list[Any], wanted: pa.DataType) -> pa.Array:
+    # NaN among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
+    missing = not (pa.types.is_floating(wanted) or pa.types.is_nested(wanted))
+    if _told_exactly(wanted):
         return pa.array(rows, type=wanted, from_pandas=missing)
     if pa.types.is_map(wanted):
         return _maps(rows, wanted)

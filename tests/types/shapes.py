@@ -93,6 +93,22 @@ SHAPES: list[Shape] = [
     Shape(name="text", told="list of str, None", declared="string", values=("a\0b", None)),
     Shape(name="code", told="int array as text", declared="string", values=(1, -2), put=_of("int64"), rows=("1", "-2")),
     Shape(
+        name="digits",
+        told="float array as text",
+        declared="string",
+        values=(1e22, float("nan")),
+        put=_of("f8"),
+        rows=("1e+22", None),
+    ),
+    Shape(
+        name="flags",
+        told="boolean array as text",
+        declared="string",
+        values=(True, False),
+        put=_of("bool"),
+        rows=("True", "False"),
+    ),
+    Shape(
         name="kind",
         told="categories",
         declared="string",
@@ -132,6 +148,13 @@ SHAPES: list[Shape] = [
         put=lambda values: [np.array(value) for value in values],
     ),
     Shape(name="words", told="list of lists of str", declared="array<string>", values=(["a", None], [])),
+    Shape(
+        name="spelled",
+        told="list of lists of numbers",
+        declared="array<string>",
+        values=([1.0, True], [None, 1e-05]),
+        rows=(["1.0", "True"], [None, "1e-05"]),
+    ),
     Shape(
         name="object",
         told="list of dicts",
