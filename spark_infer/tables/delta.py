@@ -112,6 +112,7 @@ def snapshot(spark: SparkSession | None, location: TableLocation, version: int |
         size_bytes=listing.size_bytes,
         schema_json=json.dumps(state.schema),
         listing=listing,
+        column_mapping=state.column_mapping,
         table_id=state.table_id,
     )
 
@@ -121,7 +122,7 @@ def _described(spark: SparkSession | None, location: TableLocation, version: int
     if spark is None:
         raise SourceError(
             f"Only Spark can read the log of {location.name}, and engine `local` runs without it.",
-            details=["the log has checkpoints of version 2, is kept by a catalog, is very large, or is damaged"],
+            details=["the log is kept by a catalog, is very large, or is damaged"],
             next_step="set engine: spark.",
         )
     if version is None:

@@ -1,7 +1,7 @@
 """Delta's transaction log, read without Spark: which version is the newest, and what a version holds.
 
-It answers only where the answer is certain. A log with version-2 checkpoints, with commits that the catalog keeps, or
-too large to read in a moment is left to Spark.
+It answers only where the answer is certain. A log with commits that the catalog keeps, or too large to read in a
+moment, is left to Spark.
 Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 """
 
@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from pyarrow import ArrowException
-from pyarrow import parquet as pq
 
+from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.delta_actions import (
+    MOST_LOG_BYTES,
+    action_key,
+    checkpoint_actions,
+    checkpoint_part,
+    commit_actions,
+    normal_path,
+)
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.predicate import short_type_name
+from spark_infer.tables.scan.mapping import stored_name
 from spark_infer.tables.storage import Storage
 
-MOST_LOG_BYTES = 64 * 2**20
+MAPPING_MODE = "delta.columnMapping.mode"
 
 _COMMIT = re.compile(r"(\d{20})\.json")
-_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 _CATALOG_KEEPS_COMMITS = ("catalogManaged", "catalogOwned", "coordinatedCommits")
 _WHOLESALE = ("RESTORE", "TRUNCATE")
-_CHECKPOINT_COLUMNS = ("add", "metaData", "protocol", "sidecar")
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,11 @@ class LogState:
     configuration: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
     table_id: str = ""
+
+    @property
+    def column_mapping(self) -> str:
+        """How columns are found in files: by their own ``none``, by mapped ``name``, or by ``id``."""
+        return self.configuration.get(MAPPING_MODE, "none")
 
     @property
     def appends_only(self) -> bool:
@@ -94,9 +106,10 @@ def list_log(storage: Storage) -> LogListing | None:
     for name in storage.names("_delta_log"):
         if match := _COMMIT.fullmatch(name):
             commits.add(int(match[1]))
-        elif match := _CHECKPOINT.fullmatch(name):
-            parts.setdefault((int(match[1]), int(match[3] or 1)), []).append(name)
-    checkpoints = {version: tuple(names) for (version, count), names in parts.items() if len(names) == count}
+        elif part := checkpoint_part(name):
+            parts.setdefault(part, []).append(name)
+    # Of several checkpoints of a version, in one file each, any one holds it all.
+    checkpoints = {version: tuple(names[:count]) for (version, count), names in parts.items() if len(names) >= count}
     return LogListing(frozenset(commits), checkpoints) if commits or checkpoints else None
 
 
@@ -111,7 +124,7 @@ def read_log(storage: Storage, listing: LogListing, version: int) -> LogState | 
         sizes = storage.files.get_file_info([storage.at(path) for path in checkpoint + commits])
         if sum(info.size for info in sizes) > MOST_LOG_BYTES:
             return None
-        actions = [*_checkpoint_actions(storage, checkpoint), *_commit_actions(storage, commits)]
+        actions = [*checkpoint_actions(storage, checkpoint), *commit_actions(storage, commits)]
         return _replay(actions, version)
     except (ArrowException, OSError, ValueError, KeyError, TypeError):
         return None  # a log that we cannot read is Spark's to judge
@@ -140,9 +153,8 @@ def taken(storage: Storage, app: str) -> int | None:
     checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
     commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, listing.newest + 1)]
     found = 0
-    for action in (*_checkpoint_actions(storage, checkpoint, ("txn", "sidecar")), *_commit_actions(storage, commits)):
-        if action.get("sidecar"):
-            return None
+    of_checkpoint = checkpoint_actions(storage, checkpoint, ("txn",), sidecars=False)
+    for action in (*of_checkpoint, *commit_actions(storage, commits)):
         txn = action.get("txn") or {}
         found = max(found, txn["version"]) if txn.get("appId") == app else found
     return found
@@ -163,7 +175,7 @@ def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
     if not ours or listing is None:
         return []
     for version in sorted(listing.commits):
-        actions = list(_commit_actions(storage, [f"_delta_log/{version:020}.json"]))
+        actions = list(commit_actions(storage, [f"_delta_log/{version:020}.json"]))
         added, removed = (
             {unquote(each[kind]["path"]) for each in actions if kind in each} for kind in ("add", "remove")
         )
@@ -182,42 +194,27 @@ def _replaces(commit: Mapping[str, Any]) -> bool:
     return operation in _WHOLESALE or "REPLACE" in operation or (operation == "WRITE" and mode != "APPEND")
 
 
-def _checkpoint_actions(
-    storage: Storage, paths: Iterable[str], wanted: Sequence[str] = _CHECKPOINT_COLUMNS
-) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        with storage.files.open_input_file(storage.at(path)) as stream:
-            file = pq.ParquetFile(stream)
-            columns = [name for name in wanted if name in file.schema_arrow.names]
-            yield from file.read(columns=columns).to_pylist(maps_as_pydicts="strict")
-
-
-def _commit_actions(storage: Storage, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        with storage.files.open_input_stream(storage.at(path)) as stream:
-            yield from map(json.loads, filter(None, stream.read().decode().splitlines()))
-
-
 def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
     live: dict[tuple[str, str], dict[str, Any]] = {}
     metadata: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
     for action in actions:
-        if action.get("sidecar"):
-            return None
         protocol = action.get("protocol") or protocol
         if any(name.startswith(_CATALOG_KEEPS_COMMITS) for name in protocol.get("writerFeatures") or ()):
             return None
         metadata = action.get("metaData") or metadata
         if add := action.get("add"):
-            live[_key(add)] = add
+            live[action_key(add)] = add
         if remove := action.get("remove"):
-            live.pop(_key(remove), None)
+            live.pop(action_key(remove), None)
+    if not protocol:
+        return None  # Spark refuses such a log
     schema = json.loads(metadata["schemaString"])
     fields = {each["name"]: each for each in schema["fields"]}
     columns = tuple(metadata["partitionColumns"])
-    # Under column mapping the log writes a column's physical name.
-    written = {name: fields[name]["metadata"].get("delta.columnMapping.physicalName", name) for name in columns}
+    configuration = metadata.get("configuration") or {}
+    mode = configuration.get(MAPPING_MODE, "none")
+    written = {name: stored_name(fields[name], mode) for name in columns}
     types = tuple(_type_name(fields[name]["type"]) for name in columns)
     return LogState(
         version=version,
@@ -225,29 +222,23 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
         partition_types=types,
         files=tuple(_source_file(add, written) for add in live.values()),
         schema=schema,
-        configuration=metadata.get("configuration") or {},
+        configuration=configuration,
         protocol=protocol,
         table_id=str(metadata.get("id", "")),
     )
-
-
-def _key(action: Mapping[str, Any]) -> tuple[str, str]:
-    vector = action.get("deletionVector") or {}
-    # The same file with another deletion vector is another logical file.
-    return action["path"], "".join(str(vector.get(part)) for part in ("storageType", "pathOrInlineDv", "offset"))
 
 
 def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFile:
     values = add.get("partitionValues") or {}
     statistics = add.get("stats") or ""
     rows = json.loads(statistics or "{}").get("numRecords")
-    vector = add.get("deletionVector")
+    vector = DeletionVector.of(add["deletionVector"]) if add.get("deletionVector") else None
     return SourceFile(
-        path=unquote(add["path"]),
+        path=unquote(normal_path(add["path"])),
         size=add["size"],
         values={name: values.get(physical) or None for name, physical in written.items()},
-        rows=None if rows is None else rows - (vector or {}).get("cardinality", 0),
-        deletes=bool(vector),
+        rows=None if rows is None else rows - (vector.rows if vector else 0),
+        vector=vector,
         statistics=statistics,
     )
 

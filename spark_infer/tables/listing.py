@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from spark_infer.tables.deletion_vector import DeletionVector
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -16,7 +18,8 @@ class SourceFile:
         values: Partition column to its value, as it is written; None is null.
         rows: Its rows that are not deleted, where the log or the footer tells.
         modified_ns: When it was written, where the listing tells; a file that is written again is another one.
-        deletes: Whether a deletion vector takes rows out.
+        vector: Which of its rows are deleted; None where none is.
+        group_deletes: How many rows of each row group are deleted, where that was looked up.
         statistics: What Delta's log says of its columns, as JSON; empty where it says nothing.
     """
 
@@ -25,7 +28,8 @@ class SourceFile:
     values: Mapping[str, str | None] = field(default_factory=dict)
     rows: int | None = None
     modified_ns: int | None = None
-    deletes: bool = False
+    vector: DeletionVector | None = None
+    group_deletes: tuple[int, ...] | None = None
     statistics: str = field(default="", repr=False)
 
 
@@ -73,7 +77,9 @@ class Listing:
     def looked_at(self, footers: Mapping[str, Footer]) -> Listing:
         """Add footers, by path, and the rows that they tell."""
         files = tuple(
-            replace(file, rows=footers[file.path].rows) if file.rows is None and file.path in footers else file
+            replace(file, rows=footers[file.path].rows - (file.vector.rows if file.vector else 0))
+            if file.rows is None and file.path in footers
+            else file
             for file in self.files
         )
         return Listing(files, {**self.footers, **footers}, self.doubts)

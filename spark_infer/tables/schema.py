@@ -31,6 +31,12 @@ _NAMES = PLAIN_TYPES | {
 }
 
 
+_DELTAS_OWN = ("CURRENT_DEFAULT", "parquet.field.id", "parquet.field.nested.ids")
+"""Metadata of a column that Delta keeps to itself, besides that whose name begins with ``delta.``:
+https://github.com/delta-io/delta/blob/master/spark/src/main/scala/org/apache/spark/sql/delta/DeltaTable.scala,
+`removeInternalDeltaMetadata`."""
+
+
 def schema_of(found: Snapshot) -> str:
     """Return Spark's JSON of all columns of a snapshot; opens one file for each set of columns among Parquet files.
 
@@ -38,13 +44,30 @@ def schema_of(found: Snapshot) -> str:
         SourceError: Only Spark can tell.
     """
     if found.location.format == "delta" and found.schema_json is not None:
-        return found.schema_json
+        return _shown(found.schema_json)
     if found.schema_json is not None:
         fields = json.loads(found.schema_json)["fields"]
     else:
         fields = [{"name": name, "type": kind} for name, kind in _merged(found).items()]
     nullable = [{"metadata": {}, **_nullable(each), "nullable": True} for each in with_partitions(fields, found)]
     return json.dumps({"type": "struct", "fields": nullable})
+
+
+def _shown(schema: str) -> str:
+    """A Delta schema as Spark shows it: without what only Delta's own readers and writers need to know."""
+
+    def shown(part: Any) -> Any:
+        if isinstance(part, list):
+            return [shown(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        return {key: _user_metadata(value) if key == "metadata" else shown(value) for key, value in part.items()}
+
+    return json.dumps(shown(json.loads(schema)))
+
+
+def _user_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if not key.startswith("delta.") and key not in _DELTAS_OWN}
 
 
 def _nullable(part: Any) -> Any:

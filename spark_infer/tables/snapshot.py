@@ -27,6 +27,7 @@ class Snapshot:
             it; None to let Spark infer it.
         mixed_schemas: Whether the Parquet files do not all have the same columns.
         listing: The files to read; None where only Spark knows them.
+        column_mapping: How the columns of a Delta table are found in its files: ``none``, ``name`` or ``id``.
         table_id: Of a Delta table: its own name for itself, which one that is made anew in its place does not have.
     """
 
@@ -40,6 +41,7 @@ class Snapshot:
     schema_json: str | None = field(default=None, repr=False)
     mixed_schemas: bool = False
     listing: Listing | None = field(default=None, repr=False)
+    column_mapping: str = "none"
     table_id: str = ""
 
     @property

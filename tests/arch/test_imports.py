@@ -32,6 +32,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
     "onnx": ["spark_infer/models/compile/nodes.py"],
     "onnxruntime": ["spark_infer/models/backends/native/onnx.py"],
     "pandas": ["spark_infer/models/backends/frame.py"],
+    "pyroaring": ["spark_infer/tables/deletion_vector.py"],
     "pyspark": ["spark_infer/spark/*.py"],
     "sklearn": [
         "spark_infer/demo/*.py",

@@ -268,16 +268,12 @@ CASES = {
     ),
     "Delta, some rows deleted": Case(delta_with("DELETE FROM {table} WHERE id % 7 = 0")),
     "Delta, deletion vectors on, none there": Case(delta_with(properties=VECTORS)),
-    "Delta, deletion vectors": Case(
-        delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS), "deletion vectors take rows out of"
-    ),
+    "Delta, deletion vectors": Case(delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS)),
     "Delta, deletion vectors in an older version alone": Case(
         delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS), source={"version": 1}
     ),
-    "Delta, columns mapped by name": Case(
-        delta_with("ALTER TABLE {table} RENAME COLUMN n TO m", properties=BY_NAME), "maps its columns by name"
-    ),
-    "Delta, columns mapped by id": Case(delta_with(properties=BY_ID), "maps its columns by id"),
+    "Delta, columns mapped by name": Case(delta_with("ALTER TABLE {table} RENAME COLUMN n TO m", properties=BY_NAME)),
+    "Delta, columns mapped by id": Case(delta_with(properties=BY_ID)),
     "Delta, widened": Case(
         delta_with("ALTER TABLE {table} ALTER COLUMN n TYPE BIGINT", properties=WIDENING), "were widened"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,9 @@ from spark_infer.errors import PlanError
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.parquet import with_footers
 from spark_infer.tables.scan.cut import cut, too_large
+from spark_infer.tables.scan.deletions import with_group_deletes
 from spark_infer.tables.scan.doubts import column_doubts, deletion_doubts, footer_doubts
+from spark_infer.tables.scan.mapping import stored_schema
 from spark_infer.tables.scan.prune import file_may_hold
 from spark_infer.tables.scan.task import Scan, ScanTask
 from spark_infer.tables.sink.spec import SinkSpec
@@ -112,7 +115,8 @@ def choose_plane(
     wanted, doubts = _condition(setting, config.source.where, table)
     read = pa.schema([table.field(name) for name in dict.fromkeys([*columns, *(columns_of(wanted) if wanted else ())])])
     doubts += list(_doubts(setting, snapshot, read, schema, sparkml=sparkml))
-    inside = snapshot.listing if wanted is None else _may_hold(snapshot, wanted, table)
+    stored = _stored(snapshot, read)
+    inside = snapshot.listing if wanted is None else _may_hold(snapshot, wanted, read, stored)
     found, more = _looked_at(snapshot, inside, slots or _UNKNOWN_SLOTS, config.units.bytes)
     doubts += more
     if doubts or found is None:
@@ -130,6 +134,7 @@ def choose_plane(
         case_sensitive=_is_on(setting, "spark.sql.caseSensitive"),
         condition=wanted,
         asked=pa.schema(list(read)[len(columns) :]),
+        stored=stored,
     )
     return Plane(
         name="direct",
@@ -152,11 +157,20 @@ def _condition(setting: Setting, where: str | None, table: pa.Schema) -> tuple[T
         return None, [f"only Spark can evaluate `where`: {error}"]
 
 
-def _may_hold(snapshot: Snapshot, wanted: Term, table: pa.Schema) -> Listing | None:
+def _stored(snapshot: Snapshot, read: pa.Schema) -> pa.Schema | None:
+    """The columns as a Delta table that maps its columns has them in its files."""
+    if snapshot.column_mapping == "none" or snapshot.schema_json is None:
+        return None
+    return stored_schema(json.loads(snapshot.schema_json), read, snapshot.column_mapping)
+
+
+def _may_hold(snapshot: Snapshot, wanted: Term, read: pa.Schema, stored: pa.Schema | None) -> Listing | None:
     """The files that may hold rows of a condition."""
     if snapshot.listing is None:
         return None
-    return snapshot.listing.where(partial(file_may_hold, condition=wanted, schema=table, partitions=snapshot.types))
+    names = {} if stored is None else dict(zip(read.names, stored.names, strict=True))
+    may_hold = partial(file_may_hold, condition=wanted, schema=read, partitions=snapshot.types, stored=names)
+    return snapshot.listing.where(may_hold)
 
 
 def _looked_at(
@@ -170,7 +184,9 @@ def _looked_at(
     if doubts:  # then nothing need be looked at
         return listing, doubts
     some = [file.path for file in listing.files[:_FOOTERS_TO_LOOK_AT] if file.path not in listing.footers]
-    listing = with_footers(storage, listing, list(dict.fromkeys([*too_large(listing, slots, most), *some])))
+    large = too_large(listing, slots, most)
+    listing = with_footers(storage, listing, list(dict.fromkeys([*large, *some])))
+    listing = with_group_deletes(storage, listing, large)
     return listing, list(footer_doubts(listing.footers.values()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spark_infer.config import UnitOptions
+from spark_infer.tables.deletion_vector import DeletionVector
 from spark_infer.tables.ledger.signed import damaged, facts_in, signed
 from spark_infer.tables.scan.cut import TASKS_FOR_EACH_SLOT
 from spark_infer.tables.scan.task import Piece, ScanTask
@@ -90,9 +91,14 @@ def from_json(text: bytes, where: str) -> tuple[Unit, ...]:
 
 
 def _slim(piece: Piece) -> dict[str, object]:
-    return {name: value for name, value in vars(piece).items() if value not in (None, {})}
+    facts = {name: value for name, value in vars(piece).items() if value not in (None, {})}
+    return facts if piece.vector is None else {**facts, "vector": vars(piece.vector)}
 
 
 def _piece(facts: dict[str, object]) -> Piece:
-    groups = facts.pop("groups", None)
-    return Piece(**facts, groups=None if groups is None else tuple(groups))  # type: ignore[arg-type]
+    groups, vector = facts.pop("groups", None), facts.pop("vector", None)
+    return Piece(
+        **facts,  # type: ignore[arg-type]
+        groups=None if groups is None else tuple(groups),  # type: ignore[arg-type]
+        vector=None if vector is None else DeletionVector(**vector),  # type: ignore[arg-type]
+    )

@@ -46,14 +46,16 @@ def too_large(listing: Listing, slots: int, most: int | None = None) -> list[str
 
 
 def _pieces(file: SourceFile, footer: Footer | None, most: int) -> Iterator[Piece]:
-    if footer is None or file.size <= most or len(footer.group_rows) < 2:
-        yield _piece(file, None, file.rows if footer is None else footer.rows, file.size)
+    uncounted = file.vector is not None and file.group_deletes is None
+    if footer is None or file.size <= most or len(footer.group_rows) < 2 or uncounted:
+        # With the footer at hand its count is better than the log's, unless rows of it are deleted.
+        yield _piece(file, None, file.rows if footer is None or file.vector else footer.rows, file.size)
         return
     # A row group is the least that can be read alone; its share of the rows stands for its share of the bytes.
     group_bytes = [file.size * rows // max(1, footer.rows) for rows in footer.group_rows]
     parts = -(-file.size // most)
     for groups in _runs(group_bytes, file.size / parts):
-        rows = sum(footer.group_rows[group] for group in groups)
+        rows = sum(footer.group_rows[group] - (file.group_deletes or {group: 0})[group] for group in groups)
         yield _piece(file, tuple(groups), rows, sum(group_bytes[group] for group in groups))
 
 
@@ -80,6 +82,7 @@ def _piece(file: SourceFile, groups: tuple[int, ...] | None, rows: int | None, w
         rows=rows,
         weight=weight,
         modified_ns=file.modified_ns,
+        vector=file.vector,
     )
 
 

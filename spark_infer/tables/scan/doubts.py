@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from spark_infer.tables.deletion_vector import can_read
 from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.listing import Footer, Listing
 from spark_infer.tables.scan.values import readable
@@ -48,19 +49,23 @@ def _delta_doubts(state: LogState) -> Iterator[str]:
         yield f"the table has the Delta features {', '.join(unknown)}"
     if int(protocol.get("minReaderVersion") or 1) > 3:
         yield f"the table asks for version {protocol['minReaderVersion']} of Delta's reader protocol"
-    mode = state.configuration.get("delta.columnMapping.mode", "none")
-    if mode != "none":
-        yield f"the table maps its columns by {mode}"
+    if state.column_mapping not in ("none", "name", "id"):
+        yield f"the table maps its columns by {state.column_mapping}"
     if "delta.typeChanges" in _metadata_keys(state.schema):
         yield "types of its columns were widened"
     if any(split_uri(file.path)[0] or file.path.startswith("/") for file in state.files):
         yield "some of its files lie outside its folder"
+    if len({file.path for file in state.files}) < len(state.files):
+        yield "its log has a file more than once"
 
 
 def deletion_doubts(listing: Listing) -> tuple[str, ...]:
-    """Whether deletion vectors take rows out of the files."""
-    touched = sum(file.deletes for file in listing.files)
-    return (f"deletion vectors take rows out of {touched:,} of {len(listing.files):,} files",) if touched else ()
+    """Why the workers could not read the deletion vectors of the files."""
+    vectors = [file.vector for file in listing.files if file.vector is not None]
+    if vectors and not can_read():
+        return ("the package pyroaring, which reads deletion vectors, is not installed",)
+    outside = not all(vector.in_table for vector in vectors)
+    return ("some of its deletion vectors lie outside its folder",) if outside else ()
 
 
 def column_doubts(schema: Mapping[str, Any], columns: Iterable[str], partitions: Mapping[str, str]) -> tuple[str, ...]:

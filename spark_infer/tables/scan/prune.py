@@ -19,7 +19,13 @@ from spark_infer.tables.where.prune import UNKNOWN, Bounds, may_hold
 from spark_infer.tables.where.terms import Term, columns_of
 
 
-def file_may_hold(file: SourceFile, condition: Term, schema: pa.Schema, partitions: Mapping[str, str]) -> bool:
+def file_may_hold(
+    file: SourceFile,
+    condition: Term,
+    schema: pa.Schema,
+    partitions: Mapping[str, str],
+    stored: Mapping[str, str] | None = None,
+) -> bool:
     """Say whether a file can hold a row that is asked for.
 
     Args:
@@ -27,13 +33,14 @@ def file_may_hold(file: SourceFile, condition: Term, schema: pa.Schema, partitio
         condition: Which rows are asked for.
         schema: The types of the condition's columns.
         partitions: The partition columns and their Spark types.
+        stored: Column to its name in the statistics, where that is another.
     """
     statistics = json.loads(file.statistics or "{}")
 
     def bounds(column: str) -> Bounds:
         if column in partitions:
             return _of_partition(file, column, partitions[column])
-        return _of_log(statistics, column, schema.field(column).type)
+        return _of_log(statistics, (stored or {}).get(column, column), schema.field(column).type)
 
     return may_hold(condition, bounds)
 

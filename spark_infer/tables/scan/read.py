@@ -7,20 +7,25 @@ otherwise is refused with `SparkMustReadError`, so that the run can begin anew o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import InvalidOperation
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
 from spark_infer.config import DEFAULT_BATCH_SIZE
 from spark_infer.core.casts import retype
 from spark_infer.errors import SourceReadError, SparkMustReadError
+from spark_infer.tables.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
+from spark_infer.tables.scan.deletions import within, without
 from spark_infer.tables.scan.doubts import footer_doubt
 from spark_infer.tables.scan.fit import same_values
+from spark_infer.tables.scan.mapping import as_in_table, field_id
 from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.storage import Storage, open_storage
@@ -63,7 +68,11 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             plan = _file_plan(file, piece, scan, path)
             if texts := _repeated_texts(file, piece, plan):
                 file = _opened(stream, metadata=file.metadata, read_dictionary=texts)
-            for found in _batches(file, piece, scan, plan, threads):
+            groups = _groups(file, piece, scan, plan)
+            batches = _batches(file, groups, scan, plan, threads)
+            if piece.vector is not None:
+                batches = without(_deleted(storage, piece, file, groups), batches)
+            for found in batches:
                 yield _wanted(_as_planned(found, plan, scan.looked_at), scan)
     except FileNotFoundError as error:
         raise _unreadable(path, "it vanished after the run was planned") from error
@@ -86,7 +95,7 @@ def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list
     for index in range(len(schema)):
         leaf = schema.column(index)
         if (
-            leaf.path not in plan.stored
+            leaf.path not in plan.stored.values()
             or not is_plain(leaf)
             or leaf.physical_type != "BYTE_ARRAY"
             or leaf.max_repetition_level
@@ -117,40 +126,67 @@ def _unreadable(path: str, why: str) -> SourceReadError:
 
 @dataclass(frozen=True)
 class _FilePlan:
-    """How the columns of one file become those of the scan: column to its name in the file, or to its one value."""
+    """How the columns of one file become those of the scan.
+
+    Attributes:
+        stored: Column to its name in the file.
+        fixed: Column to its one value, for those that are not in the file.
+        renamed: Column to its type in the file with the table's names inside, for those that have others in the file.
+    """
 
     stored: Mapping[str, str]
     fixed: Mapping[str, Any]
+    renamed: Mapping[str, pa.DataType] = field(default_factory=dict)
 
 
 def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _FilePlan:
     if doubt := footer_doubt(file.metadata):
         raise SparkMustReadError(path, doubt)
     found = file.schema_arrow  # made anew whenever it is asked for
-    spellings: dict[str, list[str]] = {}
-    for name in found.names:
-        spellings.setdefault(name.casefold(), []).append(name)
     int96 = _int96(file)
     stored: dict[str, str] = {}
     fixed: dict[str, Any] = {}
-    for field in scan.looked_at:
-        if field.name in scan.partitions:
-            fixed[field.name] = _partition_value(piece, field.name, scan, path)
+    renamed: dict[str, pa.DataType] = {}
+    for column, asked in zip(scan.looked_at, scan.stored or scan.looked_at, strict=True):
+        if column.name in scan.partitions:
+            fixed[column.name] = _partition_value(piece, column.name, scan, path)
             continue
-        same = spellings.get(field.name.casefold(), [])
-        twins = [name for name in same if name != field.name]
-        if twins and not scan.case_sensitive:
-            raise SparkMustReadError(path, f"column {field.name!r} is spelled {twins[0]!r} in a file")
-        if field.name not in same:
-            fixed[field.name] = None
+        name = _stored_name(found, asked, path, case_sensitive=scan.case_sensitive)
+        if name is None:
+            fixed[column.name] = None
             continue
-        if len(same) - len(twins) > 1:
-            raise SparkMustReadError(path, f"column {field.name!r} stands twice in a file")
-        kind = found.field(field.name).type
-        if not same_values(kind, field.type, int96=field.name in int96):
-            raise SparkMustReadError(path, f"column {field.name!r} is {kind} in a file and {field.type} in the table")
-        stored[field.name] = field.name
-    return _FilePlan(stored, fixed)
+        kind = found.field(name).type
+        named = kind if scan.stored is None else as_in_table(kind, asked.type, column.type)
+        if named is None or not same_values(named, column.type, int96=name in int96):
+            raise SparkMustReadError(path, f"column {column.name!r} is {kind} in a file and {column.type} in the table")
+        stored[column.name] = name
+        if named != kind:
+            renamed[column.name] = named
+    return _FilePlan(stored, fixed, renamed)
+
+
+def _stored_name(found: pa.Schema, asked: pa.Field, path: str, *, case_sensitive: bool) -> str | None:
+    """The name in a file of a column that is found by its id or by its name; None where the file does not have it."""
+    if (wanted := field_id(asked)) is not None:
+        ids = {field_id(each): each.name for each in found}
+        if set(ids) <= {None} or len(ids) < len(found):
+            raise SparkMustReadError(path, "the table finds its columns by ids, which a file lacks or has twice")
+        return ids.get(wanted)
+    same = [name for name in found.names if name.casefold() == asked.name.casefold()]
+    twins = [name for name in same if name != asked.name]
+    if twins and not case_sensitive:
+        raise SparkMustReadError(path, f"column {asked.name!r} is spelled {twins[0]!r} in a file")
+    if len(same) - len(twins) > 1:
+        raise SparkMustReadError(path, f"column {asked.name!r} stands twice in a file")
+    return asked.name if asked.name in same else None
+
+
+def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Sequence[int]) -> NDArray[np.int64]:
+    """The deleted rows among those of some row groups."""
+    if piece.vector is None or not can_read():
+        raise SparkMustReadError(storage.at(piece.path), "a worker lacks pyroaring, which reads deletion vectors")
+    rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    return within(deleted_rows(storage, piece.vector, piece.path), rows, groups)
 
 
 def _int96(file: pq.ParquetFile) -> frozenset[str]:
@@ -166,10 +202,16 @@ def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
         raise SparkMustReadError(path, f"a partition value of {name!r} is no {scan.partitions[name]}") from error
 
 
-def _batches(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan, threads: int) -> Iterator[pa.RecordBatch]:
+def _groups(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan) -> list[int]:
     groups = list(range(file.metadata.num_row_groups)) if piece.groups is None else list(piece.groups)
-    if scan.condition is not None:
-        groups = groups_that_may_hold(file.metadata, groups, scan.condition, plan.stored, plan.fixed)
+    if scan.condition is None:
+        return groups
+    return groups_that_may_hold(file.metadata, groups, scan.condition, plan.stored, plan.fixed)
+
+
+def _batches(
+    file: pq.ParquetFile, groups: list[int], scan: Scan, plan: _FilePlan, threads: int
+) -> Iterator[pa.RecordBatch]:
     if plan.stored:
         names = list(plan.stored.values())
         rows = min(scan.batch_rows, _rows_in(scan.batch_bytes, file, groups, names))
@@ -206,13 +248,13 @@ _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 
 
 def _as_planned(found: pa.RecordBatch, plan: _FilePlan, schema: pa.Schema) -> pa.RecordBatch:
-    arrays = [
-        retype(found.column(plan.stored[field.name]), field.type)
-        if field.name in plan.stored
-        else values.column(plan.fixed[field.name], found.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    def column(wanted: pa.Field) -> pa.Array:
+        if wanted.name not in plan.stored:
+            return values.column(plan.fixed[wanted.name], found.num_rows, wanted.type)
+        array = found.column(plan.stored[wanted.name])
+        return retype(array.view(plan.renamed[wanted.name]) if wanted.name in plan.renamed else array, wanted.type)
+
+    return pa.RecordBatch.from_arrays([column(wanted) for wanted in schema], schema=schema)
 
 
 def _wanted(batch: pa.RecordBatch, scan: Scan) -> pa.RecordBatch:

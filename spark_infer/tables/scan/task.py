@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from spark_infer.tables.deletion_vector import DeletionVector
 from spark_infer.tables.where.terms import Term
 
 
@@ -22,6 +23,7 @@ class Piece:
         rows: Rows to read, where that is known.
         weight: About how many bytes are read.
         modified_ns: When the file had been written, where that is known.
+        vector: Which rows of the file are deleted; None where none is.
     """
 
     path: str
@@ -31,6 +33,7 @@ class Piece:
     rows: int | None = None
     weight: int = 0
     modified_ns: int | None = None
+    vector: DeletionVector | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Scan:
         batch_bytes: About how many bytes it may have.
         condition: Which rows are wanted; None for all.
         asked: Columns that the condition alone looks at.
+        stored: All of these columns with the names that they have in the files, and with the ids by which they are
+            found there (see `mapping`); None where the names are the same.
     """
 
     uri: str
@@ -69,6 +74,7 @@ class Scan:
     batch_bytes: int = 64 * 2**20
     condition: Term | None = None
     asked: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    stored: pa.Schema | None = None
 
     @property
     def looked_at(self) -> pa.Schema:

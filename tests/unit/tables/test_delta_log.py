@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.tables.delta_log import LogState, list_log, read_log
+from spark_infer.tables.delta_log import LogState, list_log, read_log, taken
+from spark_infer.tables.scan.doubts import delta_doubts
 from spark_infer.tables.storage import Storage, open_storage
 
 
@@ -69,7 +75,7 @@ def test_what_is_not_certain_is_not_answered(tmp_path: Path) -> None:
     write_deltalake(tmp_path, rows(1))
     commit = tmp_path / "_delta_log" / f"{0:020}.json"
     plain = commit.read_text()
-    for damage in ("{not json", plain.replace('"schemaString"', '"x"'), '{"sidecar":{"path":"p"}}\n' + plain):
+    for damage in ("{not json", plain.replace('"schemaString"', '"x"'), plain.replace('"protocol"', '"x"')):
         commit.write_text(damage)
         assert state(tmp_path, 0) is None
     commit.write_text('{"protocol":{"writerFeatures":["catalogManaged"]}}\n' + plain)
@@ -82,3 +88,90 @@ def test_what_is_not_certain_is_not_answered(tmp_path: Path) -> None:
 def test_a_folder_without_commits_is_no_delta_table(tmp_path: Path) -> None:
     (tmp_path / "_delta_log").mkdir()
     assert list_log(opened(tmp_path)) is None
+
+
+def damaged(path: Path, version: int, change: Callable[[str], str]) -> None:
+    commit = path / "_delta_log" / f"{version:020}.json"
+    commit.write_text(change(commit.read_text()))
+
+
+def test_a_file_that_is_added_in_two_spellings_is_one_file(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows(1))
+    (line,) = [line for line in (tmp_path / "_delta_log" / f"{0:020}.json").read_text().splitlines() if '"add"' in line]
+    name = json.loads(line)["add"]["path"]
+    # Delta compares paths without `.` and `..`, and a file that is added again replaces its first entry.
+    for spelling in (f"./{name}", f"x/../{name}", f".//{name}"):
+        again = line.replace(name, spelling)
+        damaged(tmp_path, 0, lambda text, again=again: f"{text.strip()}\n{again}\n")  # type: ignore[misc]
+    found = state(tmp_path, 0)
+    assert found is not None
+    assert [file.path for file in found.files] == [name]
+    assert delta_doubts(found) == ()
+    # Two entries that differ in their escapes alone are two files for Delta: then Spark reads.
+    damaged(tmp_path, 0, lambda text: f"{text.strip()}\n{line.replace(name, '%70' + name[1:])}\n")
+    found = state(tmp_path, 0)
+    assert found is not None
+    assert delta_doubts(found) == ("its log has a file more than once",)
+
+
+def test_characters_that_python_takes_for_an_end_of_line_end_no_action(tmp_path: Path) -> None:
+    text = pa.table({"id": pa.array([1], pa.int64()), "part": ["a\u2028b\x85c"]})
+    write_deltalake(tmp_path, text, partition_by=["part"])
+    found = state(tmp_path, 0)
+    assert found is not None
+    assert [file.values for file in found.files] == [{"part": "a\u2028b\x85c"}]
+
+
+@pytest.mark.parametrize("form", ["json", "parquet", "classic name"])
+def test_a_checkpoint_of_version_2_is_read_with_its_sidecars(tmp_path: Path, form: str) -> None:
+    for month in (1, 2, 3):
+        write_deltalake(tmp_path, rows(month), mode="append", partition_by=["month"])
+    expected = state(tmp_path, 2)
+    log = tmp_path / "_delta_log"
+    actions = [json.loads(line) for at in range(3) for line in (log / f"{at:020}.json").read_text().splitlines()]
+    adds = [each for each in actions if "add" in each]
+    (log / "_sidecars").mkdir()
+    sidecars = []
+    for number, part in enumerate((adds[:2], adds[2:])):
+        name = f"{UUID(int=number)}.parquet"
+        pq.write_table(pa.table({"add": pa.array([each["add"] for each in part], type=ADD)}), log / "_sidecars" / name)
+        size = (log / "_sidecars" / name).stat().st_size
+        # By its name, or by its whole path.
+        path = name if number else f"file://{log}/_sidecars/{name}"
+        sidecars.append({"sidecar": {"path": path, "sizeInBytes": size, "modificationTime": 0}})
+    top: list[dict[str, Any]] = [
+        {"checkpointMetadata": {"version": 2}},
+        *sidecars,
+        {"txn": {"appId": "app", "version": 5}},
+    ]
+    top += [each for each in actions if "protocol" in each or "metaData" in each]
+    uuid = "" if form == "classic name" else f".{UUID(int=9)}"
+    file = log / f"{2:020}.checkpoint{uuid}.{'json' if form == 'json' else 'parquet'}"
+    if form == "json":
+        file.write_text("\n".join(map(json.dumps, top)))
+    else:
+        columns = {kind: [each.get(kind) for each in top] for kind in ("txn", "metaData", "protocol", "sidecar")}
+        for action in columns["metaData"]:
+            if action:
+                action.update(configuration=None, format=None)
+        pq.write_table(pa.table(columns), file)
+    for version in range(3):
+        (log / f"{version:020}.json").unlink()
+    found = state(tmp_path, 2)
+    assert expected is not None
+    assert found is not None
+    assert found.files == expected.files
+    assert found.schema == expected.schema
+    assert taken(opened(tmp_path), "app") == 5
+    (log / "_sidecars" / f"{UUID(int=0)}.parquet").unlink()
+    assert state(tmp_path, 2) is None
+
+
+ADD = pa.struct(
+    [
+        ("path", pa.string()),
+        ("partitionValues", pa.map_(pa.string(), pa.string())),
+        ("size", pa.int64()),
+        ("stats", pa.string()),
+    ]
+)
