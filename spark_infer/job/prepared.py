@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.batching import model_rows
 from spark_infer.job.decided import Decided, constants, pinned, text_stamps
@@ -29,7 +31,7 @@ from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.preflight import check_local_python
 from spark_infer.spark.prepare import Prepared, open_store, prepare
 from spark_infer.spark.resources import Stage, plan_stage
-from spark_infer.spark.schema import to_arrow
+from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.tables.read import open_snapshot, read
 from spark_infer.tables.settings import SessionConf, setting
@@ -178,7 +180,7 @@ def _scoring(
     scoring = prepare(
         spark,
         ref,
-        to_arrow(rows.schema),
+        _table(rows, snapshot),
         # A plain copy: what the job file took from the environment does not travel to the workers.
         ScoreOptions.model_validate(config.score.model_dump()),
         store=store,
@@ -200,6 +202,14 @@ def _scoring(
         sparkml=scoring.sparkml is not None,
     )
     return with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane)), plane, rehearsal
+
+
+def _table(rows: DataFrame, snapshot: Snapshot) -> pa.Schema:
+    """All columns of the source: those that Spark reads, then those that it refuses, which are errors where needed."""
+    refused = [
+        unsupported(name, f"{kind} in the files, which Spark does not read") for name, kind in snapshot.refused.items()
+    ]
+    return pa.schema([*to_arrow(rows.schema), *refused])
 
 
 def _target_schema(rows: DataFrame, scoring: Prepared, config: JobConfig) -> StructType:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import DataType, NullType, StructField, StructType
 
 from spark_infer.core.outputs import ONLY_OUTPUT
 from spark_infer.core.signature import for_model
@@ -19,28 +19,39 @@ from spark_infer.spark.versions import from_arrow_type, to_arrow_type
 def to_arrow(schema: StructType) -> pa.Schema:
     """Arrow schema in which Spark sends a table to Python.
 
-    A column whose type Arrow cannot carry gets the type null with the metadata ``unsupported``: it is an error only
-    where the column is needed (see `refuse_unsupported`).
+    A column whose type Arrow cannot carry gets the type null with the metadata ``unsupported``, which says why: it is
+    an error only where the column is needed (see `refuse_unsupported`). A void column may bring such metadata.
     """
     return pa.schema([_field(field) for field in schema.fields])
 
 
 def _field(field: StructField) -> pa.Field:
     try:
-        return pa.field(field.name, to_arrow_type(field.dataType))
+        why = field.metadata.get("unsupported") if isinstance(field.dataType, NullType) else None
+        return pa.field(field.name, to_arrow_type(field.dataType), metadata={"unsupported": why} if why else None)
     except (PySparkException, ValueError):
-        return pa.field(field.name, pa.null(), metadata={"unsupported": field.dataType.simpleString()})
+        return unsupported(field.name, f"{field.dataType.simpleString()}, which Arrow cannot carry to Python")
+
+
+def unsupported(name: str, why: str) -> pa.Field:
+    """A column that is an error where it is needed.
+
+    Args:
+        name: Its name.
+        why: What it is, and why that cannot be read.
+    """
+    return pa.field(name, pa.null(), metadata={"unsupported": why})
 
 
 def refuse_unsupported(schema: pa.Schema, columns: Iterable[str]) -> None:
-    """Refuse columns that cannot cross to Python.
+    """Refuse columns that cannot be read, or cannot cross to Python.
 
     Raises:
         SchemaMismatchError: One of ``columns`` has such a type.
     """
     wanted = set(columns)
     problems = [
-        f"column {field.name!r} is {field.metadata[b'unsupported'].decode()}, which Arrow cannot carry to Python"
+        f"column {field.name!r} is {field.metadata[b'unsupported'].decode()}"
         for field in schema
         if field.name in wanted and field.metadata and b"unsupported" in field.metadata
     ]

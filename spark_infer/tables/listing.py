@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
+
 from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.scan.parquet_schema import Node
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,24 @@ class Footer:
     """What a Parquet file says about itself.
 
     Attributes:
-        rows: Its rows.
+        rows: The rows of its row groups; None where only Spark can read the footer.
         columns: Names and types of its columns, in one text.
         metadata: Its key-value metadata.
         group_rows: The rows of each row group.
-        doubt: Why Spark may read other values than pyarrow does; empty where they are the same.
+        doubt: Why only Spark can read the file; empty where workers can.
+        schema: Its columns, as pyarrow reads them; None where it cannot.
+        nodes: Its columns, as the file has them; empty where they cannot be read.
+        doubts: Column to why Spark may read other values from it than pyarrow does.
     """
 
-    rows: int
+    rows: int | None
     columns: str
     metadata: Mapping[bytes, bytes]
     group_rows: tuple[int, ...] = ()
     doubt: str = ""
+    schema: pa.Schema | None = field(default=None, repr=False)
+    nodes: tuple[Node, ...] = field(default=(), repr=False)
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,10 @@ class Listing:
 
     def looked_at(self, footers: Mapping[str, Footer]) -> Listing:
         """Add footers, by path, and the rows that they tell."""
+        counts = {path: footer.rows for path, footer in footers.items()}
         files = tuple(
-            replace(file, rows=footers[file.path].rows - (file.vector.rows if file.vector else 0))
-            if file.rows is None and file.path in footers
+            replace(file, rows=rows - (file.vector.rows if file.vector else 0))
+            if file.rows is None and (rows := counts.get(file.path)) is not None
             else file
             for file in self.files
         )
@@ -89,6 +99,11 @@ class Listing:
         """Rows of all files; None where one of them does not tell."""
         counts = [file.rows for file in self.files]
         return None if None in counts else sum(filter(None, counts))
+
+    @property
+    def schemas(self) -> list[tuple[Node, ...]]:
+        """The columns of the files whose footers were read, each set of columns once."""
+        return list({id(footer.nodes): footer.nodes for footer in self.footers.values()}.values())
 
     @property
     def size_bytes(self) -> int:

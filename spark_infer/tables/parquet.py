@@ -8,7 +8,7 @@ value is printed, and a string otherwise. A table of the catalog has the types t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import ArrowException
-from pyarrow import parquet as pq
 
 from spark_infer.errors import SourceError
 from spark_infer.tables.analysis import first_line
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.scan.doubts import footer_doubt
+from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
+from spark_infer.tables.scan.footer import NotParquetError, RawFooter, read_footer
+from spark_infer.tables.scan.parquet_schema import SchemaReader
+from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.settings import settings
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import DataFile, Storage, partition_values, plain_folder
@@ -64,8 +66,9 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         files=len(files),
         size_bytes=sum(file.size for file in files),
         schema_json=known.decode() if known else None,
-        mixed_schemas=len({footer.columns for footer in footers}) > 1,
+        mixed_schemas=len({footer.columns for footer in footers if footer.columns}) > 1,
         listing=listing,
+        refused=_refused(listing) if known is None else {},
     )
 
 
@@ -131,33 +134,45 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
     Raises:
         SourceError: One is damaged or missing; the message names the file.
     """
+    schemas = SchemaReader()
+    arrow: dict[pa.Schema, pa.Schema] = {}
 
     def read(path: str) -> Footer:
         try:
             with storage.files.open_input_file(storage.at(path)) as stream:
-                found = pq.read_metadata(stream)
+                return _footer(read_footer(stream, schemas), arrow)
         except FileNotFoundError as error:
             raise SourceError(
                 f"The file {storage.at(path)} vanished while the table was looked at.",
                 next_step="run again when no other job writes this table.",
             ) from error
-        except (ArrowException, OSError) as error:
+        except (NotParquetError, ArrowException, OSError) as error:
             raise SourceError(
                 f"The file {storage.at(path)} is not a readable Parquet file.",
                 details=["its footer is damaged or it is of another format"],
                 next_step="restore or remove the file.",
             ) from error
-        schema = found.schema.to_arrow_schema()
-        return Footer(
-            rows=found.num_rows,
-            columns=", ".join(f"{each.name} {each.type}" for each in schema),
-            metadata=dict(found.metadata or {}),
-            group_rows=tuple(found.row_group(group).num_rows for group in range(found.num_row_groups)),
-            doubt=footer_doubt(found),
-        )
 
     with ThreadPoolExecutor(_READ_AT_ONCE, "spark-infer-footers") as pool:
         return list(pool.map(read, paths))
+
+
+def _footer(found: RawFooter, schemas: dict[pa.Schema, pa.Schema]) -> Footer:
+    """Take what planning needs out of a footer; files with the same columns share one schema."""
+    if doubt := file_doubt(found):
+        columns = ", ".join(f"{each.name} {each}" for each in found.columns)
+        return Footer(rows=found.rows, columns=columns, metadata={}, doubt=doubt, nodes=found.columns)
+    metadata = found.metadata
+    schema = metadata.schema.to_arrow_schema().remove_metadata()
+    return Footer(
+        rows=found.rows,
+        columns=", ".join(f"{each.name} {each.type}" for each in schema),
+        metadata=dict(metadata.metadata or {}),
+        group_rows=found.group_rows,
+        schema=schemas.setdefault(schema, schema),
+        nodes=found.columns,
+        doubts=file_column_doubts(found),
+    )
 
 
 def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
@@ -184,6 +199,8 @@ def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
         fields = json.loads(found.schema_json)["fields"]
     elif (plain := _plain_fields(found)) is not None:
         fields = plain
+    elif found.refused and found.listing is not None:
+        fields = _fields_that_spark_reads(found.listing, found.refused)
     else:
         # The types that Spark guesses for the partitions are replaced below.
         with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
@@ -197,26 +214,46 @@ def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
 
 def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
     """The columns as Spark's JSON where no setting and no annotation can make Spark read another type; else None."""
-    storage, footers = found.location.storage(), found.listing.footers if found.listing is not None else {}
-    if storage is None or found.mixed_schemas or not footers:
+    if found.mixed_schemas or found.listing is None or len(found.listing.schemas) != 1:
         return None
-    with storage.files.open_input_file(storage.at(next(iter(footers)))) as stream:
-        schema = pq.read_schema(stream)
-    twins = len({name.casefold() for name in schema.names}) < len(schema)
-    if twins or any(field.type not in PLAIN_TYPES for field in schema):
+    ((*nodes,),) = found.listing.schemas
+    twins = len({node.name.casefold() for node in nodes}) < len(nodes)
+    if not nodes or twins or any((node.physical, node.annotation) not in _PLAIN_TYPES for node in nodes):
         return None
-    return [{"name": each.name, "type": PLAIN_TYPES[each.type], "nullable": True, "metadata": {}} for each in schema]
+    if any(node.repetition == "repeated" for node in nodes):
+        return None
+    return [{"name": node.name, "type": spark_type(node), "nullable": True, "metadata": {}} for node in nodes]
 
 
-PLAIN_TYPES = {
-    pa.bool_(): "boolean",
-    pa.int32(): "integer",
-    pa.int64(): "long",
-    pa.float32(): "float",
-    pa.float64(): "double",
-    pa.string(): "string",
-}
-"""Spark's names of the types that a file can hold in one way only."""
+_PLAIN_TYPES = (
+    ("BOOLEAN", ""),
+    ("INT32", ""),
+    ("INT64", ""),
+    ("FLOAT", ""),
+    ("DOUBLE", ""),
+    ("BYTE_ARRAY", "STRING"),
+)
+"""What a file can hold in one way only."""
+
+
+def _refused(listing: Listing) -> dict[str, str]:
+    """Columns whose types Spark refuses, and the types; one of them keeps Spark from reading the others' types."""
+    refused = {}
+    for node in (node for nodes in listing.schemas for node in nodes):
+        try:
+            spark_type(node)
+        except NoSparkTypeError as error:
+            refused[node.name] = str(error)
+    return refused
+
+
+def _fields_that_spark_reads(listing: Listing, refused: Collection[str]) -> list[Mapping[str, Any]]:
+    """The other columns as Spark's JSON; where files differ, the type in the first one."""
+    types: dict[str, Any] = {}
+    for node in (node for nodes in listing.schemas for node in nodes):
+        if node.name not in refused and node.name not in types:
+            types[node.name] = spark_type(node)
+    return [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
 
 
 def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> list[Mapping[str, Any]]:

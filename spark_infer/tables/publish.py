@@ -10,6 +10,7 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import TargetError
 from spark_infer.tables.catalog import describe
+from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
 from spark_infer.tables.newtable import removed_on_failure
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY, read_footers
@@ -43,7 +44,7 @@ def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[Wr
     files = folder.data_files()
     footers = read_footers(folder, [file.path for file in files])
     return [
-        WrittenFile(path=file.path, size=file.size, rows=footer.rows, values=partition_values(file.path))
+        WrittenFile(path=file.path, size=file.size, rows=_rows(footer), values=partition_values(file.path))
         for file, footer in zip(files, footers, strict=True)
     ]
 
@@ -96,8 +97,17 @@ def _create_in_catalog(
 
 
 def _count(plan: WritePlan, storage: Storage, files: list[DataFile]) -> Written:
-    rows = sum(footer.rows for footer in read_footers(storage, [file.path for file in files]))
+    rows = sum(_rows(footer) for footer in read_footers(storage, [file.path for file in files]))
     return Written(plan.location, None, rows, len(files), sum(file.size for file in files))
+
+
+def _rows(footer: Footer) -> int:
+    if footer.rows is None:
+        raise TargetError(
+            f"The rows that Spark wrote cannot be counted: {footer.doubt}.",
+            next_step="leave the footers unencrypted (parquet.encryption.plaintext.footer), or write to a Delta table.",
+        )
+    return footer.rows
 
 
 def _keep_schema(spark: SparkSession, frame: DataFrame, plan: WritePlan, folder: Storage, scratch: Storage) -> None:

@@ -1,4 +1,4 @@
-"""The columns of a table, as Spark's JSON, where no Spark is there to tell.
+"""The columns of a table, as Spark's JSON, where there is no Spark to ask.
 
 https://spark.apache.org/docs/latest/sql-data-sources-parquet.html: columns of Parquet files may hold nulls, whatever
 the files say.
@@ -7,29 +7,14 @@ the files say.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import parquet as pq
-
 from spark_infer.errors import SourceError
-from spark_infer.tables.parquet import PLAIN_TYPES, with_partitions
+from spark_infer.tables.listing import Listing
+from spark_infer.tables.parquet import with_partitions
+from spark_infer.tables.scan.parquet_schema import Node
+from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import Storage
-
-_NAMES = PLAIN_TYPES | {
-    pa.int8(): "byte",
-    pa.int16(): "short",
-    pa.uint8(): "short",
-    pa.uint16(): "integer",
-    pa.uint32(): "long",
-    pa.large_string(): "string",
-    pa.binary(): "binary",
-    pa.large_binary(): "binary",
-    pa.date32(): "date",
-}
-
 
 _DELTAS_OWN = ("CURRENT_DEFAULT", "parquet.field.id", "parquet.field.nested.ids")
 """Metadata of a column that Delta keeps to itself, besides that whose name begins with ``delta.``:
@@ -38,17 +23,17 @@ https://github.com/delta-io/delta/blob/master/spark/src/main/scala/org/apache/sp
 
 
 def schema_of(found: Snapshot) -> str:
-    """Return Spark's JSON of all columns of a snapshot; opens one file for each set of columns among Parquet files.
+    """Return Spark's JSON of all columns of a snapshot.
+
+    Columns of Parquet files have the types that Spark would give them. Those that Spark refuses have the type that
+    holds their values exactly; where there is none they are void, with the reason as metadata ``unsupported``.
 
     Raises:
-        SourceError: Only Spark can tell.
+        SourceError: The files do not say what their columns are.
     """
     if found.location.format == "delta" and found.schema_json is not None:
         return _shown(found.schema_json)
-    if found.schema_json is not None:
-        fields = json.loads(found.schema_json)["fields"]
-    else:
-        fields = [{"name": name, "type": kind} for name, kind in _merged(found).items()]
+    fields = json.loads(found.schema_json)["fields"] if found.schema_json is not None else _merged(found)
     nullable = [{"metadata": {}, **_nullable(each), "nullable": True} for each in with_partitions(fields, found)]
     return json.dumps({"type": "struct", "fields": nullable})
 
@@ -82,55 +67,37 @@ def _nullable(part: Any) -> Any:
     }
 
 
-def _merged(found: Snapshot) -> dict[str, Any]:
-    """The columns of all files; a column has one type in all of them."""
-    storage = found.location.storage()
-    if storage is None or found.listing is None:
-        raise SourceError(f"This process cannot reach {found.location.name}.")
-    columns: dict[str, Any] = {}
-    for schema in _schemas(storage, found):
-        for field in schema:
-            kind = _json(field.type, field.name, found)
-            if columns.setdefault(field.name, kind) != kind:
-                raise SourceError(
-                    f"The files of {found.location.name} have different types for the column {field.name!r}.",
-                    next_step="write them anew with one type, or set engine: spark.",
-                )
-    return columns
+def _merged(found: Snapshot) -> list[dict[str, Any]]:
+    """The columns of all files."""
+    listing = found.listing or Listing(())
+    columns: dict[str, dict[Node, None]] = {}
+    for nodes in listing.schemas:
+        for node in nodes:
+            columns.setdefault(node.name, {})[node] = None
+    if not columns:
+        raise SourceError(
+            f"The columns of {found.location.name} cannot be read here: {_reason(listing)}.",
+            next_step="set engine: spark, in a session that can read the files.",
+        )
+    return [_column(name, list(nodes)) for name, nodes in columns.items()]
 
 
-def _schemas(storage: Storage, found: Snapshot) -> Iterable[pa.Schema]:
-    footers = found.listing.footers if found.listing is not None else {}
-    first: dict[str, str] = {}
-    for path, footer in footers.items():
-        first.setdefault(footer.columns, path)
-    for path in first.values():
-        with storage.files.open_input_file(storage.at(path)) as stream:
-            yield pq.read_schema(stream)
+def _reason(listing: Listing) -> str:
+    doubts = (footer.doubt for footer in listing.footers.values() if footer.doubt)
+    return next(doubts, "this process cannot reach its files")
 
 
-def _json(kind: pa.DataType, column: str, found: Snapshot) -> Any:
-    types = pa.types
-    if kind in _NAMES:
-        return _NAMES[kind]
-    if types.is_timestamp(kind) and kind.unit != "ns":
-        return "timestamp_ntz" if kind.tz is None else "timestamp"
-    if types.is_decimal128(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if types.is_dictionary(kind):
-        return _json(kind.value_type, column, found)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return {"type": "array", "elementType": _json(kind.value_type, column, found), "containsNull": True}
-    if types.is_map(kind):
-        key, value = (_json(each, column, found) for each in (kind.key_type, kind.item_type))
-        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
-    if types.is_struct(kind):
-        fields = [
-            {"name": each.name, "type": _json(each.type, column, found), "nullable": True, "metadata": {}}
-            for each in kind
-        ]
-        return {"type": "struct", "fields": fields}
-    raise SourceError(
-        f"The column {column!r} of {found.location.name} is {kind}, which only Spark can say how to read.",
-        next_step="set engine: spark.",
-    )
+def _column(name: str, nodes: list[Node]) -> dict[str, Any]:
+    """A column, as the files have it that hold values of it."""
+    nodes = [node for node in nodes if node.annotation != "UNKNOWN"] or nodes
+    try:
+        first, *others = (spark_type(node, beyond_spark=True) for node in nodes)
+    except NoSparkTypeError as error:
+        return _unsupported(name, f"{error} in the files, for which Spark has no type that engine `local` can carry")
+    if any(other != first for other in others):
+        return _unsupported(name, f"of different types in different files ({', '.join(map(str, nodes))})")
+    return {"name": name, "type": first}
+
+
+def _unsupported(name: str, why: str) -> dict[str, Any]:
+    return {"name": name, "type": "void", "metadata": {"unsupported": why}}

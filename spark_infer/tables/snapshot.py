@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spark_infer.tables.listing import Listing
@@ -28,6 +29,7 @@ class Snapshot:
         mixed_schemas: Whether the Parquet files do not all have the same columns.
         listing: The files to read; None where only Spark knows them.
         column_mapping: How the columns of a Delta table are found in its files: ``none``, ``name`` or ``id``.
+        refused: Of Parquet files: column to its type in the files, for the columns whose types Spark refuses.
         table_id: Of a Delta table: its own name for itself, which one that is made anew in its place does not have.
     """
 
@@ -42,6 +44,7 @@ class Snapshot:
     mixed_schemas: bool = False
     listing: Listing | None = field(default=None, repr=False)
     column_mapping: str = "none"
+    refused: Mapping[str, str] = field(default_factory=dict, repr=False)
     table_id: str = ""
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ import pytest
 from deltalake import write_deltalake
 
 from spark_infer import score_table
-from spark_infer.errors import ConfigError, PlanError, PredictError, ResourcesError, RunError, SourceError, TargetError
+from spark_infer.errors import (
+    ConfigError,
+    PlanError,
+    PredictError,
+    ResourcesError,
+    RunError,
+    SchemaMismatchError,
+    SourceError,
+    TargetError,
+)
 from spark_infer.observe.progress import Progress
 from tests.local.conftest import ROWS, children
 from tests.local.jobs import job, read, run, write_in
@@ -39,6 +49,37 @@ def test_a_table_is_scored_without_java(line: str, source: Path, tmp_path: Path,
     assert [row["id"] for row in rows] == list(range(ROWS))
     assert [row["prediction"] for row in rows] == pytest.approx([row["id"] / 2 for row in rows])
     assert {int(row["part"]) for row in rows} == {0, 1, 2, 3}
+
+
+def test_a_column_that_cannot_be_read_matters_only_where_it_is_wanted(
+    line: str, tmp_path: Path, in_this_process: None
+) -> None:
+    (tmp_path / "in").mkdir()
+    odd = {
+        "ns": pa.array([1000], pa.timestamp("ns")),
+        "uuid": pa.array([b"0123456789abcdef"], pa.uuid()),
+        "half": pa.array([1.5], pa.float16()),
+        "none": pa.nulls(1),
+        "time": pa.array([1], pa.time64("us")),
+        "digits": pa.array([1], pa.decimal256(40, 0)),
+    }
+    pq.write_table(pa.table({"id": [1], "x": [0.5], **odd}), tmp_path / "in" / "a.parquet")
+    source = {"path": str(tmp_path / "in")}
+    run(line, source, {"path": str(tmp_path / "few"), "keep": ["id"]})
+    assert [row["id"] for row in read(tmp_path / "few")] == [1]
+    with pytest.raises(
+        SchemaMismatchError, match=r"(?s)'time' is INT64 TIME.*'digits' is .*DECIMAL\(40,0\)"
+    ) as refused:
+        run(line, source, {"path": str(tmp_path / "all")})
+    assert "engine: spark" not in str(refused.value)
+    run(line, source, {"path": str(tmp_path / "out"), "keep": ["id", "ns", "uuid", "half", "none"]})
+    (row,) = read(tmp_path / "out")
+    assert (row["ns"], row["uuid"], row["half"], row["none"]) == (
+        datetime(1970, 1, 1, microsecond=1),
+        b"0123456789abcdef",
+        1.5,
+        None,
+    )
 
 
 def test_the_plan_and_the_report_say_who_does_the_work(line: str, source: Path, tmp_path: Path) -> None:
@@ -183,10 +224,5 @@ def test_files_with_columns_of_their_own_are_merged_and_other_types_refused(line
     run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")})
     assert [row["more"] for row in read(tmp_path / "out")] == [None, "new"]
     pq.write_table(pa.table({"id": ["3"], "x": [1.5]}), tmp_path / "in" / "c.parquet")
-    with pytest.raises(SourceError, match="different types for the column 'id'"):
-        run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})
-    pq.write_table(
-        pa.table({"id": [3], "x": [1.5], "t": pa.array([0], pa.time64("us"))}), tmp_path / "in" / "c.parquet"
-    )
-    with pytest.raises(SourceError, match="only Spark can say how to read"):
+    with pytest.raises(SchemaMismatchError, match="'id' is of different types in different files"):
         run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})

@@ -126,7 +126,12 @@ def int96(spark: SparkSession, folder: Path) -> None:
 
 
 def millis(spark: SparkSession, folder: Path) -> None:
-    with session(spark, spark__sql__parquet__outputTimestampType="TIMESTAMP_MILLIS"):
+    # Marked as of the old calendar, and no value lies before the new one.
+    conf = {
+        "spark__sql__parquet__outputTimestampType": "TIMESTAMP_MILLIS",
+        "spark__sql__parquet__datetimeRebaseModeInWrite": "LEGACY",
+    }
+    with session(spark, **conf):
         numbers(spark, "timestamp_micros(id * 100000000001) AS moment").write.parquet(str(folder))
 
 
@@ -159,6 +164,11 @@ def by_arrow(spark: SparkSession, folder: Path) -> None:
             "pair": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(2.0 * ROWS)), 2),
             "moment": pa.array([datetime(2020, 1, 1, tzinfo=UTC)] * ROWS, pa.timestamp("ms", "UTC")),
             "wall": pa.array([datetime(2020, 1, 1)] * ROWS, pa.timestamp("us")),
+            "u64": pa.array(ids.astype("uint64") + np.uint64(2**63), pa.uint64()),
+            "json": pa.array(['{"a": 1}'] * ROWS, pa.json_()),
+            "three": pa.array([b"abc"] * ROWS, pa.binary(3)),
+            "nothing": pa.nulls(ROWS),
+            "span": pa.array(ids, pa.duration("us")),
         }
     )
     pq.write_table(table, folder / "a.parquet", row_group_size=70, use_dictionary=True)

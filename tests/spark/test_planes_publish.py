@@ -35,7 +35,7 @@ def test_a_file_that_only_spark_reads_is_met_by_a_worker_and_spark_reads_all(
     spark: SparkSession, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
     make(spark, tmp_path / "in")
-    monkeypatch.setattr(choice, "footer_doubts", lambda footers: ())
+    monkeypatch.setattr(choice, "footer_doubts", lambda footers, scan: ())
     source = {"path": str(tmp_path / "in")}
     job = prepared(spark, line, source, {"path": str(tmp_path / "out")}, "auto")
     assert job.plane.name == "direct"

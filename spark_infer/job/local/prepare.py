@@ -228,6 +228,7 @@ def _plane(config: JobConfig, snapshot: Snapshot, table: pa.Schema, recipe: Reci
         schema=json.loads(schema),
         slots=here.processes,
         sparkml=False,
+        beyond_spark=True,
     )
     if plane.name == "spark":
         raise PlanError(

@@ -93,6 +93,7 @@ def choose_plane(
     schema: Mapping[str, Any],
     slots: int | None,
     sparkml: bool,
+    beyond_spark: bool = False,
 ) -> Plane:
     """Decide who reads; reads the footers of a few files, starts no Spark task.
 
@@ -105,6 +106,7 @@ def choose_plane(
         schema: Spark's JSON of the source's schema.
         slots: How many tasks run at once, where that is known.
         sparkml: Whether Spark itself runs the model.
+        beyond_spark: Whether types that Spark refuses are read as far as they can be cast exactly.
 
     Raises:
         PlanError: ``plane: direct`` was asked for and cannot be had.
@@ -117,7 +119,17 @@ def choose_plane(
     doubts += list(_doubts(setting, snapshot, read, schema, sparkml=sparkml))
     stored = _stored(snapshot, read)
     inside = snapshot.listing if wanted is None else _may_hold(snapshot, wanted, read, stored)
-    found, more = _looked_at(snapshot, inside, slots or _UNKNOWN_SLOTS, config.units.bytes)
+    scan = Scan(
+        uri=snapshot.location.path or "",
+        schema=pa.schema(list(read)[: len(columns)]),
+        partitions={name: kind for name, kind in snapshot.types.items() if name in read.names},
+        case_sensitive=_is_on(setting, "spark.sql.caseSensitive"),
+        condition=wanted,
+        asked=pa.schema(list(read)[len(columns) :]),
+        stored=stored,
+        beyond_spark=beyond_spark,
+    )
+    found, more = _looked_at(snapshot, inside, scan, slots or _UNKNOWN_SLOTS, config.units.bytes)
     doubts += more
     if doubts or found is None:
         if config.plane == "direct":
@@ -127,15 +139,6 @@ def choose_plane(
                 next_step="set plane: auto, and Spark reads them.",
             )
         return Plane(name="spark", why="; ".join(doubts))
-    scan = Scan(
-        uri=snapshot.location.path or "",
-        schema=pa.schema(list(read)[: len(columns)]),
-        partitions={name: kind for name, kind in snapshot.types.items() if name in read.names},
-        case_sensitive=_is_on(setting, "spark.sql.caseSensitive"),
-        condition=wanted,
-        asked=pa.schema(list(read)[len(columns) :]),
-        stored=stored,
-    )
     return Plane(
         name="direct",
         why="which gives the same rows as Spark",
@@ -174,7 +177,7 @@ def _may_hold(snapshot: Snapshot, wanted: Term, read: pa.Schema, stored: pa.Sche
 
 
 def _looked_at(
-    snapshot: Snapshot, listing: Listing | None, slots: int, most: int | None
+    snapshot: Snapshot, listing: Listing | None, scan: Scan, slots: int, most: int | None
 ) -> tuple[Listing | None, list[str]]:
     """The listing with the footers that planning needs: of large files, and of some of the others."""
     storage = snapshot.location.storage()
@@ -187,7 +190,8 @@ def _looked_at(
     large = too_large(listing, slots, most)
     listing = with_footers(storage, listing, list(dict.fromkeys([*large, *some])))
     listing = with_group_deletes(storage, listing, large)
-    return listing, list(footer_doubts(listing.footers.values()))
+    footers = [listing.footers[file.path] for file in listing.files if file.path in listing.footers]
+    return listing, list(footer_doubts(footers, scan))
 
 
 def _doubts(

@@ -52,7 +52,8 @@ def _pieces(file: SourceFile, footer: Footer | None, most: int) -> Iterator[Piec
         yield _piece(file, None, file.rows if footer is None or file.vector else footer.rows, file.size)
         return
     # A row group is the least that can be read alone; its share of the rows stands for its share of the bytes.
-    group_bytes = [file.size * rows // max(1, footer.rows) for rows in footer.group_rows]
+    total = max(1, sum(footer.group_rows))
+    group_bytes = [file.size * rows // total for rows in footer.group_rows]
     parts = -(-file.size // most)
     for groups in _runs(group_bytes, file.size / parts):
         rows = sum(footer.group_rows[group] - (file.group_deletes or {group: 0})[group] for group in groups)

@@ -16,6 +16,10 @@ from pyarrow import parquet as pq
 from spark_infer.tables.deletion_vector import can_read
 from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.listing import Footer, Listing
+from spark_infer.tables.scan.fit import UnlikeSparkError, stored_columns
+from spark_infer.tables.scan.footer import NotParquetError, RawFooter
+from spark_infer.tables.scan.parquet_schema import Node
+from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.scan.values import readable
 from spark_infer.tables.storage import split_uri
 
@@ -32,9 +36,27 @@ _HARMLESS_FEATURES = frozenset(
 )
 """Features of the reader's protocol that change nothing, or whose use shows elsewhere: in files, or in the schema."""
 
-_LEGACY = (b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96")
+_OLD_TIMES, _OLD_INT96 = b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96"
 _SPARK_VERSION = b"org.apache.spark.version"
-_CORRECTED_SINCE = (3, 1)
+_CORRECTED_SINCE, _CORRECTED_INT96_SINCE = (3, 0), (3, 1)
+
+_FIRST_NEW_DAY = -141_427
+"""1582-10-15, from which on both calendars have the same days, in days since 1970."""
+
+_FIRST_NEW_MILLISECOND = -2_208_988_800_000
+"""1900-01-01 in UTC, from which on no time zone of the old calendar differs from today's.
+
+https://github.com/apache/spark/blob/master/sql/catalyst/src/main/scala/org/apache/spark/sql/catalyst/util/RebaseDateTime.scala
+"""
+
+_FIRST_NEW = {
+    "DATE": _FIRST_NEW_DAY,
+    "TIMESTAMP(MILLIS,true)": _FIRST_NEW_MILLISECOND,
+    "TIMESTAMP(MICROS,true)": _FIRST_NEW_MILLISECOND * 1000,
+    "TIMESTAMP(MILLIS,false)": _FIRST_NEW_MILLISECOND,
+    "TIMESTAMP(MICROS,false)": _FIRST_NEW_MILLISECOND * 1000,
+}
+"""The least value that Spark does not rebase."""
 
 
 def delta_doubts(state: LogState) -> tuple[str, ...]:
@@ -96,31 +118,108 @@ def column_doubts(schema: Mapping[str, Any], columns: Iterable[str], partitions:
     return tuple(doubts)
 
 
-def footer_doubts(footers: Iterable[Footer]) -> tuple[str, ...]:
-    """Why pyarrow may read other values from some files than Spark; each reason once."""
-    return tuple(dict.fromkeys(footer.doubt for footer in footers if footer.doubt))
+def footer_doubts(footers: Iterable[Footer], scan: Scan) -> tuple[str, ...]:
+    """Why pyarrow may read other values from some files than Spark; each reason once.
+
+    Args:
+        footers: What the files say about themselves.
+        scan: What is read from them.
+    """
+    doubts: dict[str, None] = {}
+    names: dict[int, list[str]] = {}  # by schema, which most files share
+    for footer in footers:
+        if footer.doubt or footer.schema is None:
+            doubts[footer.doubt] = None
+            continue
+        if id(footer.schema) not in names:
+            try:
+                names[id(footer.schema)] = [column.name for column in stored_columns(footer.schema, scan).values()]
+            except UnlikeSparkError as error:
+                names[id(footer.schema)] = []
+                doubts[str(error)] = None
+        doubts.update((footer.doubts[name], None) for name in names[id(footer.schema)] if name in footer.doubts)
+    return tuple(doubts)
 
 
-def footer_doubt(found: pq.FileMetaData) -> str:
-    """Why pyarrow may read other values from a file than Spark; empty where they are the same."""
-    metadata = found.metadata or {}
-    old = any(key in metadata for key in _LEGACY) or _before_corrected(metadata.get(_SPARK_VERSION))
-    if old and _holds_times(found.schema.to_arrow_schema()):
-        return "files have dates or timestamps of the old calendar, which Spark rebases"
-    return ""
+def file_doubt(found: RawFooter) -> str:
+    """Why only Spark can read a file, whatever is wanted of it; empty where workers can.
 
-
-def _before_corrected(version: bytes | None) -> bool:
-    if version is None:
-        return False  # not Spark's; then the session's setting decides, which is looked at elsewhere
+    Raises:
+        NotParquetError: Nobody can.
+    """
+    if found.is_encrypted:
+        return "the footers of files are encrypted"
     try:
-        return tuple(int(part) for part in version.decode().split(".")[:2]) < _CORRECTED_SINCE
+        if found.is_signed:
+            return "columns of files are encrypted"
+        arrow = found.metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError) as error:
+        if not found.is_whole:
+            raise NotParquetError("its footer cannot be parsed") from error
+        return "pyarrow cannot read the footers of files"
+    if not found.columns or [node.name for node in found.columns] != arrow.names:
+        return "pyarrow finds other columns in files than Spark"
+    groups = (found.metadata.row_group(number) for number in range(min(1, found.metadata.num_row_groups)))
+    codecs = {group.column(at).compression for group in groups for at in range(group.num_columns)}
+    unknown = sorted(codec for codec in codecs if codec != "UNCOMPRESSED" and not _is_known(codec))
+    return f"pyarrow does not know how files are compressed ({', '.join(unknown)})" if unknown else ""
+
+
+def _is_known(codec: str) -> bool:
+    try:
+        return bool(pa.Codec.is_available(codec.lower()))
+    except (ValueError, pa.ArrowException):
+        return False
+
+
+def file_column_doubts(found: RawFooter) -> dict[str, str]:
+    """Column to why pyarrow may read other values from it than Spark does; for files that workers can read."""
+    leaves = [(column.name, leaf) for column in found.columns for leaf in column.leaves()]
+    doubts = {name: _leaf_doubt(found.metadata, at, leaf) for at, (name, leaf) in enumerate(leaves)}
+    return {name: f"{name} {doubt}" for name, doubt in doubts.items() if doubt}
+
+
+def _leaf_doubt(found: pq.FileMetaData, at: int, leaf: Node) -> str:
+    """Why pyarrow may read other values from a leaf, as what is said of the column; empty where it reads the same."""
+    metadata = found.metadata or {}
+    if leaf.physical == "INT96":
+        if _SPARK_VERSION not in metadata:
+            return (
+                "is INT96, and another writer than Spark may have stored negative times of day, which pyarrow misreads"
+            )
+        if _is_of_old_calendar(metadata, _OLD_INT96, _CORRECTED_INT96_SINCE):
+            return "has INT96 timestamps of the old calendar, which Spark rebases"
+    first = _FIRST_NEW.get(leaf.annotation)
+    if first is None or not _is_of_old_calendar(metadata, _OLD_TIMES, _CORRECTED_SINCE):
+        return ""
+    return "" if _begins_at(found, at, first) else "has dates or timestamps of the old calendar, which Spark rebases"
+
+
+def _is_of_old_calendar(metadata: Mapping[bytes, bytes], mark: bytes, corrected_since: tuple[int, int]) -> bool:
+    """Whether Spark rebases; of files that Spark did not write, the session decides, which is looked at elsewhere.
+
+    https://github.com/apache/spark/blob/master/sql/core/src/main/scala/org/apache/spark/sql/execution/datasources/DataSourceUtils.scala
+    """
+    version = metadata.get(_SPARK_VERSION)
+    if version is None:
+        return False
+    try:
+        return mark in metadata or tuple(int(part) for part in version.decode().split(".")[:2]) < corrected_since
     except ValueError:
         return True
 
 
-def _holds_times(schema: pa.Schema) -> bool:
-    return any("timestamp" in str(field.type) or "date" in str(field.type) for field in schema)
+def _begins_at(found: pq.FileMetaData, at: int, first: int) -> bool:
+    """Whether statistics show that no value of a column lies before a number."""
+    return all(_least(found.row_group(number), at, first) >= first for number in range(found.num_row_groups))
+
+
+def _least(group: pq.RowGroupMetaData, at: int, first: int) -> int:
+    found = group.column(at).statistics
+    if found is not None and found.has_null_count and found.null_count == group.column(at).num_values:
+        return first
+    least = found.min_raw if found is not None and found.has_min_max else None
+    return least if isinstance(least, int) else first - 1
 
 
 def _metadata_keys(part: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from datetime import date
@@ -59,23 +60,50 @@ def groups_that_may_hold(
         found: The file's footer.
         groups: The row groups in question.
         condition: Which rows are asked for.
-        stored: Column to its name in the file.
+        stored: Column to its name in the file, for those whose values are read as they are stored.
         fixed: Column to its one value, for those that are not in the file.
     """
     wanted = {stored[name] for name in columns_of(condition) if name in stored}
-    places = {leaf.path: at for at, leaf in enumerate(found.schema) if leaf.path in wanted and is_plain(leaf)}
+    places = {
+        leaf.path: at
+        for at, leaf in enumerate(found.schema)
+        if leaf.path in wanted and is_plain(leaf) and _is_in_order(leaf, found.created_by or "")
+    }
 
     def may(group: int) -> bool:
         @cache
         def bounds(column: str) -> Bounds:
             if column in fixed:
                 return _of_value(fixed[column])
-            at = places.get(stored[column])
+            at = places.get(stored.get(column, ""))
             return UNKNOWN if at is None else _of_group(found.row_group(group), at)
 
         return may_hold(condition, bounds)
 
     return [group for group in groups if may(group)]
+
+
+def _is_in_order(leaf: pq.ColumnSchema, created_by: str) -> bool:
+    """Whether the smallest and the largest value of a leaf are those by the order of its type.
+
+    Numbers with a sign were always compared as numbers. All else was first compared as bytes with a sign, under names
+    that were replaced later. pyarrow does not show which ones a file has: the writer must be one that knows the order.
+    See ``min`` and ``ColumnOrder`` in https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+    and PARQUET-251, PARQUET-686 and PARQUET-1025.
+    """
+    logical = leaf.logical_type.type
+    if leaf.physical_type in ("BOOLEAN", "FLOAT", "DOUBLE"):
+        return True
+    if leaf.physical_type in ("INT32", "INT64"):
+        has_sign = logical != "DECIMAL" and not leaf.converted_type.startswith("UINT")
+        return has_sign or _knows_orders(created_by)
+    kinds = {"BYTE_ARRAY": ("STRING", "ENUM", "JSON"), "FIXED_LEN_BYTE_ARRAY": ("DECIMAL",)}
+    return logical in kinds.get(leaf.physical_type, ()) and _knows_orders(created_by)
+
+
+def _knows_orders(created_by: str) -> bool:
+    found = re.match(r"(parquet-mr|parquet-cpp-arrow) version (\d+)\.(\d+)", created_by)
+    return found is not None and (found[1] != "parquet-mr" or (int(found[2]), int(found[3])) >= (1, 10))
 
 
 def _of_partition(file: SourceFile, column: str, type_name: str) -> Bounds:
@@ -128,5 +156,7 @@ def _of_group(group: pq.RowGroupMetaData, at: int) -> Bounds:
     try:
         low, high = (found.min, found.max) if found.has_min_max else (None, None)
     except (ValueError, OverflowError):  # dates that Python does not know, and texts that are no UTF-8
+        low = high = None
+    if low != low or high != high:  # a NaN, beside which neither is to be trusted
         low = high = None
     return Bounds(low, high, nulls=nulls != 0, values=nulls is None or nulls < group.num_rows)

@@ -18,18 +18,21 @@ from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
 from spark_infer.config import DEFAULT_BATCH_SIZE
-from spark_infer.core.casts import retype
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
 from spark_infer.tables.scan.deletions import within, without
-from spark_infer.tables.scan.doubts import footer_doubt
-from spark_infer.tables.scan.fit import same_values
-from spark_infer.tables.scan.mapping import as_in_table, field_id
+from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
+from spark_infer.tables.scan.fit import StoredColumn, UnlikeSparkError, as_spark, stored_columns
+from spark_infer.tables.scan.footer import NotParquetError, RawFooter, read_footer
+from spark_infer.tables.scan.parquet_schema import SchemaReader
 from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.where.mask import kept
+
+_SCHEMAS = SchemaReader()
+"""Kept by a worker for all of its tasks."""
 
 _BYTES_BY_DICTIONARY = 4
 """Bytes of a value in a column whose pages hold places in a dictionary; a text alone takes four for its length."""
@@ -64,10 +67,13 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
     try:
         _refuse_changed(storage, piece)
         with storage.files.open_input_file(path) as stream:
-            file = _opened(stream)
-            plan = _file_plan(file, piece, scan, path)
+            footer = read_footer(stream, _SCHEMAS)
+            if doubt := file_doubt(footer):
+                raise SparkMustReadError(path, doubt)
+            file = _opened(stream, metadata=footer.metadata)
+            plan = _file_plan(file, footer, piece, scan, path)
             if texts := _repeated_texts(file, piece, plan):
-                file = _opened(stream, metadata=file.metadata, read_dictionary=texts)
+                file = _opened(stream, metadata=footer.metadata, read_dictionary=texts)
             groups = _groups(file, piece, scan, plan)
             batches = _batches(file, groups, scan, plan, threads)
             if piece.vector is not None:
@@ -76,6 +82,8 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
                 yield _wanted(_as_planned(found, plan, scan.looked_at), scan)
     except FileNotFoundError as error:
         raise _unreadable(path, "it vanished after the run was planned") from error
+    except NotParquetError as error:
+        raise _unreadable(path, f"it is damaged: {error}") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SparkMustReadError(path, "it is damaged, or pyarrow does not know what it holds") from error
     except (ArrowException, OSError) as error:
@@ -83,7 +91,9 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
 
 
 def _opened(stream: pa.NativeFile, **how: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(stream, pre_buffer=True, coerce_int96_timestamp_unit="us", **how)
+    return pq.ParquetFile(
+        stream, pre_buffer=True, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=False, **how
+    )
 
 
 def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list[str]:
@@ -132,53 +142,43 @@ class _FilePlan:
         stored: Column to its name in the file.
         fixed: Column to its one value, for those that are not in the file.
         renamed: Column to its type in the file with the table's names inside, for those that have others in the file.
+        kept: The columns whose values are those that are stored, so that statistics speak of them.
     """
 
     stored: Mapping[str, str]
     fixed: Mapping[str, Any]
     renamed: Mapping[str, pa.DataType] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
 
-def _file_plan(file: pq.ParquetFile, piece: Piece, scan: Scan, path: str) -> _FilePlan:
-    if doubt := footer_doubt(file.metadata):
-        raise SparkMustReadError(path, doubt)
-    found = file.schema_arrow  # made anew whenever it is asked for
-    int96 = _int96(file)
-    stored: dict[str, str] = {}
-    fixed: dict[str, Any] = {}
-    renamed: dict[str, pa.DataType] = {}
-    for column, asked in zip(scan.looked_at, scan.stored or scan.looked_at, strict=True):
-        if column.name in scan.partitions:
-            fixed[column.name] = _partition_value(piece, column.name, scan, path)
-            continue
-        name = _stored_name(found, asked, path, case_sensitive=scan.case_sensitive)
-        if name is None:
-            fixed[column.name] = None
-            continue
-        kind = found.field(name).type
-        named = kind if scan.stored is None else as_in_table(kind, asked.type, column.type)
-        if named is None or not same_values(named, column.type, int96=name in int96):
-            raise SparkMustReadError(path, f"column {column.name!r} is {kind} in a file and {column.type} in the table")
-        stored[column.name] = name
-        if named != kind:
-            renamed[column.name] = named
-    return _FilePlan(stored, fixed, renamed)
+def _file_plan(file: pq.ParquetFile, footer: RawFooter, piece: Piece, scan: Scan, path: str) -> _FilePlan:
+    arrow = file.schema_arrow  # a new one at each call
+    try:
+        columns = stored_columns(arrow, scan)
+    except UnlikeSparkError as error:
+        raise SparkMustReadError(path, str(error)) from error
+    doubts = file_column_doubts(footer)
+    if found := [doubts[column.name] for column in columns.values() if column.name in doubts]:
+        raise SparkMustReadError(path, found[0])
+    fixed = {
+        column.name: _partition_value(piece, column.name, scan, path) if column.name in scan.partitions else None
+        for column in scan.looked_at
+        if column.name not in columns
+    }
+    return _FilePlan(
+        stored={name: column.name for name, column in columns.items()},
+        fixed=fixed,
+        renamed={name: column.kind for name, column in columns.items() if column.kind != arrow.field(column.name).type},
+        kept=frozenset(column.name for column in scan.looked_at if _is_kept(columns.get(column.name), column)),
+    )
 
 
-def _stored_name(found: pa.Schema, asked: pa.Field, path: str, *, case_sensitive: bool) -> str | None:
-    """The name in a file of a column that is found by its id or by its name; None where the file does not have it."""
-    if (wanted := field_id(asked)) is not None:
-        ids = {field_id(each): each.name for each in found}
-        if set(ids) <= {None} or len(ids) < len(found):
-            raise SparkMustReadError(path, "the table finds its columns by ids, which a file lacks or has twice")
-        return ids.get(wanted)
-    same = [name for name in found.names if name.casefold() == asked.name.casefold()]
-    twins = [name for name in same if name != asked.name]
-    if twins and not case_sensitive:
-        raise SparkMustReadError(path, f"column {asked.name!r} is spelled {twins[0]!r} in a file")
-    if len(same) - len(twins) > 1:
-        raise SparkMustReadError(path, f"column {asked.name!r} stands twice in a file")
-    return asked.name if asked.name in same else None
+def _is_kept(stored: StoredColumn | None, wanted: pa.Field) -> bool:
+    """Whether a column's values are those that are stored."""
+    if stored is None:
+        return False
+    kind = stored.kind.value_type if pa.types.is_dictionary(stored.kind) else stored.kind
+    return bool(kind == wanted.type or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Sequence[int]) -> NDArray[np.int64]:
@@ -187,12 +187,6 @@ def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Seque
         raise SparkMustReadError(storage.at(piece.path), "a worker lacks pyroaring, which reads deletion vectors")
     rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
     return within(deleted_rows(storage, piece.vector, piece.path), rows, groups)
-
-
-def _int96(file: pq.ParquetFile) -> frozenset[str]:
-    """The columns that hold INT96, at any depth."""
-    leaves = [leaf for leaf in file.schema if leaf.physical_type == "INT96"]
-    return frozenset(leaf.path if is_plain(leaf) else leaf.path.split(".")[0] for leaf in leaves)
 
 
 def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
@@ -206,7 +200,8 @@ def _groups(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan) -> 
     groups = list(range(file.metadata.num_row_groups)) if piece.groups is None else list(piece.groups)
     if scan.condition is None:
         return groups
-    return groups_that_may_hold(file.metadata, groups, scan.condition, plan.stored, plan.fixed)
+    kept = {name: plan.stored[name] for name in plan.kept}
+    return groups_that_may_hold(file.metadata, groups, scan.condition, kept, plan.fixed)
 
 
 def _batches(
@@ -252,7 +247,7 @@ def _as_planned(found: pa.RecordBatch, plan: _FilePlan, schema: pa.Schema) -> pa
         if wanted.name not in plan.stored:
             return values.column(plan.fixed[wanted.name], found.num_rows, wanted.type)
         array = found.column(plan.stored[wanted.name])
-        return retype(array.view(plan.renamed[wanted.name]) if wanted.name in plan.renamed else array, wanted.type)
+        return as_spark(array.view(plan.renamed[wanted.name]) if wanted.name in plan.renamed else array, wanted.type)
 
     return pa.RecordBatch.from_arrays([column(wanted) for wanted in schema], schema=schema)
 

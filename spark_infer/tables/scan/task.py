@@ -64,6 +64,7 @@ class Scan:
         asked: Columns that the condition alone looks at.
         stored: All of these columns with the names that they have in the files, and with the ids by which they are
             found there (see `mapping`); None where the names are the same.
+        beyond_spark: Whether types that Spark refuses are read as far as they can be cast exactly.
     """
 
     uri: str
@@ -75,8 +76,15 @@ class Scan:
     condition: Term | None = None
     asked: pa.Schema = field(default_factory=lambda: pa.schema([]))
     stored: pa.Schema | None = None
+    beyond_spark: bool = False
 
     @property
     def looked_at(self) -> pa.Schema:
         """All columns that are read from the files: those to hand on, then those of the condition alone."""
         return pa.schema([*self.schema, *self.asked])
+
+    @property
+    def from_files(self) -> list[tuple[pa.Field, pa.Field]]:
+        """Those of them whose values are in the files, each beside itself as the files have it."""
+        pairs = zip(self.looked_at, self.stored or self.looked_at, strict=True)
+        return [(column, stored) for column, stored in pairs if column.name not in self.partitions]

@@ -1,0 +1,108 @@
+"""Read the footer of a Parquet file once, for pyarrow and for its schema.
+
+https://parquet.apache.org/docs/file-format/, https://parquet.apache.org/docs/file-format/data-pages/encryption/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from spark_infer.tables.scan.parquet_schema import Node, SchemaReader
+from spark_infer.tables.scan.thrift import STRUCT, Reader
+
+_MAGIC, _ENCRYPTED_MAGIC = b"PAR1", b"PARE"
+_END_BYTES = 8
+"""The length of the footer and the magic word."""
+_READ_AT_FIRST = 64 * 2**10
+_SIGNATURE_BYTES = 28
+"""Behind a footer that can be read while columns are encrypted: a nonce and a tag."""
+
+
+class NotParquetError(ValueError):
+    """The file has no footer of a Parquet file."""
+
+
+@dataclass(frozen=True)
+class RawFooter:
+    """A footer.
+
+    Attributes:
+        data: Its bytes; none where it is encrypted.
+        columns: The columns of the file; empty where they cannot be read.
+        is_encrypted: Whether it is encrypted.
+    """
+
+    data: bytes
+    columns: tuple[Node, ...] = ()
+    is_encrypted: bool = False
+
+    @cached_property
+    def metadata(self) -> pq.FileMetaData:
+        """What pyarrow makes of it.
+
+        Raises:
+            pyarrow.ArrowException: pyarrow cannot read it.
+            OSError: The same.
+        """
+        end = len(self.data).to_bytes(4, "little") + _MAGIC
+        return pq.read_metadata(pa.BufferReader(_MAGIC + self.data + end))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bytes are a struct, which somebody may be able to read."""
+        try:
+            Reader(self.data).value(STRUCT)
+        except ValueError:
+            return False
+        return bool(self.columns)
+
+    @property
+    def group_rows(self) -> tuple[int, ...]:
+        """The rows of each row group."""
+        return tuple(self.metadata.row_group(number).num_rows for number in range(self.metadata.num_row_groups))
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of all row groups, which readers go by; None where pyarrow cannot read the footer."""
+        try:
+            return sum(self.group_rows) if self.data else None
+        except (pa.ArrowException, OSError):
+            return None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether columns may be encrypted: pyarrow ends the process when it meets a chunk of such a column."""
+        return bool(len(self.data) == self.metadata.serialized_size + _SIGNATURE_BYTES)
+
+
+def read_footer(stream: pa.NativeFile, schemas: SchemaReader) -> RawFooter:
+    """Read the footer of a file.
+
+    Args:
+        stream: The file.
+        schemas: Reads the schema.
+
+    Raises:
+        NotParquetError: There is none.
+    """
+    size = stream.size()
+    if size < len(_MAGIC) + _END_BYTES:
+        raise NotParquetError("the file is too small")
+    tail = stream.read_at(min(size, _READ_AT_FIRST), max(0, size - _READ_AT_FIRST))
+    if tail[-4:] == _ENCRYPTED_MAGIC:
+        return RawFooter(b"", is_encrypted=True)
+    length = int.from_bytes(tail[-_END_BYTES:-4], "little")
+    if tail[-4:] != _MAGIC or length > size - len(_MAGIC) - _END_BYTES:
+        raise NotParquetError("there is no footer at its end")
+    if length > len(tail) - _END_BYTES:
+        data = stream.read_at(length, size - _END_BYTES - length)
+    else:
+        data = tail[len(tail) - _END_BYTES - length : len(tail) - _END_BYTES]
+    try:
+        return RawFooter(data, schemas.read(data))
+    except ValueError:
+        return RawFooter(data)

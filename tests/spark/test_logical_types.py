@@ -1,0 +1,86 @@
+"""Every logical type of Parquet: workers read the types and the values that Spark reads, or leave them to Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from spark_infer import score_table
+from spark_infer.config import SourceConfig
+from spark_infer.core.casts import in_utc
+from spark_infer.errors import SchemaMismatchError
+from spark_infer.spark.schema import struct_from_json, to_arrow
+from spark_infer.tables.read import open_snapshot
+from spark_infer.tables.scan.cut import cut
+from spark_infer.tables.scan.doubts import footer_doubts
+from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.task import Scan
+from spark_infer.tables.schema import schema_of
+from spark_infer.tables.snapshot import Snapshot
+from tests.logical_types import LOGICAL, write
+
+READ_BY_SPARK = [name for name, column in LOGICAL.items() if column.spark is not None]
+CARRIED = [name for name in READ_BY_SPARK if LOGICAL[name].carried]
+
+
+def found_in(folder: Path) -> Snapshot:
+    return open_snapshot(None, SourceConfig(path=str(folder)))
+
+
+def read_by_workers(found: Snapshot, table: pa.Schema) -> pa.Table:
+    scan = Scan(uri=found.location.path or "", schema=table)
+    assert found.listing is not None
+    assert footer_doubts(found.listing.footers.values(), scan) == ()
+    return pa.Table.from_batches(
+        (batch for task in cut(found.listing, 1) for batch in read_task(task, scan)), schema=table
+    )
+
+
+def test_types_and_values_are_sparks(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "f.parquet", *READ_BY_SPARK)
+    frame = spark.read.parquet(str(tmp_path / "in"))
+    types = {field.name: field.dataType.simpleString() for field in frame.schema}
+    assert types == {"id": "bigint", "x": "double", **{name: LOGICAL[name].spark for name in READ_BY_SPARK}}
+
+    found = found_in(tmp_path / "in")
+    mine = struct_from_json(schema_of(found))
+    assert {field.name: field.dataType.simpleString() for field in mine} == types
+    table = pa.schema([to_arrow(mine).field(name) for name in CARRIED])
+    theirs = pa.Table.from_batches(
+        [in_utc(each) for each in frame.select(*map(quoted, CARRIED)).toArrow().to_batches()]
+    )
+    ours = read_by_workers(found, table)
+    for name in CARRIED:
+        assert repr(ours[name].to_pylist()) == repr(theirs[name].to_pylist()), name
+
+    for name in sorted(set(READ_BY_SPARK) - set(CARRIED)):  # Spark reads, whatever else is wanted
+        scan = Scan(uri="", schema=pa.schema([to_arrow(mine).field(name)]))
+        assert found.listing is not None
+        assert footer_doubts(found.listing.footers.values(), scan), name
+
+
+def quoted(name: str) -> str:
+    return f"`{name}`"
+
+
+@pytest.mark.parametrize("name", [name for name, column in LOGICAL.items() if column.spark is None])
+def test_what_spark_refuses_does_not_keep_it_from_the_other_columns(
+    spark: SparkSession, line: str, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "f.parquet", name)
+    with pytest.raises(PySparkException):
+        spark.read.parquet(str(tmp_path / "in")).collect()
+    for plane in ("spark", "auto"):
+        target = {"path": str(tmp_path / plane), "keep": ["id"]}
+        score_table(spark, source=str(tmp_path / "in"), target=target, model=line, plane=plane)
+        assert sorted(row.id for row in spark.read.parquet(str(tmp_path / plane)).collect()) == [0, 1, 2]
+    with pytest.raises(SchemaMismatchError, match="which Spark does not read") as refused:
+        score_table(spark, source=str(tmp_path / "in"), target=str(tmp_path / "all"), model=line)
+    assert "keep=" in str(refused.value)
+    assert "engine: spark" not in str(refused.value)

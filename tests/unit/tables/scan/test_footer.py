@@ -1,0 +1,180 @@
+"""Footers: what is read of them, and which files are Spark's alone, before any column is touched."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+import pytest
+
+from spark_infer.errors import SourceError, SparkMustReadError
+from spark_infer.tables.listing import Footer
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.parquet import read_footers, snapshot
+from spark_infer.tables.scan.doubts import footer_doubts
+from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from spark_infer.tables.storage import Storage, open_storage
+from tests import footers
+from tests.footers import Struct
+
+ROWS = pa.table({"id": [1, 2, 3], "secret": ["a", "b", "c"]})
+
+
+def opened(folder: Path) -> Storage:
+    found = open_storage(f"file://{folder}")
+    assert found is not None
+    return found
+
+
+def footer_of(path: Path) -> Footer:
+    (footer,) = read_footers(opened(path.parent), [path.name])
+    return footer
+
+
+class Keys(pe.KmsClient):  # type: ignore[misc]  # pyarrow has no types
+    """Wraps no key; only for tests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
+        return base64.b64encode(key_bytes).decode()
+
+    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
+        return base64.b64decode(wrapped_key)
+
+
+def write_encrypted(path: Path, *, plaintext_footer: bool) -> None:
+    how = pe.EncryptionConfiguration(
+        footer_key="footer", column_keys={"column": ["secret"]}, plaintext_footer=plaintext_footer
+    )
+    factory = pe.CryptoFactory(lambda _: Keys())
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), how)
+    with pq.ParquetWriter(path, ROWS.schema, encryption_properties=properties) as writer:
+        writer.write_table(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("plaintext_footer", "why", "rows"), [(True, "columns of files are", 3), (False, "the footers of files are", None)]
+)
+def test_files_with_encrypted_parts_are_sparks_before_any_column_is_touched(
+    tmp_path: Path, plaintext_footer: bool, why: str, rows: int | None
+) -> None:
+    write_encrypted(tmp_path / "f.parquet", plaintext_footer=plaintext_footer)
+    location = TableLocation("parquet", f"file://{tmp_path}")
+    found = snapshot(opened(tmp_path), location)
+    assert found.rows == rows
+    scan = Scan(uri=f"file://{tmp_path}", schema=ROWS.schema.remove(1))
+    assert found.listing is not None
+    assert footer_doubts(found.listing.footers.values(), scan) == (f"{why} encrypted",)
+    task = ScanTask(0, (Piece("f.parquet", (tmp_path / "f.parquet").stat().st_size),))
+    with pytest.raises(SparkMustReadError, match="encrypted"):
+        list(read_task(task, scan))
+
+
+def test_rows_are_those_of_the_row_groups(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS, path, row_group_size=2)
+
+    def claim_more(footer: Struct) -> None:
+        footer[3] = (footers.I64, 1000)
+
+    footers.change(path, claim_more)
+    assert pq.read_metadata(path).num_rows == 1000
+    assert (footer_of(path).rows, footer_of(path).group_rows) == (3, (2, 1))
+
+
+def test_a_footer_that_pyarrow_cannot_take_is_sparks(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS, path)
+
+    def of_half_a_list(footer: Struct) -> None:
+        # A list whose repeated part says that it is optional; pyarrow knows no such list.
+        footers.annotate(footers.elements(footer)[1], None, converted=3)
+
+    footers.change(path, of_half_a_list)
+    found = footer_of(path)
+    assert "pyarrow" in found.doubt
+    assert [node.name for node in found.nodes] == ["id", "secret"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"PAR1",
+        lambda data: data[:-4] + b"ORC1",
+        lambda data: data[:-8] + (2**31).to_bytes(4, "little") + b"PAR1",
+        lambda data: data[:-40] + b"\xff" * 32 + data[-8:],
+        lambda data: b"\xff" * (len(data) - 8) + data[-8:],
+    ],
+)
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, damage: Any) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS, path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(SourceError, match=r"f\.parquet is not a readable Parquet file"):
+        footer_of(path)
+
+
+NEW = {"day": date(1582, 10, 15), "moment": datetime(1900, 1, 1, tzinfo=UTC)}
+OLD = {"day": date(1582, 10, 14), "moment": datetime(1899, 12, 31, tzinfo=UTC)}
+
+
+def old_calendar(path: Path, rows: dict[str, Any], metadata: dict[str, str], **how: Any) -> Footer:
+    table = pa.table({name: [value, None] for name, value in rows.items()} | {"id": [1, 2]})
+    table = table.cast(pa.schema([("day", pa.date32()), ("moment", pa.timestamp("us", "UTC")), ("id", pa.int64())]))
+    pq.write_table(table.replace_schema_metadata(metadata), path, **how)
+    return footer_of(path)
+
+
+LEGACY = {"org.apache.spark.version": "3.4.1", "org.apache.spark.legacyDateTime": ""}
+
+
+@pytest.mark.parametrize(
+    ("rows", "metadata", "how", "doubted"),
+    [
+        (NEW, LEGACY, {}, set()),
+        (NEW, {"org.apache.spark.version": "2.4.8"}, {}, set()),
+        (OLD, LEGACY, {}, {"day", "moment"}),
+        (OLD, {"org.apache.spark.version": "2.4.8"}, {}, {"day", "moment"}),
+        (OLD | {"day": NEW["day"]}, LEGACY, {}, {"moment"}),
+        (NEW, LEGACY, {"write_statistics": False}, {"day", "moment"}),
+        (OLD, {"org.apache.spark.version": "3.0.0"}, {}, set()),
+        (OLD, {"org.apache.spark.version": "odd"}, {}, {"day", "moment"}),
+        (OLD, {}, {}, set()),
+        (dict.fromkeys(NEW), LEGACY, {}, set()),
+    ],
+)
+def test_the_old_calendar_matters_where_a_value_lies_before_the_new_one(
+    tmp_path: Path, rows: dict[str, Any], metadata: dict[str, str], how: dict[str, Any], doubted: set[str]
+) -> None:
+    found = old_calendar(tmp_path / "f.parquet", rows, metadata, **how)
+    assert set(found.doubts) == doubted
+    only = Scan(uri="", schema=pa.schema([("id", pa.int64())]))
+    assert footer_doubts([found], only) == ()
+    wanted = Scan(uri="", schema=pa.schema([("day", pa.date32())]))
+    assert bool(footer_doubts([found], wanted)) == ("day" in doubted)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "doubted"),
+    [
+        ({"org.apache.spark.version": "3.5.0"}, False),
+        ({"org.apache.spark.version": "3.0.3"}, True),
+        ({"org.apache.spark.version": "3.5.0", "org.apache.spark.legacyINT96": ""}, True),
+        ({"org.apache.spark.version": "3.5.0", "org.apache.spark.legacyDateTime": ""}, False),
+        ({}, True),
+    ],
+)
+def test_int96_is_read_where_spark_wrote_it_by_the_new_calendar(
+    tmp_path: Path, metadata: dict[str, str], doubted: bool
+) -> None:
+    found = old_calendar(tmp_path / "f.parquet", NEW, metadata, use_deprecated_int96_timestamps=True)
+    assert ("moment" in found.doubts) == doubted
