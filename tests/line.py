@@ -11,10 +11,10 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
 
-def save_line(folder: Path) -> str:
-    """Save a model that doubles ``x``, and return its folder."""
+def save_line(folder: Path, slope: float = 2.0) -> str:
+    """Save a model that doubles ``x`` (or multiplies it by another slope), and return its folder."""
     rows = pd.DataFrame({"x": np.arange(20.0)})
-    model = LinearRegression().fit(rows, 2 * rows.x)
+    model = LinearRegression().fit(rows, slope * rows.x)
     mlflow.sklearn.save_model(
         model, folder, signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"]
     )

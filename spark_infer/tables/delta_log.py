@@ -34,7 +34,7 @@ MAPPING_MODE = "delta.columnMapping.mode"
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CATALOG_KEEPS_COMMITS = ("catalogManaged", "catalogOwned", "coordinatedCommits")
-_WHOLESALE = ("RESTORE", "TRUNCATE")
+_WHOLESALE = ("RESTORE", "TRUNCATE", "WRITE")
 
 
 @dataclass(frozen=True)
@@ -181,17 +181,19 @@ def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
         )
         gone -= added
         if any(_replaces(action.get("commitInfo") or {}) for action in actions):
-            gone |= removed & ours
+            gone |= removed & ours  # a mere append removes nothing
         elif removed & ours:
             ours |= added  # the same rows, or what an update left of them, in other files
     return sorted(gone)
 
 
 def _replaces(commit: Mapping[str, Any]) -> bool:
-    """Whether a commit is of a kind that replaces rows wholesale, by what its writer says of it."""
+    """Whether the files that a commit removes are replaced wholesale, by what its writer says of it.
+
+    An overwrite that workers wrote is a ``WRITE`` with mode ``Append``, since deltalake adds files in that mode alone.
+    """
     operation = str(commit.get("operation", "")).upper()
-    mode = str((commit.get("operationParameters") or {}).get("mode", "")).upper()
-    return operation in _WHOLESALE or "REPLACE" in operation or (operation == "WRITE" and mode != "APPEND")
+    return operation in _WHOLESALE or "REPLACE" in operation
 
 
 def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:

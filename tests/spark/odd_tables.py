@@ -309,7 +309,8 @@ CASES = {
 def prepared(
     spark: SparkSession, model: str, source: dict[str, Any], target: dict[str, Any], plane: str
 ) -> PreparedJob:
-    document = {"model": {"uri": model}, "source": source, "target": target, "plane": plane}
+    name = target.get("mode", "create")  # a job that has made the table may not append the same rows to it
+    document = {"name": name, "model": {"uri": model}, "source": source, "target": target, "plane": plane}
     return prepare_job(spark, JobConfig.model_validate(document))
 
 

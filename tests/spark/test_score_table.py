@@ -188,7 +188,7 @@ def test_a_table_of_the_catalog_is_made_and_replaced(
     target = {"table": table, "format": format_, "keep": ["id"]}
     try:
         for mode in ("error_if_exists", "overwrite", "append"):
-            report = run(spark, garden, flower.folder, {**target, "mode": mode})
+            report = run(spark, garden, flower.folder, {**target, "mode": mode}, name=mode)
             assert report.rows_scored == len(flower.rows)
         rows = spark.table(table).collect()
         assert len(rows) == 2 * len(flower.rows)

@@ -18,6 +18,9 @@ from spark_infer.tables.snapshot import Snapshot
 
 Facts = Mapping[str, Any]
 
+ENVIRONMENT = "of the environment"
+"""The fact that holds digests of those facts that have a value from the environment."""
+
 _NO_MATTER = (
     "batch_size",
     "max_batch_bytes",
@@ -66,7 +69,7 @@ def deciding_facts(
     }
     # What the job file took from the environment stays out of a file.
     hidden: dict[str, Any] = config.hide_environment(facts)
-    return {**hidden, "of the environment": _digest(facts) if hidden != facts else ""}
+    return {**hidden, ENVIRONMENT: {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}}
 
 
 def _columns(schema: str) -> list[Any]:

@@ -36,6 +36,20 @@ def presence(table: Storage, kind: str, mode: str) -> StillThere:
     return still_there
 
 
+def holds_rows(table: Storage, kind: str, report: Mapping[str, Any]) -> bool:
+    """Whether a target still holds at least a part of the rows of a finished run.
+
+    Args:
+        table: The target's folder.
+        kind: Its format.
+        report: What the run reported.
+    """
+    files = list(report.get("some_files") or ())
+    if kind == "delta":
+        return _took(table, str(report.get("app"))) and (not files or len(taken_back(table, files)) < len(files))
+    return any(info.is_file for info in table.files.get_file_info([table.at(path) for path in files]))
+
+
 def contents(table: Storage) -> dict[str, int]:
     """What a plain folder of files holds: how many of them, and their bytes."""
     files = table.data_files()
@@ -63,15 +77,19 @@ def rows_left(table: Storage, kind: str, ledger: Ledger, plan: RunPlan) -> int:
 
 def _in_delta(table: Storage, report: Mapping[str, Any], *, replaced: bool, newest: bool) -> bool:
     log = list_log(table)
-    app = str(report.get("app"))
-    found = taken(table, app)
-    if log is None or not (published(table, app) if found is None else found):
+    if log is None or not _took(table, str(report.get("app"))):
         return False
     if replaced:
         return newest and report.get("target_version") == log.newest
     if lost := taken_back(table, report.get("some_files") or ()):
         raise _gone(report, lost)
     return True
+
+
+def _took(table: Storage, app: str) -> bool:
+    """Whether a Delta table's log has commits of a run."""
+    found = taken(table, app)
+    return bool(published(table, app) if found is None else found)
 
 
 def _in_parquet(table: Storage, report: Mapping[str, Any], *, replaced: bool, newest: bool) -> bool:

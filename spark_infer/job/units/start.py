@@ -17,7 +17,8 @@ from spark_infer.config import JobConfig
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
 from spark_infer.job.units.facts import fingerprint, job_key
 from spark_infer.job.units.find import Found, Runs, find_run, plan_in
-from spark_infer.job.units.presence import presence
+from spark_infer.job.units.presence import holds_rows, presence
+from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.runplan import RunPlan, written_of
 from spark_infer.job.units.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.tables.ledger.ledger import Ledger
@@ -145,6 +146,7 @@ def look_up(
 
     Raises:
         UnfinishedRunError: An unfinished run planned something else.
+        TargetError: The run would append rows that an earlier run of the job has put into the target.
         LedgerError: The account of a run is damaged.
     """
     table = location.storage()
@@ -167,6 +169,8 @@ def look_up(
     touched = partial(_holds_rows_of, table, location.format)
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan
+    if plan is None and exists and not new_run:
+        refuse_repeated_append(runs, facts, partial(holds_rows, table, location.format))
     return Start(
         runs=runs,
         found=found,

@@ -1,0 +1,87 @@
+"""An append that would add rows which an earlier run of the same job has added already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from spark_infer.errors import TargetError
+from spark_infer.job.units.facts import ENVIRONMENT, Facts, differences
+from spark_infer.job.units.find import Runs, plan_in, report_in
+from spark_infer.job.units.runplan import RunPlan
+
+_MOST_DIFFERENCES = 3
+
+
+def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Refuse a new run in mode ``append`` that reads rows which a finished run of the job has put into the target.
+
+    A run repeats an earlier one where its condition (``where`` and ``partition_filter``) is the same or selects more.
+    A condition that differs is the user's way to select new rows, and is refused only where the source is unchanged and
+    was read whole before, so that every row is there already.
+
+    Args:
+        runs: The runs of the job: of one name, source and target.
+        facts: What decides the rows of the new run.
+        holds_rows: Whether the target holds rows of a finished run, by its report.
+
+    Raises:
+        TargetError: The rows would be in the target twice.
+        LedgerError: The account of a run is damaged.
+    """
+    if facts["target settings"]["mode"] != "append":
+        return
+    for _, _, ledger in reversed(runs.all()):
+        report = report_in(ledger)
+        if report is None or not report["rows_scored"]:
+            continue
+        plan = plan_in(ledger)
+        if plan is not None and _reads_again(plan.facts, facts) and holds_rows(report):
+            raise _repeated(ledger.name, plan, report, facts)
+
+
+def _reads_again(before: Facts, now: Facts) -> bool:
+    """Whether a run reads rows that an earlier one has read, as far as their conditions say."""
+    unchanged = before["source version"] == now["source version"]
+    earlier, later = _condition(before, "where"), _condition(now, "where")
+    same_where = later in (earlier, _NOTHING) or (unchanged and earlier == _NOTHING)
+    return same_where and _meet(_condition(before, "partition_filter"), _condition(now, "partition_filter"), unchanged)
+
+
+def _condition(facts: Facts, name: str) -> tuple[Any, Any]:
+    """A condition as the ledger keeps it, and the digest of what it has from the environment."""
+    return facts[name], facts[ENVIRONMENT].get(name)
+
+
+_NOTHING = (None, None)
+
+
+def _meet(earlier: tuple[Any, Any], later: tuple[Any, Any], unchanged: bool) -> bool:
+    """Whether the later filter selects table partitions that the earlier one has selected."""
+    if earlier[1] or later[1]:  # the values themselves are not in the ledger
+        return earlier == later
+    return all(
+        bool(_values(earlier[0][column]) & _values(values)) if column in earlier[0] else unchanged
+        for column, values in later[0].items()
+    )
+
+
+def _values(values: Iterable[Any]) -> set[str]:
+    return {json.dumps(value) if value is None or isinstance(value, bool) else str(value) for value in values}
+
+
+def _repeated(run: str, plan: RunPlan, report: Mapping[str, Any], facts: Facts) -> TargetError:
+    changed = differences(plan.facts, facts)
+    more = len(changed) - _MOST_DIFFERENCES
+    return TargetError(
+        f"This job has put {report['rows_scored']:,} rows into the target before, and would append them again.",
+        details=[
+            f"run {run}, of {plan.started_at:%Y-%m-%d %H:%M} UTC",
+            *changed[:_MOST_DIFFERENCES],
+            *([f"{more} more differences"] if more > 0 else []),
+        ],
+        next_step="select the new rows alone with source.where or source.partition_filter; replace the old ones with "
+        "target.mode merge and keys, or overwrite_partitions; or append all of them again with --new-run "
+        "(new_run=True).",
+    )
