@@ -211,10 +211,12 @@ def nearest(name: str, names: Iterable[str], *, most: int = 3) -> str:
 
     Names that differ only in case count as nearest of all.
     """
-    close = nearest_names(name, names, most=most)
-    if not close:
-        return ""
-    return " (did you mean " + " or ".join(repr(other) for other in close) + "?)"
+    return did_you_mean(nearest_names(name, names, most=most))
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """Return ``" (did you mean 'a' or 'b'?)"`` for names that were found to be near, or ``""`` for none."""
+    return " (did you mean " + " or ".join(repr(other) for other in names) + "?)" if names else ""
 
 
 def nearest_names(name: str, names: Iterable[str], *, most: int = 3) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, marked, spelled
 from spark_infer.core.vectors import is_vector
-from spark_infer.errors import SchemaMismatchError, nearest
+from spark_infer.errors import SchemaMismatchError, did_you_mean, nearest, nearest_names
+
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +24,14 @@ class BoundColumn:
         target: Name the model knows it by.
         type: Arrow type the model gets.
         cast: The conversion, as the plan states it (``integer -> long``); None where the types are equal.
+        near: Columns of the table with a similar name, for an optional input that the table lacks.
     """
 
     source: str | None
     target: str
     type: pa.DataType
     cast: str | None = None
+    near: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,40 @@ class Binding:
     def sources(self) -> tuple[str, ...]:
         """Columns to read from the table, each once, in the model's order."""
         return tuple(dict.fromkeys(column.source for column in self.columns if column.source is not None))
+
+    @property
+    def absent(self) -> tuple[BoundColumn, ...]:
+        """The inputs that the signature calls optional and the table lacks."""
+        return tuple(column for column in self.columns if column.source is None)
+
+    def complete(self) -> Binding:
+        """The same binding for a table that lacks no column."""
+        return replace(self, columns=tuple(replace(column, source=column.target) for column in self.columns))
+
+    def absent_warnings(self) -> tuple[str, ...]:
+        """What a user should know about the inputs that the table lacks, a sentence each."""
+        found = [
+            f"column {column.target!r}, which the signature calls optional, is not in the table"
+            f"{did_you_mean(column.near)}: the model goes without it"
+            for column in self.absent
+            if column.near
+        ]
+        rest = [column.target for column in self.absent if not column.near]
+        if rest:
+            shown = ", ".join(map(repr, rest[:_MOST_SHOWN])) + (" and others" if len(rest) > _MOST_SHOWN else "")
+            found.append(f"{len(rest)} column(s) that the signature calls optional are not in the table: {shown}")
+        return tuple(found)
+
+    def cannot_do_without(self, model: str) -> SchemaMismatchError:
+        """The error for a model that fails without the optional inputs that the table lacks."""
+        return SchemaMismatchError(
+            f"{model} cannot do without columns that the table lacks, although its signature calls them optional.",
+            problems=[
+                f"column {column.target!r} ({spelled(column.type)}) is missing{did_you_mean(column.near)}"
+                for column in self.absent
+            ],
+            next_step="rename or add the column; MLflow's infer_signature calls a column optional if it had a null.",
+        )
 
 
 def bind(
@@ -102,8 +140,10 @@ class _Available:
         self.problems: list[str] = []
         self.wanted_casts: set[str] = set()
 
-    def column(self, source: str, target: str, wanted: pa.DataType, *, required: bool = True) -> list[BoundColumn]:
-        """Return the bound column, or note the problem and return nothing."""
+    def column(
+        self, source: str, target: str, wanted: pa.DataType, *, required: bool = True, others: Sequence[str] = ()
+    ) -> list[BoundColumn]:
+        """Return the bound column, or note the problem and return nothing; ``others`` are the model's other columns."""
         if self.counts[source] > 1:
             self.problems.append(f"column {source!r} stands {self.counts[source]} times in the table: ambiguous")
         elif source in self.counts:
@@ -119,7 +159,8 @@ class _Available:
                 f"column {source!r} ({spelled(wanted)}) is missing{nearest(source, self.schema.names)}"
             )
         else:
-            return [BoundColumn(source=None, target=target, type=wanted)]
+            near = nearest_names(source, [name for name in self.schema.names if name not in others])
+            return [BoundColumn(source=None, target=target, type=wanted, near=tuple(near))]
         return []
 
     def depth(self, source: str) -> int | None:
@@ -244,7 +285,7 @@ def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[
             )
     for source, item in zip(sources, signature.inputs, strict=False):
         assert isinstance(item, Column)
-        columns += available.column(source, item.name or source, item.type, required=item.required)
+        columns += available.column(source, item.name or source, item.type, required=item.required, others=sources)
     return Binding(columns=tuple(columns))
 
 

@@ -153,7 +153,7 @@ def prepare_job(
         start=agreed.start,
         rehearsal=rehearsal,
         told=partial(stage.told, spark),
-        warnings=stage.warnings(),
+        warnings=(*stage.warnings(), *scoring.recipe.load.binding.absent_warnings()),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         scoring=scoring,

@@ -7,7 +7,7 @@ only that it answered with something else than its signature promises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from spark_infer.core.reason import reason
 from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order
 from spark_infer.core.scoring import Model
 from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInferError
+from spark_infer.models.backends import load
 from spark_infer.models.example import made_up, made_up_unlike, read_example
 from spark_infer.models.recipe import Recipe
 
@@ -43,6 +44,7 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
         folder: The model's verified files on this node.
 
     Raises:
+        SchemaMismatchError: The model predicts only with optional columns that the table lacks.
         ModelRefusedError: The model does not predict its own input example, or answers in another form than its
             signature says, or in another order than its rows have.
     """
@@ -53,6 +55,8 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
     try:
         answer = model.predict(rows)
     except (Exception, SystemExit) as error:
+        if binding.absent and _predicts_complete(recipe, folder):
+            raise binding.cannot_do_without(f"Model {recipe.label}") from error
         told = _told(error, show_values=recipe.show_values)
         if example is None:
             return Rehearsal(warning=f"the model was tried with {which} and raised {told[0]}; real rows may differ")
@@ -95,6 +99,17 @@ def _require_order(found: RowOrder, label: str) -> None:
             ],
             next_step=NEXT_STEP,
         )
+
+
+def _predicts_complete(recipe: Recipe, folder: Path) -> bool:
+    """Whether the model predicts rows that have all its columns; loads it once more, for that."""
+    spec = replace(recipe.load, binding=recipe.load.binding.complete())
+    example = read_example(folder, recipe.ref.mlmodel, spec.binding)
+    try:
+        load(spec, folder).predict(made_up(spec.binding) if example is None else example)
+    except (Exception, SystemExit):
+        return False
+    return True
 
 
 def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None:

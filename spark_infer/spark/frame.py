@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -24,6 +25,8 @@ from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.worker import score_partition
+
+logger = logging.getLogger(__name__)
 
 
 def score(
@@ -137,6 +140,8 @@ def score(
         output=output if isinstance(output, str) or output is None else mapping(output, "output"),
         rows=rows,
     )
+    for warning in prepared.recipe.load.binding.absent_warnings():
+        logger.warning("%s: %s", ref, warning)
     columns = prepared.recipe.read_columns(prepared.table)
     prepared = with_compiled(df.sparkSession, prepared, partial(first_rows, rows, columns, prepared.table))
     ship(df.sparkSession, prepared.store, prepared.files)

@@ -9,12 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
+from mlflow.models import infer_signature
+from mlflow.pyfunc.model import PythonModel
 
 from spark_infer import score_table
 from spark_infer.errors import (
@@ -126,6 +130,40 @@ def test_rows_are_added_to_a_delta_table_and_partitions_replaced(line: str, sour
 
 def str_source(source: Path) -> dict[str, str]:
     return {"path": str(source)}
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.filterwarnings("ignore")
+def test_an_optional_column_that_is_misspelt_is_a_warning_of_plan_and_run_and_an_error_where_it_is_needed(
+    source: Path, tmp_path: Path
+) -> None:
+    rows = pd.DataFrame({"x": [1.0, None, 3.0], "PART": [0.0, None, 1.0]})
+
+    class Careless(PythonModel):
+        def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+            return model_input["x"] + model_input.get("PART", 0.0)
+
+    class Careful(PythonModel):
+        def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+            return model_input["x"] + model_input["PART"]
+
+    for model in (Careless(), Careful()):
+        mlflow.pyfunc.save_model(
+            tmp_path / type(model).__name__,
+            python_model=model,
+            signature=infer_signature(rows, rows["x"].rename("y")),
+            pip_requirements=["pandas"],
+        )
+    target = {"path": str(tmp_path / "out")}
+    scoring = job(str(tmp_path / "Careless"), {"path": str(source)}, target)
+    warning = (
+        "column 'PART', which the signature calls optional, is not in the table (did you mean 'part'?): the model goes "
+        "without it"
+    )
+    assert warning in scoring.plan().warnings
+    assert warning in scoring.run().warnings
+    with pytest.raises(SchemaMismatchError, match=r"'PART' \(double\) is missing \(did you mean 'part'\?\)"):
+        job(str(tmp_path / "Careful"), {"path": str(source)}, target).plan()
 
 
 def test_a_version_of_a_delta_table_is_read(line: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def prepare_local(
         start=agreed.start,
         rehearsal=rehearsal,
         told=here.told,
-        warnings=_warnings(snapshot),
+        warnings=(*_warnings(snapshot), *recipe.load.binding.absent_warnings()),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         here=here,

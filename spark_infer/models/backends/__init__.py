@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from spark_infer.errors import ModelLoadError, SparkInferError
@@ -15,7 +16,26 @@ def load(spec: LoadSpec, folder: Path) -> LoadedModel:
 
     Raises:
         ModelLoadError: Its libraries are missing, or it does not load.
+        SchemaMismatchError: It loads only with optional columns that the table lacks.
     """
+    try:
+        return _load(spec, folder)
+    except SparkInferError as error:
+        if spec.binding.absent and _loads_complete(spec, folder):
+            raise spec.binding.cannot_do_without("The model") from error
+        raise
+
+
+def _loads_complete(spec: LoadSpec, folder: Path) -> bool:
+    """Whether a model loads for a table that lacks none of its columns."""
+    try:
+        _load(replace(spec, binding=spec.binding.complete()), folder)
+    except SparkInferError:
+        return False
+    return True
+
+
+def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
     if spec.artefact is None:
         enter_code(folder, spec.mlmodel)
     try:

@@ -62,8 +62,8 @@ class LoadSpec:
         return digest if self.artefact is None else self.artefact.digest
 
     def key(self, digest: str) -> tuple[str, ...]:
-        """What makes the loaded model unique in a process; which table columns feed it does not."""
-        inputs = [(column.target, str(column.type)) for column in self.binding.columns]
+        """What makes the loaded model unique in a process; by which table columns it is fed does not."""
+        inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
         how = (self.methods, self.by_signature, inputs, self.binding.tensors, sorted(self.params.items()), self.threads)
         return (self.files(digest), self.backend, self.device, self.address or "", repr(how))
 

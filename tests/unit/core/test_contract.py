@@ -103,6 +103,19 @@ def test_an_optional_column_that_is_missing_is_null_in_every_row() -> None:
     assert bind(pa.schema([]), signature) == Binding(columns=(BoundColumn(source=None, target="a", type=pa.string()),))
 
 
+def test_an_optional_column_that_is_misspelt_is_reported_with_the_near_name() -> None:
+    names = ("region", "plan", "plan_2", "age")
+    signature = Signature(inputs=tuple(Column(name=name, type=pa.string(), required=False) for name in names))
+    binding = bind(pa.schema({"Region": pa.string(), "plan_2": pa.string(), "other": pa.string()}), signature)
+    assert binding.absent_warnings() == (
+        "column 'region', which the signature calls optional, is not in the table (did you mean 'Region'?): "
+        "the model goes without it",
+        "2 column(s) that the signature calls optional are not in the table: 'plan', 'age'",
+    )
+    assert [column.source for column in binding.complete().columns] == list(names)
+    assert bind(pa.schema({name: pa.string() for name in names}), signature).absent_warnings() == ()
+
+
 def test_a_bare_tensor_takes_the_columns_given_in_that_order() -> None:
     signature = Signature(inputs=(Tensor(name=None, dtype="float64", shape=(-1, 2)),))
     schema = pa.schema([("x", pa.float64()), ("y", pa.float32()), ("v", pa.list_(pa.float32()))])
