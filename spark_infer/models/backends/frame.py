@@ -84,11 +84,9 @@ def to_predictions(result: Any) -> Predictions:
         return {str(name): _values(values) for name, values in result.items()}
     if isinstance(result, list) and result and isinstance(result[0], dict):
         names = dict.fromkeys(name for row in result for name in row)
-        return {str(name): [row.get(name) for row in result] for name in names}
-    if isinstance(result, np.ndarray | list | tuple | pa.Array):
-        return {None: list(result) if isinstance(result, tuple) else result}
-    if hasattr(result, "__array__"):
-        return {None: np.asarray(result)}
+        return {str(name): _values([row.get(name) for row in result]) for name in names}
+    if isinstance(result, list | tuple) or hasattr(result, "__array__"):
+        return {None: _values(result)}
     raise PredictionShapeError(
         f"The model returned {type(result).__name__}, which holds no rows spark_infer can read.",
         next_step="return a DataFrame, Series, numpy array, list, or dict of arrays.",
@@ -109,11 +107,21 @@ def _whole(result: Any) -> Any:
 
 
 def _values(values: Any) -> Values:
-    if isinstance(values, pd.Series):
-        read: Values
-        if not isinstance(values.dtype, np.dtype):
-            read = pa.array(values, from_pandas=True)
-        else:
-            read = list(values) if values.dtype == object else values.to_numpy()
+    read: Values
+    if isinstance(values, pd.Series) and not isinstance(values.dtype, np.dtype):
+        values = pa.array(values, from_pandas=True)
+    if isinstance(values, pa.Array):
+        # Categories have no type at all where every value is missing.
+        read = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
         return read
-    return values if isinstance(values, np.ndarray | list) else np.asarray(values)
+    if isinstance(values, list | tuple) or (isinstance(values, pd.Series) and values.dtype == object):
+        return [None if value is pd.NA else value for value in values]
+    array: npt.NDArray[Any] = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.dtype == object and (missing := _is_na(array).astype(bool)).any():
+        array = array.copy()
+        array[missing] = None
+    return array
+
+
+def _is_na(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.frompyfunc(lambda value: value is pd.NA, 1, 1)(values)  # type: ignore[no-any-return]  # one array in, one out

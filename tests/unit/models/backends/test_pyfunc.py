@@ -133,6 +133,31 @@ def test_whatever_a_model_returns_is_read(result: Any, expected: dict[str | None
     } == expected
 
 
+@pytest.mark.parametrize("texts", [["a", None], [None, None]])
+def test_categories_are_read_also_where_a_batch_has_none(texts: list[str | None]) -> None:
+    read = to_predictions(pd.DataFrame({"label": pd.Series(texts, dtype=object).astype("category")}))
+    assert to_batch(read, pa.schema({"label": pa.string()}), 2).to_pydict() == {"label": texts}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        [0.5, pd.NA],
+        (0.5, pd.NA),
+        np.array([0.5, pd.NA], dtype=object),
+        pd.Series([0.5, pd.NA], dtype=object),
+        pd.Series([0.5, pd.NA], dtype="Float64"),
+        {"score": [0.5, pd.NA]},
+        [{"score": 0.5}, {"score": pd.NA}],
+        np.array([[0.5], [pd.NA]], dtype=object),
+    ],
+    ids=repr,
+)
+def test_the_missing_value_of_pandas_is_null_whatever_holds_it(result: Any) -> None:
+    read = to_batch(to_predictions(result), pa.schema({"score": pa.float64()}), 2)
+    assert read.to_pydict() == {"score": [0.5, None]}
+
+
 def test_what_holds_no_rows_is_refused() -> None:
     with pytest.raises(PredictionShapeError, match="returned int"):
         to_predictions(3)
