@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -172,13 +172,18 @@ LOGICAL: dict[str, Logical] = {
 }
 
 
-def write(path: Path, *names: str) -> None:
-    """Write a file with the columns ``id`` and ``x``, and one of each of some logical types, under its name."""
-    table = pa.table({"id": [0, 1, 2], "x": [0.0, 0.25, 0.5], **{name: LOGICAL[name].values for name in names}})
-    how: dict[str, Any] = {}
+def written_alike(names: Iterable[str]) -> list[list[str]]:
+    """Names in groups that one file can hold."""
+    groups: dict[str, list[str]] = {}
     for name in names:
-        how.update(LOGICAL[name].how or {})
-    pq.write_table(table, path, **how)
+        groups.setdefault(str(LOGICAL[name].how), []).append(name)
+    return list(groups.values())
+
+
+def write(path: Path, *names: str) -> None:
+    """Write a file with the columns ``id`` and ``x``, and one of each of some types that are written alike."""
+    table = pa.table({"id": [0, 1, 2], "x": [0.0, 0.25, 0.5], **{name: LOGICAL[name].values for name in names}})
+    pq.write_table(table, path, **(LOGICAL[names[0]].how or {}))
 
     def edited(footer: Struct) -> None:
         found = elements(footer)

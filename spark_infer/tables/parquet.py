@@ -8,22 +8,16 @@ value is printed, and a string otherwise. A table of the catalog has the types t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from pyarrow import ArrowException
-
 from spark_infer.errors import SourceError
 from spark_infer.tables.analysis import first_line
+from spark_infer.tables.footers import read_footers, with_footers
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
-from spark_infer.tables.scan.footer import NotParquetError, RawFooter, read_footer
-from spark_infer.tables.scan.parquet_schema import SchemaReader
 from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.settings import settings
 from spark_infer.tables.snapshot import Snapshot
@@ -39,7 +33,6 @@ EMPTY_TABLE_FILE = "part-00000-no-rows.parquet"
 
 PARTITIONED_BY = b"spark_infer.partition_by"
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
-_READ_AT_ONCE = 16
 
 
 def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = MOST_FOOTERS) -> Snapshot:
@@ -68,7 +61,7 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         schema_json=known.decode() if known else None,
         mixed_schemas=len({footer.columns for footer in footers if footer.columns}) > 1,
         listing=listing,
-        refused=_refused(listing) if known is None else {},
+        refused=_types(listing)[1] if known is None else {},
     )
 
 
@@ -79,15 +72,6 @@ def counted(storage: Storage, found: Snapshot) -> Snapshot:
         return found
     listing = with_footers(storage, listing, [file.path for file in listing.files if file.path not in listing.footers])
     return replace(found, rows=listing.rows, listing=listing)
-
-
-def with_footers(storage: Storage, listing: Listing, paths: Sequence[str]) -> Listing:
-    """Read some footers into a listing.
-
-    Raises:
-        SourceError: One is damaged or missing; the message names the file.
-    """
-    return listing.looked_at(dict(zip(paths, read_footers(storage, paths), strict=True)))
 
 
 def _listing(files: Sequence[DataFile], footers: Sequence[Footer]) -> Listing:
@@ -128,53 +112,6 @@ def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str
     return columns, tuple(_round_trip_type({each.get(name) for each in values}) for name in columns)
 
 
-def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
-    """Read the footers of some files.
-
-    Raises:
-        SourceError: One is damaged or missing; the message names the file.
-    """
-    schemas = SchemaReader()
-    arrow: dict[pa.Schema, pa.Schema] = {}
-
-    def read(path: str) -> Footer:
-        try:
-            with storage.files.open_input_file(storage.at(path)) as stream:
-                return _footer(read_footer(stream, schemas), arrow)
-        except FileNotFoundError as error:
-            raise SourceError(
-                f"The file {storage.at(path)} vanished while the table was looked at.",
-                next_step="run again when no other job writes this table.",
-            ) from error
-        except (NotParquetError, ArrowException, OSError) as error:
-            raise SourceError(
-                f"The file {storage.at(path)} is not a readable Parquet file.",
-                details=["its footer is damaged or it is of another format"],
-                next_step="restore or remove the file.",
-            ) from error
-
-    with ThreadPoolExecutor(_READ_AT_ONCE, "spark-infer-footers") as pool:
-        return list(pool.map(read, paths))
-
-
-def _footer(found: RawFooter, schemas: dict[pa.Schema, pa.Schema]) -> Footer:
-    """Take what planning needs out of a footer; files with the same columns share one schema."""
-    if doubt := file_doubt(found):
-        columns = ", ".join(f"{each.name} {each}" for each in found.columns)
-        return Footer(rows=found.rows, columns=columns, metadata={}, doubt=doubt, nodes=found.columns)
-    metadata = found.metadata
-    schema = metadata.schema.to_arrow_schema().remove_metadata()
-    return Footer(
-        rows=found.rows,
-        columns=", ".join(f"{each.name} {each.type}" for each in schema),
-        metadata=dict(metadata.metadata or {}),
-        group_rows=found.group_rows,
-        schema=schemas.setdefault(schema, schema),
-        nodes=found.columns,
-        doubts=file_column_doubts(found),
-    )
-
-
 def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
     """The whole table as a DataFrame.
 
@@ -200,7 +137,9 @@ def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
     elif (plain := _plain_fields(found)) is not None:
         fields = plain
     elif found.refused and found.listing is not None:
-        fields = _fields_that_spark_reads(found.listing, found.refused)
+        # One column that Spark refuses would keep it from finding the types of the others.
+        types, _ = _types(found.listing)
+        fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
     else:
         # The types that Spark guesses for the partitions are replaced below.
         with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
@@ -236,24 +175,17 @@ _PLAIN_TYPES = (
 """What a file can hold in one way only."""
 
 
-def _refused(listing: Listing) -> dict[str, str]:
-    """Columns whose types Spark refuses, and the types; one of them keeps Spark from reading the others' types."""
-    refused = {}
+def _types(listing: Listing) -> tuple[dict[str, Any], dict[str, str]]:
+    """Spark's types of columns, those of the first file where files differ, and the stored types that Spark refuses."""
+    types: dict[str, Any] = {}
+    refused: dict[str, str] = {}
     for node in (node for nodes in listing.schemas for node in nodes):
         try:
-            spark_type(node)
+            types.setdefault(node.name, spark_type(node))
         except NoSparkTypeError as error:
-            refused[node.name] = str(error)
-    return refused
-
-
-def _fields_that_spark_reads(listing: Listing, refused: Collection[str]) -> list[Mapping[str, Any]]:
-    """The other columns as Spark's JSON; where files differ, the type in the first one."""
-    types: dict[str, Any] = {}
-    for node in (node for nodes in listing.schemas for node in nodes):
-        if node.name not in refused and node.name not in types:
-            types[node.name] = spark_type(node)
-    return [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
+            if not node.annotation.startswith("GEO"):  # it depends on the session which of these Spark knows
+                refused[node.name] = str(error)
+    return {name: kind for name, kind in types.items() if name not in refused}, refused
 
 
 def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> list[Mapping[str, Any]]:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
+from spark_infer.tables.footers import with_footers
 from spark_infer.tables.listing import Listing
-from spark_infer.tables.parquet import with_footers
 from spark_infer.tables.scan.cut import cut, too_large
 from spark_infer.tables.scan.deletions import with_group_deletes
 from spark_infer.tables.scan.doubts import column_doubts, deletion_doubts, footer_doubts

@@ -79,7 +79,7 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             if piece.vector is not None:
                 batches = without(_deleted(storage, piece, file, groups), batches)
             for found in batches:
-                yield _wanted(_as_planned(found, plan, scan.looked_at), scan)
+                yield _wanted(_as_planned(found, plan, scan, path), scan)
     except FileNotFoundError as error:
         raise _unreadable(path, "it vanished after the run was planned") from error
     except NotParquetError as error:
@@ -242,14 +242,32 @@ _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes of a value in memory."""
 
 
-def _as_planned(found: pa.RecordBatch, plan: _FilePlan, schema: pa.Schema) -> pa.RecordBatch:
+def _as_planned(found: pa.RecordBatch, plan: _FilePlan, scan: Scan, path: str) -> pa.RecordBatch:
     def column(wanted: pa.Field) -> pa.Array:
         if wanted.name not in plan.stored:
             return values.column(plan.fixed[wanted.name], found.num_rows, wanted.type)
         array = found.column(plan.stored[wanted.name])
-        return as_spark(array.view(plan.renamed[wanted.name]) if wanted.name in plan.renamed else array, wanted.type)
+        array = array.view(plan.renamed[wanted.name]) if wanted.name in plan.renamed else array
+        try:
+            return as_spark(array, wanted.type)
+        except pa.ArrowInvalid as error:
+            raise _no_place(path, wanted, array.type, scan) from error
 
+    schema = scan.looked_at
     return pa.RecordBatch.from_arrays([column(wanted) for wanted in schema], schema=schema)
+
+
+def _no_place(path: str, wanted: pa.Field, kind: pa.DataType, scan: Scan) -> SourceReadError:
+    why = f"column {wanted.name!r} ({kind}) has a value that has no place in {wanted.type}"
+    if not scan.beyond_spark:
+        return SparkMustReadError(path, why)
+    return SourceReadError(
+        f"The file {path} cannot be read: {why}.",
+        details=[
+            "such as a nanosecond that is not a whole microsecond, or a decimal with more digits than its type has"
+        ],
+        next_step="leave the column out with keep=[…], or correct the file.",
+    )
 
 
 def _wanted(batch: pa.RecordBatch, scan: Scan) -> pa.RecordBatch:

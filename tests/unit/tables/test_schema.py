@@ -8,14 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet import snapshot
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import open_storage
-from tests.logical_types import LOGICAL, write
+from tests.logical_types import LOGICAL, write, written_alike
 
 NAMES = {"int": "integer", "bigint": "long", "smallint": "short", "tinyint": "byte"}
 """DDL's names of types that have another one in Spark's JSON."""
@@ -43,13 +42,16 @@ def as_ddl(kind: Any) -> str:
     return f"struct<{','.join(fields)}>"
 
 
-@pytest.mark.parametrize("name", LOGICAL)
-def test_a_logical_type_has_sparks_type_or_the_one_that_holds_its_values(tmp_path: Path, name: str) -> None:
-    write(tmp_path / "f.parquet", name)
-    column = LOGICAL[name]
-    expected = {"geometry": "geometry(OGC:CRS84)", "geography": "geography(OGC:CRS84, SPHERICAL)"}.get(name)
-    assert as_ddl(types_in(tmp_path)[name]) == (expected or column.local or column.spark or "void")
-    assert set(found_in(tmp_path).refused) == ({name} if column.spark is None else set())
+def test_a_logical_type_has_sparks_type_or_the_one_that_holds_its_values(tmp_path: Path) -> None:
+    crs = {"geometry": "geometry(OGC:CRS84)", "geography": "geography(OGC:CRS84, SPHERICAL)"}
+    expected = {name: crs.get(name) or column.local or column.spark or "void" for name, column in LOGICAL.items()}
+    for number, names in enumerate(written_alike(LOGICAL)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write(folder / "f.parquet", *names)
+        found = types_in(folder)
+        assert {name: as_ddl(found[name]) for name in names} == {name: expected[name] for name in names}
+        assert set(found_in(folder).refused) == {name for name in names if LOGICAL[name].spark is None}
 
 
 def test_a_column_that_is_empty_in_one_file_has_the_type_of_the_others(tmp_path: Path) -> None:

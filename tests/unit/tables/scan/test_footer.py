@@ -13,12 +13,14 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from spark_infer.errors import SourceError, SparkMustReadError
+from spark_infer.tables.footers import read_footers
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet import read_footers, snapshot
+from spark_infer.tables.parquet import snapshot
 from spark_infer.tables.scan.doubts import footer_doubts
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from spark_infer.tables.schema import schema_of
 from spark_infer.tables.storage import Storage, open_storage
 from tests import footers
 from tests.footers import Struct
@@ -76,6 +78,13 @@ def test_files_with_encrypted_parts_are_sparks_before_any_column_is_touched(
     task = ScanTask(0, (Piece("f.parquet", (tmp_path / "f.parquet").stat().st_size),))
     with pytest.raises(SparkMustReadError, match="encrypted"):
         list(read_task(task, scan))
+
+
+def test_columns_of_an_encrypted_footer_are_not_known_here(tmp_path: Path) -> None:
+    write_encrypted(tmp_path / "f.parquet", plaintext_footer=False)
+    with pytest.raises(SourceError, match="the footers of files are encrypted") as refused:
+        schema_of(snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}")))
+    assert "damaged" not in str(refused.value)
 
 
 def test_rows_are_those_of_the_row_groups(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,23 @@ def test_what_spark_might_read_otherwise_is_refused(scan: Scan, wanted: pa.Field
     with pytest.raises(SparkMustReadError, match=why) as refused:
         read(Scan(uri=scan.uri, schema=pa.schema([wanted])), piece(scan))
     assert "f.parquet" in str(refused.value)
+
+
+@pytest.mark.parametrize("as_integer", [True, False])
+def test_a_decimal_with_more_digits_than_its_type_is_sparks_to_judge(tmp_path: Path, as_integer: bool) -> None:
+    five = pa.array([Decimal("1.00"), Decimal("999.99")], pa.decimal128(5, 2))
+    seven = pa.Array.from_buffers(five.type, 2, pa.array([1, 1234567]).cast(pa.decimal128(38, 0)).buffers())
+    wanted = Scan(uri=f"file://{tmp_path}", schema=pa.schema([("d", five.type)]))
+    for column, fits in ((five, True), (seven, False)):
+        pq.write_table(pa.table({"d": column}), tmp_path / "f.parquet", store_decimal_as_integer=as_integer)
+        if fits:
+            assert read(wanted, piece(wanted))["d"].to_pylist() == five.to_pylist()
+            continue
+        with pytest.raises(SparkMustReadError, match=r"f\.parquet: column 'd'"):
+            read(wanted, piece(wanted))
+        with pytest.raises(SourceReadError, match="no place") as refused:
+            read(replace(wanted, beyond_spark=True), piece(wanted))
+        assert not isinstance(refused.value, SparkMustReadError)
 
 
 def test_a_name_that_differs_in_case_is_another_column_where_case_counts(scan: Scan) -> None:
