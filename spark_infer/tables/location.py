@@ -19,6 +19,7 @@ from spark_infer.tables.catalog import CatalogEntry, describe
 from spark_infer.tables.disk import same_disk
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.storage import Storage, open_storage, split_uri
+from spark_infer.tables.streamlog import has_stream_log, unread_target
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -208,14 +209,18 @@ def _check_format(config: TableConfig, found: str) -> None:
 def _format_by_files(storage: Storage, config: TableConfig) -> str | None:
     if has_delta_log(storage):
         return "delta"
-    if outer := _delta_above(storage):
+    if outer := _table_above(storage):
         raise refusal(config)(
-            f"{config.name} lies inside the Delta table {outer}.",
-            next_step="name the Delta table; choose among its partitions with `partition_filter`.",
+            f"{config.name} lies inside {outer}, whose log says which files belong to the table.",
+            next_step="name that table; choose among its partitions with `partition_filter`.",
         )
     if storage.kind() == "file" and isinstance(config, TargetConfig):
         raise TargetError(f"{config.name} is a file, not a folder.", next_step="name a folder.")
-    return "parquet" if storage.data_files() else None
+    if has_stream_log(storage):
+        if isinstance(config, TargetConfig):
+            raise unread_target(config.name)
+        return "parquet"
+    return "parquet" if any(file.size for file in storage.data_files()) else None
 
 
 def has_delta_log(storage: Storage) -> bool:
@@ -223,12 +228,15 @@ def has_delta_log(storage: Storage) -> bool:
     return any(name[:20].isdigit() for name in storage.names("_delta_log"))
 
 
-def _delta_above(storage: Storage) -> str:
-    uri, root = posixpath.dirname(storage.uri), posixpath.dirname(storage.root)
-    while root.strip("/") and split_uri(uri)[2].strip("/"):
-        if has_delta_log(Storage(uri, root, storage.files)):
-            return uri.removeprefix("file://")
-        uri, root = posixpath.dirname(uri), posixpath.dirname(root)
+def _table_above(storage: Storage) -> str:
+    """The table with a log that a folder lies inside of; "" where there is none."""
+    outer = storage
+    while outer.parent().root.strip("/") and split_uri(outer.parent().uri)[2].strip("/"):
+        outer = outer.parent()
+        if has_delta_log(outer):
+            return f"the Delta table {outer.uri.removeprefix('file://')}"
+        if has_stream_log(outer):
+            return f"the folder {outer.uri.removeprefix('file://')}, which a stream writes"
     return ""
 
 

@@ -8,9 +8,8 @@ value is printed, and a string otherwise. A table of the catalog has the types t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.errors import SourceError
@@ -18,10 +17,18 @@ from spark_infer.tables.analysis import first_line
 from spark_infer.tables.footers import read_footers, with_footers
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
+from spark_infer.tables.partitioning import partition_type, refuse_stray
 from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.settings import settings
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import DataFile, Storage, partition_values, plain_folder
+from spark_infer.tables.storage import (
+    NULL_PARTITION,
+    DataFile,
+    Storage,
+    partition_folders,
+    partition_values,
+)
+from spark_infer.tables.streamlog import committed_files, has_stream_log
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,9 +50,10 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
     Raises:
         SourceError: A file is no readable Parquet file, or lies outside the partition folders.
     """
-    files = storage.data_files()
+    files = _files(storage)
     columns, types = partitioning(storage, files)
-    _refuse_stray(location, files, columns)
+    refuse_stray(location.name, [file.path for file in files if not _is_marker(file)], columns)
+    files = [file for file in files if file.size]
     footers = read_footers(storage, [file.path for file in files[:most_footers]])
     schemas = {footer.metadata.get(_SPARK_SCHEMA) for footer in footers}
     listing = _listing(files, footers)
@@ -63,6 +71,15 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         listing=listing,
         refused=_types(listing)[1] if known is None else {},
     )
+
+
+def _files(storage: Storage) -> list[DataFile]:
+    """The files of the table: those that a stream's log names where there is one, else those in the folder.
+
+    Spark reads no empty file, such as the markers of object stores; one in a partition folder still tells its values.
+    """
+    files = committed_files(storage) if has_stream_log(storage) else storage.data_files()
+    return [file for file in files if file.size or partition_folders(file.path)]
 
 
 def counted(storage: Storage, found: Snapshot) -> Snapshot:
@@ -84,32 +101,13 @@ def _listing(files: Sequence[DataFile], footers: Sequence[Footer]) -> Listing:
     return Listing(found).looked_at({file.path: footer for file, footer in zip(files, footers, strict=False)})
 
 
-def _refuse_stray(location: TableLocation, files: Sequence[DataFile], columns: Sequence[str]) -> None:
-    """Refuse files that Spark would pass over without a word: those in no partition folder, or in another's."""
-    plain = [folder for file in files if (folder := plain_folder(file.path)) is not None]
-    if plain:
-        raise SourceError(
-            f"{location.name} has files in a folder that is no partition: {plain[0]}/.",
-            details=["Spark would leave their rows out; it looks only into folders that are called name=value."],
-            next_step="name that folder itself, move its files, or give it a name of the form name=value.",
-        )
-    own = tuple(columns)
-    stray = [file.path for file in files if tuple(partition_values(file.path)) != own and not _is_marker(file)]
-    if stray:
-        raise SourceError(
-            f"{location.name} mixes partition folders: {stray[0]} is not below {'/'.join(f'{c}=…' for c in columns)}/.",
-            details=["Spark would leave its rows out, or refuse the table."],
-            next_step="move the file away, or name the folder that you mean.",
-        )
-
-
 def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The partition columns that the folders name, and their types by the rule above."""
-    values = [partition_values(file.path) for file in files if not _is_marker(file)]
-    if not values and any(map(_is_marker, files)):
+    texts = [dict(partition_folders(file.path)) for file in files if not _is_marker(file)]
+    if not texts and any(map(_is_marker, files)):
         return _marked_partitioning(storage)
-    columns = tuple(values[0]) if values else ()
-    return columns, tuple(_round_trip_type({each.get(name) for each in values}) for name in columns)
+    columns = tuple(texts[0]) if texts else ()
+    return columns, tuple(partition_type({each.get(name) for each in texts} - {NULL_PARTITION}) for name in columns)
 
 
 def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
@@ -201,26 +199,6 @@ def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> lis
 
 
 _JSON_NAMES = {"int": "integer", "bigint": "long"}
-
-
-def _round_trip_type(values: set[str | None]) -> str:
-    texts = [text for text in values if text is not None]
-    if texts and all(_is_written_as(int, text) for text in texts):
-        return "int" if all(-(2**31) <= int(text) < 2**31 for text in texts) else _wide(texts)
-    if texts and all(_is_written_as(date.fromisoformat, text) for text in texts):
-        return "date"
-    return "string"
-
-
-def _wide(texts: Iterable[str]) -> str:
-    return "bigint" if all(-(2**63) <= int(text) < 2**63 for text in texts) else "string"
-
-
-def _is_written_as(parse: Any, text: str) -> bool:
-    try:
-        return str(parse(text)) == text
-    except ValueError:
-        return False
 
 
 def _is_marker(file: DataFile) -> bool:

@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import Any
 
 from spark_infer.config import PartitionValue
 from spark_infer.errors import nearest
+from spark_infer.tables.scan.values import parsed
 
 _INTEGER_BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
 _DELTA_NAMES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
@@ -123,7 +124,7 @@ def literal(value: PartitionValue, type_name: str) -> Literal:
         raise ValueError(f"partitions by {type_name} cannot be named one by one; use string, integer or date columns")
     try:
         text = canonical_text(str(value), type_name, strict=True)
-    except (ValueError, InvalidOperation):
+    except ValueError:
         text = None
     if text is None:
         raise ValueError(f"{value!r} is not of the column's type {type_name}")
@@ -140,32 +141,29 @@ def canonical_text(text: str | None, type_name: str, *, strict: bool = False) ->
 
     Raises:
         ValueError: Strict, and the text is no value of the type.
-        decimal.InvalidOperation: The same, for a decimal.
     """
     if text is None:
         return None
     try:
-        return _canonical(text, type_name, strict=strict)
-    except (ValueError, InvalidOperation):
+        return _canonical(parsed(text, type_name), text, strict=strict)
+    except ValueError:
         if strict:
             raise
         return text
 
 
-def _canonical(text: str, type_name: str, *, strict: bool) -> str:
-    if bits := _INTEGER_BITS.get(type_name):
-        number = int(text)
-        if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) or (strict and str(number) != text):
+def _canonical(value: Any, text: str, *, strict: bool) -> str:
+    match value:
+        case bool():
+            return text.lower()
+        case int():
+            if strict and str(value) != text:
+                raise ValueError(text)
+            return str(value)
+        case Decimal():
+            return format(value.normalize(), "f")
+        case str() if strict:
             raise ValueError(text)
-        return str(number)
-    if type_name == "date":
-        return date.fromisoformat(text).isoformat()
-    if type_name.startswith("decimal"):
-        return format(Decimal(text).normalize(), "f")
-    if type_name == "boolean":
-        return text.lower()
-    if strict:
-        raise ValueError(text)
     return text
 
 

@@ -14,6 +14,7 @@ from spark_infer.tables.catalog import describe, near_tables
 from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
 from spark_infer.tables.predicate import PartitionScope, partition_scope
+from spark_infer.tables.scan.doubts import partition_doubts
 from spark_infer.tables.settings import refuse_lossy_settings
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, open_storage
@@ -102,7 +103,13 @@ def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
     scope = _scope(snapshot, source)
     if snapshot.listing is None:
         return replace(snapshot, rows=None, files=None, size_bytes=None)
+    doubts = partition_doubts(snapshot.listing.files, {each.name: each.type_name for each in scope.columns})
     inside = snapshot.listing.within(scope.holds)
+    if doubts:
+        # Spark may find more rows inside than the texts say.
+        return replace(
+            snapshot, rows=None, files=None, size_bytes=None, listing=replace(inside, doubts=(*inside.doubts, *doubts))
+        )
     return replace(snapshot, rows=inside.rows, files=len(inside.files), size_bytes=inside.size_bytes, listing=inside)
 
 
@@ -156,6 +163,11 @@ def _missing(spark: SparkSession | None, source: SourceConfig) -> SourceError:
             f"The folder {shown} holds no table: no Parquet file and no Delta log.",
             details=_hidden_tables(storage),
             next_step="name the table's own folder.",
+        )
+    if storage is not None and storage.kind() == "file":
+        return SourceError(
+            f"Spark reads no rows from {shown}: the file is empty, or its name marks it as hidden.",
+            next_step="rename it, or name another file.",
         )
     beside = storage.parent().names() if storage is not None else []
     return SourceError(

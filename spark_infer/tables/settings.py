@@ -21,6 +21,7 @@ _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 _LOSES_ROWS = {
     "spark.sql.files.ignoreCorruptFiles": "leaves out the rows of damaged files without a word",
     "spark.sql.files.ignoreMissingFiles": "leaves out the rows of files that vanish without a word",
+    "spark.sql.streaming.fileStreamSink.ignoreMetadata": "reads the rows of a stream's failed batches too",
 }
 
 

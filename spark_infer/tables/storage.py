@@ -12,7 +12,8 @@ from pyarrow import ArrowException, fs
 
 _ATOMIC_RENAME = ("file", "hdfs", "viewfs")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(.*)", re.DOTALL)
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_SUMMARIES = ("_metadata", "_common_metadata")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
@@ -76,11 +77,14 @@ class Storage:
         return {fs.FileType.Directory: "folder", fs.FileType.File: "file"}.get(found, "")
 
     def data_files(self) -> list[DataFile]:
-        """The files that Spark would read, sorted: those with no part of the path hidden by ``_`` or ``.``."""
+        """The files that Spark takes for data, sorted: of any name but the hidden ones, and empty ones too.
+
+        Spark: HadoopFSUtils.shouldFilterOutPathName and PartitioningAwareFileIndex.isDataPath.
+        """
         if self.kind() == "file":
-            return [_data_file("", self.files.get_file_info(self.root))]
-        files = [_data_file(path, entry) for path, entry in self._below() if entry.type == fs.FileType.File]
-        return [file for file in files if not any(map(_is_hidden, file.path.split("/")))]
+            return [] if _is_hidden(self.name) else [data_file("", self.files.get_file_info(self.root))]
+        files = [data_file(path, entry) for path, entry in self._below() if entry.type == fs.FileType.File]
+        return [file for file in files if _is_data(file.path)]
 
     def read(self, path: str) -> bytes | None:
         """The content of a file; None where there is no such file."""
@@ -105,7 +109,8 @@ class Storage:
         return sorted(posixpath.basename(entry.path) for entry in self.files.get_file_info(selector))
 
 
-def _data_file(path: str, entry: Any) -> DataFile:
+def data_file(path: str, entry: Any) -> DataFile:
+    """A file as the file system describes it."""
     return DataFile(path, entry.size, entry.mtime_ns)
 
 
@@ -136,17 +141,19 @@ def split_uri(uri: str) -> tuple[str, str, str]:
     return "", "", uri
 
 
+def partition_folders(path: str) -> list[tuple[str, str]]:
+    """Name and text of each partition folder on a file's path, outermost first; the text as the folder has it."""
+    folders = [folder.partition("=") for folder in path.split("/")[:-1] if _is_partition(folder)]
+    return [(unescaped(name), text) for name, _, text in folders]
+
+
 def partition_values(path: str) -> dict[str, str | None]:
     """The partition columns and values that a file's folders name, outermost first.
 
     Values are the text as it is written, unescaped as Spark does it; None is null. No type is guessed.
     """
-    values: dict[str, str | None] = {}
-    for folder in path.split("/")[:-1]:
-        name, _, value = folder.partition("=")
-        if _is_partition(folder):
-            values[_unescape(name)] = None if value in (_NULL_PARTITION, "") else _unescape(value)
-    return values
+    folders = partition_folders(path)
+    return {name: None if text in (NULL_PARTITION, "") else unescaped(text) for name, text in folders}
 
 
 def plain_folder(path: str) -> str | None:
@@ -162,8 +169,16 @@ def _is_partition(folder: str) -> bool:
     return folder.find("=") > 0
 
 
-def _unescape(text: str) -> str:
+def unescaped(text: str) -> str:
+    """A name or value without its ``%`` escapes, as Spark's ExternalCatalogUtils.unescapePathName has it."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _is_data(path: str) -> bool:
+    *folders, name = path.split("/")
+    # Spark looks into folders whose names begin as Parquet's summary files do.
+    hidden = [folder for folder in folders if not folder.startswith(_SUMMARIES)]
+    return not _is_hidden(name) and not any(map(_is_hidden, hidden))
 
 
 def _is_hidden(name: str) -> bool:

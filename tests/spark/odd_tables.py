@@ -114,8 +114,37 @@ def partitioned_delta(spark: SparkSession, folder: Path) -> None:
 
 
 def moments_partitioned(spark: SparkSession, folder: Path) -> None:
-    frame = numbers(spark, "timestamp'2020-01-01 10:00:00' + make_dt_interval(id % 2) AS moment")
-    frame.write.format("delta").partitionBy("moment").save(str(folder))
+    """As old versions of Delta wrote them: the meaning depends on the session."""
+    _by_moment(spark, folder, utc="false")
+
+
+def reals_partitioned(spark: SparkSession, folder: Path) -> None:
+    _by_moment(
+        spark,
+        folder,
+        "CASE id % 4 WHEN 0 THEN double('NaN') WHEN 1 THEN -0.0D WHEN 2 THEN 1.5E300 END AS real",
+        "CASE id % 4 WHEN 0 THEN float('-Infinity') WHEN 1 THEN 0.1F WHEN 2 THEN 16777216F END AS single",
+        "IF(id % 4 = 0, NULL, timestamp_ntz'2020-01-01 10:00:00.000001' + make_dt_interval(id % 4)) AS wall",
+        utc="true",
+    )
+
+
+def _by_moment(spark: SparkSession, folder: Path, *columns: str, utc: str) -> None:
+    frame = numbers(spark, "timestamp'2020-01-01 10:00:00.5' + make_dt_interval(id % 4) AS moment", *columns)
+    names = [name for name in frame.columns if name not in ("id", "x")]
+    with session(spark, spark__databricks__delta__write__utcTimestampPartitionValues=utc):
+        frame.repartition(1).write.format("delta").partitionBy(*names).save(str(folder))
+
+
+def odd_numbers_partitioned(spark: SparkSession, folder: Path) -> None:
+    """A log of which somebody wrote a number as Python takes it, and Spark does not."""
+    numbers(spark, "CAST(1000 + id % 2 AS int) AS number").write.format("delta").partitionBy("number").save(str(folder))
+    log = folder / "_delta_log" / f"{0:020}.json"
+    log.write_text(log.read_text().replace('"number":"1000"', '"number":"1_000"'))
+    for checksum in (folder / "_delta_log").glob("*.crc"):
+        checksum.unlink()
+    for checksum in (folder / "_delta_log").glob(".*.crc"):
+        checksum.unlink()
 
 
 def int96(spark: SparkSession, folder: Path) -> None:
@@ -261,7 +290,9 @@ CASES = {
     "partitions": Case(partitioned, target={"partition_by": ["word", "number"]}),
     "partitions, Delta": Case(partitioned_delta, target={"partition_by": ["word", "number", "day", "even"]}),
     "decimals as partitions": Case(partitioned_delta, target={"partition_by": "price"}, writes="price (decimal(4,2))"),
-    "timestamps as partitions": Case(moments_partitioned, "moment (timestamp) depend on the session"),
+    "timestamps as partitions": Case(moments_partitioned, "what partition values of moment are as timestamp"),
+    "reals and instants as partitions": Case(reals_partitioned),
+    "odd numbers as partitions": Case(odd_numbers_partitioned, "what partition values of number are as int"),
     "INT96": Case(int96),
     "milliseconds": Case(millis),
     "old calendar": Case(old_calendar, "old calendar"),

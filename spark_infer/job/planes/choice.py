@@ -16,7 +16,7 @@ from spark_infer.tables.footers import with_footers
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.scan.cut import cut, too_large
 from spark_infer.tables.scan.deletions import with_group_deletes
-from spark_infer.tables.scan.doubts import column_doubts, deletion_doubts, footer_doubts
+from spark_infer.tables.scan.doubts import column_doubts, deletion_doubts, footer_doubts, partition_doubts
 from spark_infer.tables.scan.mapping import stored_schema
 from spark_infer.tables.scan.prune import file_may_hold
 from spark_infer.tables.scan.task import Scan, ScanTask
@@ -208,7 +208,9 @@ def _doubts(
         yield "the catalog may have options for reading the files"
     if snapshot.location.table and not snapshot.location.table.startswith("`spark_catalog`."):
         yield "the catalog may filter rows or mask columns"
-    yield from column_doubts(schema, columns.names, snapshot.types)
+    yield from column_doubts(schema, columns.names)
+    partitions = {name: kind for name, kind in snapshot.types.items() if name in columns.names}
+    yield from partition_doubts(snapshot.listing.files if snapshot.listing else (), partitions)
     times = any("timestamp" in str(field.type) or "date" in str(field.type) for field in columns)
     if times:
         modes = {name: setting(name).upper() for name in _CORRECTED}

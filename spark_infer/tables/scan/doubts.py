@@ -15,12 +15,12 @@ from pyarrow import parquet as pq
 
 from spark_infer.tables.deletion_vector import can_read
 from spark_infer.tables.delta_log import LogState
-from spark_infer.tables.listing import Footer, Listing
+from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.scan.fit import UnlikeSparkError, stored_columns
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter
 from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.task import Scan
-from spark_infer.tables.scan.values import readable
+from spark_infer.tables.scan.values import parsed
 from spark_infer.tables.storage import split_uri
 
 _HARMLESS_FEATURES = frozenset(
@@ -90,13 +90,12 @@ def deletion_doubts(listing: Listing) -> tuple[str, ...]:
     return ("some of its deletion vectors lie outside its folder",) if outside else ()
 
 
-def column_doubts(schema: Mapping[str, Any], columns: Iterable[str], partitions: Mapping[str, str]) -> tuple[str, ...]:
+def column_doubts(schema: Mapping[str, Any], columns: Iterable[str]) -> tuple[str, ...]:
     """Why values of some columns may be others than those in the files.
 
     Args:
         schema: Spark's JSON of the table's schema.
         columns: The columns that are read.
-        partitions: Partition columns and their types.
     """
     wanted = set(columns)
     doubts = []
@@ -112,10 +111,31 @@ def column_doubts(schema: Mapping[str, Any], columns: Iterable[str], partitions:
             doubts.append(f"{field['name']} has a default for older files")
         if "__COLLATIONS" in keys or "collate" in str(field["type"]):
             doubts.append(f"{field['name']} has a collation")
-    for name, type_name in partitions.items():
-        if name in wanted and not readable(type_name):
-            doubts.append(f"the partition values of {name} ({type_name}) depend on the session")
     return tuple(doubts)
+
+
+def partition_doubts(files: Iterable[SourceFile], partitions: Mapping[str, str]) -> tuple[str, ...]:
+    """Why partition values may be others than their text says.
+
+    Args:
+        files: The files of the table.
+        partitions: Partition columns that are looked at, and their types.
+    """
+    texts = {(name, file.values.get(name)) for file in files for name in partitions}
+    unclear = {name for name, text in texts if not _is_clear(text, partitions[name])}
+    return tuple(
+        f"only Spark can tell what partition values of {name} are as {type_name}"
+        for name, type_name in partitions.items()
+        if name in unclear
+    )
+
+
+def _is_clear(text: str | None, type_name: str) -> bool:
+    try:
+        parsed(text, type_name)
+    except ValueError:
+        return False
+    return True
 
 
 def footer_doubts(footers: Iterable[Footer], scan: Scan) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ import re
 import struct
 from collections.abc import Mapping
 from datetime import date
-from decimal import InvalidOperation
 from functools import cache
 from typing import Any
 
@@ -109,7 +108,7 @@ def _knows_orders(created_by: str) -> bool:
 def _of_partition(file: SourceFile, column: str, type_name: str) -> Bounds:
     try:
         return _of_value(values.parsed(file.values.get(column), type_name))
-    except (ValueError, InvalidOperation):
+    except ValueError:
         return UNKNOWN
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -192,7 +191,7 @@ def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Seque
 def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
     try:
         return values.parsed(piece.values.get(name), scan.partitions[name])
-    except (ValueError, InvalidOperation) as error:
+    except ValueError as error:
         raise SparkMustReadError(path, f"a partition value of {name!r} is no {scan.partitions[name]}") from error
 
 

@@ -153,7 +153,7 @@ WRONG = {
     "no condition": ({"path": "{delta}", "where": "id + 1"}, r"is not a boolean"),
     "missing table": ({"table": "flighs_x"}, r"no table flighs_x in the catalog"),
     "no table name": ({"table": "a; DROP TABLE b"}, r"is no table name"),
-    "mixed folders": ({"path": "{tmp}/mixed"}, r"mixes partition folders: stray\.parquet is not below month=…/"),
+    "mixed folders": ({"path": "{tmp}/mixed"}, r"mixes partition folders: stray\.parquet does not lie in month=…"),
 }
 
 

@@ -34,6 +34,11 @@ def opened(path: Path) -> Storage:
         (["2013-10-01", "2013-10-02"], "date"),
         (["2013-10-01", "20131002"], "string"),
         (["true", "false"], "string"),
+        (["1_000"], "string"),
+        (["\N{ARABIC-INDIC DIGIT ONE}"], "string"),
+        (["%31"], "string"),
+        (["2013%2D10%2D01"], "string"),
+        (["20131001"], "int"),
     ],
 )
 def test_a_partition_column_is_a_number_only_where_every_folder_is_written_as_one(
