@@ -90,10 +90,11 @@ def _signature(signature: Signature | None) -> dict[str, list[dict[str, object]]
 
 
 def _column(column: Column | Tensor) -> dict[str, object]:
-    from spark_infer.core.signature import Column, spelled
+    from spark_infer.core.signature import ANY, Column, spelled
 
     if isinstance(column, Column):
-        return {"name": column.name, "type": spelled(column.type), "required": column.required}
+        kind = "any" if column.type == ANY else spelled(column.type)
+        return {"name": column.name, "type": kind, "required": column.required}
     return {"name": column.name, "type": f"tensor of {column.dtype} {list(column.shape)}", "required": True}
 
 

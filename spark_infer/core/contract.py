@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from spark_infer.core.open_types import settled
 from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, marked, spelled
 from spark_infer.core.vectors import is_vector
 from spark_infer.errors import SchemaMismatchError, did_you_mean, nearest, nearest_names
@@ -148,6 +149,11 @@ class _Available:
             self.problems.append(f"column {source!r} stands {self.counts[source]} times in the table: ambiguous")
         elif source in self.counts:
             got = self.schema.field(source).type
+            known = settled(wanted, got)
+            if known is None:
+                self.problems.append(f"column {source!r} is {spelled(got)}, which no model takes")
+                return []
+            wanted = known
             step = cast_step(got, wanted)
             if step in self.allow_casts or step in ("", "lossless", "checked"):
                 names = spelled(got), spelled(wanted)

@@ -60,18 +60,18 @@ def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
     values: npt.NDArray[np.generic]
     if pa.types.is_nested(array.type):
         values = np.empty(len(array), dtype=object)
-        values[:] = _objects(array, name)
+        values[:] = objects(array, name)
     else:
         values = array.to_numpy(zero_copy_only=False)
     return values.astype("datetime64[D]") if pa.types.is_date(array.type) else values
 
 
-def own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array that may be written into: a copy where it is Arrow's memory, which numpy shows as read-only."""
-    return array if array.flags.writeable else array.copy()
+def objects(array: pa.Array, name: str) -> list[Any]:
+    """Return the values of a column as Python's own, None for null; maps become dicts.
 
-
-def _objects(array: pa.Array, name: str) -> list[Any]:
+    Raises:
+        InputValueError: One is something that Python has no value for.
+    """
     try:
         values: list[Any] = array.to_pylist(maps_as_pydicts="strict")
     except (KeyError, OverflowError, ValueError):
@@ -81,6 +81,11 @@ def _objects(array: pa.Array, name: str) -> list[Any]:
             next_step="filter these rows with `where`, or replace such values in a preprocess function.",
         ) from None
     return values
+
+
+def own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that may be written into: a copy where it is Arrow's memory, which numpy shows as read-only."""
+    return array if array.flags.writeable else array.copy()
 
 
 def _null_integer(array: pa.Array, name: str) -> InputValueError:

@@ -19,6 +19,10 @@ from spark_infer.errors import ModelRefusedError
 VECTOR = "sparkml_vector"
 """What MLflow calls Spark ML's vectors."""
 
+ANY = pa.null()
+"""What MLflow calls ``any``: the signature leaves open what a column holds, and the table decides. MLflow infers it for
+values that were all None, and from the type hints `Any` and `Union`."""
+
 SCALARS: Mapping[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "integer": pa.int32(),
@@ -101,11 +105,20 @@ class Param:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What a model takes and returns; ``outputs`` is empty where the model does not say."""
+    """What a model takes and returns; ``outputs`` is empty where the model does not say.
+
+    Attributes:
+        inputs: Its columns, or its tensors.
+        outputs: What it returns.
+        params: Its inference parameters.
+        type_hints: Whether the inputs come from the type hint of its ``predict``. Such a model takes a list of rows: a
+            dict for each where the inputs have names, a bare value where there is one without.
+    """
 
     inputs: tuple[Column | Tensor, ...]
     outputs: tuple[Column | Tensor, ...] = ()
     params: tuple[Param, ...] = ()
+    type_hints: bool = False
 
     @classmethod
     def from_mlmodel(cls, mapping: Mapping[str, Any]) -> Signature | None:
@@ -129,7 +142,7 @@ class Signature:
             ) from error
         if len({type(item) for item in inputs}) > 1:
             raise ModelRefusedError("The model's signature mixes columns and tensors among its inputs.")
-        return cls(inputs=inputs, outputs=outputs, params=params)
+        return cls(inputs=inputs, outputs=outputs, params=params, type_hints=hinted)
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -265,7 +278,7 @@ def _type(item: Mapping[str, Any]) -> pa.DataType:
     if kind == VECTOR:
         return pa.list_(pa.float64())
     if kind == "any":
-        raise ValueError("type 'any' leaves open what a column holds, and is not supported")
+        return ANY
     if kind not in SCALARS:
         raise ValueError(f"type {kind!r} is not supported")
     return SCALARS[kind]

@@ -108,6 +108,9 @@ def _of_columns(example: Any, named: Mapping[str, Sequence[Any]] | None, binding
     bound = [column for column in binding.columns if column.source is not None]
     if named is None:
         rows = (example["data"] if isinstance(example, dict) else example)[:ROWS]
+        # The example of a type hint such as list[str] is a list of values, and a text is no row of letters.
+        values = len(bound) == 1 and not isinstance(example, dict) and not isinstance(rows[0], list)
+        rows = [[row] for row in rows] if values else rows
         named = {column.target: [row[index] for row in rows] for index, column in enumerate(bound)}
     return {column.target: _array(named[column.target], column.type) for column in bound}
 

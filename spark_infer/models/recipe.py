@@ -12,6 +12,7 @@ import pyarrow as pa
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
 from spark_infer.core.echoes import Echoes
+from spark_infer.core.open_types import leaves_open
 from spark_infer.core.outputs import choose_outputs, signature_outputs
 from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import spelled
@@ -222,6 +223,7 @@ def _raw_outputs(
                 f"Nothing says what the model returns: {why}.",
                 next_step="say it with result_type, for example 'double' or 'label string, score double'.",
             )
+        _refuse_open(outputs)
         return outputs
     if outputs is None or (len(outputs) == 1 and len(result_schema) == 1):
         return result_schema
@@ -233,6 +235,15 @@ def _raw_outputs(
             next_step="choose among its outputs: result_type='name type, …'.",
         )
     return result_schema
+
+
+def _refuse_open(outputs: pa.Schema) -> None:
+    open_ones = [field.name for field in outputs if leaves_open(field.type)]
+    if open_ones:
+        raise PlanError(
+            f"The model's signature leaves open what {open_ones} holds: its type is any.",
+            next_step="say it with result_type, for example 'label string, score double'.",
+        )
 
 
 def _final_outputs(raw: pa.Schema, options: ScoreOptions, output: Output, *, show_values: bool) -> pa.Schema:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import matrix, tensor
-from spark_infer.core.signature import Column, Signature, spelled
+from spark_infer.core.signature import ANY, Column, Signature, spelled
 from spark_infer.errors import InputValueError, ModelRefusedError
 
 _RELOG = "log the model with the signature of its training columns, or name them in order with inputs=[…]."
@@ -49,7 +49,9 @@ def _refuse(columns: dict[str, pa.DataType], framework: str) -> None:
 
 def _is_number(data_type: pa.DataType) -> bool:
     types = pa.types
-    return bool(types.is_integer(data_type) or types.is_floating(data_type) or types.is_boolean(data_type))
+    # Where the signature leaves the type open, the table's decides later.
+    known = types.is_integer(data_type) or types.is_floating(data_type) or types.is_boolean(data_type)
+    return bool(known or data_type == ANY)
 
 
 def fed_names(binding: Binding) -> list[str] | None:

@@ -15,6 +15,7 @@ from mlflow.pyfunc import PyFuncModel, load_model
 from mlflow.types import ParamSchema
 
 from spark_infer.core.outputs import Predictions
+from spark_infer.core.rows import to_rows
 from spark_infer.models.backends.frame import to_model_input, to_predictions
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.code import enter_code
@@ -34,9 +35,8 @@ def load(spec: LoadSpec, folder: Path) -> PyfuncModel:
 
 
 class PyfuncModel:
-    """A pyfunc fed with pandas frames or numpy arrays."""
+    """A pyfunc fed with pandas frames or numpy arrays, or with a list of rows where type hints ask for that."""
 
-    how = "pyfunc: batches go through pandas"
     code: AbstractSet[str] = frozenset()
     """Modules that MLflow made for this model alone."""
 
@@ -45,7 +45,15 @@ class PyfuncModel:
         self._mlmodel = spec.mlmodel
         self._folder = folder
         self._binding = spec.binding
+        signature = spec.mlmodel.signature
+        self._hinted = signature if signature is not None and signature.type_hints else None
         self._params = {**_changeable_defaults(model), **spec.params}
+
+    @property
+    def how(self) -> str:
+        """How batches reach the model, for the plan."""
+        hinted = self._hinted is not None
+        return "pyfunc: batches go through " + ("Python's own values, as its type hints ask" if hinted else "pandas")
 
     def outputs(self) -> pa.Schema | None:
         """A pyfunc knows its outputs by its signature alone."""
@@ -57,7 +65,8 @@ class PyfuncModel:
         enter_code(self._folder, self._mlmodel)  # it may import more of its own modules
         # A model may change its parameters too: each batch gets its own.
         params = copy.deepcopy(self._params) or None
-        return to_predictions(self._model.predict(to_model_input(inputs, self._binding), params=params))
+        given = to_model_input(inputs, self._binding) if self._hinted is None else to_rows(inputs, self._hinted)
+        return to_predictions(self._model.predict(given, params=params))
 
     def close(self) -> None:
         """Let go of the model, and of the code that was loaded for it."""
