@@ -24,7 +24,7 @@ def z85(data: bytes) -> str:
 
 
 def listed(rows: Sequence[int]) -> bytes:
-    return MAGIC + BitMap64(rows).serialize()
+    return MAGIC + bytes(BitMap64(rows).serialize())
 
 
 def in_file(folder: Path, *lists: Sequence[int], prefix: str = "") -> list[DeletionVector]:
