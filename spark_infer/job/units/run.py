@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pyarrow import ArrowException
@@ -18,6 +19,7 @@ from spark_infer.job.decided import Decided, constants
 from spark_infer.job.units.drive import Outcome, Score, clean, drive
 from spark_infer.job.units.find import given_up, plan_in
 from spark_infer.job.units.presence import contents, rows_left
+from spark_infer.job.units.shared import drive_shared
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.unit import Unit
 from spark_infer.observe.report import Report
@@ -102,7 +104,8 @@ def run_units(
     def check(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
         check_files(folder, files, rows=unit.rows if exact else None)
 
-    outcome = drive(
+    do_the_rest = partial(
+        drive,
         ledger,
         start.units,
         publisher(work),
@@ -111,6 +114,9 @@ def run_units(
         check=check,
         session=work.session,
     )
+    outcome = drive_shared(ledger, work.session, do_the_rest)
+    if not isinstance(outcome, Outcome):
+        return Report.again(outcome)
     report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
     conclude(start, report, _marks(work, outcome))
     return report
