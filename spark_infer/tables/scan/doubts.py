@@ -194,9 +194,9 @@ def _is_known(codec: str) -> bool:
 
 def file_column_doubts(found: RawFooter) -> dict[str, str]:
     """Column to why pyarrow may read other values from it than Spark does; for files that workers can read."""
-    leaves = [(column.name, leaf) for column in found.columns for leaf in column.leaves()]
-    doubts = {name: _leaf_doubt(found.metadata, at, leaf) for at, (name, leaf) in enumerate(leaves)}
-    return {name: f"{name} {doubt}" for name, doubt in doubts.items() if doubt}
+    leaves = ((column.name, leaf) for column in found.columns for leaf in column.leaves())
+    doubts = ((name, _leaf_doubt(found.metadata, at, leaf)) for at, (name, leaf) in enumerate(leaves))
+    return {name: f"{name} {doubt}" for name, doubt in doubts if doubt}
 
 
 def _leaf_doubt(found: pq.FileMetaData, at: int, leaf: Node) -> str:

@@ -132,6 +132,17 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, damage: Any) -> Non
         footer_of(path)
 
 
+def test_a_type_that_does_not_fit_is_found_while_planning_where_it_is_wanted(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "c": ["x"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"id": [1], "c": [1]}), tmp_path / "b.parquet")
+    found = read_footers(opened(tmp_path), ["a.parquet", "b.parquet"])
+    wanted = pa.schema([("id", pa.int64()), ("c", pa.string())])
+    assert footer_doubts(found, Scan(uri="", schema=wanted)) == (
+        "column 'c' is int64 in a file and string in the table",
+    )
+    assert footer_doubts(found, Scan(uri="", schema=wanted.remove(1))) == ()
+
+
 NEW = {"day": date(1582, 10, 15), "moment": datetime(1900, 1, 1, tzinfo=UTC)}
 OLD = {"day": date(1582, 10, 14), "moment": datetime(1899, 12, 31, tzinfo=UTC)}
 
@@ -187,3 +198,10 @@ def test_int96_is_read_where_spark_wrote_it_by_the_new_calendar(
 ) -> None:
     found = old_calendar(tmp_path / "f.parquet", NEW, metadata, use_deprecated_int96_timestamps=True)
     assert ("moment" in found.doubts) == doubted
+
+
+def test_a_value_of_the_old_calendar_matters_inside_a_column_too(tmp_path: Path) -> None:
+    pairs = pa.StructArray.from_arrays([pa.array([OLD["day"]], pa.date32()), pa.array([1])], ["day", "n"])
+    table = pa.table({"pair": pairs, "id": [1]}).replace_schema_metadata(LEGACY)
+    pq.write_table(table, tmp_path / "f.parquet")
+    assert set(footer_of(tmp_path / "f.parquet").doubts) == {"pair"}
