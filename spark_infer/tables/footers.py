@@ -62,7 +62,7 @@ def _footer(found: RawFooter, schemas: dict[pa.Schema, pa.Schema]) -> Footer:
         columns = ", ".join(f"{each.name} {each}" for each in found.columns)
         return Footer(rows=found.rows, columns=columns, metadata={}, doubt=doubt, nodes=found.columns)
     metadata = found.metadata
-    schema = metadata.schema.to_arrow_schema().remove_metadata()
+    schema = found.schema.remove_metadata()
     return Footer(
         rows=found.rows,
         columns=", ".join(f"{each.name} {each.type}" for each in schema),

@@ -172,12 +172,12 @@ def file_doubt(found: RawFooter) -> str:
     try:
         if found.is_signed:
             return "columns of files are encrypted"
-        arrow = found.metadata.schema.to_arrow_schema()
+        names = found.schema.names
     except (pa.ArrowException, OSError) as error:
         if not found.is_whole:
             raise NotParquetError("its footer cannot be parsed") from error
         return "pyarrow cannot read the footers of files"
-    if not found.columns or [node.name for node in found.columns] != arrow.names:
+    if not found.columns or [node.name for node in found.columns] != names:
         return "pyarrow finds other columns in files than Spark"
     groups = (found.metadata.row_group(number) for number in range(min(1, found.metadata.num_row_groups)))
     codecs = {group.column(at).compression for group in groups for at in range(group.num_columns)}

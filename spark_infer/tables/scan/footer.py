@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet as pq
@@ -20,6 +21,13 @@ _END_BYTES = 8
 _READ_AT_FIRST = 64 * 2**10
 _SIGNATURE_BYTES = 28
 """Behind a footer that can be read while columns are encrypted: a nonce and a tag."""
+
+READING: dict[str, Any] = {
+    "pre_buffer": True,
+    "coerce_int96_timestamp_unit": "us",
+    "arrow_extensions_enabled": False,
+}
+"""How files are opened."""
 
 
 class NotParquetError(ValueError):
@@ -50,6 +58,15 @@ class RawFooter:
         """
         end = len(self.data).to_bytes(4, "little") + _MAGIC
         return pq.read_metadata(pa.BufferReader(_MAGIC + self.data + end))
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns as pyarrow reads them from the file.
+
+        Raises:
+            pyarrow.ArrowException: pyarrow cannot read one of them.
+        """
+        return pq.ParquetFile(pa.BufferReader(b""), metadata=self.metadata, **READING).schema_arrow
 
     @property
     def is_whole(self) -> bool:

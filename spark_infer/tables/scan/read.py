@@ -23,7 +23,7 @@ from spark_infer.tables.scan import values
 from spark_infer.tables.scan.deletions import within, without
 from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
 from spark_infer.tables.scan.fit import StoredColumn, UnlikeSparkError, as_spark, stored_columns
-from spark_infer.tables.scan.footer import NotParquetError, RawFooter, read_footer
+from spark_infer.tables.scan.footer import READING, NotParquetError, RawFooter, read_footer
 from spark_infer.tables.scan.parquet_schema import SchemaReader
 from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
@@ -90,9 +90,7 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
 
 
 def _opened(stream: pa.NativeFile, **how: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(
-        stream, pre_buffer=True, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=False, **how
-    )
+    return pq.ParquetFile(stream, **READING, **how)
 
 
 def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list[str]:

@@ -198,6 +198,8 @@ def test_int96_is_read_where_spark_wrote_it_by_the_new_calendar(
 ) -> None:
     found = old_calendar(tmp_path / "f.parquet", NEW, metadata, use_deprecated_int96_timestamps=True)
     assert ("moment" in found.doubts) == doubted
+    wanted = Scan(uri="", schema=pa.schema([("moment", pa.timestamp("us", "UTC"))]))
+    assert bool(footer_doubts([found], wanted)) == doubted
 
 
 def test_a_value_of_the_old_calendar_matters_inside_a_column_too(tmp_path: Path) -> None:
