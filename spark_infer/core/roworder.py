@@ -41,8 +41,14 @@ class RowOrder:
         if self.unknown:
             return f"not known: {self.unknown}"
         if self.moved:
-            return f"not kept: values of {', '.join(self.moved)} stand at other rows"
+            return f"not kept: values of {named(self.moved)} stand at other rows"
         return f"kept, as {self.rows} rows in two orders showed"
+
+
+def named(outputs: Sequence[str]) -> str:
+    """Name outputs in a sentence, the first few of many."""
+    more = f" and {len(outputs) - 4} more" if len(outputs) > 4 else ""
+    return ", ".join(outputs[:4]) + more
 
 
 def find_row_order(predict: Predict, inputs: pa.RecordBatch) -> RowOrder:

@@ -18,7 +18,7 @@ from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
 from spark_infer.core.echoes import Echoes
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
-from spark_infer.core.roworder import NEXT_STEP
+from spark_infer.core.roworder import NEXT_STEP, named
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.core.steps import Step
@@ -164,8 +164,8 @@ def _require_order(
     moved = echoes.moved(inputs, raw, predict)
     if moved:
         raise PredictionShapeError(
-            f"Model {steps.label} answers its rows in another order: the values of {', '.join(moved)} belong to other "
-            f"rows of a batch of {inputs.num_rows} rows.",
+            f"Model {steps.label} answers its rows in another order: the values of {named(moved)} belong to other rows "
+            f"of a batch of {inputs.num_rows} rows.",
             next_step=NEXT_STEP,
         )
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
-from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order
+from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order, named
 from spark_infer.core.scoring import Model
 from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInferError
 from spark_infer.models.backends import load
@@ -90,11 +90,11 @@ def row_order(recipe: Recipe, model: Model, rows: pa.RecordBatch) -> RowOrder:
 def _require_order(found: RowOrder, label: str) -> None:
     if found.moved:
         raise ModelRefusedError(
-            f"Model {label} answers its rows in another order: the values of {', '.join(found.moved)} belong to other "
+            f"Model {label} answers its rows in another order: the values of {named(found.moved)} belong to other "
             "rows of the batch.",
             details=[
-                f"each of {found.rows} rows has another answer when it is predicted alone, which other rows have in "
-                "the batch",
+                f"it was tried with {found.rows} rows: in a batch they get the answers that other rows get when they "
+                "are predicted alone",
                 "predictions belong to rows by position, as in MLflow's pyfunc",
             ],
             next_step=NEXT_STEP,
