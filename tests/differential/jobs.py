@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from tests.differential.cases import SCHEMA, Case, cases, expected, plain
-from tests.differential.model import OUTPUTS, save_many
+from tests.differential.model import OUTPUTS, options, save_many
 
 CASES = 20
 """How many cases one job scores."""
@@ -28,8 +28,8 @@ ONE_JOB, TEN_JOBS = (
     for jobs in (1, 10)
 )
 
-Scoring = Callable[[Path, str, int | None], pa.Table]
-"""Scores the Parquet table in a folder with a model; the arguments are the folder, the model and the batch size."""
+Scoring = Callable[[Path, str, dict[str, Any]], pa.Table]
+"""Scores the Parquet table in a folder with a model and options of the door, such as `batch_size`."""
 
 
 def tables(outputs: str) -> st.SearchStrategy[list[Case]]:
@@ -53,9 +53,10 @@ def check(found: Sequence[Case], model: str, score: Scoring, folder: Path, data:
     half = whole.num_rows // 2
     for name, part in (("a", whole.slice(0, half)), ("b", whole.slice(half))):
         pq.write_table(part, source / f"{name}.parquet", row_group_size=data.draw(st.integers(1, 40)))
-    scored = score(source, model, data.draw(st.one_of(st.none(), st.integers(1, 30)))).sort_by("row")
+    outputs, batch_size = found[0].outputs, data.draw(st.one_of(st.none(), st.integers(1, 30)))
+    scored = score(source, model, {"batch_size": batch_size, **options(outputs)}).sort_by("row")
     pyfunc = mlflow.pyfunc.load_model(model)
-    names = [column.name for column in OUTPUTS[found[0].outputs].inputs]
+    names = [column.name for column in OUTPUTS[outputs].inputs]
     wanted: list[Any] = [row for case in found for row in expected(case, pyfunc)]
     answers = zip(*(plain(scored.column(name)) for name in names), strict=True)
     wrong = [(row, *pair) for row, pair in enumerate(zip(answers, wanted, strict=True)) if pair[0] != pair[1]]

@@ -42,6 +42,8 @@ OUTPUTS = {
         ]
     ),
 }
+OUTPUTS["bare"] = OUTPUTS["one"]
+"""The same without a signature, so that MLflow does not copy what the model is given."""
 SEPARATOR = "/"
 """Between the words of the column ``how``: change, index, types, shape."""
 
@@ -138,6 +140,8 @@ SHAPES: dict[str, dict[str, Callable[[pd.DataFrame], Any]]] = {
     },
 }
 
+SHAPES["bare"] = SHAPES["one"]
+
 
 class Many(PythonModel):
     """Answers in the way that the first row asks for."""
@@ -173,13 +177,18 @@ def _asked(how: str, outputs: str) -> tuple[str, str, str, str]:
 
 
 def save_many(folder: Path, outputs: str) -> str:
-    """Save the model with ``one`` or ``several`` outputs; returns its folder."""
+    """Save one of the models of `OUTPUTS`; returns its folder."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.pyfunc.save_model(
             folder,
             python_model=Many(outputs),
-            signature=ModelSignature(INPUTS, OUTPUTS[outputs]),
+            signature=None if outputs == "bare" else ModelSignature(INPUTS, OUTPUTS[outputs]),
             pip_requirements=["pandas"],
         )
     return str(folder)
+
+
+def options(outputs: str) -> dict[str, Any]:
+    """What a door must be told about one of the models."""
+    return {"inputs": INPUTS.input_names(), "result_type": "y double"} if outputs == "bare" else {}

@@ -21,7 +21,7 @@ from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import score_table_batches
 from tests.differential.cases import Case, cases, expected, plain
-from tests.differential.model import OUTPUTS, save_many
+from tests.differential.model import OUTPUTS, options, save_many
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -49,9 +49,12 @@ class Both:
         return make_recipe(
             self._ref,
             schema,
-            ScoreOptions.model_validate({"batch_size": batch_size, "deduplicate": deduplicate}),
+            ScoreOptions.model_validate(
+                {"batch_size": batch_size, "deduplicate": deduplicate, **options(self._outputs)}
+            ),
             folder=self._files,
             load_model=lambda spec: load(spec, self._files),
+            result_schema=pa.schema({"y": pa.float64()}) if self._outputs == "bare" else None,
         )
 
 
