@@ -160,6 +160,15 @@ def taken(storage: Storage, app: str) -> int | None:
     return found
 
 
+def added_in(storage: Storage, version: int | None) -> list[str]:
+    """The files that a commit added; none where the log no longer has it."""
+    listing = list_log(storage)
+    if listing is None or version not in listing.commits:
+        return []
+    actions = commit_actions(storage, [f"_delta_log/{version:020}.json"])
+    return [unquote(action["add"]["path"]) for action in actions if "add" in action]
+
+
 def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
     """Those files that somebody took out of a table again together with their rows: restored or replaced it.
 

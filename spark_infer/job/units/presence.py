@@ -8,7 +8,7 @@ from typing import Any
 from spark_infer.errors import UnfinishedRunError
 from spark_infer.job.units.find import StillThere
 from spark_infer.job.units.runplan import RunPlan
-from spark_infer.tables.delta_log import list_log, taken, taken_back
+from spark_infer.tables.delta_log import added_in, list_log, taken, taken_back
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.publishers.work import app_of
 from spark_infer.tables.storage import Storage
@@ -46,6 +46,7 @@ def holds_rows(table: Storage, kind: str, report: Mapping[str, Any]) -> bool:
     """
     files = list(report.get("some_files") or ())
     if kind == "delta":
+        files = files or added_in(table, report.get("target_version"))  # Spark wrote them
         return _took(table, str(report.get("app"))) and (not files or len(taken_back(table, files)) < len(files))
     return any(info.is_file for info in table.files.get_file_info([table.at(path) for path in files]))
 
