@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.errors import nearest
@@ -54,7 +54,9 @@ def partitioning_problems(partition_by: Sequence[str], schema: StructType) -> li
     return problems
 
 
-def schema_problems(frame: StructType, table: StructType, *, folder_types: Mapping[str, str]) -> list[str]:
+def schema_problems(
+    frame: StructType, table: StructType, *, folder_types: Mapping[str, str], may_lack: Collection[str] = ()
+) -> list[str]:
     """List every column that keeps the frame from being added to an existing table.
 
     A column that may be null goes into a NOT NULL column: the table's format checks each row. What it does not check,
@@ -65,11 +67,14 @@ def schema_problems(frame: StructType, table: StructType, *, folder_types: Mappi
         table: The schema of the existing table.
         folder_types: Types of partition columns that only the folders' names tell; any type that is written the same
             way fits them.
+        may_lack: Columns of the table that the rows need not bring.
     """
     mine = {each.name.casefold(): each for each in frame}
     theirs = {each.name.casefold(): each for each in table}
     problems = []
     for key, field in theirs.items():
+        if key not in mine and field.name in may_lack:
+            continue
         if key not in mine:
             note = ", which is NOT NULL" if not field.nullable else ""
             problems.append(f"missing: {field.name} {field.dataType.simpleString()}{note}")

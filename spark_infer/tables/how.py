@@ -26,7 +26,8 @@ def sentence(plan: WritePlan) -> WritePlan:
     else:
         new = ", its columns or partitioning too" if plan.new_schema else ""
         how = f"replace all rows of {kind}{new}{parts}{size}, {_replacement(plan)}"
-    return replace(plan, how=how)
+    left = f"; {', '.join(plan.filled)} as the table fills them: null, or by their own rule" if plan.filled else ""
+    return replace(plan, how=how + left)
 
 
 def _creation(plan: WritePlan) -> str:

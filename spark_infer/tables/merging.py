@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from spark_infer.config import TargetConfig
@@ -13,6 +13,8 @@ from spark_infer.tables.location import TableLocation
 
 _UNCOMPARABLE = ((r"\bmap<", "map"), (r"(?:^|[:<,])variant(?:$|[,>])", "variant"))
 """A type stands after the colon of its field's name, which may itself be `variant`."""
+_GENERATED = "delta.generationExpression"
+_FILLED = {"delta.identity.start", _GENERATED, "CURRENT_DEFAULT"}
 _CHAR = re.compile(r"\bchar\(\d+\)")
 
 
@@ -29,14 +31,34 @@ def refuse_appends_only(location: TableLocation, log: LogState | None) -> None:
         )
 
 
-def identity_problems(log: LogState | None, *, merges: bool) -> list[str]:
+def optional_columns(
+    names: Collection[str], nullable: Collection[str], log: LogState | None, *, mode: str
+) -> tuple[str, ...]:
+    """Return the columns of a Delta table that rows need not bring: null there, or filled by Delta itself.
+
+    Args:
+        names: The table's columns.
+        nullable: Those of them that may be null.
+        log: What the table's log says; None where only Spark can read it.
+        mode: The write mode. An append may lack a partition column only where Delta generates it, and rows that
+            replace partitions have to say which.
+    """
+    filled = {each["name"] for each in _fields(log) if _FILLED & set(_metadata(each))}
+    generated = {each["name"] for each in _fields(log) if _GENERATED in _metadata(each)}
+    parts = () if mode == "merge" or log is None else log.partition_columns
+    needed = {name for name in parts if name not in generated or mode != "append"}
+    return tuple(name for name in names if name in {*nullable, *filled} - needed)
+
+
+def identity_problems(log: LogState | None, brought: Collection[str], *, merges: bool) -> list[str]:
     """List the identity columns that rows with values of their own cannot go into.
 
     Args:
         log: What the table's log says; None where there is none, or only Spark can read it.
+        brought: The columns of the rows.
         merges: Whether rows that are there are changed too: MERGE updates no identity column of either kind.
     """
-    marked = [each for each in _fields(log) if "delta.identity.start" in _metadata(each)]
+    marked = [each for each in _fields(log) if "delta.identity.start" in _metadata(each) and each["name"] in brought]
     closed = [each["name"] for each in marked if not _metadata(each).get("delta.identity.allowExplicitInsert")]
     problems = [f"{name} is GENERATED ALWAYS AS IDENTITY, so that only Delta fills it" for name in closed]
     if merges:

@@ -23,6 +23,7 @@ class WritePlan:
         new_schema: Whether an overwrite changes the columns or the partitioning of a Delta table.
         partition_types: The types of ``partition_by``.
         keys: The columns to merge by; empty for the other modes.
+        filled: Columns of a Delta table that the rows do not bring: null there, or filled by Delta itself.
         later_texts: Text columns of staged rows that the table they are merged into is partitioned by.
     """
 
@@ -36,6 +37,7 @@ class WritePlan:
     new_schema: bool = False
     partition_types: tuple[str, ...] = field(default=(), repr=False)
     keys: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
     later_texts: tuple[str, ...] = ()
 
     @property

@@ -199,7 +199,8 @@ def commit(
         ready.table.create_write_transaction(
             actions,
             mode="append",
-            schema=Schema.from_json(_relaxed(schema)),
+            # The table's own: it may have columns that the rows do not bring, which are null in files without them.
+            schema=Schema.from_json(_relaxed(json.dumps(ready.state.schema))),
             partition_by=list(plan.partition_by),
             commit_properties=_properties(files, stamp, txn, retries=retries),
         )
@@ -323,7 +324,9 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> L
         )
     if state is not None:
         has = {each["name"]: each["type"] for each in state.schema["fields"]}
-        if has == wanted and state.partition_columns == plan.partition_by and not list(table_doubts(state)):
+        lacks = plan.mode in ("append", "overwrite_partitions") and has.keys() > wanted.keys()
+        same = {name: has[name] for name in wanted} == wanted if lacks else has == wanted
+        if same and state.partition_columns == plan.partition_by and not list(table_doubts(state)):
             return state
     raise CommitConflictError(
         f"The table {plan.location.name} was changed by another writer while this run scored.",

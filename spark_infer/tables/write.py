@@ -21,7 +21,7 @@ from spark_infer.tables.fit import (
 )
 from spark_infer.tables.how import sentence
 from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
-from spark_infer.tables.merging import identity_problems, merge_problems, refuse_appends_only
+from spark_infer.tables.merging import identity_problems, merge_problems, optional_columns, refuse_appends_only
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
 from spark_infer.tables.publish import stage_parquet, write_parquet
@@ -59,6 +59,10 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_SCOPE = "spark_infer: a row lies outside the table partitions that this job may replace"
 EMPTY_PARTITION = "spark_infer: a partition column holds an empty string, which a table stores as null"
+_ONE_FILE_DECIDES = (
+    "Spark takes the columns of a Parquet folder from one of its files, so that files with fewer may hide the others: "
+    "bring the column, or use Delta"
+)
 NULL_TEXT = f"spark_infer: a partition column holds the text {NULL_PARTITION}, which a table takes for null"
 
 
@@ -216,23 +220,27 @@ def _checked_plan(
 ) -> WritePlan:
     types = types_of(schema)
     has = spelled_as(existing.partition_columns, types) if existing else ()
+    has_types = types_of(existing.schema) if existing else {}
     replaces = existing is not None and target.mode == "overwrite"
     # A new table that is to be replaced by partitions has these partitions.
     wanted = target.partition_by or (() if existing else tuple(target.partitions))
     asked = spelled_as(wanted, types)
     partition_by = asked or has
+    filled = _filled(location, target, existing, types)
     problems = storable_problems(schema, plain_names=location.format == "delta" and (existing is None or replaces))
-    problems += partitioning_problems(partition_by, schema)
+    problems += partitioning_problems([name for name in partition_by if name not in filled], schema)
     fixed = not replaces or bool(location.table and location.format == "parquet")
     if existing is not None and fixed:
         if asked and asked != has:
             problems.append(f"`partition_by` is {_listed(asked)}, the table is partitioned by {_listed(has)}")
-        problems += schema_problems(schema, existing.schema, folder_types=existing.folder_types)
+        problems += schema_problems(schema, existing.schema, folder_types=existing.folder_types, may_lack=filled)
+        if location.format == "parquet" and any(problem.startswith("missing: ") for problem in problems):
+            problems.append(_ONE_FILE_DECIDES)
     scope, scope_problems = _scope(target, types, partition_by)
     problems += scope_problems
     log = existing.log if existing is not None else None
     if target.mode != "overwrite":
-        problems += identity_problems(log, merges=target.mode == "merge")
+        problems += identity_problems(log, types, merges=target.mode == "merge")
     if target.mode == "merge":
         problems += merge_problems(target, location, types, log)
     if problems:
@@ -251,10 +259,23 @@ def _checked_plan(
         how="",
         target_file_bytes=target.target_file_bytes,
         new_schema=changed,
-        partition_types=tuple(types[name] for name in partition_by),
+        partition_types=tuple((types | has_types)[name] for name in partition_by),
         keys=target.keys,
+        filled=filled,
     )
     return sentence(plan)
+
+
+def _filled(
+    location: TableLocation, target: TargetConfig, existing: Existing | None, types: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The columns of an existing Delta table that the rows do not bring, and need not."""
+    if existing is None or location.format != "delta" or target.mode not in ("append", "overwrite_partitions", "merge"):
+        return ()
+    nullable = [field.name for field in existing.schema if field.nullable]
+    optional = optional_columns(existing.schema.names, nullable, existing.log, mode=target.mode)
+    brought = {name.casefold() for name in types}
+    return tuple(name for name in optional if name.casefold() not in brought)
 
 
 def _differs(existing: Existing, schema: StructType, partition_by: tuple[str, ...], has: tuple[str, ...]) -> bool:
@@ -273,7 +294,7 @@ def _scope(
 
 def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
     """Make rows that must not be written fail the job."""
-    texts = [quote_name(name) for name in plan.texts]
+    texts = [quote_name(name) for name in plan.texts if name in frame.columns]
     checks = [(f"NOT ({name} <=> '')", EMPTY_PARTITION) for name in texts]
     checks += [(f"NOT ({name} <=> '{NULL_PARTITION}')", NULL_TEXT) for name in texts]
     if plan.scope is not None:
@@ -291,7 +312,7 @@ def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
 def _sized(frame: DataFrame, plan: WritePlan) -> DataFrame:
     if plan.target_file_bytes is None:
         return frame
-    return frame.hint("rebalance", *map(quote_name, plan.partition_by))
+    return frame.hint("rebalance", *(quote_name(name) for name in plan.partition_by if name in frame.columns))
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -50,7 +50,7 @@ def with_writers(
         constants=constants,
         partition_by=write.partition_by,
         scope=write.scope,
-        later_texts=write.later_texts,
+        later_texts=tuple(name for name in write.later_texts if name in columns.names),
         codec=CODECS[codec],
         metadata=file_metadata(stored),
     )

@@ -93,12 +93,17 @@ class MergeDelta:
             "spark.databricks.delta.commitInfo.userMetadata": work.stamp(),
         }
         same = " AND ".join(f"t.{quote_name(key)} <=> s.{quote_name(key)}" for key in work.plan.keys)
+        # By name: the table may have columns that the rows do not bring, which Delta fills in new rows.
+        names = [quote_name(name) for name in self._schema.names]
+        values = [f"s.{name}" for name in names]
+        update = ", ".join(f"t.{name} = {value}" for name, value in zip(names, values, strict=True))
         point("commit")
         try:
             with settings(self._spark, held):
                 self._spark.sql(
-                    f"MERGE INTO {work.plan.location.sql} AS t USING {view} AS s ON {same} "
-                    "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+                    f"MERGE INTO {work.plan.location.sql} AS t USING {view} AS s ON {same} WHEN MATCHED THEN "
+                    f"UPDATE SET {update} WHEN NOT MATCHED THEN "
+                    f"INSERT ({', '.join(names)}) VALUES ({', '.join(values)})"
                 )
         finally:
             self._spark.catalog.dropTempView(view)

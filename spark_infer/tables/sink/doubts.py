@@ -70,7 +70,9 @@ def _doubts(
     if plan.target_file_bytes is not None:
         yield "`target_file_bytes` asks for Spark's shuffle"
     for name, kind in zip(plan.partition_by, plan.partition_types, strict=True):
-        if name in constants:
+        if name not in columns.names:
+            yield f"{name}, which the target is partitioned by, is for Delta to fill"
+        elif name in constants:
             yield f"{name} has one value in all rows"
         if not writable(kind):
             yield f"how a partition value of {name} ({kind}) is written depends on the session"
