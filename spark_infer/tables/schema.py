@@ -16,7 +16,7 @@ from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.snapshot import Snapshot
 
-_DELTAS_OWN = ("CURRENT_DEFAULT", "parquet.field.id", "parquet.field.nested.ids")
+_DELTAS_OWN = ("parquet.field.id", "parquet.field.nested.ids")
 """Metadata of a column that Delta keeps to itself, besides that whose name begins with ``delta.``:
 https://github.com/delta-io/delta/blob/master/spark/src/main/scala/org/apache/spark/sql/delta/DeltaTable.scala,
 `removeInternalDeltaMetadata`."""

@@ -254,6 +254,108 @@ def delta_with(*statements: str, properties: str = "", columns: str = "") -> Cal
     return make
 
 
+def changed_often(spark: SparkSession, folder: Path) -> None:
+    """Files whose rows were deleted, updated and merged into, several times: with more than one row group each."""
+    with small_row_groups(spark):
+        spark.sql(f"CREATE TABLE delta.`{folder}` (id BIGINT, x DOUBLE, n INT) USING delta {VECTORS}")
+        rows = numbers(spark, "CAST(id AS int) AS n", rows=3 * ROWS)
+        rows.write.format("delta").mode("append").save(str(folder))
+        spark.range(0, 1000, 13).selectExpr("id", "-id AS y").createOrReplaceTempView("news")
+        for statement in (
+            "DELETE FROM {table} WHERE id % 7 = 0",
+            "UPDATE {table} SET x = -x WHERE id % 11 = 0",
+            "MERGE INTO {table} t USING news s ON t.id = s.id WHEN MATCHED THEN UPDATE SET n = y "
+            "WHEN NOT MATCHED THEN INSERT (id, x, n) VALUES (s.id, 0.5, s.y)",
+            "DELETE FROM {table} WHERE id BETWEEN 400 AND 600",
+        ):
+            spark.sql(statement.format(table=f"delta.`{folder}`"))
+
+
+def upgraded(spark: SparkSession, folder: Path) -> None:
+    """An existing table with partitions that got a column mapping, and columns renamed, dropped and added again."""
+    table = f"delta.`{folder}`"
+    rows = numbers(
+        spark,
+        "concat('p', id % 3) AS part",
+        "id AS gone",
+        "named_struct('a', id, 'b', named_struct('c', concat('t', id), 'd', array(named_struct('e', id)))) AS s",
+        "map('k', named_struct('v', id)) AS pairs",
+    )
+    rows.write.format("delta").partitionBy("part").save(str(folder))
+    versions = {"delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
+    mapped = {"delta.columnMapping.mode": "name", "delta.enableDeletionVectors": "true", **versions}
+    for statement in (
+        f"ALTER TABLE {table} SET {with_properties(mapped)}",
+        f"ALTER TABLE {table} RENAME COLUMN part TO `the part`",
+        f"ALTER TABLE {table} RENAME COLUMN s.b.c TO text",
+        f"ALTER TABLE {table} RENAME COLUMN s.b.d.element.e TO inner",
+        f"ALTER TABLE {table} DROP COLUMN gone",
+        f"ALTER TABLE {table} ADD COLUMN (gone BIGINT)",
+        f"DELETE FROM {table} WHERE id % 7 = 0",
+        f"INSERT INTO {table} SELECT -id, 0.5, 'new', s, pairs, id FROM {table} WHERE id < 20",
+    ):
+        spark.sql(statement)
+
+
+def by_id(spark: SparkSession, folder: Path) -> None:
+    """Columns found by their ids, deletion vectors, and version-2 checkpoints."""
+    properties = {
+        "delta.columnMapping.mode": "id",
+        "delta.enableDeletionVectors": "true",
+        "delta.checkpointPolicy": "v2",
+        "delta.checkpointInterval": "2",
+    }
+    columns = "id BIGINT, x DOUBLE, n INT, s STRUCT<a: BIGINT, b: ARRAY<STRUCT<c: STRING>>>"
+    spark.sql(f"CREATE TABLE delta.`{folder}` ({columns}) USING delta {with_properties(properties)}")
+    more = "CAST(id AS int) AS n", "named_struct('a', id, 'b', array(named_struct('c', concat('t', id)))) AS s"
+    numbers(spark, *more).write.format("delta").mode("append").save(str(folder))
+    spark.sql(f"ALTER TABLE delta.`{folder}` RENAME COLUMN n TO m")
+    spark.sql(f"ALTER TABLE delta.`{folder}` RENAME COLUMN s.a TO z")
+    spark.sql(f"DELETE FROM delta.`{folder}` WHERE id % 7 = 0")
+    assert list((folder / "_delta_log").glob("*.checkpoint.*-*"))
+
+
+def widened(spark: SparkSession, folder: Path) -> None:
+    """Whole numbers and decimals of every width that Delta widens, in files from before and after."""
+    columns = "id BIGINT, x DOUBLE, b TINYINT, n INT, m SMALLINT, d DECIMAL(5, 2), k INT, p INT"
+    spark.sql(f"CREATE TABLE delta.`{folder}` ({columns}) USING delta PARTITIONED BY (p) {WIDENING}")
+    rows = "id, id / 4, CAST(id % 100 AS TINYINT), -id, id, id / 8, id, id % 2"
+    spark.sql(f"INSERT INTO delta.`{folder}` SELECT {rows} FROM range({ROWS})")
+    wider = {"b": "INT", "n": "BIGINT", "m": "DOUBLE", "d": "DECIMAL(8, 3)", "k": "DECIMAL(12, 1)", "p": "BIGINT"}
+    for column, kind in wider.items():
+        spark.sql(f"ALTER TABLE delta.`{folder}` ALTER COLUMN {column} TYPE {kind}")
+    more = "-id, id / 4, 100000 + id, id + 9007199254740993, id / 3D, id + 0.125, id + 0.5, 5000000000"
+    spark.sql(f"INSERT INTO delta.`{folder}` SELECT {more} FROM range(1, 20)")
+
+
+def filled_by_delta(spark: SparkSession, folder: Path) -> None:
+    """Identity and generated columns."""
+    spark.sql(
+        f"CREATE TABLE delta.`{folder}` (k BIGINT GENERATED ALWAYS AS IDENTITY, id BIGINT COMMENT 'the id', x DOUBLE, "
+        "day DATE GENERATED ALWAYS AS (CAST('2020-01-01' AS DATE))) USING delta"
+    )
+    spark.sql(f"INSERT INTO delta.`{folder}` (id, x) SELECT id, id / 4 FROM range({ROWS})")
+
+
+def with_properties(properties: dict[str, str]) -> str:
+    listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+    return f"TBLPROPERTIES ({listed})"
+
+
+@contextmanager
+def small_row_groups(spark: SparkSession) -> Iterator[None]:
+    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    small = {"parquet.block.size": "1024", "parquet.page.size.row.check.min": "10"}
+    small["parquet.block.size.row.check.min"] = "10"
+    for name, value in small.items():
+        hadoop.set(name, value)
+    try:
+        yield
+    finally:
+        for name in small:
+            hadoop.unset(name)
+
+
 def cloned(spark: SparkSession, folder: Path) -> None:
     origin = folder.with_name("origin")
     numbers(spark).write.format("delta").save(str(origin))
@@ -262,8 +364,6 @@ def cloned(spark: SparkSession, folder: Path) -> None:
 
 VECTORS = "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
 WIDENING = "TBLPROPERTIES ('delta.enableTypeWidening' = 'true')"
-BY_NAME = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
-BY_ID = "TBLPROPERTIES ('delta.columnMapping.mode' = 'id')"
 
 
 def out_of_pythons_years(spark: SparkSession, folder: Path) -> None:
@@ -309,14 +409,22 @@ CASES = {
     ),
     "Delta, some rows deleted": Case(delta_with("DELETE FROM {table} WHERE id % 7 = 0")),
     "Delta, deletion vectors on, none there": Case(delta_with(properties=VECTORS)),
-    "Delta, deletion vectors": Case(delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS)),
+    "Delta, deletion vectors": Case(changed_often),
+    "Delta, deletion vectors and a condition": Case(changed_often, source={"where": "n > 700 AND n < 800 OR x < 0"}),
     "Delta, deletion vectors in an older version alone": Case(
         delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS), source={"version": 1}
     ),
-    "Delta, columns mapped by name": Case(delta_with("ALTER TABLE {table} RENAME COLUMN n TO m", properties=BY_NAME)),
-    "Delta, columns mapped by id": Case(delta_with(properties=BY_ID)),
-    "Delta, widened": Case(
-        delta_with("ALTER TABLE {table} ALTER COLUMN n TYPE BIGINT", properties=WIDENING), "were widened"
+    "Delta, columns mapped by name": Case(upgraded, target={"partition_by": "the part", "format": "parquet"}),
+    "Delta, columns mapped by id": Case(by_id, source={"where": "m >= 100 AND m < 250"}),
+    "Delta, columns that Delta fills": Case(filled_by_delta),
+    "Delta, widened": Case(widened),
+    "Delta, widened from a float": Case(
+        delta_with(
+            "ALTER TABLE {table} ADD COLUMN (f FLOAT)",
+            "ALTER TABLE {table} ALTER COLUMN f TYPE DOUBLE",
+            properties=WIDENING,
+        ),
+        "widened from float",
     ),
     "Delta, padded text": Case(
         lambda spark, folder: delta_with(

@@ -26,7 +26,13 @@ from tests.spark.odd_tables import (
 )
 
 # Much like another one, and for the soak.
-LIKE_ANOTHER = ("Delta, deletion vectors in an older version alone", "Delta, columns mapped by id")
+LIKE_ANOTHER = (
+    "Delta, some rows deleted",
+    "Delta, deletion vectors in an older version alone",
+    "Delta, deletion vectors on, none there",
+    "Delta, deletion vectors and a condition",
+    "Delta, widened from a float",
+)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ _HARMLESS_FEATURES = frozenset(
 )
 """Features of the reader's protocol that change nothing, or whose use shows elsewhere: in files, or in the schema."""
 
+_EXACT_BEFORE = ("byte", "short", "integer", "long", "decimal")
+"""Types whose files, and bounds in the log, hold the same numbers after their column was widened. The bounds of a float
+have only the digits that tell it from other floats: as doubles they are other numbers."""
+
 _OLD_TIMES, _OLD_INT96 = b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96"
 _SPARK_VERSION = b"org.apache.spark.version"
 _CORRECTED_SINCE, _CORRECTED_INT96_SINCE = (3, 0), (3, 1)
@@ -73,8 +77,8 @@ def _delta_doubts(state: LogState) -> Iterator[str]:
         yield f"the table asks for version {protocol['minReaderVersion']} of Delta's reader protocol"
     if state.column_mapping not in ("none", "name", "id"):
         yield f"the table maps its columns by {state.column_mapping}"
-    if "delta.typeChanges" in _metadata_keys(state.schema):
-        yield "types of its columns were widened"
+    if widened := sorted({kind for kind in _widened_from(state.schema) if not kind.startswith(_EXACT_BEFORE)}):
+        yield f"types of its columns were widened from {', '.join(widened)}"
     if any(split_uri(file.path)[0] or file.path.startswith("/") for file in state.files):
         yield "some of its files lie outside its folder"
     if len({file.path for file in state.files}) < len(state.files):
@@ -240,6 +244,19 @@ def _least(group: pq.RowGroupMetaData, at: int, first: int) -> int:
         return first
     least = found.min_raw if found is not None and found.has_min_max else None
     return least if isinstance(least, int) else first - 1
+
+
+def _widened_from(part: Any) -> Iterator[str]:
+    """The types that columns had before they were widened, at every depth of a schema's JSON."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key == "delta.typeChanges":
+                yield from (str(change.get("fromType", "")) for change in value)
+            else:
+                yield from _widened_from(value)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _widened_from(each)
 
 
 def _metadata_keys(part: Any) -> Iterator[str]:
