@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from spark_infer import Plan, Report
     from spark_infer.job.tune.found import Tuning
     from spark_infer.job.units.history import RunState
+
+logger = logging.getLogger(__name__)
 
 
 def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
@@ -85,4 +88,11 @@ def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[
             yield spark
     finally:
         if spark is not None:
-            spark.stop()
+            _stop(spark)
+
+
+def _stop(spark: SparkSession) -> None:
+    try:
+        spark.stop()
+    except Exception as error:  # its Java process may be gone, which the command then says itself
+        logger.warning("Spark could not be stopped: %s", error)

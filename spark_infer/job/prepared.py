@@ -15,6 +15,7 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.batching import model_rows
 from spark_infer.job.decided import Decided, constants, pinned, text_stamps
+from spark_infer.job.failures import while_planning
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
@@ -78,6 +79,7 @@ class PreparedJob(Decided):
         )
 
 
+@while_planning()
 def prepare_job(
     spark: SparkSession,
     config: JobConfig,

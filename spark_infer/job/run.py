@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.core.faults import point
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, report_of
+from spark_infer.job.failures import while_running
 from spark_infer.job.prepared import PreparedJob, PreparedRows
 from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 OnProgress = Callable[[Progress], None]
 
 
+@while_running()
 def run_job(
     spark: SparkSession,
     job: PreparedJob,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable
 
 from pyspark.errors import PySparkException
@@ -22,6 +23,26 @@ _LOST = re.compile(
 )
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that Spark's Java process does not answer any more."""
+    found: BaseException | None = error
+    while found is not None:
+        if type(found).__name__ == "Py4JNetworkError" or (isinstance(found, ConnectionError) and _in_py4j(found)):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def _in_py4j(error: BaseException) -> bool:
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and str(frames[-1]).startswith("py4j.")
+
+
+def is_sparks(error: BaseException) -> bool:
+    """Whether an error is one of PySpark's or Py4J's own."""
+    return isinstance(error, PySparkException) or type(error).__module__.split(".")[0] in ("py4j", "pyspark")
+
+
 def translate(error: BaseException) -> SparkInferError | None:
     """Say in spark_infer's words why a Spark job failed; None where Spark's own words are the best there are.
 
@@ -29,7 +50,7 @@ def translate(error: BaseException) -> SparkInferError | None:
     """
     if isinstance(error, SparkInferError):
         return error
-    if not isinstance(error, PySparkException) and type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
+    if not is_sparks(error):
         return None
     text = _whole_text(error)
     for found in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -86,8 +87,28 @@ def to_spark(schema: pa.Schema) -> StructType:
 
 
 def struct_from_json(text: str) -> StructType:
-    """Spark schema of its JSON."""
-    return StructType.fromJson(json.loads(text))
+    """Spark schema of its JSON; a type that this PySpark does not know is one that cannot be read (see `to_arrow`)."""
+    return StructType([_known(field) for field in json.loads(text)["fields"]])
+
+
+def _known(field: dict[str, Any]) -> StructField:
+    try:
+        return StructField.fromJson(field)
+    except (PySparkException, KeyError, ImportError, AttributeError):  # the last three of types that users define
+        return StructField(field["name"], _UnknownType(field["type"]), field["nullable"], field.get("metadata"))
+
+
+class _UnknownType(DataType):
+    """A type that this PySpark does not know, such as one of a newer Delta."""
+
+    def __init__(self, spelled: Any) -> None:
+        self._spelled = spelled
+
+    def simpleString(self) -> str:  # noqa: N802 - PySpark's name
+        return self._spelled if isinstance(self._spelled, str) else f"a {self._spelled.get('type')} of another library"
+
+    def jsonValue(self) -> Any:  # noqa: N802 - PySpark's name
+        return self._spelled
 
 
 def result_schema(

@@ -48,14 +48,20 @@ class DeletionVector:
 
     @classmethod
     def of(cls, descriptor: Mapping[str, Any]) -> DeletionVector:
-        """Read the descriptor in an `add` action."""
-        return cls(
+        """Read the descriptor in an `add` action.
+
+        Raises:
+            ValueError: The name of its file cannot be decoded.
+        """
+        found = cls(
             kind=descriptor["storageType"],
             place=descriptor["pathOrInlineDv"],
             size=descriptor["sizeInBytes"],
             rows=descriptor["cardinality"],
             offset=descriptor.get("offset") or 0,
         )
+        found.path  # noqa: B018 - decoded here, so that a name that is none is found with the log
+        return found
 
     @property
     def in_table(self) -> bool:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from spark_infer.errors import EnvironmentProblem, SourceError
 from spark_infer.tables.analysis import condition, first_line, parameters
-from spark_infer.tables.delta_log import list_log, read_log
+from spark_infer.tables.delta_actions import UnreadableLogError
+from spark_infer.tables.delta_log import list_log, read_log, replay_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.scan.doubts import delta_doubts
@@ -96,10 +97,13 @@ def snapshot(spark: SparkSession | None, location: TableLocation, version: int |
     if storage is None or log is None:
         return _described(spark, location, version)
     pinned = log.newest if version is None else version
-    state = read_log(storage, log, pinned)
-    if state is None and read_log(storage, log, log.newest):
-        raise _no_such_version(location, pinned, log.oldest, log.newest)
-    if state is None:
+    try:
+        state = replay_log(storage, log, pinned)
+    except UnreadableLogError as error:
+        if read_log(storage, log, log.newest):
+            raise _no_such_version(location, pinned, log.oldest, log.newest) from error
+        if spark is None:
+            raise _unreadable(location, error) from error
         return _described(spark, location, version)
     listing = Listing(state.files, doubts=delta_doubts(state))
     return Snapshot(
@@ -121,14 +125,18 @@ def _described(spark: SparkSession | None, location: TableLocation, version: int
     """The same from Spark, which reads the log in small jobs of its own; without counts."""
     if spark is None:
         raise SourceError(
-            f"Only Spark can read the log of {location.name}, and engine `local` runs without it.",
-            details=["the log is kept by a catalog, is very large, or is damaged"],
+            f"This process cannot reach the log of {location.name}, and engine `local` runs without Spark.",
             next_step="set engine: spark.",
         )
-    if version is None:
-        version = int(spark.sql(f"DESCRIBE HISTORY {location.sql} LIMIT 1").collect()[0]["version"])
-    types = {each.name: each.dataType.simpleString() for each in pinned_frame(spark, location, version).schema}
-    detail = spark.sql(f"DESCRIBE DETAIL {location.sql}").collect()[0]
+    try:
+        if version is None:
+            version = int(spark.sql(f"DESCRIBE HISTORY {location.sql} LIMIT 1").collect()[0]["version"])
+        types = {each.name: each.dataType.simpleString() for each in pinned_frame(spark, location, version).schema}
+        detail = spark.sql(f"DESCRIBE DETAIL {location.sql}").collect()[0]
+    except SourceError:
+        raise
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        raise _refused(location, error) from error
     columns = tuple(detail["partitionColumns"])
     return Snapshot(
         location=location,
@@ -158,8 +166,27 @@ def pinned_frame(spark: SparkSession, location: TableLocation, version: int | No
         if condition(error) == "DELTA_VERSION_NOT_FOUND":
             facts = parameters(error)
             raise _no_such_version(location, version, facts.get("earliest"), facts.get("latest")) from error
-        raise SourceError(f"Delta cannot read {location.name}: {first_line(error)}") from error
+        raise _refused(location, error) from error
     return found
+
+
+def _refused(location: TableLocation, error: Exception) -> SourceError:
+    return SourceError(
+        f"Delta cannot read {location.name}: {first_line(error)}",
+        next_step="restore the table, or name another version of it or another table.",
+    )
+
+
+def _unreadable(location: TableLocation, error: UnreadableLogError) -> SourceError:
+    if error.for_spark:
+        return SourceError(
+            f"Only Spark can read the log of {location.name}, and engine `local` runs without it: {error}.",
+            next_step="set engine: spark.",
+        )
+    return SourceError(
+        f"The log of {location.name} is damaged: {error}.",
+        next_step="restore the files in its folder _delta_log, or name another version of it or another table.",
+    )
 
 
 def _no_such_version(

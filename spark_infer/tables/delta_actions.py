@@ -23,6 +23,25 @@ _CLASSIC = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 _V2 = re.compile(r"(\d{20})\.checkpoint\.[0-9a-fA-F-]{36}\.(?:json|parquet)")
 
 
+class UnreadableLogError(Exception):
+    """A log that cannot be read here.
+
+    Attributes:
+        for_spark: Whether Spark can read it; else it is damaged, and Spark refuses it too.
+    """
+
+    def __init__(self, why: str, *, for_spark: bool = False) -> None:
+        super().__init__(why)
+        self.for_spark = for_spark
+
+
+class TooLargeError(UnreadableLogError):
+    """A log that is too large to read in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it has more than {MOST_LOG_BYTES // 2**20} MiB to read", for_spark=True)
+
+
 def checkpoint_part(name: str) -> tuple[int, int] | None:
     """Return the version and the number of parts of the checkpoint that a file is a part of; None for other files."""
     if match := _CLASSIC.fullmatch(name):
@@ -52,7 +71,7 @@ def checkpoint_actions(
         sidecars: Whether to read the files that a version-2 checkpoint names: they hold its `add` actions.
 
     Raises:
-        ValueError: The sidecars are too large to read in a moment.
+        TooLargeError: The sidecars are too large to read in a moment.
     """
     named = []
     for path in paths:
@@ -64,7 +83,7 @@ def checkpoint_actions(
     if not sidecars:
         return
     if sum(each["sizeInBytes"] for each in named) > MOST_LOG_BYTES:
-        raise ValueError("the sidecars of a checkpoint are too large")
+        raise TooLargeError
     for each in named:
         # A sidecar lies in this folder, whether the checkpoint has its name or its whole path.
         name = posixpath.basename(unquote(each["path"]))

@@ -19,6 +19,8 @@ from pyarrow import ArrowException
 from spark_infer.tables.deletion_vector import DeletionVector
 from spark_infer.tables.delta_actions import (
     MOST_LOG_BYTES,
+    TooLargeError,
+    UnreadableLogError,
     action_key,
     checkpoint_actions,
     checkpoint_part,
@@ -114,20 +116,38 @@ def list_log(storage: Storage) -> LogListing | None:
 
 
 def read_log(storage: Storage, listing: LogListing, version: int) -> LogState | None:
-    """Replay the log up to a version; None where that is not certain or not cheap."""
-    if not listing.readable(version):
+    """Replay the log up to a version; None where that is not certain or not cheap, which is Spark's to judge."""
+    try:
+        return replay_log(storage, listing, version)
+    except UnreadableLogError:
         return None
+
+
+def replay_log(storage: Storage, listing: LogListing, version: int) -> LogState:
+    """Replay the log up to a version.
+
+    Raises:
+        UnreadableLogError: It cannot be read here, for the reason that it gives.
+    """
     start = listing.base(version)
+    missing = [each for each in range(start + 1, version + 1) if each not in listing.commits]
+    if missing:
+        since = f"the checkpoint of version {start}" if start >= 0 else "the first version"
+        raise UnreadableLogError(f"it lacks the commit of version {missing[0]}, and has no checkpoint after {since}")
     checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
     commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, version + 1)]
     try:
         sizes = storage.files.get_file_info([storage.at(path) for path in checkpoint + commits])
         if sum(info.size for info in sizes) > MOST_LOG_BYTES:
-            return None
+            raise TooLargeError
         actions = [*checkpoint_actions(storage, checkpoint), *commit_actions(storage, commits)]
         return _replay(actions, version)
-    except (ArrowException, OSError, ValueError, KeyError, TypeError):
-        return None  # a log that we cannot read is Spark's to judge
+    except UnreadableLogError:
+        raise
+    except (ArrowException, OSError) as error:
+        raise UnreadableLogError("a file of it is missing or cannot be read") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableLogError("an action of it is not what Delta's protocol says") from error
 
 
 def newest_state(storage: Storage) -> LogState | None:
@@ -205,21 +225,21 @@ def _replaces(commit: Mapping[str, Any]) -> bool:
     return operation in _WHOLESALE or "REPLACE" in operation
 
 
-def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
+def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState:
     live: dict[tuple[str, str], dict[str, Any]] = {}
     metadata: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
     for action in actions:
         protocol = action.get("protocol") or protocol
         if any(name.startswith(_CATALOG_KEEPS_COMMITS) for name in protocol.get("writerFeatures") or ()):
-            return None
+            raise UnreadableLogError("a catalog keeps its newest commits", for_spark=True)
         metadata = action.get("metaData") or metadata
         if add := action.get("add"):
             live[action_key(add)] = add
         if remove := action.get("remove"):
             live.pop(action_key(remove), None)
-    if not protocol:
-        return None  # Spark refuses such a log
+    if not protocol or not metadata:
+        raise UnreadableLogError(f"it has no {'metadata' if protocol else 'protocol'} action")
     schema = json.loads(metadata["schemaString"])
     fields = {each["name"]: each for each in schema["fields"]}
     columns = tuple(metadata["partitionColumns"])
@@ -241,8 +261,8 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState | None:
 
 def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFile:
     values = add.get("partitionValues") or {}
-    statistics = add.get("stats") or ""
-    rows = json.loads(statistics or "{}").get("numRecords")
+    statistics = _statistics(add.get("stats"))
+    rows = statistics.get("numRecords")
     vector = DeletionVector.of(add["deletionVector"]) if add.get("deletionVector") else None
     return SourceFile(
         path=unquote(normal_path(add["path"])),
@@ -250,8 +270,19 @@ def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFi
         values={name: values.get(physical) or None for name, physical in written.items()},
         rows=None if rows is None else rows - (vector.rows if vector else 0),
         vector=vector,
-        statistics=statistics,
+        statistics=add["stats"] if statistics else "",
     )
+
+
+def _statistics(text: str | None) -> dict[str, Any]:
+    """What the log says of a file's columns; nothing where it is not of the form that the protocol gives it."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    parts = ("minValues", "maxValues", "nullCount")
+    fits = isinstance(found, dict) and all(isinstance(found.get(part) or {}, dict) for part in parts)
+    return found if fits and isinstance(found.get("numRecords", 0), int) else {}
 
 
 def _type_name(of: Any) -> str:

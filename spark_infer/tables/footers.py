@@ -42,7 +42,7 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
                 return _footer(read_footer(stream, schemas), arrow)
         except FileNotFoundError as error:
             raise SourceError(
-                f"The file {storage.at(path)} vanished while the table was looked at.",
+                f"The file {storage.at(path)} of the table is missing.",
                 next_step="run again when no other job writes this table.",
             ) from error
         except (NotParquetError, ArrowException, OSError) as error:

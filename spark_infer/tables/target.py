@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables import delta, parquet
+from spark_infer.tables.analysis import first_line
 from spark_infer.tables.catalog import default_location, describe
 from spark_infer.tables.delta_log import LogState, newest_state
 from spark_infer.tables.disk import same_disk
@@ -152,7 +153,15 @@ def _without_spark(location: TableLocation, struct_type: type[StructType]) -> Ex
     else:
         raise TargetError(f"This process cannot reach {location.name}.")
     folder_types = found.types if location.format == "parquet" else {}
-    schema = struct_type.fromJson(json.loads(schema_of(found)))
+    try:
+        schema = struct_type.fromJson(json.loads(schema_of(found)))
+    except SourceError:
+        raise
+    except Exception as error:  # PySpark's exceptions cannot be named here
+        raise TargetError(
+            f"{location.name} has a column of a type that this PySpark does not know: {first_line(error)}",
+            next_step="choose another target, or a version of PySpark that knows the type.",
+        ) from error
     log = _log(location) if location.format == "delta" else None
     return Existing(schema, found.partition_columns, folder_types, log)
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,36 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     )
     os.environ["REGISTRY"] = registry
     return Workplace(folder)
+
+
+def test_a_command_whose_java_process_dies_while_it_plans_says_so_and_that_it_goes_on(work: Workplace) -> None:
+    # The model is loaded on the driver while the job is planned.
+    (work.folder / "killer.py").write_text(
+        "import os, signal, subprocess\n"
+        "import mlflow\n"
+        "class Killer(mlflow.pyfunc.PythonModel):\n"
+        "    def load_context(self, context):\n"
+        "        found = subprocess.run(['pgrep', '-P', str(os.getpid()), 'java'], capture_output=True, text=True)\n"
+        "        for pid in found.stdout.split():\n"
+        "            os.kill(int(pid), signal.SIGKILL)\n"
+        "    def predict(self, context, model_input):\n"
+        "        return model_input['x']\n"
+        "mlflow.models.set_model(Killer())\n"
+    )
+    rows = pd.DataFrame({"x": [1.0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow asks for type hints
+        mlflow.pyfunc.save_model(
+            work.folder / "killer",
+            python_model=str(work.folder / "killer.py"),
+            signature=infer_signature(rows, rows.x.rename("prediction")),
+            pip_requirements=["pandas"],
+        )
+    done = work("plan", "job.yaml", "--set", "model.uri=killer", "--set", "target.path=killed", "--json", returns=3)
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert (told["kind"], told["error"]) == ("refused", "EnvironmentProblem")
+    assert told["what"] == "Spark was lost while the job was planned: its Java process ended."
+    assert told["next_step"].startswith("run the same command again")
 
 
 # Errors and names are the same with every engine, and without Spark they take a second each.

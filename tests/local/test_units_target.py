@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -345,3 +346,81 @@ def test_a_new_table_that_is_gone_before_the_run_is_finished_is_told(
     shutil.rmtree(tmp_path / "out")
     with pytest.raises(WriteError, match="files that this run wrote are gone"):
         scoring.run()
+
+
+def test_columns_of_the_target_that_the_rows_do_not_bring_are_null_in_delta_and_refused_for_parquet(
+    line: str, files: Path, tmp_path: Path
+) -> None:
+    stamps = {"model_name_column": None, "model_version_column": None, "scored_at_column": None}
+    wide = pa.table({"note": ["old"], "id": pa.array([-1], pa.int64()), "prediction": [0.5], "k": [1]})
+    write_deltalake(tmp_path / "out", wide)
+    target = {"path": str(tmp_path / "out"), "mode": "append", "keep": ["id"], **stamps}
+    scoring = job(line, {"path": str(files)}, target)
+    assert "; note, k as the table fills them: null" in scoring.plan().write
+    scoring.run()
+    found = read(tmp_path / "out")
+    assert (found[0]["note"], found[0]["k"]) == ("old", 1)
+    assert [(row["note"], row["k"]) for row in found[1:]] == [(None, None)] * (FILES * ROWS)
+    assert [field.name for field in DeltaTable(tmp_path / "out").schema().fields] == wide.column_names
+    not_null = wide.cast(pa.schema([field.with_nullable(field.name != "k") for field in wide.schema]))
+    write_deltalake(tmp_path / "strict", not_null)
+    with pytest.raises(TargetError) as refused:
+        job(line, {"path": str(files)}, {**target, "path": str(tmp_path / "strict")}).run()
+    assert refused.value.details == ("missing: k bigint, which is NOT NULL",)
+    (tmp_path / "plain").mkdir()
+    pq.write_table(wide, tmp_path / "plain" / "f.parquet")
+    with pytest.raises(TargetError, match="files with fewer may hide the others") as refused:
+        job(line, {"path": str(files)}, {**target, "path": str(tmp_path / "plain")}).run()
+    assert refused.value.details[:2] == ("missing: note string", "missing: k bigint")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "feature"),
+    [
+        ({"delta.identity.start": 1, "delta.identity.step": 1}, "identityColumns"),
+        ({"delta.generationExpression": "id + 1"}, "generatedColumns"),
+        ({"CURRENT_DEFAULT": "7"}, "allowColumnDefaults"),
+    ],
+)
+def test_columns_that_delta_fills_by_a_rule_of_their_own_are_for_spark_to_write(
+    line: str, files: Path, tmp_path: Path, metadata: dict[str, Any], feature: str
+) -> None:
+    write_deltalake(tmp_path / "out", pa.table({"id": [1], "prediction": [0.5], "k": [1]}))
+    commit = tmp_path / "out" / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in commit.read_text().splitlines()]
+    for action in actions:
+        if "metaData" in action:
+            schema = json.loads(action["metaData"]["schemaString"])
+            schema["fields"][2]["metadata"] = metadata
+            action["metaData"]["schemaString"] = json.dumps(schema)
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": [feature]}
+    commit.write_text("\n".join(map(json.dumps, actions)))
+    target = {"path": str(tmp_path / "out"), "mode": "append", "keep": ["id"], "model_name_column": None}
+    target |= {"model_version_column": None, "scored_at_column": None}
+    with pytest.raises(PlanError, match="Only Spark can write") as refused:
+        job(line, {"path": str(files)}, target).run()
+    assert feature in str(refused.value)
+    assert refused.value.next_step == "set engine: spark."
+
+
+@pytest.mark.parametrize("kind", ["geometry(4326)", "frobnicate", {"type": "udt", "class": "x.Y", "sqlType": "string"}])
+def test_a_column_of_an_unknown_type_is_no_hindrance_where_it_is_not_wanted(
+    line: str, files: Path, tmp_path: Path, kind: Any
+) -> None:
+    write_deltalake(tmp_path / "shapes", pa.table({"id": [1], "x": [0.5]}))
+    commit = tmp_path / "shapes" / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in commit.read_text().splitlines()]
+    for action in actions:
+        if "metaData" in action:
+            schema = json.loads(action["metaData"]["schemaString"])
+            schema["fields"].append({"name": "shape", "type": kind, "nullable": True, "metadata": {}})
+            action["metaData"]["schemaString"] = json.dumps(schema)
+    commit.write_text("\n".join(map(json.dumps, actions)))
+    source = {"path": str(tmp_path / "shapes")}
+    job(line, source, {"path": str(tmp_path / "out"), "keep": ["id"]}).run()
+    assert [row["prediction"] for row in read(tmp_path / "out")] == [1.0]
+    with pytest.raises(PlanError, match="shape"):
+        job(line, source, {"path": str(tmp_path / "all"), "keep": ["id", "shape"]}).run()
+    with pytest.raises(TargetError, match="a type that this PySpark does not know"):
+        job(line, {"path": str(files)}, {"path": str(tmp_path / "shapes"), "mode": "append"}).run()

@@ -80,7 +80,7 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             for found in batches:
                 yield _wanted(_as_planned(found, plan, scan, path), scan)
     except FileNotFoundError as error:
-        raise _unreadable(path, "it vanished after the run was planned") from error
+        raise _unreadable(path, "it is missing: it vanished after the run was planned, or was never there") from error
     except NotParquetError as error:
         raise _unreadable(path, f"it is damaged: {error}") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -223,6 +226,49 @@ def test_a_delta_source_that_python_cannot_replay_is_described_by_spark(
     assert (found.version, found.partition_columns, found.partition_types) == (1, ("month",), ("int",))
     assert (found.rows, found.files, found.size_bytes) == (None, None, None)
     assert read(spark, found, source(delta, partition_filter={"month": [10]})).count() == 4
+
+
+def without(kind: str) -> Callable[[Path], None]:
+    return rewritten(lambda action: None if kind in action else action)
+
+
+def rewritten(change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Callable[[Path], None]:
+    def damage(log: Path) -> None:
+        for commit in log.glob("*.json"):
+            actions = [change(json.loads(line)) for line in commit.read_text().splitlines()]
+            commit.write_text("\n".join(json.dumps(action) for action in actions if action is not None))
+
+    return damage
+
+
+def no_checkpoint(log: Path) -> None:
+    DeltaTable(log.parent).create_checkpoint()
+    for file in (log / f"{0:020}.json", *log.glob("*.checkpoint.parquet")):
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda log: (log / f"{0:020}.json").unlink(), "commit of version 0"),
+        (no_checkpoint, "commit of version 0"),
+        (lambda log: (log / f"{1:020}.json").write_text("{not json"), "an action of it"),
+        (without("protocol"), "no protocol action"),
+        (without("metaData"), "no metadata action"),
+    ],
+    ids=["a gap", "no checkpoint", "no JSON", "no protocol", "no metadata"],
+)
+def test_a_damaged_log_is_refused_in_words_with_spark_and_without(
+    spark: SparkSession, delta: Path, damage: Callable[[Path], None], why: str
+) -> None:
+    damage(delta / "_delta_log")
+    spark.sql("CLEAR CACHE")
+    for session, told in ((spark, "Delta cannot read"), (None, why)):
+        with pytest.raises(SourceError, match=told) as refused:
+            open_snapshot(session, source(delta))
+        assert str(delta) in str(refused.value)
+        assert refused.value.next_step
+        assert "engine: spark" not in str(refused.value)
 
 
 def test_a_vanished_file_is_an_error_and_not_fewer_rows(spark: SparkSession, delta: Path) -> None:

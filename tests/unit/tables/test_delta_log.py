@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.tables.delta_log import LogState, list_log, read_log, taken
+from spark_infer.tables.delta_actions import UnreadableLogError
+from spark_infer.tables.delta_log import LogState, list_log, read_log, replay_log, taken
 from spark_infer.tables.scan.doubts import delta_doubts
 from spark_infer.tables.storage import Storage, open_storage
 
@@ -175,3 +176,89 @@ ADD = pa.struct(
         ("stats", pa.string()),
     ]
 )
+
+
+def edited(table: Path, at: int, kind: str, **changes: Any) -> None:
+    """Change the actions of a kind in a commit; a key without a value is left out."""
+
+    def change(text: str) -> str:
+        actions = [json.loads(line) for line in text.splitlines()]
+        for action in actions:
+            if kind in action:
+                action[kind] = {key: value for key, value in {**action[kind], **changes}.items() if value is not None}
+        return "\n".join(map(json.dumps, actions))
+
+    damaged(table, at, change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda path: (path / "_delta_log" / f"{1:020}.json").unlink(), "lacks the commit of version 1"),
+        (lambda path: damaged(path, 1, lambda text: "{not json"), "an action of it"),
+        (lambda path: damaged(path, 0, lambda text: text.replace('"protocol"', '"x"')), "no protocol action"),
+        (lambda path: damaged(path, 0, lambda text: text.replace('"metaData"', '"x"')), "no metadata action"),
+        (lambda path: edited(path, 0, "metaData", schemaString=""), "an action of it"),
+        (lambda path: edited(path, 0, "metaData", partitionColumns=["other"]), "an action of it"),
+        (lambda path: edited(path, 0, "add", size=None), "an action of it"),
+        (lambda path: edited(path, 0, "add", path=None), "an action of it"),
+        (lambda path: edited(path, 0, "add", deletionVector={"storageType": "u", "pathOrInlineDv": "!"}), "an action"),
+    ],
+)
+def test_a_log_that_cannot_be_read_gives_the_reason(tmp_path: Path, damage: Callable[[Path], None], why: str) -> None:
+    for _ in range(3):
+        write_deltalake(tmp_path, rows(1), mode="append")
+    damage(tmp_path)
+    storage = opened(tmp_path)
+    listing = list_log(storage)
+    assert listing is not None
+    with pytest.raises(UnreadableLogError, match=why) as refused:
+        replay_log(storage, listing, 2)
+    assert not refused.value.for_spark
+    assert read_log(storage, listing, 2) is None
+
+
+def test_a_log_that_only_spark_reads_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_deltalake(tmp_path, rows(1))
+    storage, listing = opened(tmp_path), list_log(opened(tmp_path))
+    assert listing is not None
+    with monkeypatch.context() as small:
+        small.setattr("spark_infer.tables.delta_log.MOST_LOG_BYTES", 0)
+        with pytest.raises(UnreadableLogError, match="more than 64 MiB") as refused:
+            replay_log(storage, listing, 0)
+        assert refused.value.for_spark
+    edited(tmp_path, 0, "protocol", writerFeatures=["catalogManaged"])
+    with pytest.raises(UnreadableLogError, match="a catalog keeps") as refused:
+        replay_log(storage, listing, 0)
+    assert refused.value.for_spark
+
+
+@pytest.mark.parametrize("stats", ["{nope", "[1]", '{"numRecords": 1, "maxValues": [1]}', '{"numRecords": "x"}', "7"])
+def test_statistics_of_another_form_than_the_protocol_gives_them_count_as_none(tmp_path: Path, stats: str) -> None:
+    write_deltalake(tmp_path, rows(1))
+    edited(tmp_path, 0, "add", stats=stats)
+    found = state(tmp_path, 0)
+    assert found is not None
+    assert [(file.rows, file.statistics) for file in found.files] == [(None, "")]
+
+
+def test_a_checkpoint_in_parts_counts_when_all_of_them_are_there(tmp_path: Path) -> None:
+    for month in (1, 2):
+        write_deltalake(tmp_path, rows(month), mode="append", partition_by=["month"])
+    expected = state(tmp_path, 1)
+    DeltaTable(tmp_path).create_checkpoint()
+    log = tmp_path / "_delta_log"
+    (whole,) = log.glob("*.checkpoint.parquet")
+    actions = pq.read_table(whole)
+    whole.unlink()
+    parts = [log / f"{1:020}.checkpoint.{part:010}.{2:010}.parquet" for part in (1, 2)]
+    for part, start in zip(parts, (0, 2), strict=True):
+        pq.write_table(actions.slice(start, 2 if start == 0 else None), part)
+    for version in range(2):
+        (log / f"{version:020}.json").rename(tmp_path / f"{version}.json")
+    found = state(tmp_path, 1)
+    assert found is not None
+    assert expected is not None
+    assert sorted(file.path for file in found.files) == sorted(file.path for file in expected.files)
+    parts[0].unlink()
+    assert list_log(opened(tmp_path)) is None
