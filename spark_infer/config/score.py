@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.params import plain_params
 from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
 
@@ -127,6 +128,11 @@ class ScoreOptions(Frozen):
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _plain_values(cls, given: Any) -> Any:
+        return plain_params(given)
 
     @field_validator("compile", mode="before")
     @classmethod

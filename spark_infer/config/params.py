@@ -1,0 +1,39 @@
+"""Inference parameters as plain values, which a run's record and its workers can hold."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+_SCALARS = (bool, int, float, str, bytes, datetime.date, type(None))
+
+_DAYS = tuple(f"datetime64[{unit}]" for unit in "YMWD")
+"""numpy's times that Python has dates for."""
+
+
+def plain_params(given: Any) -> Any:
+    """Return parameters with Python's own values in place of numpy's, as MLflow takes both.
+
+    Raises:
+        ValueError: A value is of another kind, or a time is finer than microseconds, which MLflow refuses too.
+    """
+    return {name: _plain(value) for name, value in given.items()} if isinstance(given, Mapping) else given
+
+
+def _plain(value: Any) -> Any:
+    # numpy is not imported here: its scalars and arrays are known by what they can do.
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        if value.dtype.kind == "M" and value.dtype.name not in _DAYS:
+            whole = value.astype("datetime64[us]")
+            if (whole != value).any():
+                raise ValueError("a time is finer than microseconds")
+            value = whole
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if not isinstance(value, _SCALARS):
+        raise ValueError(f"{type(value).__name__} is not a number, text, truth value, time, list or mapping")
+    return value
