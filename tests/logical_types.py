@@ -118,7 +118,7 @@ LOGICAL: dict[str, Logical] = {
     ),
     "decimal in fixed bytes": Logical(pa.array([Decimal("-1.50"), None, None], pa.decimal128(5, 2)), "decimal(5,2)"),
     "decimal in many bytes": Logical(pa.array([Decimal("-1.50"), None, None], pa.decimal128(38, 2)), "decimal(38,2)"),
-    "decimal in bytes": Logical(pa.array([b"\xff", b"\x01\x00", None]), "decimal(6,1)", edit=of_decimal(6, 1)),
+    "decimal in bytes": Logical(pa.array([b"\xff", b"\x01\x00", None]), "decimal(20,1)", edit=of_decimal(20, 1)),
     "decimal beyond 38 digits": Logical(pa.array([Decimal(1), None, None], pa.decimal256(40, 0)), None, carried=False),
     "decimal too long for its bytes": Logical(INT32, None, edit=of_decimal(10, 1), carried=False),
     "milliseconds": Logical(pa.array([0, 1, None], pa.timestamp("ms", "UTC")), "timestamp"),

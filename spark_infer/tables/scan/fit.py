@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_infer.core.casts import exact, retype
+from spark_infer.core.signature import marked
 from spark_infer.tables.scan.mapping import as_in_table, field_id
 from spark_infer.tables.scan.task import Scan
 
@@ -109,7 +110,8 @@ def same_values(found: pa.DataType, wanted: pa.DataType, *, beyond_spark: bool =
     if types.is_null(found):  # an INT32 without values
         return beyond_spark or wanted == pa.int32()
     if types.is_struct(wanted):
-        return types.is_struct(found) and _same_fields(list(found), list(wanted), beyond_spark)
+        plain = types.is_struct(found) and marked(wanted) is None  # a variant may be shredded into further fields
+        return plain and _same_fields(list(found), list(wanted), beyond_spark)
     if types.is_map(wanted):
         return types.is_map(found) and all(
             same_values(one, other, beyond_spark=beyond_spark)

@@ -57,6 +57,10 @@ def test_what_a_lossless_cast_makes_what_spark_reads(found: pa.DataType, wanted:
         (pa.struct([("a", pa.int64())]), pa.struct([("a", pa.int64()), ("b", pa.int64())])),
         (pa.list_(pa.int64()), pa.list_(pa.int32())),
         (pa.string(), pa.list_(pa.string())),
+        (
+            pa.struct([("value", pa.binary())]),
+            pa.struct([pa.field("value", pa.binary(), metadata={"variant": "true"})]),
+        ),
     ],
 )
 def test_what_is_not_known_to_be_the_same(found: pa.DataType, wanted: pa.DataType) -> None:
