@@ -324,9 +324,8 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> L
         )
     if state is not None:
         has = {each["name"]: each["type"] for each in state.schema["fields"]}
-        lacks = plan.mode in ("append", "overwrite_partitions") and has.keys() > wanted.keys()
-        same = {name: has[name] for name in wanted} == wanted if lacks else has == wanted
-        if same and state.partition_columns == plan.partition_by and not list(table_doubts(state)):
+        brought = {name: kind for name, kind in has.items() if name not in plan.filled}
+        if brought == wanted and state.partition_columns == plan.partition_by and not list(table_doubts(state)):
             return state
     raise CommitConflictError(
         f"The table {plan.location.name} was changed by another writer while this run scored.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -78,7 +78,13 @@ def find_target(spark: SparkSession | None, target: TargetConfig, source_format:
 
 
 def planned_write(
-    location: TableLocation, target: TargetConfig, *, exists: bool, new_schema: bool, parts: Mapping[str, str]
+    location: TableLocation,
+    target: TargetConfig,
+    *,
+    exists: bool,
+    new_schema: bool,
+    filled: Sequence[str],
+    parts: Mapping[str, str],
 ) -> WritePlan:
     """Return the write that an unfinished run has planned; the target may have changed since, by the run itself.
 
@@ -87,6 +93,7 @@ def planned_write(
         target: What the job says of it.
         exists: Whether there was a table when the run began.
         new_schema: Whether an overwrite changes the columns.
+        filled: The columns that the rows do not bring.
         parts: The columns that the target is partitioned by, and their types.
     """
     scope = None
@@ -103,6 +110,7 @@ def planned_write(
         new_schema=new_schema,
         partition_types=tuple(parts.values()),
         keys=target.keys,
+        filled=tuple(filled),
     )
     return sentence(plan)
 

@@ -70,4 +70,5 @@ def written_of(write: WritePlan) -> dict[str, Any]:
         "partition_by": list(write.partition_by),
         "partition_types": list(write.partition_types),
         "new_schema": write.new_schema,
+        "filled": list(write.filled),
     }

@@ -74,6 +74,7 @@ class Start:
             config.target,
             exists=saved["exists"],
             new_schema=saved["new_schema"],
+            filled=saved.get("filled", ()),  # a run that an older version began has none
             parts=dict(zip(saved["partition_by"], saved["partition_types"], strict=True)),
         )
 
