@@ -145,7 +145,10 @@ def replay_log(storage: Storage, listing: LogListing, version: int) -> LogState:
     except UnreadableLogError:
         raise
     except (ArrowException, OSError) as error:
-        raise UnreadableLogError("a file of it is missing or cannot be read") from error
+        # Delta passes over a checkpoint that it cannot read, where older ones or the commits suffice.
+        older = listing.base(start - 1)
+        suffice = bool(checkpoint) and all(at in listing.commits for at in range(older + 1, version + 1))
+        raise UnreadableLogError("a file of it is missing or cannot be read", for_spark=suffice) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableLogError("an action of it is not what Delta's protocol says") from error
 

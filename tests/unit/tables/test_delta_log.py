@@ -262,3 +262,19 @@ def test_a_checkpoint_in_parts_counts_when_all_of_them_are_there(tmp_path: Path)
     assert sorted(file.path for file in found.files) == sorted(file.path for file in expected.files)
     parts[0].unlink()
     assert list_log(opened(tmp_path)) is None
+
+
+def test_a_damaged_checkpoint_is_for_spark_to_pass_over_where_the_commits_suffice(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_deltalake(tmp_path, rows(1), mode="append")
+    DeltaTable(tmp_path).create_checkpoint()
+    (checkpoint,) = (tmp_path / "_delta_log").glob("*.checkpoint.parquet")
+    checkpoint.write_bytes(b"PAR1xxxxPAR1")
+    storage = opened(tmp_path)
+    for suffice in (True, False):
+        listing = list_log(storage)
+        assert listing is not None
+        with pytest.raises(UnreadableLogError, match="cannot be read") as refused:
+            replay_log(storage, listing, 1)
+        assert refused.value.for_spark is suffice
+        (tmp_path / "_delta_log" / f"{0:020}.json").unlink(missing_ok=True)
