@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from pyspark.sql.utils import is_remote
 
 from spark_infer.config import PostprocessStep, ResourceOptions
 from spark_infer.core.options import mapping
-from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError
+from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, did_you_mean, nearest_names
 from spark_infer.models.backends.choice import runs_in_spark
 from spark_infer.models.expected import expected_schema
 from spark_infer.models.ref import ModelRef
@@ -25,6 +26,8 @@ from spark_infer.spark.schema import as_ddl, last_part, quoted, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.versions import iterator_udf
 from spark_infer.spark.worker import predict_columns
+
+logger = logging.getLogger(__name__)
 
 
 class ModelUdf(Protocol):
@@ -70,8 +73,9 @@ def model_udf(
     - ``predict(struct("*"))``: the fields of one struct.
     - ``predict(age=col("years"))``: another column, or an expression, under the model's name.
 
-    In SQL, after ``spark.udf.register("predict", udf)``: ``predict(struct(*))`` binds by name, and
-    ``predict(a, b)`` takes SQL's positions, in the signature's order and number.
+    In SQL, after ``spark.udf.register("predict", udf)``: ``predict(struct(*))`` and ``predict(struct(a + 1 AS x, y))``
+    bind by name. ``predict(a, b)`` binds by position, in the signature's order and number, because Spark does not pass
+    the names of loose columns to a function: a wrong order of columns of one type is not noticed.
 
     The UDF is marked non-deterministic, so that Spark runs the model once for a row also where a filter on the
     prediction follows; filters on other columns, which Spark then no longer moves below the model, belong before it.
@@ -204,7 +208,11 @@ def _argument(
         return columns[0]
     if all(isinstance(column, str) for column in columns) and "*" not in columns:
         # ``a.b`` is field b of a struct, and arrives as b.
-        _require(required - {last_part(str(column)) for column in columns}, label)
+        given = {last_part(str(column)) for column in columns}
+        _require(required - given, label)
+        for name in sorted(set(names or ()) - given):
+            if near := nearest_names(name, given - set(names or ())):
+                logger.warning("The call leaves out %r, which %s may take%s.", name, label, did_you_mean(near))
     return F.struct(*(_column(column) for column in columns))
 
 

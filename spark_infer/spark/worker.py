@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +22,8 @@ from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_column, score_table_batches
 from spark_infer.spark.ship import ModelFiles, open_folder
+
+logger = logging.getLogger(__name__)
 
 
 def score_partition(
@@ -105,8 +109,24 @@ def task_place(resources: ResourceOptions) -> Place:
     )
 
 
+@functools.cache
+def _note_positions(names: tuple[str, ...], label: str) -> None:
+    """Log once for each worker that loose columns were bound by position, which cannot be checked."""
+    if len(names) > 1:
+        logger.warning(
+            "%s: Spark does not pass the names of loose columns, so they were bound by position, as %s. "
+            "predict(struct(*)) binds by name.",
+            label,
+            ", ".join(names),
+        )
+
+
 def _arguments(arrays: list[pa.Array], recipe: Recipe) -> tuple[pa.Schema, bool]:
     """Name a UDF's arguments: one struct brings its names, loose columns take the signature's order.
+
+    Loose columns come from SQL. Spark passes their values and types to a Python function, not their names, which
+    its physical operator replaces (``_0``, ``_1`` … in ``ArrowEvalPythonExec``); and it refuses named arguments
+    (``name => value``) for such functions (NAMED_PARAMETERS_NOT_SUPPORTED).
 
     Returns:
         The columns, and whether they are the fields of one struct.
@@ -123,6 +143,7 @@ def _arguments(arrays: list[pa.Array], recipe: Recipe) -> tuple[pa.Schema, bool]
         raise SchemaMismatchError(
             f"{recipe.label} takes {len(names or ())} columns, the call has {len(types)}.",
             problems=[f"the model's columns are {list(names or ())}"],
-            next_step="pass one struct, whose fields bind by name: predict(struct(*)).",
+            next_step="pass one struct, whose fields bind by name: predict(struct(*)), predict(struct(a + 1 AS x, y)).",
         )
+    _note_positions(tuple(names), recipe.label)
     return pa.schema(list(zip(names, types, strict=True))), False

@@ -123,11 +123,27 @@ def test_plan_then_run_then_refuse(work: Workplace) -> None:
 
 
 def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) -> None:
-    other = ["--set", "model.uri=models:/line/2", "--set", "target.path=second", "--set", "target.mode=append"]
-    text = work("run", "job.yaml", *other, *LOCAL).stdout
-    assert "line version 2 (models:/line/2)" in text
-    rows = deltalake.DeltaTable(str(work.folder / "second")).to_pyarrow_table().to_pylist()
-    assert {row["model_version"] for row in rows} == {"2"}
+    second = ["--set", "target.path=second", *LOCAL]
+
+    def versions_and_slopes() -> set[tuple[str, float]]:
+        rows = deltalake.DeltaTable(str(work.folder / "second")).to_pyarrow_table().to_pylist()
+        assert len(rows) == 1000
+        return {(row["model_version"], round(row["prediction"] / row["id"], 6)) for row in rows if row["id"]}
+
+    work("run", "job.yaml", *second, "--set", "target.mode=append")
+    assert versions_and_slopes() == {("1", 1.0)}
+    client = MlflowClient(tracking_uri=os.environ["REGISTRY"])
+    client.set_registered_model_alias("line", "champion", "2")
+    try:
+        refused = work("run", "job.yaml", *second, "--set", "target.mode=append", returns=2).stderr
+        assert "This job has put 1,000 rows into the target before" in refused
+        assert "model: line version 1 then, line version 2 now" in refused
+        assert versions_and_slopes() == {("1", 1.0)}
+        text = work("run", "job.yaml", *second, "--set", "target.mode=overwrite").stdout
+    finally:
+        client.set_registered_model_alias("line", "champion", "1")
+    assert "line version 2 (models:/line@champion)" in text
+    assert versions_and_slopes() == {("2", 2.0)}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -44,10 +45,31 @@ def test_it_works_in_sql(spark: SparkSession, predict: ModelUdf, flowers: DataFr
     spark.udf.register("predict", predict)
     flowers.createOrReplaceTempView("flowers")
     rows = spark.sql(
-        "SELECT id, predict(struct(*)) AS by_name, predict(width, height, weight) AS by_position FROM flowers"
+        "SELECT id, predict(struct(*)) AS by_name, predict(struct(weight, width * 1 AS width, height)) AS swapped, "
+        "predict(width, height, weight) AS by_position, predict(weight, height, width) AS wrong_position, "
+        "predict(struct(weight AS width, height, width AS weight)) AS as_wrong FROM flowers"
     ).collect()
-    assert {row.id: row.by_name for row in rows} == flower.expected
-    assert {row.id: row.by_position for row in rows} == flower.expected
+    for style in ("by_name", "swapped", "by_position"):
+        assert {row.id: row[style] for row in rows} == flower.expected
+    # Spark does not pass the names of loose columns: they are taken in the signature's order.
+    assert [row.wrong_position for row in rows] == [row.as_wrong for row in rows]
+    assert any(row.wrong_position != row.by_name for row in rows)
+
+
+def test_a_worker_logs_once_that_it_bound_loose_columns_by_position(
+    predict: ModelUdf, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_worker = predict.func  # type: ignore[attr-defined]
+    loose = (pa.array([1.0, 2.0]), pa.array([1.0, 2.0]), pa.array([1.0, 2.0]))
+    struct = pa.StructArray.from_arrays(loose, names=["weight", "height", "width"])
+    list(in_worker(iter([struct])))
+    assert not caplog.records
+    for _ in range(2):
+        list(in_worker(iter([loose, loose])))
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "Spark does not pass the names of loose columns, so they were bound by position, as width, height, weight. "
+        "predict(struct(*)) binds by name."
+    ]
 
 
 def test_it_knows_its_model_and_type(predict: ModelUdf) -> None:
@@ -103,6 +125,8 @@ def test_positions_in_sql_must_be_as_many_as_the_model_has(
     flowers.createOrReplaceTempView("flowers")
     with pytest.raises(PySparkException, match="takes 3 columns, the call has 2"):
         spark.sql("SELECT predict(width, height) FROM flowers").collect()
+    with pytest.raises(PySparkException, match="NAMED_PARAMETERS_NOT_SUPPORTED"):
+        spark.sql("SELECT predict(weight => width, width => weight, height => height) FROM flowers").collect()
 
 
 def test_a_wrong_call_is_refused_at_once(predict: ModelUdf) -> None:

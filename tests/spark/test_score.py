@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_infer import SparkInferError, score
+from spark_infer import SparkInferError, model_udf, score
 from spark_infer.errors import (
     ConfigError,
     ModelNotFoundError,
@@ -54,6 +54,27 @@ def test_shuffled_and_extra_columns_change_nothing(backend: str, flowers: DataFr
     scored = score(shuffled, flower.folder, backend=backend, batch_size=77)
     assert scored.columns == ["a.b", "weight", "extra", "height", "id", "width", "prediction"]
     assert labels(scored) == flower.expected
+
+
+def test_a_stream_is_scored_by_score_and_by_model_udf(
+    spark: SparkSession, flowers: DataFrame, flower: FlowerModel, tmp_path: Path
+) -> None:
+    flowers.repartition(3).write.parquet(str(tmp_path / "in"))
+    stream = spark.readStream.schema(flowers.schema).option("maxFilesPerTrigger", 2).parquet(str(tmp_path / "in"))
+    wide = stream.select("*", *(F.col("id").alias(f"kept_{number}") for number in range(16)))
+    predict = model_udf(spark, flower.folder)
+    streams = {
+        "score": score(stream, flower.folder, keep=["id"], where="id IS NOT NULL"),
+        "score_wide": score(wide, flower.folder),
+        "model_udf": stream.select("id", predict().alias("prediction")),
+    }
+    for name, scored in streams.items():
+        assert scored.isStreaming
+        query = scored.writeStream.format("memory").queryName(name).trigger(availableNow=True).start()
+        assert query.awaitTermination(120)
+        assert len(query.recentProgress) == 2  # micro-batches of two files and of one
+        assert spark.table(name).count() == len(flower.expected)
+        assert labels(spark.table(name)) == flower.expected
 
 
 def test_only_what_is_kept_comes_back(flowers: DataFrame, flower: FlowerModel) -> None:

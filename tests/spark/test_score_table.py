@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -395,15 +396,36 @@ def test_a_job_file_runs_with_overrides(
     assert not (tmp_path / "out").exists()
 
 
+class Quoting(PythonModel):
+    """Quotes the row that it does not take."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        raise ValueError(f"no price for {model_input['city'].iloc[0]}")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("plane", ["direct", "spark"])
 def test_a_model_that_raises_is_a_predict_error_without_row_values(
-    spark: SparkSession, flower: FlowerModel, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plane: str
 ) -> None:
-    rows = spark.createDataFrame([("secret-17", 1.0)], "id string, width double").withColumns(
-        {"height": F.lit(float("inf")), "weight": F.lit(1.0)}
+    mlflow.pyfunc.save_model(
+        tmp_path / "model",
+        python_model=Quoting(),
+        signature=ModelSignature(Schema([ColSpec("string", "city")]), Schema([ColSpec("double", "price")])),
+        pip_requirements=["pandas"],
     )
-    rows.write.format("delta").save(str(tmp_path / "in"))
-    with pytest.raises(PredictError, match="raised on a batch of 1 rows") as failure:
-        run(spark, str(tmp_path / "in"), flower.folder, {"path": str(tmp_path / "out"), "format": "delta"})
-    assert "ValueError" in str(failure.value)
-    assert "secret" not in str(failure.value)
-    assert not (tmp_path / "out").exists()
+    spark.createDataFrame([("secret-17",)], "city string").write.format("delta").save(str(tmp_path / "in"))
+
+    def failure() -> str:
+        with pytest.raises(PredictError, match="raised on a batch of 1 rows") as failed:
+            run(spark, str(tmp_path / "in"), str(tmp_path / "model"), {"path": str(tmp_path / "out")}, plane=plane)
+        whole = traceback.format_exception(failed.value)
+        assert not (tmp_path / "out").exists()
+        return "".join(whole)
+
+    hidden = failure()
+    assert "ValueError" in hidden
+    assert "secret" not in hidden
+    # The value did reach the model and its message, from where a user may ask for it.
+    monkeypatch.setenv("SPARK_INFER_SHOW_VALUES", "1")
+    assert "no price for secret-17" in failure()

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from spark_infer import Report, ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import DeadlineError, RunError
+from spark_infer.errors import DeadlineError, RunError, TargetError
 from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units import on_spark
 from tests.sleepy import save_sleepy
@@ -113,6 +113,10 @@ def test_what_spark_writes_is_written_once_although_the_reply_is_lost(
     again = scoring.run(spark)
     assert again.already_done
     assert rows_of(spark, target) == wanted
+    if mode == "append":
+        other = job(line, source, {**target, "keep": ["id"]}, plane="spark")
+        with pytest.raises(TargetError, match="This job has put 60 rows into the target before"):
+            other.plan(spark)
 
 
 def test_rows_that_spark_has_staged_are_not_scored_again(
