@@ -155,19 +155,23 @@ def test_a_new_run_that_is_killed_goes_on_without_being_requested_again(
 
 
 def test_a_condition_from_the_environment_selects_new_rows_when_its_value_changes(line: str, tmp_path: Path) -> None:
-    add_day(tmp_path / "in", "parquet", 20)
-    add_day(tmp_path / "in", "parquet", 21)
+    first, second = 20260101, 20260102
+    add_day(tmp_path / "in", "parquet", first)
+    add_day(tmp_path / "in", "parquet", second)
     (tmp_path / "job.yaml").write_text(
         f"model: {line}\nengine: local\nsource: {{path: {tmp_path / 'in'}, where: 'day = ${{DAY}}'}}\n"
         f"target: {{path: {tmp_path / 'out'}, mode: append}}\n"
     )
 
-    def nightly(day: str) -> ScoringJob:
-        return ScoringJob(load_job(tmp_path / "job.yaml", environ={"DAY": day}))
+    def nightly(day: int) -> ScoringJob:
+        return ScoringJob(load_job(tmp_path / "job.yaml", environ={"DAY": str(day)}))
 
-    nightly("20").run()
-    add_day(tmp_path / "in", "parquet", 22)
-    nightly("21").run()
-    assert ids(tmp_path / "out") == [40, 41, 42, 43]
+    nightly(first).run()
+    add_day(tmp_path / "in", "parquet", second + 1)
+    nightly(second).run()
+    assert ids(tmp_path / "out") == [2 * first, 2 * first + 1, 2 * second, 2 * second + 1]
     with pytest.raises(TargetError, match="This job has put 2 rows"):
-        nightly("20").run()
+        nightly(first).run()
+    account = "".join(path.read_text() for path in (tmp_path / ".out.spark_infer").rglob("*.json"))
+    assert "day = ${DAY}" in account
+    assert str(first) not in account
