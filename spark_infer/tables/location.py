@@ -210,9 +210,11 @@ def _format_by_files(storage: Storage, config: TableConfig) -> str | None:
     if has_delta_log(storage):
         return "delta"
     if outer := _table_above(storage):
+        reads = not isinstance(config, TargetConfig)
         raise refusal(config)(
-            f"{config.name} lies inside {outer}, whose log says which files belong to the table.",
-            next_step="name that table; choose among its partitions with `partition_filter`.",
+            f"{config.name} lies inside {outer}.",
+            details=["The log of that table says which files belong to it."],
+            next_step=f"name {'that table, with `partition_filter`' if reads else 'a folder elsewhere'}.",
         )
     if storage.kind() == "file" and isinstance(config, TargetConfig):
         raise TargetError(f"{config.name} is a file, not a folder.", next_step="name a folder.")
