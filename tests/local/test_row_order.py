@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mlflow.models import ModelSignature
-from mlflow.pyfunc.model import PythonModel
-from mlflow.types import ColSpec, Schema
 from typer.testing import CliRunner
 
 from spark_infer.cli.main import app
 from spark_infer.errors import ModelRefusedError, RunError
+from tests.forecast import DAYS, Forecast, save_forecast
 from tests.local.jobs import job, read, run
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
-DAYS = pd.date_range("2024-03-01", periods=6)
 ORDER = [3, 1, 5, 0, 2, 4]
-
-
-class Forecast(PythonModel):
-    """Returns its rows in the order of time with labels from 0 on, as `prophet.Prophet.predict` does."""
-
-    def __init__(self, *, picky: bool = False) -> None:
-        self._picky = picky
-
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        if self._picky and (model_input["ds"] < DAYS[0]).any():
-            raise ValueError("the history begins later")
-        rows = model_input.sort_values("ds").reset_index(drop=True)
-        return pd.DataFrame({"ds": rows["ds"], "yhat": (rows["ds"] - DAYS[0]).dt.days * 1.5})
-
-
-def save(folder: Path, model: Forecast, **more: Any) -> str:
-    outputs = Schema([ColSpec("datetime", "ds"), ColSpec("double", "yhat")])
-    signature = ModelSignature(Schema([ColSpec("datetime", "ds")]), outputs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.pyfunc.save_model(folder, python_model=model, signature=signature, pip_requirements=["pandas"], **more)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +27,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A model with an input example, one without, and one that refuses made-up rows too."""
     folder = tmp_path_factory.mktemp("forecasts")
     return {
-        "example": save(folder / "example", Forecast(), input_example=pd.DataFrame({"ds": DAYS})),
-        "none": save(folder / "none", Forecast()),
-        "picky": save(folder / "picky", Forecast(picky=True)),
+        "example": save_forecast(folder / "example", Forecast(), input_example=pd.DataFrame({"ds": DAYS})),
+        "none": save_forecast(folder / "none", Forecast()),
+        "picky": save_forecast(folder / "picky", Forecast(picky=True)),
     }
 
 

@@ -54,7 +54,7 @@ DOORS: dict[str, Callable[[SparkSession, Path, str, dict[str, Any]], pa.Table]] 
 
 
 @pytest.mark.parametrize(
-    ("door", "outputs"), zip(DOORS, ["bare", "several", "one", "several"], strict=True), ids=list(DOORS)
+    ("door", "outputs"), list(zip(DOORS, ["bare", "several", "one", "several"], strict=True)), ids=list(DOORS)
 )
 @given(data=st.data())
 @ONE_JOB
