@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from spark_infer.errors import (
     StepFailedError,
 )
 from spark_infer.spark.faults import translate
+from tests.forecast import DAYS, Forecast, save_forecast
 from tests.spark.made import BIG, CountingModel, FlowerModel
 
 
@@ -279,3 +281,14 @@ def test_a_null_in_an_integer_input_says_what_to_do(spark: SparkSession, tmp_pat
     error = failure(score(spark.createDataFrame([(1,), (None,)], "n int"), str(tmp_path / "m")))
     assert "integer input has no missing value" in error.what
     assert "IS NOT NULL" in error.next_step
+
+
+def test_a_model_that_sorts_its_rows_is_an_error_unless_it_is_trusted(spark: SparkSession, tmp_path: Path) -> None:
+    days = spark.createDataFrame([(day.to_pydatetime(),) for day in DAYS[::-1]], "ds timestamp").coalesce(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = save_forecast(tmp_path / "forecast", Forecast())
+    error = failure(score(days, model, keep=[]))
+    assert "the values of ds, yhat belong to other rows of a batch of 6 rows" in error.what
+    trusted = days.select(model_udf(spark, model, row_order="trust")().alias("p")).select("p.yhat").collect()
+    assert [row.yhat for row in trusted] == [day * 1.5 for day in range(6)]
