@@ -61,6 +61,8 @@ def doctor(
       spark-infer doctor --deep --json
       spark-infer doctor --row-order models:/demand@champion --source data/days
     """  # noqa: D301 - \b keeps the lines of the examples apart
+    if source is not None and row_order is None:
+        raise typer.BadParameter("it goes with --row-order MODEL.", param_hint="--source")
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
         from spark_infer.cli.findings import look_around

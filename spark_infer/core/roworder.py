@@ -14,7 +14,7 @@ ROWS = 16
 """Most rows that a model is tried with."""
 NEXT_STEP = (
     "have the model return its answers in the order of its input and log it again; else set batch_size: 1, or "
-    "row_order: trust, which leaves this check out."
+    "row_order: trust, which leaves this check out (in a job file, both go under `score`)."
 )
 
 _ORDERS = 4

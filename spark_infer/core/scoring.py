@@ -221,7 +221,8 @@ def _predict(model: Model, inputs: pa.RecordBatch, steps: ScoringSteps) -> Predi
         raise PredictError(
             f"Model {steps.label} raised on a batch of {inputs.num_rows} rows.",
             details=[*reason(error, show_values=steps.show_values), *steps.binding.absent_warnings()],
-            next_step="call the model on a few of these rows in plain Python to see the cause.",
+            next_step=("rename or add the column, or " if steps.binding.absent else "")
+            + "call the model on a few of these rows in plain Python to see the cause.",
         ) from None
 
 

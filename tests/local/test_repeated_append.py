@@ -75,12 +75,15 @@ def test_a_source_that_has_grown_is_not_appended_again(line: str, tmp_path: Path
     else:
         with pytest.raises(TargetError, match="This job has put 2 rows"):
             by_filter.run()
-    job(line, {"path": str(source), "where": "id > 5"}, target).run()
+    job(line, {"path": str(source), "where": "id > 5 AND x >= 0"}, target).run()
+    add_day(source, kind, 4)
+    with pytest.raises(TargetError, match="This job has put 2 rows"):  # the same condition in another spelling
+        job(line, {"path": str(source), "where": "id>5  and x>=0"}, target).run()
     with pytest.raises(TargetError, match="This job has put 2 rows"):
         again.run()
     assert ids(tmp_path / "out") == list(range(8))
     again.run(new_run=True)
-    assert ids(tmp_path / "out") == sorted([*range(8)] * 2)
+    assert ids(tmp_path / "out") == sorted([*range(8), *range(10)])
     assert again.run().already_done
 
 

@@ -61,12 +61,13 @@ def test_what_plans_cannot_see_a_batch_shows(models: dict[str, str], days: str, 
         prepared.run()
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"row_order": "trust"}])
-def test_ways_out(models: dict[str, str], days: str, tmp_path: Path, options: dict[str, Any]) -> None:
-    run(models["example"], {"path": days}, target(tmp_path), score=options)
-    # One row at a time each has its own; a model that is trusted has them by position, as in pyfunc.
-    wanted = range(6) if "batch_size" in options else [ORDER.index(row) for row in range(6)]
-    assert [row["yhat"] for row in read(tmp_path / "out")] == [row * 1.5 for row in wanted]
+def test_ways_out(models: dict[str, str], days: str, tmp_path: Path) -> None:
+    # A model that is trusted has its rows by position, as in pyfunc; one row at a time, each has its own.
+    expected = [({"row_order": "trust"}, [ORDER.index(row) for row in range(6)]), ({"batch_size": 1}, range(6))]
+    for options, rows in expected:
+        report = run(models["example"], {"path": days}, {**target(tmp_path), "mode": "overwrite"}, score=options)
+        assert not report.already_done
+        assert [row["yhat"] for row in read(tmp_path / "out")] == [row * 1.5 for row in rows]
 
 
 def test_doctor_tries_the_example_or_rows_of_a_table(models: dict[str, str], line: str, days: str) -> None:
@@ -83,5 +84,7 @@ def test_doctor_tries_the_example_or_rows_of_a_table(models: dict[str, str], lin
     unseen = finding(models["picky"])
     assert (unseen["status"], "not known: the model raised" in unseen["found"]) == ("note", True)
     assert finding(models["picky"], "--source", days)["status"] == "problem"
+    alone = CliRunner().invoke(app, ["doctor", "--source", days])
+    assert (alone.exit_code, "--row-order" in alone.output) == (2, True)
     kept = finding(line)
     assert (kept["status"], "kept, as 7 rows in two orders showed" in kept["found"]) == ("ok", True)

@@ -67,6 +67,8 @@ def deciding_facts(
         "code of the steps": dict(_code(config)),
         "spark_infer": spark_infer.__version__,
     }
+    if config.score.row_order == "trust":  # the rows of such a run may hold the predictions of others
+        facts["row_order"] = config.score.row_order
     # What the job file took from the environment stays out of a file.
     hidden: dict[str, Any] = config.hide_environment(facts)
     return {**hidden, ENVIRONMENT: {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}}

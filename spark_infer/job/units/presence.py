@@ -109,7 +109,7 @@ def _gone(report: Mapping[str, Any], lost: Sequence[str]) -> UnfinishedRunError:
         f"This job has been done before, but {len(lost):,} files that it wrote are no longer in the target.",
         details=[
             f"run {report.get('run')}, {report.get('rows_scored'):,} rows; nothing was done now",
-            "somebody removed or restored them, or replaced the table",
+            "they were removed, overwritten or restored since, by this job or by somebody else",
         ],
         next_step="if the rows are to be scored and written again, say --new-run (new_run=True); those that are still "
         "there would then be there twice.",

@@ -10,6 +10,7 @@ from spark_infer.errors import TargetError
 from spark_infer.job.units.facts import ENVIRONMENT, Facts, differences
 from spark_infer.job.units.find import Runs, plan_in, report_in
 from spark_infer.job.units.runplan import RunPlan
+from spark_infer.tables.where.sql import canonical
 
 _MOST_DIFFERENCES = 3
 
@@ -44,7 +45,7 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
 def _reads_again(before: Facts, now: Facts) -> bool:
     """Whether a run reads rows that an earlier one has read, as far as their conditions say."""
     unchanged = before["source version"] == now["source version"]
-    earlier, later = _condition(before, "where"), _condition(now, "where")
+    earlier, later = _where(before), _where(now)
     same_where = later in (earlier, _NOTHING) or (unchanged and earlier == _NOTHING)
     return same_where and _meet(_condition(before, "partition_filter"), _condition(now, "partition_filter"), unchanged)
 
@@ -52,6 +53,11 @@ def _reads_again(before: Facts, now: Facts) -> bool:
 def _condition(facts: Facts, name: str) -> tuple[Any, Any]:
     """A condition as the ledger keeps it, and the digest of what it has from the environment."""
     return facts[name], facts[ENVIRONMENT].get(name)
+
+
+def _where(facts: Facts) -> tuple[Any, Any]:
+    text, digest = _condition(facts, "where")
+    return None if text is None else canonical(text), digest
 
 
 _NOTHING = (None, None)
@@ -82,6 +88,6 @@ def _repeated(run: str, plan: RunPlan, report: Mapping[str, Any], facts: Facts) 
             *([f"{more} more differences"] if more > 0 else []),
         ],
         next_step="select the new rows alone with source.where or source.partition_filter; replace the old ones with "
-        "target.mode merge and keys, or overwrite_partitions; or append all of them again with --new-run "
-        "(new_run=True).",
+        "target.mode merge and keys (Delta, on Spark), or overwrite_partitions (a partitioned table); or append all of "
+        "them again with --new-run (new_run=True).",
     )

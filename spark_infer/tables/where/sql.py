@@ -86,6 +86,16 @@ def condition(text: str, schema: pa.Schema, *, case_sensitive: bool = False, dou
         raise OnlySpark(_TOO_DEEP) from error
 
 
+def canonical(text: str) -> str:
+    """Return a condition in one spelling, without regard to blanks and case; unchanged where it does not parse."""
+    import sqlglot
+
+    try:
+        return sqlglot.parse_one(text, dialect="spark").sql(dialect="spark", comments=False)
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return text
+
+
 class _Reader:
     """Turns sqlglot's tree into terms, one kind of node at a time."""
 
