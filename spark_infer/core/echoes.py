@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spark_infer.core.contract import Binding
 from spark_infer.core.roworder import ROWS, Predict, find_row_order
@@ -41,6 +42,8 @@ class Echoes:
 
 def _at_other_rows(given: pa.Array, found: pa.Array) -> npt.NDArray[np.int64]:
     """The rows where two columns differ that hold the same values; none where they hold others."""
+    if pa.types.is_floating(given.type):  # a model is given NaN for null, and may return either
+        given, found = (pc.fill_null(column, float("nan")) for column in (given, found))
     if given.equals(found):
         return np.empty(0, np.int64)
     codes = pa.concat_arrays([given, found]).dictionary_encode("encode").indices.to_numpy()

@@ -63,8 +63,13 @@ def test_a_source_that_has_grown_is_not_appended_again(line: str, tmp_path: Path
         for way_out in ways_out:
             assert way_out in text
         assert ids(tmp_path / "out") == [0, 1, 2, 3]
+    for old in ({"partition_filter": {"day": [1]}}, {"partition_filter": {"day": [1]}, "where": "id > 2"}):
+        with pytest.raises(TargetError, match=REFUSED):  # these files were read before
+            job(line, {"path": str(source), **old}, target).run()
     by_filter = job(line, {"path": str(source), "partition_filter": {"day": [2]}}, target)
     by_filter.run()
+    with pytest.raises(TargetError, match="This job has put 2 rows"):
+        job(line, {"path": str(source), "partition_filter": {"DAY": [2]}}, target).run()
     assert by_filter.run().already_done
     assert ids(tmp_path / "out") == [0, 1, 2, 3, 4, 5]
     add_day(source, kind, 3)

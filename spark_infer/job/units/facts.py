@@ -21,6 +21,11 @@ Facts = Mapping[str, Any]
 ENVIRONMENT = "of the environment"
 """The fact that holds digests of those facts that have a value from the environment."""
 
+FILES = "source files"
+"""The fact that holds a short digest of each file that is read, one after the other; None where they are not known."""
+
+FILE_DIGITS = 12
+
 _NO_MATTER = (
     "batch_size",
     "max_batch_bytes",
@@ -55,6 +60,7 @@ def deciding_facts(
         "compiled": "" if recipe.load.artefact is None else recipe.load.artefact.digest,
         "source": snapshot.location.name,
         "source version": _version(snapshot),
+        FILES: _files(snapshot),
         "source columns": _columns(source_schema),
         "where": config.source.where,
         "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
@@ -103,7 +109,7 @@ def job_key(snapshot: Snapshot) -> str:
 
 def differences(before: Facts, now: Facts) -> list[str]:
     """Tell how the facts of two runs differ, a sentence each."""
-    names = [*before, *(name for name in now if name not in before)]
+    names = [name for name in {**before, **now} if name != FILES]  # the version of the source differs with them
     return [_difference(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
 
 
@@ -138,6 +144,13 @@ def _version(snapshot: Snapshot) -> str:
         return "unknown"
     files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.listing.files)
     return f"{len(files):,} files of {snapshot.listing.size_bytes:,} bytes ({_digest(files)[:12]})"
+
+
+def _files(snapshot: Snapshot) -> str | None:
+    if snapshot.listing is None:
+        return None
+    files = snapshot.listing.files
+    return "".join(sorted(_digest((file.path, file.size, file.modified_ns))[:FILE_DIGITS] for file in files))
 
 
 def _code(config: JobConfig) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spark_infer.errors import TargetError
-from spark_infer.job.units.facts import ENVIRONMENT, Facts, differences
+from spark_infer.job.units.facts import ENVIRONMENT, FILE_DIGITS, FILES, Facts, differences
 from spark_infer.job.units.find import Runs, plan_in, report_in
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.where.sql import canonical
@@ -18,9 +18,9 @@ _MOST_DIFFERENCES = 3
 def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mapping[str, Any]], bool]) -> None:
     """Refuse a new run in mode ``append`` that reads rows which a finished run of the job has put into the target.
 
-    A run repeats an earlier one where its condition (``where`` and ``partition_filter``) is the same or selects more.
-    A condition that differs is the user's way to select new rows, and is refused only where the source is unchanged and
-    was read whole before, so that every row is there already.
+    A run repeats an earlier one where its condition (``where`` and ``partition_filter``) is the same or selects more,
+    or where it reads a file that the earlier one has read under the same ``where``. Another ``where`` is the user's way
+    to select new rows, and is refused only where all files were read without one before: then every row is there.
 
     Args:
         runs: The runs of the job: of one name, source and target.
@@ -38,7 +38,10 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
         if report is None or not report["rows_scored"]:
             continue
         plan = plan_in(ledger)
-        if plan is not None and _reads_again(plan.facts, facts) and holds_rows(report):
+        if plan is None:
+            continue
+        is_repeated = _reads_again(plan.facts, facts) or _reads_same_files(plan.facts, facts)
+        if is_repeated and holds_rows(report):
             raise _repeated(ledger.name, plan, report, facts)
 
 
@@ -48,6 +51,21 @@ def _reads_again(before: Facts, now: Facts) -> bool:
     earlier, later = _where(before), _where(now)
     same_where = later in (earlier, _NOTHING) or (unchanged and earlier == _NOTHING)
     return same_where and _meet(_condition(before, "partition_filter"), _condition(now, "partition_filter"), unchanged)
+
+
+def _reads_same_files(before: Facts, now: Facts) -> bool:
+    """Whether a run reads files that an earlier one has read under the same ``where``, or all of them under none."""
+    earlier, later = _where(before), _where(now)
+    wanted = _files(now)
+    known = wanted & _files(before)
+    if later in (earlier, _NOTHING):
+        return bool(known)
+    return earlier == _NOTHING and bool(wanted) and known == wanted
+
+
+def _files(facts: Facts) -> set[str]:
+    text = facts.get(FILES) or ""
+    return {text[at : at + FILE_DIGITS] for at in range(0, len(text), FILE_DIGITS)}
 
 
 def _condition(facts: Facts, name: str) -> tuple[Any, Any]:
@@ -67,8 +85,9 @@ def _meet(earlier: tuple[Any, Any], later: tuple[Any, Any], unchanged: bool) -> 
     """Whether the later filter selects table partitions that the earlier one has selected."""
     if earlier[1] or later[1]:  # the values themselves are not in the ledger
         return earlier == later
+    selected = {column.casefold(): _values(values) for column, values in earlier[0].items()}
     return all(
-        bool(_values(earlier[0][column]) & _values(values)) if column in earlier[0] else unchanged
+        bool(selected[column.casefold()] & _values(values)) if column.casefold() in selected else unchanged
         for column, values in later[0].items()
     )
 

@@ -171,3 +171,14 @@ def test_an_output_that_repeats_an_input_at_other_rows_is_found_in_any_batch(
     asked: list[int] = []
     assert echoes.moved(rows, outputs, lambda rows: asked.append(1) or predict(rows)) == ()  # type: ignore[func-returns-value]
     assert asked == []  # once is enough to know what the model means by the name
+
+
+def test_a_null_that_a_model_returns_as_nan_does_not_hide_that_rows_have_moved() -> None:
+    rows = pa.RecordBatch.from_pydict({"x": [2.0, None, 1.0, 3.0]})
+
+    def predict(rows: pa.RecordBatch) -> pa.RecordBatch:
+        values = np.sort(rows.column("x").to_numpy(zero_copy_only=False))
+        return pa.RecordBatch.from_arrays([pa.array(values)], names=["x"])  # NaN, and no null
+
+    echoes = Echoes(bind(rows.schema, Signature(inputs=(Column(name="x", type=pa.float64()),))), rows.schema)
+    assert echoes.moved(rows, predict(rows), predict) == ("x",)
