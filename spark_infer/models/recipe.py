@@ -13,9 +13,9 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
 from spark_infer.core.echoes import Echoes
 from spark_infer.core.open_types import leaves_open
-from spark_infer.core.outputs import choose_outputs, signature_outputs
+from spark_infer.core.outputs import ONLY_OUTPUT, choose_outputs, signature_outputs
 from spark_infer.core.scoring import ScoringSteps
-from spark_infer.core.signature import spelled
+from spark_infer.core.signature import ANY, spelled
 from spark_infer.core.steps import Step, call, compile_postprocess, load_function
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
 from spark_infer.models.backends.choice import Choice, choose
@@ -225,7 +225,7 @@ def _raw_outputs(
             )
         _refuse_open(outputs)
         return outputs
-    if outputs is None or (len(outputs) == 1 and len(result_schema) == 1):
+    if outputs is None or _is_one_record(outputs) or (len(outputs) == 1 and len(result_schema) == 1):
         return result_schema
     missing = [name for name in result_schema.names if name not in outputs.names]
     if missing:
@@ -235,6 +235,14 @@ def _raw_outputs(
             next_step="choose among its outputs: result_type='name type, …'.",
         )
     return result_schema
+
+
+def _is_one_record(outputs: pa.Schema) -> bool:
+    """Whether the only output may be several: MLflow declares a frame or dicts of a type hint as one without a name."""
+    if outputs.names != [ONLY_OUTPUT]:
+        return False
+    (kind,) = outputs.types
+    return bool(kind == ANY or pa.types.is_map(kind) or pa.types.is_struct(kind))
 
 
 def _refuse_open(outputs: pa.Schema) -> None:

@@ -116,7 +116,9 @@ def _values(values: Any) -> Values:
         return read
     if isinstance(values, list | tuple) or (isinstance(values, pd.Series) and values.dtype == object):
         return [None if value is pd.NA else value for value in values]
-    array: npt.NDArray[Any] = values if isinstance(values, np.ndarray) else np.asarray(values)
+    # A matrix stays two-dimensional whatever is taken out of it.
+    is_plain = isinstance(values, np.ndarray) and not isinstance(values, np.matrix)
+    array: npt.NDArray[Any] = values if is_plain else np.asarray(values)
     if array.dtype == object and (missing := _is_na(array).astype(bool)).any():
         array = array.copy()
         array[missing] = None

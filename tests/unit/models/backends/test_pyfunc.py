@@ -197,6 +197,12 @@ def test_a_result_belongs_to_the_rows_by_position_whatever_its_index(index: Any)
         assert {name: pa.array(values).to_pylist() for name, values in to_predictions(result).items()} == expected
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_matrix_of_one_column_is_one_output() -> None:
+    found = to_batch(to_predictions(np.asmatrix([[1.0], [2.0]])), pa.schema([("prediction", pa.float64())]), 2)
+    assert found.column(0).to_pylist() == [1.0, 2.0]
+
+
 PROGRAM = """
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel

@@ -18,6 +18,7 @@ from mlflow.pyfunc.model import PythonModel
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
+from spark_infer.core.outputs import to_batch
 from spark_infer.errors import InputValueError, PlanError, SchemaMismatchError
 from spark_infer.models.backends import load
 from spark_infer.models.backends.choice import choose
@@ -252,6 +253,35 @@ def test_an_output_that_is_any_needs_a_result_type(tmp_path: Path) -> None:
     assert "result_type" in refusal.value.next_step
     said = pa.schema([("label", pa.string()), ("reason", pa.string())])
     assert recipe_of(tmp_path / "m", table, store, result_schema=said)[0].raw_outputs == said
+
+
+def _frame(rows: list[Inner]) -> Any:
+    return pd.DataFrame({"label": ["a"] * len(rows), "score": [row.rate for row in rows]})
+
+
+def _dicts(rows: list[Inner]) -> Any:
+    return _frame(rows).to_dict("records")
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [(_frame, None), (_frame, pd.DataFrame), (_dicts, None), (_dicts, list[dict[str, Any]])],
+    ids=["frame, no hint", "frame", "dicts, no hint", "dicts"],
+)
+def test_several_outputs_of_a_model_with_type_hints_are_named_by_the_result_type(
+    tmp_path: Path, answer: Any, hint: Any
+) -> None:
+    def predict(self: Any, model_input: Any) -> Any:
+        return answer(model_input)
+
+    predict.__annotations__ = {"model_input": list[Inner]} | ({} if hint is None else {"return": hint})
+    saved(type("Several", (PythonModel,), {"predict": predict})(), tmp_path / "m")
+    table, store = pa.schema([("rate", pa.float64())]), ModelStore(tmp_path / "store")
+    result = pa.schema([("label", pa.string()), ("score", pa.float64())])
+    recipe, files = recipe_of(tmp_path / "m", table, store, result_schema=result)
+    rows = project(pa.RecordBatch.from_pydict({"rate": [1.5, 2.5]}), recipe.load.binding)
+    found = to_batch(load(recipe.load, files).predict(rows), recipe.raw_outputs, 2)
+    assert found.to_pylist() == [{"label": "a", "score": 1.5}, {"label": "a", "score": 2.5}]
 
 
 class Careful(PythonModel):
