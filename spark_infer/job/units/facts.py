@@ -60,7 +60,6 @@ def deciding_facts(
         "compiled": "" if recipe.load.artefact is None else recipe.load.artefact.digest,
         "source": snapshot.location.name,
         "source version": _version(snapshot),
-        FILES: _files(snapshot),
         "source columns": _columns(source_schema),
         "where": config.source.where,
         "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
@@ -77,7 +76,9 @@ def deciding_facts(
         facts["row_order"] = config.score.row_order
     # What the job file took from the environment stays out of a file.
     hidden: dict[str, Any] = config.hide_environment(facts)
-    return {**hidden, ENVIRONMENT: {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}}
+    from_environment = {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}
+    # A short value from the environment, such as a year, may stand among the digits of the digests.
+    return {**hidden, FILES: _files(snapshot), ENVIRONMENT: from_environment}
 
 
 def _columns(schema: str) -> list[Any]:

@@ -87,7 +87,7 @@ def condition(text: str, schema: pa.Schema, *, case_sensitive: bool = False, dou
 
 
 def canonical(text: str) -> str:
-    """Return a condition in one spelling, without regard to blanks and case; unchanged where it does not parse."""
+    """Return a condition in one spelling: blanks and case of keywords do not count. Unchanged if it does not parse."""
     import sqlglot
 
     try:
