@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from spark_infer.core.faults import InjectedError
 from spark_infer.errors import TargetError
 from spark_infer.job.file.load import load_job
 from spark_infer.job.scoring import ScoringJob
+from spark_infer.job.units.facts import FILES
+from spark_infer.job.units.runplan import RunPlan
 from tests.line import save_line
 from tests.local.eight import EACH
 from tests.local.jobs import job, read
@@ -183,3 +186,29 @@ def test_a_condition_from_the_environment_selects_new_rows_when_its_value_change
     account = "".join(path.read_text() for path in (tmp_path / ".out.spark_infer").rglob("*.json"))
     assert "day = ${DAY}" in account
     assert str(first) not in account
+
+
+def test_a_year_from_the_environment_that_stands_among_the_digits_of_digests_hides_no_file(
+    line: str, tmp_path: Path
+) -> None:
+    for day in range(6):
+        add_day(tmp_path / "in", "parquet", day)
+    job(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "other")}).run()
+    (plan,) = (tmp_path / ".other.spark_infer").rglob("plan.json")
+    year = re.search("[1-9][0-9]{3}", RunPlan.from_json(plan.read_bytes(), str(plan)).facts[FILES])
+    assert year
+
+    def of_days(partition_filter: str) -> ScoringJob:
+        (tmp_path / "job.yaml").write_text(
+            f"model: {line}\nengine: local\n"
+            f"source: {{path: {tmp_path / 'in'}, where: 'id <> ${{YEAR}}', partition_filter: {partition_filter}}}\n"
+            f"target: {{path: {tmp_path / 'out'}, mode: append}}\n"
+        )
+        return ScoringJob(load_job(tmp_path / "job.yaml", environ={"YEAR": year[0]}))
+
+    of_days("{}").run()
+    add_day(tmp_path / "in", "parquet", 6)
+    for day in range(6):  # only the files say that these rows are in the target
+        with pytest.raises(TargetError, match="This job has put 12 rows"):
+            of_days(f"{{day: [{day}]}}").plan()
+    assert of_days("{day: [6]}").run().rows_scored == 2
