@@ -12,7 +12,7 @@ from spark_infer.config.params import plain_params
 from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
 
-CASTS = ("decimal->double", "long->double")
+CASTS = ("decimal->double", "double->float", "long->double")
 
 DEFAULT_BATCH_SIZE = 10_000
 MOST_SECONDS = 366 * 86_400
@@ -56,7 +56,7 @@ class ScoreOptions(Frozen):
         description="DDL of the outputs (`double`, `label string, score double`) for a model whose signature has "
         "none; with a signature, the types to convert to.",
     )
-    allow_casts: tuple[Literal["decimal->double", "long->double"], ...] = Field(
+    allow_casts: tuple[Literal["decimal->double", "double->float", "long->double"], ...] = Field(
         default=(), description="Conversions that can lose digits and are therefore made only when asked for."
     )
     preprocess: ModuleFunction | None = Field(

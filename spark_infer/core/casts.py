@@ -68,7 +68,7 @@ def _offsets(array: pa.Array) -> pa.Array:
 
 
 def exact(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Cast what is not nested, with no digit lost.
+    """Cast what is not nested, with no digit lost; a float of fewer digits is the nearest one.
 
     Raises:
         pyarrow.ArrowInvalid: A value does not fit.
@@ -76,7 +76,12 @@ def exact(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     if pa.types.is_decimal(array.type) and pa.types.is_floating(wanted):
         # By way of its digits: Arrow's own cast multiplies, and is often one bit off the nearest double.
         return pc.cast(pc.cast(array, pa.string()), wanted)
-    return pc.cast(array, wanted)
+    cast = pc.cast(array, wanted)
+    # Arrow rounds to the nearest float as numpy does, and makes an infinite one of what is too large.
+    narrowed = pa.types.is_floating(array.type) and pa.types.is_floating(wanted)
+    if narrowed and wanted.bit_width < array.type.bit_width and not pc.is_inf(cast).equals(pc.is_inf(array)):
+        raise pa.ArrowInvalid("a number is too large")
+    return cast
 
 
 def in_utc(batch: pa.RecordBatch) -> pa.RecordBatch:

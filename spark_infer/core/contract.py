@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from spark_infer.config import CASTS
 from spark_infer.core.open_types import settled
 from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, marked, spelled
 from spark_infer.core.vectors import is_vector
@@ -180,7 +181,7 @@ class _Available:
 
     def _refuse_cast(self, source: str, got: pa.DataType, wanted: pa.DataType, step: str) -> None:
         problem = f"column {source!r} is {spelled(got)}, the model takes {spelled(wanted)}"
-        if step in ("decimal->double", "long->double"):
+        if step in CASTS:
             self.wanted_casts.add(step)
             problem += f" (possible when asked for: allow_casts={step!r})"
         self.problems.append(problem)
@@ -230,6 +231,8 @@ def _scalar_cast(got: pa.DataType, wanted: pa.DataType) -> str:
             return "lossless"
         return "long->double" if wanted == pa.float64() else "impossible"
     if types.is_floating(got) and types.is_floating(wanted):
+        if got == pa.float64() and wanted == pa.float32():
+            return "double->float"
         return "lossless" if wanted.bit_width > got.bit_width else "impossible"
     if types.is_decimal(got) and wanted == pa.float64():
         return "decimal->double"

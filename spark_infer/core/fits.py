@@ -36,8 +36,6 @@ def fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     if types.is_decimal(wanted):
         return _decimal(array, wanted)
     cast = exact(array, wanted)
-    if types.is_floating(array.type) and types.is_floating(wanted) and not pc.is_inf(cast).equals(pc.is_inf(array)):
-        raise ValueError("a number is too large for float")
     if types.is_date(wanted) and not pc.cast(cast, array.type).equals(array):
         raise ValueError("a time of day has no place in a date")
     return cast

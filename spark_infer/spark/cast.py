@@ -40,12 +40,15 @@ def input_column(column: Column, name: str, got: DataType, wanted: pa.DataType, 
     if isinstance(got, ArrayType) and isinstance(target, ArrayType):
         element = got.elementType
         return F.transform(column, lambda each: input_column(each, name, element, wanted.value_type, is_vector=False))
-    if cast_step(to_arrow_type(got), wanted) == "long->double":
+    step = cast_step(to_arrow_type(got), wanted)
+    if step in ("long->double", "double->float"):
         problem = InputValueError(
             f"Column {name!r} holds a value that {spelled(wanted)} cannot hold exactly.",
-            next_step="filter or round these rows with `where`, or log the model with long.",
+            next_step=f"filter or round these rows with `where`, or log the model with {spelled(to_arrow_type(got))}.",
         )
-        return _checked(column.between(-_EXACT, _EXACT), column, target, problem)
+        infinite = F.lit(float("inf"))
+        rounds = (F.abs(column.cast(target)) != infinite) | (F.abs(column) == infinite)
+        return _checked(column.between(-_EXACT, _EXACT) if step == "long->double" else rounds, column, target, problem)
     return column if got == target else column.cast(target)
 
 

@@ -78,7 +78,7 @@ def score(
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         result_type: DDL of the outputs, where the signature has none or other types are wanted.
-        allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
+        allow_casts: ``decimal->double``, ``double->float`` and ``long->double`` happen only when listed here.
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
             that they belong to other rows (default ``check``, an error).

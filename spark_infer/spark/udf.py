@@ -96,7 +96,7 @@ def model_udf(
         inputs: Columns for a model that names none, in its order.
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
-        allow_casts: ``decimal->double`` and ``long->double`` happen only when listed here.
+        allow_casts: ``decimal->double``, ``double->float`` and ``long->double`` happen only when listed here.
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
             that they belong to other rows (default ``check``, an error).

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -56,3 +57,18 @@ def test_instants_are_labelled_as_utc_at_every_depth() -> None:
     assert labelled.schema.types == [utc, deep[1], pa.float64()]
     assert labelled.column("t").cast(pa.int64()).to_pylist() == [7]
     assert in_utc(labelled) is labelled
+
+
+@given(st.lists(st.none() | st.floats(width=64)))
+def test_doubles_become_the_nearest_floats_as_numpy_rounds(values: list[float | None]) -> None:
+    array = pa.array([values, None], pa.list_(pa.float64()))
+    given_ = np.array([value for value in values if value is not None])
+    with np.errstate(over="ignore"):
+        rounded = given_.astype(np.float32)
+    if (np.isinf(rounded) & ~np.isinf(given_)).any():
+        with pytest.raises(pa.ArrowInvalid, match="too large"):
+            retype(array, pa.list_(pa.float32()))
+    else:
+        found = retype(array, pa.list_(pa.float32()))
+        assert found.flatten().drop_null().to_numpy().tobytes() == rounded.tobytes()
+        assert found.is_null().to_pylist() == [False, True]

@@ -46,6 +46,8 @@ def test_all_problems_come_in_one_message_with_the_nearest_names() -> None:
     [
         (pa.int64(), pa.float64(), "long->double"),
         (pa.decimal128(10, 2), pa.float64(), "decimal->double"),
+        (pa.float64(), pa.float32(), "double->float"),
+        (pa.list_(pa.float64()), pa.list_(pa.float32()), "double->float"),
     ],
 )
 def test_a_cast_that_can_lose_digits_happens_only_when_asked_for(
@@ -72,7 +74,10 @@ def test_integers_widen_and_never_narrow() -> None:
     [
         (pa.int16(), pa.float32(), "lossless"),
         (pa.int32(), pa.float32(), "impossible"),
-        (pa.float64(), pa.float32(), "impossible"),
+        (pa.float64(), pa.float32(), "double->float"),
+        (pa.list_(pa.list_(pa.float64())), pa.list_(pa.list_(pa.float32())), "double->float"),
+        (pa.struct([("x", pa.float64())]), pa.struct([("x", pa.float32())]), "double->float"),
+        (pa.map_(pa.string(), pa.float64()), pa.map_(pa.string(), pa.float32()), "double->float"),
         (pa.float32(), pa.int64(), "impossible"),
         (pa.bool_(), pa.float64(), "impossible"),
         (pa.string(), pa.float64(), "impossible"),

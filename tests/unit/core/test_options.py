@@ -14,7 +14,7 @@ from spark_infer.errors import ConfigError
     [
         ({"batch_sice": 3}, "batch_sice is not an option (did you mean 'batch_size'?)"),
         ({"batch_size": 0}, "batch_size should be greater than or equal to 1"),
-        ({"allow_casts": "long->int"}, "allow_casts.0 should be 'decimal->double' or 'long->double'"),
+        ({"allow_casts": "long->int"}, "allow_casts.0 should be 'decimal->double', 'double->float' or 'long->double'"),
     ],
 )
 def test_every_problem_names_its_option(given: dict[str, Any], problem: str) -> None:

@@ -92,7 +92,7 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
         ("score: {? [a] : 1}", "score: a key must be text"),
         (
             "score: {allow_casts: long-double}",
-            "score.allow_casts: expected a list of decimal->double, long->double, got 'long-double' "
+            "score.allow_casts: expected a list of decimal->double, double->float, long->double, got 'long-double' "
             "(did you mean 'long->double'",
         ),
     ],
