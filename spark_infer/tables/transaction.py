@@ -1,4 +1,4 @@
-"""Commit files that workers wrote as one Delta transaction, without Spark; the only place for deltalake."""
+"""Commit files that workers wrote as one Delta transaction, without Spark."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
 from spark_infer.errors import CommitConflictError, WriteError
+from spark_infer.tables.commit_actions import adds, replacement
 from spark_infer.tables.delta_log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.doubts import table_doubts
@@ -65,32 +66,50 @@ def create_table(
         create_table_with_add_actions(
             _uri(folder),
             Schema.from_json(_relaxed(schema)),
-            _adds(files),
+            adds(files),
             mode="error",
             partition_by=list(plan.partition_by),
-            commit_properties=_properties(files, stamp, txn),
+            commit_properties=_properties(plan, files, stamp, txn),
         )
-    except DeltaError as error:
+        _name_place(folder, plan)
+    except (ArrowException, DeltaError, OSError) as error:
         raise _failed(plan, error) from error
     return 0
 
 
-def _properties(files: Sequence[WrittenFile], stamp: str, txn: Txn, *, retries: int | None = None) -> Any:
+def _name_place(folder: Storage, plan: WritePlan) -> None:
+    """Have version 0 name the table's own place, where it was made in a staged folder that no reader sees."""
+    table = plan.location.storage()
+    if table is None or table.root == folder.root:
+        return
+    path = f"_delta_log/{0:020}.json"
+    actions = [json.loads(line) for line in _text(folder, path).splitlines()]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["operationParameters"]["location"] = f"{_uri(table)}/"
+    with folder.files.open_output_stream(folder.at(path)) as stream:
+        stream.write("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions).encode())
+
+
+def _properties(
+    plan: WritePlan, files: Sequence[WrittenFile], stamp: str, txn: Txn, *, retries: int | None = None
+) -> Any:
     from deltalake import CommitProperties, Transaction
 
     recognised = Transaction(txn.app, txn.version, int(time.time() * 1000))
-    told = _told(files, stamp)
-    return CommitProperties(custom_metadata=told, app_transactions=[recognised], max_commit_retries=retries)
+    about = _about(plan, files, stamp)
+    return CommitProperties(custom_metadata=about, app_transactions=[recognised], max_commit_retries=retries)
 
 
-def _told(files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
-    """What the table's history tells of a commit, under the names that Spark's own writes have."""
+def _about(plan: WritePlan, files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
+    """What the table's history says of a commit, under the names that Spark's own writes have."""
     metrics = {
         "numFiles": str(len(files)),
         "numOutputRows": str(sum(file.rows for file in files)),
         "numOutputBytes": str(sum(file.size for file in files)),
     }
-    return {"userMetadata": stamp, "operationMetrics": metrics}
+    replaced = {"operationParameters": {"predicate": plan.scope.sql}} if plan.exists and plan.scope is not None else {}
+    return {"userMetadata": stamp, "operationMetrics": metrics, **replaced}
 
 
 @dataclass(frozen=True)
@@ -183,26 +202,25 @@ def commit(
         CommitConflictError: It conflicts with that of another writer.
         WriteError: The commit failed.
     """
-    from deltalake import Schema
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     point("commit")
-    # Taken out one by one: deltalake's own overwrite also replaces the order and the comments of the columns.
-    removes = _removes(ready.state, plan)
+    replaced = replacement(ready.state, plan)
     # What is replaced are the files of the version that was looked at. Were another commit in between, deltalake would
     # see no conflict with one that only arranged their rows in new files, and those rows would stay.
     retries = 0 if plan.mode != "append" else None
-    actions = [*_adds(files), *removes]
     before = ready.table.version()
     failure: Exception | None = None
     try:
         ready.table.create_write_transaction(
-            actions,
-            mode="append",
+            [*adds(files), *replaced.removes],
+            mode=replaced.mode,
             # The table's own: it may have columns that the rows do not bring, which are null in files without them.
-            schema=Schema.from_json(_relaxed(json.dumps(ready.state.schema))),
+            # An overwrite with another one, even in the comments of its columns, would replace it.
+            schema=ready.table.schema(),
             partition_by=list(plan.partition_by),
-            commit_properties=_properties(files, stamp, txn, retries=retries),
+            partition_filters=replaced.filters,
+            commit_properties=_properties(plan, files, stamp, txn, retries=retries),
         )
         point("committed")
     except (DeltaError, OSError) as error:
@@ -281,35 +299,6 @@ def _conflict(plan: WritePlan, error: Exception) -> CommitConflictError:
 def _uri(folder: Storage) -> str:
     scheme, authority, path = split_uri(folder.uri)
     return f"{'s3' if scheme in ('s3a', 's3n') else scheme}://{authority}{quote(path)}"
-
-
-def _adds(files: Sequence[WrittenFile]) -> list[Any]:
-    from deltalake.transaction import AddAction
-
-    now = int(time.time() * 1000)
-    return [
-        AddAction(
-            path=file.path,
-            size=file.size,
-            partition_values=dict(file.values),
-            modification_time=now,
-            data_change=True,
-            stats=json.dumps({"numRecords": file.rows, **file.statistics}),
-        )
-        for file in files
-    ]
-
-
-def _removes(state: LogState, plan: WritePlan) -> list[Any]:
-    """Take out every file that is replaced, as the newest version has them."""
-    from deltalake.transaction import RemoveAction
-
-    now = int(time.time() * 1000)
-    return [
-        RemoveAction(file.path, True, now, file.size, dict(file.values))
-        for file in state.files
-        if plan.mode == "overwrite" or (plan.scope is not None and plan.scope.holds(file.values))
-    ]
 
 
 def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> LogState:

@@ -1,0 +1,95 @@
+"""The files that a Delta commit adds and replaces, as deltalake takes them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.sink.spec import WrittenFile
+
+
+def adds(files: Sequence[WrittenFile]) -> list[Any]:
+    """Return the add actions of new files."""
+    from deltalake.transaction import AddAction
+
+    now = int(time.time() * 1000)
+    return [
+        AddAction(
+            path=file.path,
+            size=file.size,
+            partition_values=dict(file.values),
+            modification_time=now,
+            data_change=True,
+            stats=json.dumps({"numRecords": file.rows, **file.statistics}),
+        )
+        for file in files
+    ]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What deltalake needs to know of the files that go.
+
+    Attributes:
+        mode: deltalake's, which the table's history names: ``append`` or ``overwrite``.
+        filters: With ``overwrite``, which partitions go; None for all.
+        removes: With ``append``, the files that go.
+    """
+
+    mode: str
+    filters: list[tuple[str, str, Any]] | None = None
+    removes: Sequence[Any] = ()
+
+
+def replacement(state: LogState, plan: WritePlan) -> Replacement:
+    """Decide how the files that a write replaces are taken out of the newest version of its table.
+
+    The table's history names deltalake's mode, so it is an overwrite wherever that replaces just these files.
+    """
+    if plan.mode == "overwrite":
+        return Replacement("overwrite")
+    if plan.scope is None:
+        return Replacement("append")
+    filters = _filters(state, plan.scope)
+    if filters is not None:
+        return Replacement("overwrite", filters)
+    return Replacement("append", removes=_removes(state, plan.scope))
+
+
+def _filters(state: LogState, scope: PartitionScope) -> list[tuple[str, str, Any]] | None:
+    """Write a scope as deltalake's filters; None where they would choose other files than the scope does.
+
+    They compare values as the log spells them, and have no way to ask for null beside other values.
+    """
+    filters: list[tuple[str, str, Any]] = []
+    for column in scope.columns:
+        texts = [literal.text for literal in column.literals]
+        if texts == [None]:
+            filters.append((column.name, "=", ""))
+        elif None in texts:
+            return None
+        else:
+            filters.append((column.name, "in", texts))
+        if any(
+            column.holds(file.values.get(column.name)) != (file.values.get(column.name) in texts)
+            for file in state.files
+        ):
+            return None
+    return filters
+
+
+def _removes(state: LogState, scope: PartitionScope) -> list[Any]:
+    from deltalake.transaction import RemoveAction
+
+    now = int(time.time() * 1000)
+    return [
+        RemoveAction(file.path, True, now, file.size, dict(file.values))
+        for file in state.files
+        if scope.holds(file.values)
+    ]
