@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spark_infer.config import JobConfig
+from spark_infer.core.session_settings import setting
 from spark_infer.demo import flights, train
 from spark_infer.demo.scored import SHOWN, measure, read_scored, some_rows
 from spark_infer.errors import EnvironmentProblem, TargetError
@@ -88,7 +89,7 @@ def _start_spark(console: Console, config: JobConfig) -> SparkSession | None:
         return None
     with _step(console, "Spark", "starting Spark; the first time, it downloads Delta's jars") as said:
         spark = start_session(config.spark, app_name=config.name, delta_conf=delta_conf(), log_file=LOG_FILE)
-        said.append(f"{spark.version} on this machine, {spark.conf.get('spark.master')}")
+        said.append(f"{spark.version} on this machine, {setting(spark, 'spark.master')}")
     return spark
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.batching import model_rows
+from spark_infer.core.session_settings import setting
 from spark_infer.job.decided import Decided, constants, pinned, text_stamps
 from spark_infer.job.failures import while_planning
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
@@ -35,7 +36,7 @@ from spark_infer.spark.resources import Stage, plan_stage
 from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.tables.read import open_snapshot, read
-from spark_infer.tables.settings import SessionConf, setting
+from spark_infer.tables.settings import SessionConf
 from spark_infer.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
+
+from spark_infer.core.session_settings import value_in_force
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,23 +28,15 @@ def batch_settings(spark: SparkSession, columns: Iterable[pa.Field]) -> dict[str
         columns: The columns that travel to Python.
     """
     try:
-        most_rows = int(_in_force(spark, _ROWS))
-        most_bytes = int(_in_force(spark, _BYTES).removesuffix("b"))
+        most_rows = int(value_in_force(spark, _ROWS) or 0)
+        # Spark 4.0 has no limit of bytes.
+        most_bytes = int((value_in_force(spark, _BYTES) or "0").removesuffix("b"))
     except ValueError:  # a size such as 64m, which a user wrote
         return {}
     width = row_bytes(columns)
     if width is None or most_rows <= 0 or not most_rows * width <= most_bytes < _NO_CHECK:
         return {}
     return {_BYTES: str(_NO_CHECK)}
-
-
-def _in_force(spark: SparkSession, name: str) -> str:
-    """The value of a setting, Spark's own default included; "0" where this Spark does not know it."""
-    try:
-        # With a default of ours, even None, Spark would leave out its own.
-        return str(spark.conf.get(name))
-    except PySparkException:  # Spark 4.0 has no limit of bytes
-        return "0"
 
 
 def row_bytes(columns: Iterable[pa.Field]) -> int | None:

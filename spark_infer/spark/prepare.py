@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
+from spark_infer.core.session_settings import setting
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ResourcesError
 from spark_infer.models.backends.choice import SPARK
@@ -153,7 +154,7 @@ def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, sta
     if _needs_python(recipe):
         refuse_unsupported(schema, columns)
         require_server(spark, backend)
-    if str(spark.conf.get("spark.sql.caseSensitive", "false")).lower() != "true":
+    if setting(spark, "spark.sql.caseSensitive").lower() != "true":
         refuse_case_twins(schema, columns)
 
 

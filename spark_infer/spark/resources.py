@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 from spark_infer.config import ResourceOptions
 from spark_infer.core.application import Application, Executor, application_of, executor_like, known_executors
 from spark_infer.core.resource_fit import Way, application_settings, decide_way
+from spark_infer.core.session_settings import setting
 from spark_infer.core.slots import (
     Share,
     copies_told,
@@ -126,7 +128,7 @@ def refuse_idle_gpu(stage: Stage, backend: str) -> None:
 
 def read_application(spark: SparkSession) -> Application:
     """Read the resources of a running application: its settings and, on classic Spark, its executors."""
-    application = application_of(lambda name: spark.conf.get(name, None))
+    application = application_of(partial(setting, spark))
     return replace(application, executors=_executors(spark), workers=_workers(spark, application))
 
 
@@ -172,7 +174,7 @@ def _gpus(information: Any) -> int:
 
 def _profile(spark: SparkSession, share: Share) -> ResourceProfile:
     # One for each share: with dynamic allocation every new profile has executors of its own.
-    key = (str(spark.conf.get("spark.app.id", "")), share)
+    key = (setting(spark, "spark.app.id"), share)
     if key not in _PROFILES:
         requests = TaskResourceRequests().cpus(share.cpus)
         if share.gpus:

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
 from spark_infer.core.resource_fit import require_possible
+from spark_infer.core.session_settings import set_value
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark import environment
 from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to
@@ -156,7 +157,7 @@ def _merge(mine: str, added: str) -> str:
 
 def _say_reused(session: SparkSession, config: SparkConfig) -> None:
     logger.info("Using the Spark session that is already running (Spark %s).", session.version)
-    ignored = sorted(key for key, value in config.conf.items() if session.conf.get(key, None) != value)
+    ignored = sorted(key for key, value in config.conf.items() if set_value(session, key) != value)
     if ignored:
         logger.warning("The running Spark session keeps its own settings; not applied: %s", ", ".join(ignored))
 

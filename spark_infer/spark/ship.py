@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from spark_infer.core.session_settings import setting
 from spark_infer.models.files import travel
 from spark_infer.models.files.archive import pack
 from spark_infer.models.files.store import ModelStore
@@ -91,12 +92,12 @@ def _connect_session(spark: SparkSession) -> str:
 
 def _session_key(spark: SparkSession) -> str:
     # A Connect session keeps its files to itself; the sessions of a classic application share theirs.
-    return _connect_session(spark) or str(spark.conf.get("spark.app.id", "")) or str(id(spark))
+    return _connect_session(spark) or setting(spark, "spark.app.id") or str(id(spark))
 
 
 def workers_are_here(spark: SparkSession) -> bool:
     """Whether the workers run on this machine, as this user."""
     if is_connect(spark) and not is_own_server(spark):
         return False  # the server may run elsewhere, or as another user
-    master = str(spark.conf.get("spark.master", ""))
+    master = setting(spark, "spark.master")
     return master.startswith("local") and not master.startswith("local-cluster")  # which stands for a cluster

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+from spark_infer.core.session_settings import set_value
+
 _SETTING = "spark.sql.execution.pyspark.udf.faulthandler.enabled"
 
 
@@ -16,7 +18,7 @@ def worker_stacks(spark: SparkSession) -> Iterator[None]:
 
     Runs in other threads may end before or after: the worst that comes of it is an error without a stack.
     """
-    if spark.conf.get(_SETTING, None) is not None:
+    if set_value(spark, _SETTING) is not None:
         yield
         return
     try:

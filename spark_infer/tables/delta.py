@@ -6,6 +6,7 @@ import json
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from spark_infer.core.session_settings import setting
 from spark_infer.errors import EnvironmentProblem, SourceError
 from spark_infer.tables.analysis import condition, first_line, parameters
 from spark_infer.tables.delta_actions import UnreadableLogError
@@ -13,7 +14,6 @@ from spark_infer.tables.delta_log import list_log, read_log, replay_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.scan.doubts import delta_doubts
-from spark_infer.tables.settings import setting
 from spark_infer.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:

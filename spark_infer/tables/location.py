@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyarrow import ArrowException
 
 from spark_infer.config import TableConfig, TargetConfig
+from spark_infer.core.session_settings import setting
 from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.tables.analysis import condition, parameters
 from spark_infer.tables.catalog import CatalogEntry, describe
@@ -266,7 +267,7 @@ def _home(spark: SparkSession | None) -> str:
     """The folder in which a relative path starts, as a full URI; asked once for each application or server session."""
     if spark is None:
         return f"file://{os.getcwd()}/"
-    session = str(getattr(spark, "session_id", "")) or str(spark.conf.get("spark.app.id", ""))
+    session = str(getattr(spark, "session_id", "")) or setting(spark, "spark.app.id")
     if not session:
         return _reported(spark, "")
     if session not in _HOMES:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from spark_infer.core.session_settings import set_value, setting
 from spark_infer.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -47,11 +48,6 @@ def refuse_lossy_settings(spark: SparkSession | None) -> None:
         )
 
 
-def setting(spark: SparkSession, name: str) -> str:
-    """The value of a setting that was set, or ``""``."""
-    return str(spark.conf.get(name, None) or "")
-
-
 class SessionConf(Mapping[str, str]):
     """The settings of a session that were set, by name; to go through all of them takes a query (15 ms)."""
 
@@ -59,10 +55,10 @@ class SessionConf(Mapping[str, str]):
         self._spark = spark
 
     def __getitem__(self, name: str) -> str:
-        value = self._spark.conf.get(name, None)
+        value = set_value(self._spark, name)
         if value is None:
             raise KeyError(name)
-        return str(value)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter([row[0] for row in self._spark.sql("SET").collect()])
@@ -82,7 +78,7 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     A setting that a managed platform does not let us change is left as it is, with a warning in the log.
     """
     with _HELD:
-        before = {name: spark.conf.get(name, None) for name in values}
+        before = {name: set_value(spark, name) for name in values}
         try:
             for name, value in values.items():
                 _put(spark, name, value)

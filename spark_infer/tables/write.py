@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
+from spark_infer.core.session_settings import setting
 from spark_infer.errors import TargetError
 from spark_infer.tables.commit import write_delta
 from spark_infer.tables.delta import check_delta
@@ -25,7 +26,7 @@ from spark_infer.tables.merging import identity_problems, merge_problems, option
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
 from spark_infer.tables.publish import stage_parquet, write_parquet
-from spark_infer.tables.settings import refuse_lossy_settings, setting, settings
+from spark_infer.tables.settings import refuse_lossy_settings, settings
 from spark_infer.tables.sink.folders import NULL_PARTITION
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.snapshot import Snapshot

@@ -1,4 +1,4 @@
-"""What Spark Connect lacks is touched only where a classic session is certain, or its absence is expected."""
+"""What Spark Connect and managed platforms lack is touched only where it is certain, or its absence is expected."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parents[2] / "spark_infer"
 CLASSIC_ONLY = {
     "SparkContext", "_active_spark_context", "_jconf", "_jdf", "_jsc", "_jsparkSession", "_jvm", "_jwrite", "_sc",
     "broadcast", "accumulator", "newSession", "parallelize", "rdd", "sparkContext",
+    # Serverless compute refuses these (NOT_SUPPORTED_WITH_SERVERLESS).
+    "persist", "unpersist", "createGlobalTempView", "createOrReplaceGlobalTempView",
 }  # fmt: skip
 
 ALLOWED = {
@@ -54,3 +56,15 @@ def test_what_spark_connect_lacks_is_used_in_the_listed_places_alone() -> None:
 def test_a_use_is_found_in_every_spelling() -> None:
     source = "from pyspark import SparkContext\nspark._jvm\nrdd\ngetattr(spark, 'sparkContext')"
     assert set(names_used(ast.parse(source))) & CLASSIC_ONLY == {"SparkContext", "_jvm", "rdd", "sparkContext"}
+
+
+def test_the_settings_of_a_session_are_read_in_one_place() -> None:
+    readers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("get", "getAll")
+        and ast.unparse(node.value).endswith(".conf")
+    }
+    assert readers == {"core/session_settings.py"}
