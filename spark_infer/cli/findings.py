@@ -16,6 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packaging.requirements import Requirement
+from packaging.version import Version
+
 from spark_infer.cli import hardware
 from spark_infer.cli.finding import Finding
 from spark_infer.errors import EnvironmentProblem
@@ -94,7 +97,7 @@ def look_at_delta(environ: Mapping[str, str]) -> Finding:
             "delta", "note", "delta-spark is not installed: Parquet only", "pip install 'spark-infer[delta]'"
         )
     wanted = next((r for r in metadata.requires("delta-spark") or () if r.startswith("pyspark")), "pyspark")
-    if spark is not None and not _meets(spark, wanted):
+    if spark is not None and Version(spark).base_version not in Requirement(wanted).specifier:
         return Finding(
             "delta",
             "problem",
@@ -247,19 +250,3 @@ def _numbers(version: str) -> tuple[int, ...]:
     """Return the leading numbers of a version: `4.2.0.dev1` is (4, 2, 0)."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(number) for number in found[0].split(".")) if found else ()
-
-
-def _meets(version: str, requirement: str) -> bool:
-    """Tell whether a version meets the bounds of a requirement such as `pyspark<=4.2.0,>=4.0.1`."""
-    mine = _numbers(version)
-    checks: dict[str, Callable[[tuple[int, ...]], bool]] = {
-        "<=": lambda bound: mine <= bound,
-        ">=": lambda bound: mine >= bound,
-        "<": lambda bound: mine < bound,
-        ">": lambda bound: mine > bound,
-        "==": lambda bound: mine[: len(bound)] == bound,
-        "~=": lambda bound: mine >= bound and mine[: len(bound) - 1] == bound[:-1],
-        "!=": lambda bound: mine != bound,
-    }
-    bounds = re.findall(r"(<=|>=|==|~=|!=|<|>)\s*(\d[\d.]*)", requirement.partition(";")[0])
-    return all(checks[sign](_numbers(bound)) for sign, bound in bounds)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic.fields import FieldInfo
 
 ModuleFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 ColumnName = Annotated[str, Field(min_length=1)]
@@ -17,8 +18,15 @@ Shown = TypeVar("Shown")
 class Frozen(BaseModel):
     """A group of settings that cannot change once made and takes no key it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=(), populate_by_name=True
+    )
     _environment: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings(cls) -> dict[str, FieldInfo]:
+        """Return what can be set, by the names that users write; `model_config` is a word of pydantic's own."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
 
     def with_environment(self, environment: Mapping[str, str]) -> Self:
         """Note which values came from the environment (value to ``${NAME}``), here and in every group below.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,3 +38,26 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, _SCALARS):
         raise ValueError(f"{type(value).__name__} is not a number, text, truth value, time, list or mapping")
     return value
+
+
+def refuse_unwritable(given: Mapping[str, Any]) -> None:
+    """Refuse a model's configuration that JSON cannot hold, as MLflow does when a model is logged.
+
+    Raises:
+        ValueError: A value is of another kind.
+    """
+    try:
+        json.dumps(given)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("holds a value that JSON has no form for") from None
+
+
+def refuse_unsettable(given: Mapping[str, str]) -> None:
+    """Refuse environment variables that no process can have.
+
+    Raises:
+        ValueError: A name is empty or has a `=`, or a name or a value has a NUL.
+    """
+    for name, value in given.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError("a name is not empty and has no '=', and names and values have no NUL character")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
-from spark_infer.config.params import plain_params
+from spark_infer.config.params import plain_params, refuse_unsettable, refuse_unwritable
 from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
 
@@ -41,6 +41,19 @@ class ScoreOptions(Frozen):
         "model's order.",
     )
     params: dict[str, Any] = Field(default_factory=dict, description="Inference parameters of the model's signature.")
+    pyfunc_config: dict[str, Any] = Field(
+        default_factory=dict,
+        alias="model_config",
+        description="Values that take the place of those of MLflow's `model_config`, with which the model was logged. "
+        "Keys that it was not logged with are left out, with a warning.",
+    )
+    extra_env: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Environment variables that the model has while it loads and predicts, on the workers and where "
+        "it is tried. Their values are never shown. Libraries that a worker has imported before may not read them "
+        "again.",
+    )
     backend: str = Field(
         default="auto",
         description="`auto` takes the native backend of the model's flavor where it gives the same answers, else "
@@ -133,6 +146,18 @@ class ScoreOptions(Frozen):
     @classmethod
     def _plain_values(cls, given: Any) -> Any:
         return plain_params(given)
+
+    @field_validator("pyfunc_config")
+    @classmethod
+    def _can_be_written(cls, given: dict[str, Any]) -> dict[str, Any]:
+        refuse_unwritable(given)
+        return given
+
+    @field_validator("extra_env")
+    @classmethod
+    def _can_be_set(cls, given: dict[str, str]) -> dict[str, str]:
+        refuse_unsettable(given)
+        return given
 
     @field_validator("compile", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from spark_infer.config import Frozen
 from spark_infer.errors import ConfigError, nearest
@@ -46,7 +46,7 @@ def validated(model: type[Settings], given: Mapping[str, Any]) -> Settings:
         ) from None
 
 
-def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+def _problems(error: ValidationError, model: type[Frozen]) -> Iterator[str]:
     for each in error.errors(include_url=False, include_input=False):
         names = [str(part) for part in each["loc"]]
         where = ".".join(names) or "options"
@@ -63,10 +63,10 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
                 yield f"{where} {message[:1].lower()}{message[1:]}"
 
 
-def _fields(model: type[BaseModel], path: list[str]) -> Mapping[str, object]:
+def _fields(model: type[Frozen], path: list[str]) -> Mapping[str, object]:
     for name in path:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        annotation = model.settings()[name].annotation if name in model.settings() else None
+        if not (isinstance(annotation, type) and issubclass(annotation, Frozen)):
             return {}
         model = annotation
-    return model.model_fields
+    return model.settings()

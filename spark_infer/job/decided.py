@@ -16,6 +16,7 @@ from spark_infer.job.units.start import Start
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import ModelFiles
+from spark_infer.models.pins import differences
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
@@ -107,6 +108,12 @@ def text_stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:
     target = config.target
     stamps = {target.model_name_column: ref.name, target.model_version_column: ref.version}
     return {column: value for column, value in stamps.items() if column is not None}
+
+
+def recipe_warnings(recipe: Recipe, store: ModelStore) -> tuple[str, ...]:
+    """What the reader of plan and report should know of a model, a sentence each."""
+    ref, load = recipe.ref, recipe.load
+    return (*recipe.warnings(), *differences(ref, load.backend, store.path(ref.digest)))
 
 
 def constants(config: JobConfig, ref: ModelRef, started_at: datetime) -> dict[str, Any]:

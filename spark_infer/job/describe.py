@@ -9,7 +9,6 @@ from spark_infer.core.signature import spelled
 from spark_infer.job.decided import Decided
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.job.planes.choice import Plane
-from spark_infer.models.requirements import differences, requirements
 from spark_infer.observe.report import size
 from spark_infer.tables.publishers.choice import one_by_one
 
@@ -51,7 +50,7 @@ def plan_of(job: Decided) -> Plan:
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=tuple(_units(job)),
         tasks=job.told() if job.by_workers else (),
-        warnings=(*job.warnings, *_older_libraries(job), *filter(None, [job.rehearsal.warning])),
+        warnings=(*job.warnings, *filter(None, [job.rehearsal.warning])),
     )
     return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
 
@@ -112,7 +111,3 @@ def _deduplicated(wish: str, *, by_row: bool) -> str:
 def _told(step: PostprocessStep) -> str:
     settings = step.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
     return f"{step.kind} " + ", ".join(f"{name}={value!r}" for name, value in settings.items())
-
-
-def _older_libraries(job: Decided) -> tuple[str, ...]:
-    return differences(requirements(job.recipe.ref.mlmodel, job.recipe.load.backend), job.folder)

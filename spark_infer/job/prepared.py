@@ -15,7 +15,7 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.batching import model_rows
 from spark_infer.core.session_settings import setting
-from spark_infer.job.decided import Decided, constants, pinned, text_stamps
+from spark_infer.job.decided import Decided, constants, pinned, recipe_warnings, text_stamps
 from spark_infer.job.failures import while_planning
 from spark_infer.job.planes.choice import Plane, choose_plane, without_direct
 from spark_infer.job.planes.direct import direct_frame
@@ -156,7 +156,7 @@ def prepare_job(
         start=agreed.start,
         rehearsal=rehearsal,
         told=partial(stage.told, spark),
-        warnings=(*stage.warnings(), *scoring.recipe.load.binding.absent_warnings()),
+        warnings=(*stage.warnings(), *recipe_warnings(scoring.recipe, store)),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         scoring=scoring,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from spark_infer.job.plan import Plan
 from spark_infer.job.prepared import prepare_job
 from spark_infer.job.run import OnProgress, run_job
 from spark_infer.job.session import open_session
+from spark_infer.models.configuration import read_configuration
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 from spark_infer.spark.quiet import without_query_context
@@ -123,6 +125,7 @@ def score_table(
     engine: str = "spark",
     on_progress: OnProgress | None = None,
     new_run: bool = False,
+    model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Report:
     """Score a table into another: the job file as a call.
@@ -138,6 +141,8 @@ def score_table(
         engine: ``spark``, or ``local``: processes of this machine, without Java.
         on_progress: Called about twice a second while tasks run, from another thread.
         new_run: Begin a new run whatever was done before.
+        model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
+            the path of a YAML file with them.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
 
     Returns:
@@ -156,6 +161,8 @@ def score_table(
         ... )
     """
     pinned = model if isinstance(model, ModelRef) else None
+    if model_config is not None:
+        options["model_config"] = read_configuration(model_config)
     uri = model.uri if isinstance(model, ModelRef) else model
     config = validated(
         JobConfig,

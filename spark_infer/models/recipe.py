@@ -20,6 +20,7 @@ from spark_infer.core.steps import Step, call, compile_postprocess, load_functio
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
 from spark_infer.models.backends.choice import Choice, choose
 from spark_infer.models.backends.spec import Described, LoadSpec
+from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
 
@@ -63,6 +64,11 @@ class Recipe:
     def label(self) -> str:
         """Name and version of the model, for people."""
         return str(self.ref)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of model and table, a sentence each."""
+        config = ignored(self.ref.mlmodel, self.options.pyfunc_config)
+        return (*self.load.binding.absent_warnings(), *config)
 
     def read_columns(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns of the table that must be read: those kept and those the model needs."""
@@ -153,6 +159,8 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
         by_signature=options.predict_method is None and signature_outputs(signature) is not None,
         binding=bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref)),
         params=resolve_params(signature, options.params),
+        config=applied(ref.mlmodel, options.pyfunc_config),
+        extra_env=options.extra_env,
         threads=threads,
     )
 

@@ -1,6 +1,6 @@
 """What a model needs installed: its frameworks, in versions that can read what was saved.
 
-The versions are those that MLflow wrote beside each flavor in `MLmodel`, and the pins of `requirements.txt`.
+The versions are those that MLflow wrote beside each flavor in `MLmodel`; `pins.py` compares `requirements.txt`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.backends.spec import COMPILED
@@ -62,9 +61,6 @@ _FRAMEWORKS: Mapping[str, _Framework] = {
 # https://scikit-learn.org/stable/model_persistence.html
 _READS_NO_LATER = ("xgboost", "scikit-learn")
 
-_PIN = re.compile(r"\s*([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*==\s*([\w.!+-]+)")
-_MOST_PINS = 5
-
 
 def requirements(mlmodel: MLModel, backend: str) -> tuple[Requirement, ...]:
     """Return what the model needs where a backend loads it, its frameworks in the versions that saved it."""
@@ -95,6 +91,11 @@ def _reader(flavor: str, settings: Mapping[str, object]) -> list[Requirement]:
     """What reads the file that an estimator was saved into; XGBoost's own is JSON."""
     saved_as = str(settings.get("serialization_format", ""))
     return [Requirement(saved_as, saved_as)] if saved_as in ("skops", "cloudpickle") else []
+
+
+def distribution_of(module: str) -> str:
+    """Return what pip installs for a module; its own name where nothing else is known."""
+    return next((each.distribution for each in _FRAMEWORKS.values() if each.module == module), module)
 
 
 def refuse_unmet(needed: Sequence[Requirement], *, missing: bool = True) -> None:
@@ -157,35 +158,6 @@ def installed(needed: Sequence[Requirement]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def differences(needed: Sequence[Requirement], folder: Path) -> tuple[str, ...]:
-    """Say, in sentences for the plan, where this Python has older libraries than the model was logged with.
-
-    Args:
-        needed: What the model needs.
-        folder: The model's files; the pins of its `requirements.txt` are compared too.
-    """
-    pins = {each.distribution: each for each in (*_pins(folder), *needed) if each.version}
-    here = installed(list(pins.values()))
-    older = [
-        f"{name} {each.version} (here {here[name]})"
-        for name, each in sorted(pins.items())
-        if name in here and _is_newer(each, here)
-    ]
-    if not older:
-        return ()
-    shown = ", ".join(older[:_MOST_PINS]) + (f" and {len(older) - _MOST_PINS} more" if len(older) > _MOST_PINS else "")
-    return (f"the model was logged with newer libraries than this Python has, and may answer otherwise: {shown}",)
-
-
-def _pins(folder: Path) -> list[Requirement]:
-    try:
-        lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    found = [_PIN.match(line) for line in lines]
-    return [Requirement(each[1], each[1], each[2]) for each in found if each]
 
 
 def _is_here(module: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -36,6 +37,8 @@ def score(
     keep: str | Sequence[str] = "all",
     output: str | Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
+    model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    extra_env: Mapping[str, str] | None = None,
     where: str | Column | None = None,
     preprocess: str | None = None,
     postprocess: Sequence[PostprocessStep | Mapping[str, Any] | str] = (),
@@ -69,6 +72,9 @@ def score(
         keep: Columns that pass through, or ``all``; only these and the model's inputs are read.
         output: A name for the only output (several become one struct), or a mapping that renames and chooses.
         params: Inference parameters of the model's signature.
+        model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
+            the path of a YAML file with them.
+        extra_env: Environment variables that the model has while it loads and predicts. Their values are never shown.
         where: SQL condition; other rows are neither scored nor returned.
         preprocess: ``module:function`` from an Arrow batch of ``df`` to one with the model's columns.
         postprocess: Steps over the outputs, as in a job file: ``[{"threshold": {…}}, "module:function"]``.
@@ -106,6 +112,8 @@ def score(
     options = make_options(
         inputs=inputs,
         params=params,
+        model_config=model_config,
+        extra_env=extra_env,
         backend=backend,
         predict_method=predict_method,
         result_type=as_ddl(result_type),
@@ -140,7 +148,7 @@ def score(
         output=output if isinstance(output, str) or output is None else mapping(output, "output"),
         rows=rows,
     )
-    for warning in prepared.recipe.load.binding.absent_warnings():
+    for warning in prepared.recipe.warnings():
         logger.warning("%s: %s", ref, warning)
     columns = prepared.recipe.read_columns(prepared.table)
     prepared = with_compiled(df.sparkSession, prepared, partial(first_rows, rows, columns, prepared.table))

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,14 +16,17 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.session_settings import setting
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ResourcesError
+from spark_infer.errors import ModelLoadError, ResourcesError
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.backends.spec import Described, LoadedModel, LoadSpec
+from spark_infer.models.configuration import read_configuration
 from spark_infer.models.files.store import ModelStore, default_root
+from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.models.unloadable import refused_load
 from spark_infer.models.worker import load_model
 from spark_infer.spark.resources import Stage, refuse_idle_gpu
 from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
@@ -53,7 +57,7 @@ class Prepared:
         """Load the model on the driver (once for this process) and return it.
 
         Raises:
-            ModelLoadError: It does not load.
+            ModelRefusedError: It does not load.
         """
         if self.sparkml is not None:
             return self.sparkml
@@ -69,8 +73,9 @@ def make_options(**given: Any) -> ScoreOptions:
     """Validate the options of a door; None means the default.
 
     Raises:
-        ConfigError: A value is wrong; all of them at once.
+        ConfigError: A value is wrong; all of them at once. Or the file of a ``model_config`` cannot be read.
     """
+    given["model_config"] = read_configuration(given.get("model_config"))
     return validated(ScoreOptions, {name: value for name, value in given.items() if value is not None})
 
 
@@ -135,6 +140,7 @@ def prepare(
         show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
     )
     _require_session(spark, recipe, schema, stage)
+    warn_once(ref, recipe.load.backend, store.path(ref.digest))
     files = choose_way(spark, store, ref.digest, options.model_files)
     sparkml = load_sparkml(recipe.load) if recipe.load.backend == SPARK else None
     return Prepared(recipe=recipe, table=schema, files=files, store=store, stage=stage, sparkml=sparkml)
@@ -174,8 +180,12 @@ def load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int
     """Load a model in this process, once.
 
     Raises:
-        ModelLoadError: It does not load.
+        ModelRefusedError: It does not load.
         EnvironmentProblem: A library that it needs is missing.
     """
     refuse_unmet(requirements(ref.mlmodel, spec.backend))
-    return load_model(spec, ref, lambda: store.path(spec.files(ref.digest)), Stats(), cache_bytes=cache_bytes)
+    folder = partial(store.path, spec.files(ref.digest))
+    try:
+        return load_model(spec, ref, folder, Stats(), cache_bytes=cache_bytes)
+    except ModelLoadError as error:
+        raise refused_load(error, ref, spec.backend, store.path(ref.digest)) from error

@@ -18,7 +18,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, StructType
 
 from spark_infer.core.outputs import ONLY_OUTPUT
 from spark_infer.core.signature import Signature, spelled
-from spark_infer.errors import ModelLoadError, ModelRefusedError, PlanError, SparkInferError
+from spark_infer.errors import ModelRefusedError, PlanError, SparkInferError
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.code import enter_code
 from spark_infer.models.files.store import ModelStore
@@ -44,7 +44,7 @@ def load_pipeline(spark: SparkSession, mlmodel: MLModel, store: ModelStore, file
 
     Raises:
         ModelRefusedError: The executors cannot see the model's files, or a stage drops or makes rows.
-        ModelLoadError: It does not load.
+        ModelRefusedError: It does not load.
     """
     if files.way not in ("same_node", "shared_folder"):
         raise ModelRefusedError(
@@ -72,7 +72,7 @@ def _load(folder: Path, mlmodel: MLModel) -> PipelineModel:
         with without_query_context():
             pipeline = PipelineModel.load(f"file://{folder / str(flavor['model_data'])}")
     except Exception as error:  # py4j's, gRPC's, PySpark's, and those of stages written in Python
-        raise ModelLoadError(
+        raise ModelRefusedError(
             f"The model does not load with backend 'spark' ({type(error).__name__}: {_first_line(error)}).",
             details=[f"it was saved with pyspark {flavor.get('pyspark_version', 'unknown')}"],
             next_step="give Spark the packages that the pipeline's stages come from.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from spark_infer.core.options import mapping
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, did_you_mean, nearest_names
 from spark_infer.models.backends.choice import runs_in_spark
 from spark_infer.models.expected import expected_schema
+from spark_infer.models.pins import refuse_environments
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
@@ -45,9 +47,13 @@ def model_udf(
     spark: SparkSession,
     model_uri: str | ModelRef,
     result_type: str | DataType | None = None,
+    env_manager: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    prebuilt_env_uri: str | None = None,
+    model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     *,
     output: str | Mapping[str, str] | None = None,
-    params: Mapping[str, Any] | None = None,
     postprocess: Sequence[PostprocessStep | Mapping[str, Any] | str] = (),
     batch_size: int | None = None,
     max_batch_bytes: int | None = None,
@@ -88,8 +94,14 @@ def model_udf(
         spark: The session.
         model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
         result_type: Type of the prediction, or of the struct of predictions; by default the signature's.
-        output: A name for the only output, or a mapping that renames and chooses among several.
+        env_manager: ``local``, which is the default: the model runs in the Python of Spark's workers. MLflow's other
+            values are refused, because no environments are built; the error says how to install what the model needs.
         params: Inference parameters of the model's signature.
+        extra_env: Environment variables that the model has while it loads and predicts. Their values are never shown.
+        prebuilt_env_uri: Refused, as other values of ``env_manager`` are.
+        model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
+            the path of a YAML file with them.
+        output: A name for the only output, or a mapping that renames and chooses among several.
         postprocess: Steps over the outputs, as in a job file.
         batch_size: Most rows per predict call (default: what suits the model, most often 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
@@ -117,6 +129,8 @@ def model_udf(
     options = make_options(
         inputs=inputs,
         params=params,
+        model_config=model_config,
+        extra_env=extra_env,
         backend=backend,
         predict_method=predict_method,
         result_type=as_ddl(result_type),
@@ -134,6 +148,7 @@ def model_udf(
     stage = plan_stage(spark, ResourceOptions())
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    refuse_environments(env_manager, prebuilt_env_uri, store.path(ref.digest))
     if runs_in_spark(ref.mlmodel):
         raise ModelRefusedError(
             f"{ref} is a Spark ML pipeline: Spark runs it itself, and no UDF can.",
@@ -149,6 +164,8 @@ def model_udf(
         keep=(),
         output=output if isinstance(output, str) or output is None else mapping(output, "output"),
     )
+    for warning in prepared.recipe.warnings():
+        logger.warning("%s: %s", ref, warning)
     ship(spark, prepared.store, prepared.files)
     return _callable(prepared, options.inputs)
 

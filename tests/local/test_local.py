@@ -20,7 +20,7 @@ from deltalake import write_deltalake
 from mlflow.models import infer_signature
 from mlflow.pyfunc.model import PythonModel
 
-from spark_infer import score_table
+from spark_infer import ScoringJob, score_table
 from spark_infer.errors import (
     ConfigError,
     PlanError,
@@ -264,3 +264,34 @@ def test_files_with_columns_of_their_own_are_merged_and_other_types_refused(line
     pq.write_table(pa.table({"id": ["3"], "x": [1.5]}), tmp_path / "in" / "c.parquet")
     with pytest.raises(SchemaMismatchError, match="'id' is of different types in different files"):
         run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_file_configures_its_model_and_the_token_that_it_gives_is_written_nowhere(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "4f1c-of-the-night"
+    example = pd.DataFrame({"x": [1.0]})
+    mlflow.pyfunc.save_model(
+        tmp_path / "model",
+        python_model=str(Path(__file__).parent / "models" / "says.py"),
+        signature=infer_signature(example, ["text"]),
+        model_config={"alpha": 1},
+        pip_requirements=["pandas==98.7"],
+    )
+    (tmp_path / "job.yaml").write_text(
+        f"model: {tmp_path / 'model'}\nsource: {source}\ntarget: {tmp_path / 'out'}\nengine: local\n"
+        "score:\n  model_config: {alpha: 7, gamma: 8}\n  extra_env: {SPARK_INFER_TEST_TOKEN: 4f1c-of-the-night}\n"
+    )
+    scoring = ScoringJob.from_yaml(tmp_path / "job.yaml")
+    plan, report = scoring.plan(), scoring.run()
+    assert {row["prediction"] for row in read(tmp_path / "out")} == {f"7 {len(token)} True"}
+    for shown in (plan, report):
+        assert sum("does not take gamma" in warning for warning in shown.warnings) == 1
+        assert sum("pandas==98.7 (here" in warning for warning in shown.warnings) == 1
+        assert token not in str(shown) + repr(shown) + str(shown.to_dict())
+    (tmp_path / "job.yaml").unlink()
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in written} >= {"plan.json", "report.json"}
+    assert not [path for path in written if token.encode() in path.read_bytes()]
+    assert "SPARK_INFER_TEST_TOKEN" not in os.environ

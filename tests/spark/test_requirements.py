@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
+from mlflow.models import infer_signature
 from pyspark.sql import SparkSession
 
-from spark_infer import ScoringJob, score
+from spark_infer import ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
-from spark_infer.errors import EnvironmentProblem
+from spark_infer.errors import ConfigError, EnvironmentProblem
 from spark_infer.job.plan import Plan
+from spark_infer.models import pins
 from tests.spark.lacking import python_without
 from tests.spark.made import FlowerModel
 
@@ -48,7 +53,39 @@ def test_the_plan_warns_of_pins_that_are_newer_than_what_is_here(
 ) -> None:
     (model / "requirements.txt").write_text("numpy==98.7\n")
     plan = planned(spark, model, tmp_path)
-    assert ["numpy 98.7" in warning for warning in plan.warnings] == [True]
+    assert ["numpy==98.7 (here" in warning for warning in plan.warnings] == [True]
+
+
+def test_the_doors_warn_of_pins_once_and_take_the_arguments_of_spark_udf(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlflow.pyfunc.save_model(
+        tmp_path / "says",
+        python_model=str(Path(__file__).parents[1] / "local" / "models" / "says.py"),
+        signature=infer_signature(pd.DataFrame({"x": [1.0]}), ["text"]),
+        model_config={"alpha": 1},
+        pip_requirements=["pandas==98.7"],
+    )
+    (tmp_path / "config.yaml").write_text("alpha: 7\n")
+    says, rows = str(tmp_path / "says"), spark.range(2).selectExpr("double(id) x")
+    monkeypatch.setattr(pins, "_warned", set())
+    token, other = {"SPARK_INFER_TEST_TOKEN": "12345"}, {"SPARK_INFER_TEST_TOKEN": "123"}
+    with caplog.at_level(logging.WARNING, logger="spark_infer"):
+        udfs = [
+            model_udf(spark, says, None, "local", None, token, None, {"alpha": 8}),
+            model_udf(spark, says, extra_env=other, model_config=tmp_path / "config.yaml"),
+        ]
+        scored = score(rows, says, extra_env=token, model_config={"alpha": 9, "gamma": 0}, keep=[])
+    assert [sorted({row[0] for row in rows.select(udf("x")).collect()}) for udf in udfs] == [
+        ["8 5 True"],
+        ["7 3 True"],
+    ]
+    assert {row.prediction for row in scored.collect()} == {"9 5 True"}
+    assert sum("pandas==98.7 (here" in message for message in caplog.messages) == 1
+    assert sum("does not take gamma" in message for message in caplog.messages) == 1
+    with pytest.raises(ConfigError, match="env_manager='uv' is not supported") as refused:
+        model_udf(spark, says, env_manager="uv")
+    assert "pip install -r" in refused.value.next_step
 
 
 def test_another_python_of_the_workers_is_asked_for_the_libraries_when_planning(

@@ -88,7 +88,7 @@ class Binding:
         failed: set[str] = set()
         for name, value in entries.items():
             try:
-                about = model.model_fields[name]
+                about = model.settings()[name]
                 if not _left_empty(value, about):
                     values[name] = self._value(value, annotation_of(about), join(path, name), depth + 1)
             except _Reported:
@@ -101,7 +101,7 @@ class Binding:
 
     def _known(self, node: MappingNode, model: type[Frozen], path: str) -> Iterator[tuple[str, Node]]:
         """Yield the entries of a mapping that the schema knows; a misspelt key counts as the key it is like."""
-        names = list(model.model_fields)
+        names = list(model.settings())
         present = {str(key.value) for key, _ in node.value}
         for name, key, value in self._entries(node, path):
             if name in names:

@@ -52,7 +52,7 @@ def _put(node: MappingNode, annotation: object, path: str, value: Node, name: st
         # The key keeps its own line only if the file has it; what is reported about the value names the override.
         node.value[index] = (old_key, value)
         return
-    about = model.model_fields.get(key) if model is not None else None
+    about = model.settings().get(key) if model is not None else None
     inner = about.annotation if about is not None else None
     below = _mapping(old, inner, value, name)
     node.value[index] = (old_key, below)

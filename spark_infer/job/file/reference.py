@@ -59,7 +59,7 @@ def reference_markdown() -> str:
 
 
 def _pages(model: type[Frozen], path: str) -> Iterator[str]:
-    groups = {f"{path}.{name}" if path else name: field for name, field in model.model_fields.items()}
+    groups = {f"{path}.{name}" if path else name: field for name, field in model.settings().items()}
     yield f"\n## {f'`{path}`' if path else 'Keys'}\n\n{_about(model)}\n\n{_table(model)}"
     for name, field in groups.items():
         steps = sections(item_of(field.annotation, tuple))
@@ -78,7 +78,7 @@ def _about(model: type[Frozen]) -> str:
 def _table(model: type[Frozen]) -> str:
     rows = [
         f"| `{name}` | {_cell(expected(annotation_of(field)))} | {_default(field)} | {_cell(field.description or '')} |"
-        for name, field in model.model_fields.items()
+        for name, field in model.settings().items()
         if name != "kind"
     ]
     return "\n".join(["| Key | Holds | Default | Meaning |", "|---|---|---|---|", *rows, ""])

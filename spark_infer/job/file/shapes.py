@@ -125,7 +125,7 @@ def _plural(item: object) -> str:
 
 def fields_below(model: type[Frozen] = JobConfig, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield every field of the schema with its dotted path; the fields of a step under the step's kind."""
-    for name, field in model.model_fields.items():
+    for name, field in model.settings().items():
         here = f"{path}.{name}" if path else name
         if name == "kind" and path:
             continue

@@ -73,10 +73,10 @@ def _misfits(
     for each in error.errors(include_url=False):
         name = str(each["loc"][0]) if each["loc"] else ""
         if each["type"] == "missing" and name not in failed:
-            about = model.model_fields[name].description or ""
+            about = model.settings()[name].description or ""
             yield node, at(path, f"missing key {name!r}: {about.rstrip('.')}")
         elif name in nodes and each["type"] != "missing":
-            value, where, wanted = _inner(nodes[name], each["loc"][1:], join(path, name), model.model_fields[name])
+            value, where, wanted = _inner(nodes[name], each["loc"][1:], join(path, name), model.settings()[name])
             if value not in told:
                 told.add(value)
                 words = choices(wanted) or choices(item_of(wanted, tuple))

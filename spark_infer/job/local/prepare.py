@@ -17,7 +17,7 @@ from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.batching import model_rows
 from spark_infer.core.here import Here, find_here
 from spark_infer.errors import PlanError, SourceError
-from spark_infer.job.decided import Decided, constants, pinned, text_stamps
+from spark_infer.job.decided import Decided, constants, pinned, recipe_warnings, text_stamps
 from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
@@ -26,6 +26,7 @@ from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import decide
+from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.rehearsal import Rehearsal, rehearse
@@ -129,7 +130,7 @@ def prepare_local(
         start=agreed.start,
         rehearsal=rehearsal,
         told=here.told,
-        warnings=(*_warnings(snapshot), *recipe.load.binding.absent_warnings()),
+        warnings=(*_warnings(snapshot), *recipe_warnings(recipe, store)),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         here=here,
@@ -205,6 +206,7 @@ def _recipe(ref: ModelRef, table: pa.Schema, config: JobConfig, store: ModelStor
     if recipe.load.backend == SPARK:
         raise _spark_runs_it(ref)
     refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
+    warn_once(ref, recipe.load.backend, store.path(ref.digest))
     refuse_unsupported(table, recipe.read_columns(table))
     refuse_case_twins(table, recipe.read_columns(table))
     return recipe

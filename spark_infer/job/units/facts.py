@@ -68,7 +68,7 @@ def deciding_facts(
             mode="json", exclude={"path", "table", "format", "target_file_bytes"}
         ),
         "columns": _columns(schema),
-        "score": config.score.model_dump(mode="json", exclude=set(_NO_MATTER)),
+        "score": config.score.model_dump(mode="json", by_alias=True, exclude={*_NO_MATTER, "extra_env"}),
         "code of the steps": dict(_code(config)),
         "spark_infer": spark_infer.__version__,
     }
@@ -77,6 +77,8 @@ def deciding_facts(
     # What the job file took from the environment stays out of a file.
     hidden: dict[str, Any] = config.hide_environment(facts)
     from_environment = {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}
+    if config.score.extra_env:
+        from_environment["extra_env"] = recipe.load.variables_digest
     # A short value from the environment, such as a year, may stand among the digits of the digests.
     return {**hidden, FILES: _files(snapshot), ENVIRONMENT: from_environment}
 

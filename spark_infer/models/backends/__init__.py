@@ -8,6 +8,7 @@ from pathlib import Path
 from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.backends import native
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+from spark_infer.models.backends.variables import WithVariables, variables_set
 from spark_infer.models.code import enter_code
 
 
@@ -19,7 +20,9 @@ def load(spec: LoadSpec, folder: Path) -> LoadedModel:
         SchemaMismatchError: It loads only with optional columns that the table lacks.
     """
     try:
-        return _load(spec, folder)
+        with variables_set(spec.extra_env):
+            model = _load(spec, folder)
+        return WithVariables(model, spec.extra_env) if spec.extra_env else model
     except SparkInferError as error:
         if spec.binding.absent and _loads_complete(spec, folder):
             raise spec.binding.cannot_do_without("The model") from error
@@ -29,7 +32,8 @@ def load(spec: LoadSpec, folder: Path) -> LoadedModel:
 def _loads_complete(spec: LoadSpec, folder: Path) -> bool:
     """Whether a model loads for a table that lacks none of its columns."""
     try:
-        _load(replace(spec, binding=spec.binding.complete()), folder)
+        with variables_set(spec.extra_env):
+            _load(replace(spec, binding=spec.binding.complete()), folder)
     except SparkInferError:
         return False
     return True
@@ -53,5 +57,5 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
     except (Exception, SystemExit) as error:
         raise ModelLoadError(
             f"The model does not load with backend {spec.backend!r} ({type(error).__name__}: {error}).",
-            next_step="install the model's requirements.txt in the Python that Spark's workers use.",
+            next_step="install the model's requirements.txt in the Python of the workers.",
         ) from error

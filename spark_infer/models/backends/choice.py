@@ -71,6 +71,11 @@ def _spark(options: ScoreOptions) -> Choice:
             "Python worker.",
             next_step="leave backend out: Spark runs the pipeline itself.",
         )
+    if options.pyfunc_config or options.extra_env:
+        raise ModelRefusedError(
+            "A Spark ML pipeline takes no model_config and no extra_env: Spark runs it itself, in its own processes.",
+            next_step="leave them out.",
+        )
     return Choice(backend=SPARK, reason="asked for" if options.backend == SPARK else "Spark ML is Spark's own")
 
 
@@ -96,6 +101,8 @@ def _flavor_of_pyfunc(mlmodel: MLModel) -> str | None:
 def _unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path, flavor: str) -> str | None:
     if options.params:
         return "inference parameters go through pyfunc"
+    if options.pyfunc_config:
+        return "a model_config goes through pyfunc"
     return native.backend(flavor).unfit(mlmodel, options, folder)
 
 

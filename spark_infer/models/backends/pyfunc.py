@@ -27,7 +27,8 @@ def load(spec: LoadSpec, folder: Path) -> PyfuncModel:
     if keras_backend := spec.mlmodel.flavors.get("keras", {}).get("keras_backend"):
         os.environ.setdefault("KERAS_BACKEND", keras_backend)
     loaded_before = set(sys.modules)
-    model = PyfuncModel(load_model(str(folder), suppress_warnings=True), spec, folder)
+    loaded = load_model(str(folder), suppress_warnings=True, model_config=dict(spec.config) or None)
+    model = PyfuncModel(loaded, spec, folder)
     model.code = {name for name in set(sys.modules) - loaded_before if name.startswith("code_model_")}
     # MLflow remembers the last model that was made by code, which would keep it after close.
     vars(mlflow.models.model)["__mlflow_model__"] = None

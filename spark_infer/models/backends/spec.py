@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -38,6 +40,8 @@ class LoadSpec:
         by_signature: Whether the outputs are those that the signature declares, unnamed ones in its order.
         binding: How the inputs will arrive.
         params: Inference parameters, complete; empty where the model takes none.
+        config: What takes the place of values of the model's own configuration.
+        extra_env: Environment variables that it has while it loads and predicts; never shown.
         threads: Threads the model may use.
         device: ``cpu``, or ``cuda:0``: the one device that this process sees. The driver always loads on the cpu.
         address: What Spark assigned to the task, for example ``1``; None without a GPU.
@@ -51,6 +55,8 @@ class LoadSpec:
     by_signature: bool
     binding: Binding
     params: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    extra_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     threads: int
     device: str = "cpu"
     address: str | None = None
@@ -65,7 +71,14 @@ class LoadSpec:
         """What makes the loaded model unique in a process; by which table columns it is fed does not."""
         inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
         how = (self.methods, self.by_signature, inputs, self.binding.tensors, sorted(self.params.items()), self.threads)
-        return (self.files(digest), self.backend, self.device, self.address or "", repr(how))
+        config = json.dumps(self.config, sort_keys=True)
+        address = self.address or ""
+        return (self.files(digest), self.backend, self.device, address, repr(how), config, self.variables_digest)
+
+    @property
+    def variables_digest(self) -> str:
+        """Stands for `extra_env` where its values must not."""
+        return hashlib.sha256(json.dumps(self.extra_env, sort_keys=True).encode()).hexdigest()
 
 
 class Described(Protocol):

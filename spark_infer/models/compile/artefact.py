@@ -67,6 +67,7 @@ def _key(recipe: Recipe) -> str:
         "by_signature": load.by_signature,
         "columns": [(column.target, str(column.type), column.source is None) for column in load.binding.columns],
         "tensors": repr(load.binding.tensors),
+        "variables": load.variables_digest,
         "outputs": str(recipe.raw_outputs),
         "options": options.model_dump(mode="json"),
         "versions": installed([Requirement(name, name) for name in libraries]),

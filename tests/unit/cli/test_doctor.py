@@ -138,8 +138,12 @@ def test_a_delta_spark_for_another_pyspark_is_a_problem(monkeypatch: pytest.Monk
         ("4.2.0", "pyspark", True),
     ],
 )
-def test_versions_are_compared_by_number(version: str, requirement: str, meets: bool) -> None:
-    assert findings._meets(version, requirement) is meets
+def test_versions_are_compared_by_number(
+    version: str, requirement: str, meets: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "_installed", {"delta-spark": "4.4.0", "pyspark": version}.get)
+    monkeypatch.setattr(metadata, "requires", lambda name: [requirement])
+    assert (findings.look_at_delta({}).status == "ok") is meets
 
 
 @pytest.mark.parametrize("cache", [".ivy2.5.2/jars/{g}_{a}-{v}.jar", ".m2/repository/io/delta/{a}/{v}/{a}-{v}.jar"])

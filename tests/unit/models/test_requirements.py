@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.mlmodel import MLModel
-from spark_infer.models.requirements import Requirement, differences, refuse, refuse_unmet, requirements
+from spark_infer.models.requirements import Requirement, refuse, refuse_unmet, requirements
 
 
 def model(**flavors: Any) -> MLModel:
@@ -77,16 +76,3 @@ def test_a_later_scikit_learn_is_refused_by_what_is_installed_here() -> None:
     with pytest.raises(EnvironmentProblem, match="this Python") as refused:
         refuse_unmet(requirements(model(sklearn={"sklearn_version": "99.0"}), "sklearn"))
     assert f"scikit-learn is {metadata.version('scikit-learn')}" in refused.value.details[0]
-
-
-def test_formats_that_are_read_by_earlier_versions_give_a_warning_with_the_pins(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text(
-        f"mlflow[extras]==98.0\nnumpy=={metadata.version('numpy')}\npandas>=1\nnot-installed==1.0\n# scipy==99\n"
-    )
-    needed = requirements(model(lightgbm={"lgb_version": "99.1"}), "lightgbm")
-    refuse_unmet(needed)
-    (warning,) = differences(needed, tmp_path)
-    assert warning.endswith(
-        f"lightgbm 99.1 (here {metadata.version('lightgbm')}), mlflow 98.0 (here {metadata.version('mlflow')})"
-    )
-    assert differences(requirements(model(lightgbm={"lgb_version": "1.0"}), "lightgbm"), tmp_path / "none") == ()

@@ -131,7 +131,7 @@ def _unpickled(data: Path, device: str) -> torch.nn.Module:
             f"The model needs code that this Python cannot import ({type(error).__name__}: {error}).",
             details=["a pickled model holds the name of its class, not its code"],
             next_step="log the model again with code_paths=[…] for its own modules, or install the packages of its "
-            "requirements.txt in the Python that Spark's workers use.",
+            "requirements.txt in the Python of the workers.",
         ) from error
     module: torch.nn.Module = loaded.to(device).eval()
     return module

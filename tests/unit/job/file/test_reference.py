@@ -79,5 +79,6 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         part = text.partition(f"\n{group}:")[2] if group else text
         line = next(line for line in part.splitlines() if re.match(rf" *(# )?{name}:", line))
         if "example" not in line and path not in examples:
-            value = getattr(getattr(job, group) if group else job, name)
-            assert value == default, path
+            owner = getattr(job, group) if group else job
+            names = {field.alias or name: name for name, field in type(owner).model_fields.items()}
+            assert getattr(owner, names[name]) == default, path

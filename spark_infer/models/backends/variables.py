@@ -1,0 +1,64 @@
+"""Environment variables that a model has while it loads and predicts, and nobody else in its process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from spark_infer.core.outputs import Predictions
+from spark_infer.models.backends.spec import LoadedModel
+
+
+@contextmanager
+def variables_set(given: Mapping[str, str], environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Set environment variables for the block; afterwards they are as they were."""
+    before = {name: environ.get(name) for name in given}
+    environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                environ.pop(name, None)
+            else:
+                environ[name] = value
+
+
+class WithVariables:
+    """A loaded model whose predict calls have the variables that it was loaded with.
+
+    Args:
+        model: The model.
+        variables: Name to value.
+    """
+
+    def __init__(self, model: LoadedModel, variables: Mapping[str, str]) -> None:
+        self._model = model
+        self._variables = variables
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what only some models have, such as ``by_row``."""
+        return getattr(self._model, name)
+
+    @property
+    def how(self) -> str:
+        """How batches reach the model."""
+        return self._model.how
+
+    def outputs(self) -> pa.Schema | None:
+        """Columns it returns, where it knows."""
+        return self._model.outputs()
+
+    def predict(self, inputs: pa.RecordBatch) -> Predictions:
+        """Predict one batch."""
+        with variables_set(self._variables):
+            return self._model.predict(inputs)
+
+    def close(self) -> None:
+        """Close the model."""
+        with variables_set(self._variables):
+            self._model.close()

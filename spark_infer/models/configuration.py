@@ -1,0 +1,70 @@
+"""The configuration that a pyfunc model loads with: MLflow's ``model_config``.
+
+The rules are those of ``mlflow.pyfunc.load_model``: a value takes the place of one that the model was logged with, and
+other keys are left out (``_get_overridden_pyfunc_model_config`` in mlflow/utils/model_utils.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spark_infer.errors import ConfigError
+from spark_infer.models.mlmodel import MLModel
+
+
+def read_configuration(given: Mapping[str, Any] | str | os.PathLike[str] | None) -> Mapping[str, Any] | None:
+    """Return a configuration as a mapping; a path is that of a YAML file, which is read here and nowhere else.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no mapping.
+    """
+    if given is None or isinstance(given, Mapping):
+        return given
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError(
+            f"model_config is {type(given).__name__}, and should be a mapping or the path of a YAML file.",
+            next_step="pass model_config={'key': value}.",
+        )
+    path = Path(given)
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError(
+            f"The model_config file {path} cannot be read: {reason}.",
+            next_step=f"the path is relative to {Path.cwd()}." if not path.is_absolute() else "",
+        ) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(
+            f"The model_config file {path} is not YAML" + ("." if mark is None else f" (line {mark.line + 1}).")
+        ) from None
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(f"The model_config file {path} holds no mapping of keys to values.")
+    return found or {}
+
+
+def applied(mlmodel: MLModel, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a configuration the model takes."""
+    known = _logged(mlmodel)
+    return {key: value for key, value in given.items() if key in known}
+
+
+def ignored(mlmodel: MLModel, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say, in a sentence for plan and log, which keys of a configuration the model does not take; no values."""
+    known = _logged(mlmodel)
+    others = [key for key in given if key not in known]
+    if not others:
+        return ()
+    takes = f"it takes {', '.join(known)}" if known else "it was logged without one"
+    return (f"model_config: the model does not take {', '.join(others)}, which changes nothing ({takes})",)
+
+
+def _logged(mlmodel: MLModel) -> Mapping[str, Any]:
+    logged = (mlmodel.pyfunc or {}).get("config")
+    return logged if isinstance(logged, Mapping) else {}
