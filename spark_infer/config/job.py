@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen
+from spark_infer.config.partition_values import listed_values
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 
@@ -70,7 +70,7 @@ class SourceConfig(TableConfig):
     @field_validator("partition_filter", mode="before")
     @classmethod
     def _one_value_is_a_list(cls, given: Any) -> Any:
-        return _listed_values(given)
+        return listed_values(given)
 
 
 class TargetConfig(TableConfig):
@@ -116,7 +116,7 @@ class TargetConfig(TableConfig):
     @field_validator("partitions", mode="before")
     @classmethod
     def _one_value_is_a_list(cls, given: Any) -> Any:
-        return _listed_values(given)
+        return listed_values(given)
 
     @field_validator("partition_by", "keep", "keys", mode="before")
     @classmethod
@@ -237,10 +237,3 @@ class JobConfig(Frozen):
         if self.engine == "local" and self.target.mode == "merge":
             raise ValueError("only Spark can merge: set engine: spark, or another mode")
         return self
-
-
-def _listed_values(given: Any) -> Any:
-    """Accept one partition value where a list of them is meant."""
-    if not isinstance(given, Mapping):
-        return given
-    return {name: value if isinstance(value, list | tuple) else (value,) for name, value in given.items()}

@@ -32,6 +32,7 @@ from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location
+from spark_infer.tables.writable import check_writable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -216,6 +217,7 @@ def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, 
         )
     if found is None:
         check_unused(location)
+    check_writable(location, exists=found is not None)
     if location.format == "parquet":
         check_storage(location, target, exists=found is not None)
     existing = existing_table(spark, location, type(schema)) if found else None

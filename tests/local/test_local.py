@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +295,19 @@ def test_a_job_file_configures_its_model_and_the_token_that_it_gives_is_written_
     assert {path.name for path in written} >= {"plan.json", "report.json"}
     assert not [path for path in written if token.encode() in path.read_bytes()]
     assert "SPARK_INFER_TEST_TOKEN" not in os.environ
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_a_table_partition_is_named_by_a_date(line: str, tmp_path: Path, kind: str) -> None:
+    days = [date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2)]
+    rows = pa.table({"id": range(3), "x": [1.0, 2.0, 3.0], "day": pa.array(days)})
+    if kind == "delta":
+        write_deltalake(tmp_path / "in", rows, partition_by=["day"])
+    else:
+        pq.write_to_dataset(rows, tmp_path / "in", partition_cols=["day"])
+    source = {"path": str(tmp_path / "in"), "partition_filter": {"day": days[1:]}}
+    target = {"path": str(tmp_path / "out"), "mode": "overwrite_partitions", "partitions": {"day": days[1:]}}
+    assert "day in ['2024-02-01', '2024-02-02']" in str(job(line, source, target).plan())
+    assert run(line, source, target).rows_scored == 2
+    assert [row["id"] for row in read(tmp_path / "out")] == [1, 2]

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from spark_infer.config import FunctionStep, LabelMapStep, ScoreOptions, SourceConfig, TargetConfig, ThresholdStep
+from spark_infer.core.options import validated
+from spark_infer.errors import ConfigError
 
 THRESHOLD = ThresholdStep(column="p", at=0.5, output="hot")
 LABELS = LabelMapStep(column="y", labels={"0": "no"})
@@ -32,6 +38,41 @@ def test_a_single_partition_value_stands_for_a_list_of_one() -> None:
     target = TargetConfig(path="a", mode="overwrite_partitions", partitions={"month": [1, None]}, partition_by="month")
     assert target.partitions == {"month": (1, None)}
     assert target.partition_by == ("month",)
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (datetime.date(2024, 1, 31), ("2024-01-31",)),
+        ([datetime.date(2024, 1, 31), None], ("2024-01-31", None)),
+        (datetime.datetime(2024, 1, 31), ("2024-01-31",)),
+        (datetime.datetime(2024, 1, 31, 5), ("2024-01-31 05:00:00",)),
+        (pd.Timestamp("2024-01-31"), ("2024-01-31",)),
+        (pd.Series(pd.to_datetime(["2024-01-31"])), ("2024-01-31",)),
+        (np.datetime64("2024-01-31"), ("2024-01-31",)),
+        (np.array(["2024-01-31"], dtype="datetime64[ns]"), ("2024-01-31",)),
+        (Decimal("1.50"), ("1.50",)),
+        (Decimal("1E+3"), ("1000",)),
+        (np.bool_(True), (True,)),
+        (np.int64(3), (3,)),
+        (np.array([1, 2]), (1, 2)),
+        (np.str_("a"), ("a",)),
+        (range(1, 3), (1, 2)),
+        (["a", 1, True, None], ("a", 1, True, None)),
+    ],
+)
+def test_partition_values_of_python_and_numpy_are_plain_ones(given: Any, plain: tuple[Any, ...]) -> None:
+    source = SourceConfig.model_validate({"path": "a", "partition_filter": {"day": given}})
+    target = TargetConfig.model_validate({"path": "a", "mode": "overwrite_partitions", "partitions": {"day": given}})
+    for found in (source.partition_filter["day"], target.partitions["day"]):
+        assert list(map(repr, found)) == list(map(repr, plain))
+
+
+@pytest.mark.parametrize("given", [1.5, [1.5], [[1]], {"a": 1}, b"x", pd.NaT, object(), {1}])
+def test_a_value_that_names_no_table_partition_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="1 of the options given") as refused:
+        validated(SourceConfig, {"path": "a", "partition_filter": {"day": given}})
+    assert len(refused.value.details) == 1
 
 
 def test_an_unknown_step_is_refused_with_the_nearest() -> None:

@@ -165,6 +165,7 @@ def test_a_file_and_a_folder_that_is_in_use_are_no_place_to_write(
 ) -> None:
     (tmp_path / "file").write_text("x")
     assert refused(spark, snapshot, flights, path=tmp_path / "file", format="parquet") == ()
+    assert refused(spark, snapshot, flights, path=tmp_path / "file" / "below") == ()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "_SUCCESS").touch()
     assert refused(spark, snapshot, flights, path=tmp_path / "other") == ("It holds: _SUCCESS",)

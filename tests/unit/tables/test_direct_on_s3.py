@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.errors import SourceReadError, WriteError
+from spark_infer.errors import SourceReadError, TargetError, WriteError
 from spark_infer.job.units.drive import Outcome
 from spark_infer.tables.delta_log import list_log, read_log
 from spark_infer.tables.listing import Listing
@@ -30,6 +30,7 @@ from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.sink.sink import ParquetSink
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage, open_storage
+from spark_infer.tables.writable import check_writable
 from tests.runs import publish
 from tests.unit.models.files.objectstore import ObjectStore
 
@@ -194,3 +195,9 @@ def test_a_file_that_was_replaced_since_the_plan_is_refused(store: ObjectStore, 
         pq.write_table(pa.table({"id": [1]}), stream)
     with pytest.raises(SourceReadError, match="written again"):
         list(read_task(cut(listing, 1)[0], scan))
+
+
+def test_a_target_in_a_bucket_that_does_not_exist_is_refused_when_planning(store: ObjectStore) -> None:
+    check_writable(TableLocation("delta", "s3://bucket/scored"), exists=False)
+    with pytest.raises(TargetError, match="cannot be written: there is no bucket never-made"):
+        check_writable(TableLocation("delta", "s3a://never-made/deep/scored"), exists=False)
