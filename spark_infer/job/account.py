@@ -38,6 +38,8 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
         seconds: Wall seconds of its steps, besides those of `job`.
     """
     ref, config = job.recipe.ref, job.config
+    if found is None and not written.rows:
+        found = TaskTotals.of_rows(0)  # there may have been no task that could keep figures
     totals = found or TaskTotals.of_rows(written.rows)
     whole = {**job.seconds, **seconds}
     return Report(

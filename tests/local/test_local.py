@@ -180,9 +180,14 @@ def test_a_table_without_rows_gives_a_table_without_rows(line: str, tmp_path: Pa
     pq.write_table(pa.table({"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())}), tmp_path / "in.parquet")
     (tmp_path / "in").mkdir()
     (tmp_path / "in.parquet").rename(tmp_path / "in" / "a.parquet")
+    pq.write_to_dataset(pa.table({"id": [1], "x": [1.0], "p": ["a"]}), tmp_path / "one", partition_cols=["p"])
     for kind in ("parquet", "delta"):
         report = run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / kind), "format": kind})
-        assert report.rows_scored == 0
+        assert (report.rows_scored, report.warnings) == (0, ())
+        # A source of which no file is read has no task at all.
+        nothing = {"path": str(tmp_path / "one"), "partition_filter": {"p": ["b"]}}
+        report = run(line, nothing, {"path": str(tmp_path / f"{kind}-of-nothing"), "format": kind})
+        assert (report.rows_scored, report.warnings) == (0, ())
         assert read(tmp_path / kind) == []
     assert ds.dataset(tmp_path / "parquet").schema.names == [
         "id",

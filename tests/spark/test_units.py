@@ -53,7 +53,7 @@ def test_units_of_workers_go_on(
 ) -> None:
     target = {"path": str(tmp_path / "out"), "format": kind, "mode": "append"}
     spark.range(0).selectExpr("id", "id / 4D AS x").write.parquet(str(tmp_path / "none"))
-    job(line, tmp_path / "none", target, name="empty").run(spark)
+    assert job(line, tmp_path / "none", target, name="empty").run(spark).warnings == ()
     scoring = job(line, source, target, units={"bytes": 1})
     breaks(f"{fault}:raise")
     with pytest.raises(InjectedError):

@@ -144,7 +144,8 @@ def test_spark_scores_anew_what_left_no_row(
     with pytest.raises(InjectedError):
         of_nothing(BY_WORKERS).run(spark)
     breaks("")
-    assert of_nothing(BY_SPARK).run(spark).rows_scored == 0
+    report = of_nothing(BY_SPARK).run(spark)
+    assert (report.rows_scored, [each for each in report.warnings if "figures" in each]) == (0, [])
     assert rows_of(spark, target) == []
     assert of_nothing(BY_WORKERS).run(spark).already_done
 

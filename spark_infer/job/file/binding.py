@@ -52,11 +52,13 @@ class Binding:
         variables: The environment that `${NAME}` is looked up in.
         shown: From each text that came from a variable to what is shown in its place.
         problems: A node and a sentence for each problem, in the order they were found.
+        unset: The variables that are not set, once for each problem of that kind.
     """
 
     variables: Mapping[str, str]
     shown: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[Node, str]] = field(default_factory=list)
+    unset: list[str] = field(default_factory=list)
     _values: int = 0
 
     def bind(self, node: Node, model: type[Section]) -> Section | None:
@@ -189,6 +191,7 @@ class Binding:
         problems = [*expanded.problems, *(["holds a NUL character"] if "\0" in expanded.text else [])]
         if problems:
             self.problems += [(node, at(path, problem)) for problem in problems]
+            self.unset += expanded.unset
             raise _Reported
         return expanded.text
 
@@ -198,7 +201,8 @@ class Binding:
             values = self._all(self._later(value, Any, join(path, name), depth) for name, _, value in entries)
             return dict(zip((name for name, _, _ in entries), values, strict=True))
         if isinstance(node, SequenceNode):
-            return list(self._all(self._later(each, Any, path, depth) for each in node.value))
+            listed = enumerate(node.value)
+            return list(self._all(self._later(each, Any, f"{path}[{index}]", depth) for index, each in listed))
         plain = plain_value(node)
         return self._text(node, path, remember=True) if isinstance(plain, str) else plain
 

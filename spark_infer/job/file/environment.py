@@ -22,11 +22,13 @@ class Expanded:
         text: What the job gets.
         shown: From each value that a variable gave, to the `${NAME}` to show in its place.
         problems: A sentence for each reference that cannot be replaced.
+        unset: The variables among these that are not set.
     """
 
     text: str
     shown: Mapping[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
 
 
 def expand(text: str, variables: Mapping[str, str]) -> Expanded:
@@ -35,6 +37,7 @@ def expand(text: str, variables: Mapping[str, str]) -> Expanded:
     A variable that is set but empty counts as unset where there is a default, as in a shell.
     """
     problems: list[str] = []
+    unset: list[str] = []
     used: dict[str, str] = {}
 
     def replace(match: re.Match[str]) -> str:
@@ -51,11 +54,12 @@ def expand(text: str, variables: Mapping[str, str]) -> Expanded:
             return value
         if value is None and default is None:
             problems.append(f"the environment variable {name} is not set")
+            unset.append(name)
         return default or ""
 
     expanded = _REFERENCE.sub(replace, text)
     whole = {expanded: _REFERENCE.sub(_without_default, text)} if used else {}
-    return Expanded(expanded, {**used, **whole}, tuple(problems))
+    return Expanded(expanded, {**used, **whole}, tuple(problems), tuple(unset))
 
 
 def _without_default(match: re.Match[str]) -> str:

@@ -57,24 +57,24 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
     except TooLargeError as error:
         raise ConfigError(f"{path}: {error}", next_step="Write the values out instead of repeating aliases.") from None
     if config is None:
-        raise _refusal(str(path), binding.problems)
+        raise _refusal(str(path), binding.problems, binding.unset)
     return config.with_environment(binding.shown)
 
 
-def _refusal(path: str, problems: Sequence[tuple[Node, str]]) -> ConfigError:
+def _refusal(path: str, problems: Sequence[tuple[Node, str]], unset: Sequence[str]) -> ConfigError:
+    next_step = "Correct the job file; `python -m spark_infer.job.file.load` lists every key."
+    if len(unset) == len(problems):
+        names = list(dict.fromkeys(unset))
+        next_step = (
+            f"Set {', '.join(names)} in the environment of this command, or give a default: ${{{names[0]}:-value}}."
+        )
     ordered = sorted(problems, key=lambda problem: (problem[0].start_mark.name != path, problem[0].start_mark.line))
     lines = list(dict.fromkeys(_line(position(node), text) for node, text in ordered))
     if len(lines) == 1:
-        return ConfigError(
-            lines[0], next_step="Correct the job file; `python -m spark_infer.job.file.load` lists every key."
-        )
+        return ConfigError(lines[0], next_step=next_step)
     more = len(lines) - MOST_PROBLEMS_SHOWN
     shown = lines[:MOST_PROBLEMS_SHOWN] + ([f"and {more} more"] if more > 0 else [])
-    return ConfigError(
-        f"{path}: {len(lines)} problems",
-        details=shown,
-        next_step="Correct them; `python -m spark_infer.job.file.load` lists every key.",
-    )
+    return ConfigError(f"{path}: {len(lines)} problems", details=shown, next_step=next_step)
 
 
 def _line(where: str, text: str) -> str:

@@ -295,8 +295,47 @@ def test_an_unset_variable_is_an_error_with_its_line(write: Any) -> None:
     assert problems_of(write(text)) == [
         "job.yaml:2: source.path: the environment variable IN is not set",
         "job.yaml:3: target.path: '${' is no `${NAME}`; write `$${` for a plain `${`",
-        "job.yaml:4: score.params.a: '${X Y}' is no `${NAME}`; write `$${` for a plain `${`",
+        "job.yaml:4: score.params.a[0]: '${X Y}' is no `${NAME}`; write `$${` for a plain `${`",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "next_step"),
+    [
+        (
+            "model: m\nsource: ${IN}\ntarget: b\n",
+            ["job.yaml:2: source.path: the environment variable IN is not set"],
+            "Set IN in the environment of this command, or give a default: ${IN:-value}.",
+        ),
+        (
+            "model: m\nsource: a\ntarget: ${OUT}/${DAY}\n"
+            "score:\n  params:\n    a: [1, '${DAY}']\n  extra_env: {T: '${T}'}\n",
+            [
+                "job.yaml:3: target.path: the environment variable OUT is not set",
+                "job.yaml:3: target.path: the environment variable DAY is not set",
+                "job.yaml:6: score.params.a[1]: the environment variable DAY is not set",
+                "job.yaml:7: score.extra_env.T: the environment variable T is not set",
+            ],
+            "Set OUT, DAY, T in the environment of this command, or give a default: ${OUT:-value}.",
+        ),
+        (
+            "model: m\nsource: ${IN}\ntarget: b\npalne: auto\n",
+            [
+                "job.yaml:2: source.path: the environment variable IN is not set",
+                "job.yaml:4: unknown key 'palne' (did you mean 'plane'?)",
+            ],
+            "Correct the job file; `python -m spark_infer.job.file.load` lists every key.",
+        ),
+    ],
+)
+def test_unset_variables_alone_are_no_fault_of_the_keys(
+    write: Any, text: str, where: list[str], next_step: str
+) -> None:
+    path = write(text)
+    assert problems_of(path) == where
+    with pytest.raises(ConfigError) as refused:
+        load_job(path, environ={})
+    assert refused.value.next_step == next_step
 
 
 def test_a_value_from_a_variable_is_not_in_the_error_about_it(write: Any) -> None:
