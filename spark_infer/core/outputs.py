@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spark_infer.core.build import build, fields_of, is_missing, is_sequence, scalars
 from spark_infer.core.casts import retype
 from spark_infer.core.fits import fit
 from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
-from spark_infer.core.text import holds_text, lacks_text, with_text
 from spark_infer.errors import PredictionShapeError, StepError, nearest
 
 ONLY_OUTPUT = "prediction"
@@ -49,7 +49,8 @@ def _output_type(item: Column | Tensor) -> pa.DataType:
     if isinstance(item, Column):
         return item.type
     data_type = _WIDER.get(item.value_type, item.value_type)
-    for _ in item.shape[1:]:
+    # A shape that does not begin with the number of rows is that of one row, as in `mlflow.pyfunc.spark_udf`.
+    for _ in item.shape[1:] if item.shape[:1] == (-1,) else item.shape:
         data_type = pa.list_(data_type)
     return data_type
 
@@ -74,6 +75,9 @@ def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.Recor
     """
     named = _named(predictions, schema)
     missing = [name for name in schema.names if name not in named]
+    if missing == [ONLY_OUTPUT] and len(schema) == 1 and len(named) > 1:
+        (wanted,) = schema.types
+        return pa.RecordBatch.from_arrays([_side_by_side(named, wanted, rows)], schema=schema)
     if missing:
         raise PredictionShapeError(
             f"The model did not return the output(s) {missing}.",
@@ -85,16 +89,71 @@ def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.Recor
 
 
 def _named(predictions: Predictions, schema: pa.Schema) -> dict[str, Values]:
+    only = predictions.get(None)
+    if isinstance(only, list) and fields_of(next((row for row in only if not is_missing(row)), None)) is not None:
+        return _columns(only, schema)
     names = [None if name is None else str(name) for name in predictions]
     if set(names) == set(schema.names):
         return {str(name): values for name, values in predictions.items()}
-    only = predictions.get(None)
+    if schema.names == [ONLY_OUTPUT] and len(names) == 1:
+        # One output is one output, whatever the model calls it.
+        return dict(zip(schema.names, predictions.values(), strict=True))
     if len(schema) > 1 and isinstance(only, np.ndarray) and only.ndim == 2 and only.shape[1] == len(schema):
         return dict(zip(schema.names, only.T, strict=True))
     # Unnamed outputs, and models that number theirs, go by position among themselves only.
     if len(names) == len(schema) and all(name is None or name.isdecimal() for name in names):
         return dict(zip(schema.names, predictions.values(), strict=True))
     return {str(name if name is not None else ONLY_OUTPUT): values for name, values in predictions.items()}
+
+
+def _columns(rows: list[Any], schema: pa.Schema) -> dict[str, Values]:
+    """Outputs out of rows that name them; rows that are the values of a single declared object or map stay whole."""
+    found = [{} if is_missing(row) else fields_of(row) for row in rows]
+    if None in found:
+        raise PredictionShapeError("The model returned some rows with names for their values, and some without.")
+    names = dict.fromkeys(name for row in found if row for name in row)
+    if len(schema) == 1 and schema.names[0] not in names:
+        (wanted,) = schema.types
+        if is_list(wanted) and len(names) > 1:
+            raise _not_one(names, wanted, "; the keys of dicts are in no order that an array could keep")
+        if pa.types.is_nested(wanted) and not is_list(wanted):
+            return {schema.names[0]: rows}
+    columns: dict[str | None, Values] = {name: [row.get(name) for row in found if row is not None] for name in names}
+    return _named(columns, schema)
+
+
+def _side_by_side(columns: Mapping[str, Values], wanted: pa.DataType, rows: int) -> pa.Array:
+    """Make one array for each row out of the values of several outputs, in their order.
+
+    Raises:
+        PredictionShapeError: One type that is no array is declared, or one of other values than an output has.
+    """
+    inner = wanted.value_type if is_list(wanted) else None
+    if inner is None or pa.types.is_nested(inner):
+        raise _not_one(columns, wanted)
+    odd = [name for name, values in columns.items() if _is_truth(values) != pa.types.is_boolean(inner)]
+    if odd and not pa.types.is_string(inner):
+        raise _not_one(columns, wanted, f"; {odd} hold other values")
+    arrays = [to_array(values, name, inner, rows) for name, values in columns.items()]
+    order = np.arange(rows * len(arrays)).reshape(len(arrays), rows).T.reshape(-1)
+    offsets = np.arange(rows + 1, dtype=np.int32) * len(arrays)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.concat_arrays(arrays).take(pa.array(order))).cast(wanted)
+
+
+def _not_one(names: Iterable[str], wanted: pa.DataType, why: str = "") -> PredictionShapeError:
+    return PredictionShapeError(
+        f"The model returned the outputs {list(names)}, and one of type {spelled(wanted)} is declared{why}.",
+        next_step="declare them by name, such as result_type='label string, score double', or let the model return a "
+        "DataFrame of one type for an array<…>.",
+    )
+
+
+def _is_truth(values: Values) -> bool:
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind == "b"
+    if isinstance(values, pa.Array):
+        return bool(pa.types.is_boolean(values.type))
+    return any(isinstance(value, bool | np.bool_) for value in values)
 
 
 def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Array:
@@ -106,22 +165,41 @@ def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Ar
     Raises:
         PredictionShapeError: The number of rows or a value's type is wrong.
     """
-    scalar = isinstance(values, np.ndarray) and values.ndim == 0
-    found = 1 if scalar else len(values)
-    if scalar or found != rows:
+    values = _column(values)
+    if len(values) != rows:
         raise PredictionShapeError(
-            f"The model returned {found} value(s) of {name!r} for a batch of {rows} rows.",
+            f"The model returned {len(values)} value(s) of {name!r} for a batch of {rows} rows.",
             next_step="a model must return exactly one value for each row it was given.",
         )
     try:
         return retype(_raw_array(values, wanted), wanted, fit)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError, OverflowError):
+    except _MISFITS:
+        pass  # Rows of an unusual form are read one by one.
+    try:
+        return build(_rows(values, wanted), wanted)
+    except _MISFITS:
         got = str(values.dtype) if isinstance(values, np.ndarray) else type(values).__name__
         shape = getattr(values, "shape", (rows,))
         raise PredictionShapeError(
             f"The model returned {got} values of shape {tuple(shape)} for {name!r}: not {spelled(wanted)}.",
             next_step="say the type you want with result_type, or log the model with the outputs it really returns.",
         ) from None
+
+
+_MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError, OverflowError)
+
+
+def _column(values: Values) -> Values:
+    """A value that is not in a container is that of the only row."""
+    return values.reshape(1) if isinstance(values, np.ndarray) and values.ndim == 0 else values
+
+
+def _rows(values: Values, wanted: pa.DataType) -> list[Any]:
+    rows = values.to_pylist() if isinstance(values, pa.Array) else list(values)
+    if is_list(wanted) and not pa.types.is_nested(wanted.value_type):
+        # One number is an array of one, as an array of one is a number where that is declared.
+        return [row if is_missing(row) or is_sequence(row) or fields_of(row) is not None else [row] for row in rows]
+    return rows
 
 
 def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
@@ -135,51 +213,34 @@ def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
     if array is not None and array.dtype.kind in "biufM":
         return _flat(array, wanted)
     rows = list(values if array is None else array)
+    depth, leaf = 0, wanted
+    while is_list(leaf):
+        depth, leaf = depth + 1, leaf.value_type
+    if pa.types.is_nested(leaf):
+        return build(rows, wanted)
+    if not depth:
+        return _plain(scalars(rows, wanted), leaf)
+    rows = [None if is_missing(row) else _by_position(row) for row in rows]
     if any(isinstance(row, np.ndarray) and row.ndim > 1 for row in rows):
         rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
-    return _from_rows(rows, wanted)
+    # Arrow makes doubles of numbers and letters of a text without a word, where these are declared.
+    return _plain(pa.array(rows, type=wanted if leaf == pa.float64() else None), leaf)
 
 
-def _from_rows(rows: list[Any], wanted: pa.DataType) -> pa.Array:
-    if pa.types.is_struct(wanted) and any(isinstance(row, dict) for row in rows):
-        # Arrow finds fields by text alone, and leaves those under the number 0 or 1 out without a word.
-        rows = [{str(key): value for key, value in row.items()} if isinstance(row, dict) else row for row in rows]
-    if not holds_text(wanted):
-        return _typed(rows, wanted)
-    try:
-        array = _typed(rows, wanted)
-        if not lacks_text(array.type, wanted):
-            return array
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        pass  # for example numbers, or numbers beside texts, where text is declared
-    return _typed([with_text(row, wanted) for row in rows], wanted)
+def _by_position(row: Any) -> Any:
+    """A row whose elements Arrow finds by position: those of a Series it looks up by the labels of its index."""
+    return np.asarray(row) if hasattr(row, "__array__") and not isinstance(row, np.ndarray | np.generic) else row
 
 
-def _typed(rows: list[Any], wanted: pa.DataType) -> pa.Array:
-    # NaN among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
-    missing = not (pa.types.is_floating(wanted) or pa.types.is_nested(wanted))
-    if _told_exactly(wanted):
-        return pa.array(rows, type=wanted, from_pandas=missing)
-    if pa.types.is_map(wanted):
-        return _maps(rows, wanted)
-    # Without a type, so that 1.5 stays 1.5 and noon stays noon until the cast refuses them.
-    return pa.array(rows, from_pandas=missing)
-
-
-def _told_exactly(data_type: pa.DataType) -> bool:
-    """Whether Arrow makes values of this type out of Python's without changing any."""
-    if pa.types.is_nested(data_type):
-        return all(_told_exactly(data_type.field(index).type) for index in range(data_type.num_fields))
-    return data_type in (pa.float64(), pa.string(), pa.binary())
-
-
-def _maps(rows: list[Any], wanted: pa.MapType) -> pa.Array:
-    filled = [dict(row) if row is not None else {} for row in rows]
-    ends = np.cumsum([0, *map(len, filled)])
-    offsets = pa.array(ends, pa.int32(), mask=np.array([*(row is None for row in rows), False]))
-    keys = _from_rows([key for row in filled for key in row], wanted.key_type)
-    items = _from_rows([item for row in filled for item in row.values()], wanted.item_type)
-    return pa.MapArray.from_arrays(offsets, keys, items)
+def _plain(array: pa.Array, leaf: pa.DataType) -> pa.Array:
+    """The array itself, unless Arrow has made one type of values whose texts depend on their own."""
+    found = array.type
+    while is_list(found):
+        found = found.value_type
+    same = pa.types.is_string(found) or pa.types.is_binary(found) or pa.types.is_null(found)
+    if pa.types.is_string(leaf) and not same:
+        raise TypeError("values that are not text")
+    return array
 
 
 def _flat(array: npt.NDArray[Any], wanted: pa.DataType) -> pa.Array:

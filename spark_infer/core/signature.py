@@ -71,7 +71,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """One tensor of a tensor-based signature; the first dimension (-1) counts rows."""
+    """One tensor of a tensor-based signature; a first dimension of -1 counts rows."""
 
     name: str | None
     dtype: str

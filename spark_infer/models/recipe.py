@@ -15,7 +15,7 @@ from spark_infer.core.echoes import Echoes
 from spark_infer.core.open_types import leaves_open
 from spark_infer.core.outputs import ONLY_OUTPUT, choose_outputs, signature_outputs
 from spark_infer.core.scoring import ScoringSteps
-from spark_infer.core.signature import ANY, spelled
+from spark_infer.core.signature import ANY, is_list, spelled
 from spark_infer.core.steps import Step, call, compile_postprocess, load_function
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
 from spark_infer.models.backends.choice import Choice, choose
@@ -236,6 +236,13 @@ def _raw_outputs(
     if outputs is None or _is_one_record(outputs) or (len(outputs) == 1 and len(result_schema) == 1):
         return result_schema
     missing = [name for name in result_schema.names if name not in outputs.names]
+    if missing == [ONLY_OUTPUT] and len(result_schema) == 1:
+        if is_list(result_schema.types[0]):
+            return result_schema  # of all outputs, where they are of one type
+        raise PlanError(
+            f"result_type is one type, {spelled(result_schema.types[0])}, and the model returns {outputs.names}.",
+            next_step="name those you want: result_type='name type, …'.",
+        )
     if missing:
         raise PlanError(
             f"result_type names {missing}, which the model does not return.",

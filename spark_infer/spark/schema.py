@@ -136,6 +136,11 @@ def result_schema(
     return schema
 
 
+def is_struct(result_type: str | DataType | None) -> bool:
+    """Whether a result type declares its outputs by name, be it one."""
+    return isinstance(DataType.fromDDL(result_type) if isinstance(result_type, str) else result_type, StructType)
+
+
 def _no_result(result_type: str | DataType) -> ConfigError:
     return ConfigError(
         f"result_type {as_ddl(result_type)!r} is not a type that predictions can have.",

@@ -24,7 +24,7 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
 from spark_infer.spark.resources import plan_stage
-from spark_infer.spark.schema import as_ddl, last_part, quoted, to_spark
+from spark_infer.spark.schema import as_ddl, is_struct, last_part, quoted, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.versions import iterator_udf
 from spark_infer.spark.worker import predict_columns
@@ -93,7 +93,8 @@ def model_udf(
     Args:
         spark: The session.
         model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
-        result_type: Type of the prediction, or of the struct of predictions; by default the signature's.
+        result_type: Type of the only prediction, whatever its name, or of the struct of predictions; an array<…> also
+            takes several predictions of one type. By default the signature's.
         env_manager: ``local``, which is the default: the model runs in the Python of Spark's workers. MLflow's other
             values are refused, because no environments are built; the error says how to install what the model needs.
         params: Inference parameters of the model's signature.
@@ -121,7 +122,8 @@ def model_udf(
         registry_uri: MLflow registry, where it is not the tracking server.
 
     Returns:
-        The UDF. One output comes back as its own type, several as a struct.
+        The UDF. One output comes back as its own type, several as a struct; a struct that ``result_type`` declares
+        stays one, also with one field.
 
     Raises:
         PlanError: The model cannot be found or served, or an option does not fit it.
@@ -167,12 +169,13 @@ def model_udf(
     for warning in prepared.recipe.warnings():
         logger.warning("%s: %s", ref, warning)
     ship(spark, prepared.store, prepared.files)
-    return _callable(prepared, options.inputs)
+    keeps_struct = output is None and is_struct(result_type)
+    return _callable(prepared, options.inputs, keeps_struct=keeps_struct)
 
 
-def _callable(prepared: Prepared, inputs: Sequence[str] | None) -> ModelUdf:
+def _callable(prepared: Prepared, inputs: Sequence[str] | None, *, keeps_struct: bool) -> ModelUdf:
     recipe = prepared.recipe
-    as_struct = len(recipe.outputs) > 1
+    as_struct = len(recipe.outputs) > 1 or (keeps_struct and len(recipe.raw_outputs) == 1)
     return_type: DataType = to_spark(recipe.outputs) if as_struct else to_spark(recipe.outputs).fields[0].dataType
     if is_remote():
         return_type = plain_strings(return_type)

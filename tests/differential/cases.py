@@ -80,6 +80,10 @@ def _columns(answer: Any, outputs: str) -> list[list[Any]]:
         answer = list(answer)
         if isinstance(answer[0], pd.DataFrame | pd.Series):
             answer = pd.concat(answer)
+    if isinstance(answer, list) and hasattr(answer[0], "_asdict"):
+        answer = [row._asdict() for row in answer]
+    if isinstance(answer, list) and isinstance(answer[0], tuple | np.ndarray):
+        answer = [np.ravel(row)[0] for row in answer]
     if isinstance(answer, list) and isinstance(answer[0], dict):
         answer = {name: [row[name] for row in answer] for name in names}
     if isinstance(answer, pd.DataFrame | dict):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from spark_infer.core.build import fields_of, is_sequence
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import own, tensor, to_numpy
 from spark_infer.core.outputs import Predictions, Values
@@ -66,11 +67,11 @@ def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
 
 
 def to_predictions(result: Any) -> Predictions:
-    """Read what a model returned: a frame, series, array, list, dict of arrays, or list of dicts or pydantic models.
+    """Read what a model returned: a frame, series, array, list, dict of columns, list of dicts or pydantic models.
 
     Values belong to the rows of the batch by position, as in MLflow's pyfunc; the index of a frame or series does not
     count, because it may hold the user's own labels. A generator is read to its end: its items are rows, or frames with
-    some of the rows each.
+    some of the rows each. A single value, or a dict with one in it, is the answer for a batch of one row.
 
     Raises:
         PredictionShapeError: It is none of these.
@@ -80,13 +81,12 @@ def to_predictions(result: Any) -> Predictions:
         return {str(name): _values(result[name]) for name in result.columns}
     if isinstance(result, pd.Series):
         return {None: _values(result)}
-    if isinstance(result, dict):
+    if isinstance(result, dict) and all(map(is_sequence, result.values())):
         return {str(name): _values(values) for name, values in result.items()}
-    if isinstance(result, list) and result and isinstance(result[0], dict):
-        names = dict.fromkeys(name for row in result for name in row)
-        return {str(name): _values([row.get(name) for row in result]) for name in names}
     if isinstance(result, list | tuple) or hasattr(result, "__array__"):
         return {None: _values(result)}
+    if np.isscalar(result) or fields_of(result) is not None:
+        return {None: [result]}
     raise PredictionShapeError(
         f"The model returned {type(result).__name__}, which holds no rows spark_infer can read.",
         next_step="return a DataFrame, Series, numpy array, list, or dict of arrays.",
@@ -94,15 +94,13 @@ def to_predictions(result: Any) -> Predictions:
 
 
 def _whole(result: Any) -> Any:
-    """Collect what comes in parts, fill in what is sparse, and make dicts of pydantic models."""
+    """Collect what comes in parts, and fill in what is sparse."""
     if hasattr(result, "toarray"):
         return result.toarray()
     if isinstance(result, Iterator):
         result = list(result)
         if result and all(isinstance(part, pd.DataFrame | pd.Series) for part in result):
             return pd.concat(result)
-    if isinstance(result, list | tuple) and result and hasattr(result[0], "model_dump"):
-        return [row.model_dump() for row in result]
     return result
 
 

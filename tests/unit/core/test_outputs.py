@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,9 @@ LONG = pa.schema([("prediction", pa.int64())])
     [
         ((Tensor(name=None, dtype="int64", shape=(-1,)),), {"prediction": pa.int64()}),
         ((Tensor(name=None, dtype="float32", shape=(-1, 3)),), {"prediction": pa.list_(pa.float32())}),
+        ((Tensor(name=None, dtype="float64", shape=(2,)),), {"prediction": pa.list_(pa.float64())}),
+        ((Tensor(name="t", dtype="float64", shape=(2, 3)),), {"t": pa.list_(pa.list_(pa.float64()))}),
+        ((Tensor(name=None, dtype="float64", shape=()),), {"prediction": pa.float64()}),
         ((Column(name=None, type=pa.string()),), {"prediction": pa.string()}),
         ((Tensor(name="pixels", dtype="uint8", shape=(-1, 2)),), {"pixels": pa.list_(pa.int16())}),
         ((Tensor(name=None, dtype="float16", shape=(-1,)),), {"prediction": pa.float32()}),
@@ -93,9 +97,11 @@ def test_nan_and_null_are_kept_apart() -> None:
         assert values.count(None) == (1 if isinstance(row, list) else 0)
 
 
-def test_a_single_value_is_no_column() -> None:
-    with pytest.raises(PredictionShapeError, match="1 value"):
-        to_array(np.array(3.0), "p", pa.float64(), 1)
+@pytest.mark.parametrize("value", [np.array(3.0), [3.0]])
+def test_a_single_value_is_the_answer_for_one_row_alone(value: object) -> None:
+    assert to_array(value, "p", pa.float64(), 1).to_pylist() == [3.0]  # type: ignore[arg-type]
+    with pytest.raises(PredictionShapeError, match=r"1 value\(s\) of 'p' for a batch of 2 rows"):
+        to_array(value, "p", pa.float64(), 2)  # type: ignore[arg-type]
 
 
 def test_outputs_named_by_digits_bind_by_name_where_the_names_are_those_of_the_signature() -> None:
@@ -199,3 +205,61 @@ def test_numbers_name_the_fields_of_a_struct() -> None:
     wanted = pa.struct([("0", pa.float64()), ("1", pa.float64())])
     expected = [{"0": 0.25, "1": 0.75}, None, {"0": 1.0, "1": 0.0}]
     assert to_array(scores, "scores", wanted, 3).to_pylist() == expected
+
+
+DOUBLE = pa.schema({"prediction": pa.float64()})
+DOUBLES = pa.schema({"prediction": pa.list_(pa.float64())})
+AB: dict[str, Any] = {"b": np.array([1.0, 2.0]), "a": np.array([3, 4])}
+
+
+def one(predictions: Any, schema: pa.Schema = DOUBLE) -> list[Any]:
+    found: list[Any] = to_batch(predictions, schema, 2).column(0).to_pylist(maps_as_pydicts="strict")
+    return found
+
+
+def test_the_only_output_serves_whatever_its_name() -> None:
+    assert one({"score": np.array([1.0, 2.0])}) == [1.0, 2.0]
+    assert one({None: [{"score": 1.0}, {"score": 2.0}]}) == [1.0, 2.0]
+    assert one({"score": [[1.0], [2.0, 3.0]]}, DOUBLES) == [[1.0], [2.0, 3.0]]
+    with pytest.raises(PredictionShapeError, match=r"did not return the output\(s\) \['other'\]"):
+        one({"score": np.array([1.0, 2.0])}, pa.schema({"other": pa.float64()}))
+
+
+def test_an_output_of_the_declared_name_is_found_among_others() -> None:
+    assert one({"a": [0.0, 0.0], "prediction": np.array([1.0, 2.0])}) == [1.0, 2.0]
+
+
+def test_an_array_is_declared_for_several_outputs_one_or_a_matrix() -> None:
+    assert one(AB, DOUBLES) == [[1.0, 3.0], [2.0, 4.0]]
+    assert one({None: np.array([1.0, 2.0])}, DOUBLES) == [[1.0], [2.0]]
+    assert one({None: np.array([[1.0, 2.0], [3.0, np.nan]])}, DOUBLES)[0] == [1.0, 2.0]
+    texts = pa.schema({"prediction": pa.list_(pa.string())})
+    assert one({**AB, "c": [True, None], "d": ["x", "y"]}, texts)[1] == ["2.0", "4", None, "y"]
+    # A missing number in a column is missing in the array, and no missing array.
+    assert one({"a": [1.0, None], "b": [None, 2.0]}, DOUBLES) == [[1.0, None], [None, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "schema", "says"),
+    [
+        (AB, DOUBLE, r"the outputs \['b', 'a'\], and one of type double is declared"),
+        (AB, pa.schema({"prediction": pa.list_(pa.list_(pa.float64()))}), "the outputs"),
+        ({**AB, "ok": np.array([True, False])}, DOUBLES, r"\['ok'\] hold other values"),
+        ({**AB, "ok": [None, True]}, DOUBLES, r"\['ok'\] hold other values"),
+        (AB, pa.schema({"prediction": pa.list_(pa.bool_())}), r"\['b', 'a'\] hold other values"),
+        ({**AB, "label": ["x", "y"]}, DOUBLES, "'label': not double"),
+        ({None: [{"a": 1.0, "b": 2.0}, {"b": 1.0, "a": 2.0}]}, DOUBLES, "are in no order"),
+        ({None: [{"a": 1.0}, 2.0]}, DOUBLE, "some rows with names"),
+    ],
+)
+def test_several_outputs_are_not_one_value(predictions: Any, schema: pa.Schema, says: str) -> None:
+    with pytest.raises(PredictionShapeError, match=says):
+        one(predictions, schema)
+
+
+def test_rows_with_names_are_the_values_of_a_declared_object_or_map() -> None:
+    rows: list[Any] = [{"a": 1, "b": 2}, {"b": 3}]
+    assert one({None: rows}, pa.schema({"p": pa.map_(pa.string(), pa.int64())})) == rows
+    assert one({None: rows}, pa.schema({"p": pa.struct([("b", pa.int64())])})) == [{"b": 2}, {"b": 3}]
+    inner = pa.schema({"p": pa.struct([("b", pa.int64())])})
+    assert one({None: [{"p": rows[0]}, {"p": None}]}, inner) == [{"b": 2}, None]

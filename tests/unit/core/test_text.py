@@ -97,7 +97,7 @@ def test_a_column_has_the_texts_of_spark_udf(dtype: str) -> None:
     assert texts(values) == pd.DataFrame(values).map(str)[0].tolist()  # as mlflow.pyfunc.spark_udf does it
 
 
-@pytest.mark.parametrize("values", [[[1.0]], [{"a": 1}], np.ones((1, 2)), [b"\xff"]])
+@pytest.mark.parametrize("values", [[[1.0, 2.0]], [{"a": 1}], np.ones((1, 2)), [b"\xff"]])
 def test_what_is_nested_or_bytes_has_no_text(values: Any) -> None:
     with pytest.raises(PredictionShapeError, match="'p'"):
         texts(values)

@@ -120,7 +120,7 @@ def test_a_frame_has_the_dtype_of_the_declared_type_whatever_the_batch_holds() -
         ([1, 2], {None: [1, 2]}),
         ((1, 2), {None: [1, 2]}),
         ({"a": np.array([1, 2])}, {"a": [1, 2]}),
-        ([{"a": 1}, {"a": 2}], {"a": [1, 2]}),
+        ([{"a": 1}, {"a": 2}], {None: [{"a": 1}, {"a": 2}]}),
         (csr_matrix([[1, 0], [0, 2]]), {None: [[1, 0], [0, 2]]}),
         (iter([1, 2]), {None: [1, 2]}),
         (iter([pd.Series([1]), pd.Series([2])]), {None: [1, 2]}),
@@ -158,9 +158,10 @@ def test_the_missing_value_of_pandas_is_null_whatever_holds_it(result: Any) -> N
     assert read.to_pydict() == {"score": [0.5, None]}
 
 
-def test_what_holds_no_rows_is_refused() -> None:
-    with pytest.raises(PredictionShapeError, match="returned int"):
-        to_predictions(3)
+@pytest.mark.parametrize("result", [None, object(), {1, 2}])
+def test_what_holds_no_rows_is_refused(result: Any) -> None:
+    with pytest.raises(PredictionShapeError, match="holds no rows"):
+        to_predictions(result)
 
 
 def test_a_time_that_pandas_cannot_hold_is_an_error_and_does_not_wrap() -> None:
@@ -255,5 +256,7 @@ def test_two_models_with_modules_of_one_name_each_run_their_own(tmp_path: Path) 
 
 def test_rows_of_dicts_have_the_keys_of_all_rows_whatever_their_order() -> None:
     full, short = {"x": 2.0, "y": 3.0}, {"x": 1.0}
-    assert to_predictions([short, full]) == {"x": [1.0, 2.0], "y": [None, 3.0]}
-    assert to_predictions([full, short]) == {"x": [2.0, 1.0], "y": [3.0, None]}
+    schema = pa.schema({"x": pa.float64(), "y": pa.float64()})
+    for rows in ([short, full], [full, short], [None, full]):
+        expected = [{"x": None, "y": None} | (row or {}) for row in rows]
+        assert to_batch(to_predictions(rows), schema, 2).to_pylist() == expected

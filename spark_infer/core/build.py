@@ -1,0 +1,147 @@
+"""Arrow arrays out of Python's values, by the declared type: what a model may return for a row, in any mixture."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from spark_infer.core.casts import retype
+from spark_infer.core.fits import fit
+from spark_infer.core.signature import is_list
+from spark_infer.core.text import text
+
+_SINGLE = (float, str, int, bool, bytes)
+"""Python's own types of values that have no parts; found by themselves, since most values are of these."""
+
+
+def build(rows: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    """Make an array of exactly the wanted type out of one value for each row.
+
+    What belongs into a row depends on that row alone. As with `mlflow.pyfunc.spark_udf`, an array of one value serves
+    as a number, None and NaN as a missing array, object or map. Fields of objects bind by name: of dicts, dataclasses,
+    named tuples and pydantic models; plain tuples, which have no names, bind by position.
+
+    Raises:
+        ValueError, TypeError: A value is not of the wanted type, does not fit exactly, or has too many elements.
+    """
+    if is_list(wanted):
+        return _lists(rows, wanted)
+    if pa.types.is_map(wanted):
+        return _maps(rows, wanted)
+    if pa.types.is_struct(wanted):
+        return _structs(rows, wanted)
+    return _scalars(rows, wanted)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, NaN, and pandas' own marks, which are not known here."""
+    if value is None or isinstance(value, float):
+        return value is None or value != value
+    if type(value) in _SINGLE or isinstance(value, dict | list | tuple):
+        return False
+    return value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType") or _is_nan(value)
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether a value has elements by position: a list, a tuple, or anything that numpy takes for an array."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    if isinstance(value, np.generic) or fields_of(value) is not None:
+        return False
+    return isinstance(value, list | tuple) or (hasattr(value, "__array__") and np.ndim(value) > 0)
+
+
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """Return the fields of a value that has names for them; None for others."""
+    if isinstance(value, dict):
+        return {str(name): each for name, each in value.items()}
+    if hasattr(value, "model_dump"):
+        return dict(value.model_dump())
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return dict(zip(value._fields, value, strict=True))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and bool(value != value)
+
+
+def _lists(rows: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    found = [None if is_missing(row) else _elements(row) for row in rows]
+    values = build([value for row in found if row is not None for value in row], wanted.value_type)
+    return pa.ListArray.from_arrays(_offsets(found), values).cast(wanted)
+
+
+def _elements(row: Any) -> list[Any]:
+    if not is_sequence(row):
+        raise TypeError(f"{type(row).__name__} is not an array")
+    return list(row if isinstance(row, list | tuple | np.ndarray) else np.asarray(row))
+
+
+def _maps(rows: Sequence[Any], wanted: pa.MapType) -> pa.Array:
+    found = [None if is_missing(row) else _pairs(row) for row in rows]
+    keys = build([key for row in found if row is not None for key, _ in row], wanted.key_type)
+    items = build([item for row in found if row is not None for _, item in row], wanted.item_type)
+    return pa.MapArray.from_arrays(_offsets(found), keys, items).cast(wanted)
+
+
+def _pairs(row: Any) -> list[tuple[Any, Any]]:
+    if isinstance(row, dict):
+        return list(row.items())  # its keys keep their type
+    fields = fields_of(row)
+    return [(key, item) for key, item in (row if fields is None else fields.items())]
+
+
+def _offsets(rows: Sequence[Sequence[Any] | None]) -> pa.Array:
+    ends = np.cumsum([0, *(0 if row is None else len(row) for row in rows)])
+    return pa.array(ends, pa.int32(), mask=np.array([*(row is None for row in rows), False]))
+
+
+def _structs(rows: Sequence[Any], wanted: pa.StructType) -> pa.Array:
+    found = [None if is_missing(row) else _fields(row, wanted) for row in rows]
+    children = [build([None if row is None else row.get(field.name) for row in found], field.type) for field in wanted]
+    missing = pa.array([row is None for row in found], pa.bool_())
+    return pa.StructArray.from_arrays(children, fields=list(wanted), mask=missing)
+
+
+def _fields(row: Any, wanted: pa.StructType) -> dict[str, Any]:
+    fields = fields_of(row)
+    if fields is None and isinstance(row, tuple) and len(row) == len(wanted):
+        fields = dict(zip((field.name for field in wanted), row, strict=True))
+    if fields is None:
+        raise TypeError(f"{type(row).__name__} is not an object")
+    return fields
+
+
+def _scalars(rows: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    values = [row if type(row) in _SINGLE else _single(row) for row in rows]
+    if pa.types.is_string(wanted):
+        values = [value if isinstance(value, bytes) else text(value) for value in values]
+    return retype(scalars(values, wanted), wanted, fit)
+
+
+def scalars(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    """Make an array of what is not nested, of the wanted type where Arrow changes no value on the way.
+
+    Else of the type that the values have, so that 1.5 stays 1.5 and noon stays noon until a cast refuses them. NaN
+    among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
+    """
+    exact = wanted in (pa.float64(), pa.string(), pa.binary())
+    return pa.array(values, type=wanted if exact else None, from_pandas=not pa.types.is_floating(wanted))
+
+
+def _single(value: Any) -> Any:
+    """The only element of a sequence, however deep; other values as they are."""
+    while isinstance(value, np.ndarray) or is_sequence(value):
+        if np.size(value) != 1 if isinstance(value, np.ndarray) else len(value) != 1:
+            raise TypeError("several values stand where one is declared")
+        value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value[0]
+    if fields_of(value) is not None:
+        raise TypeError(f"{type(value).__name__} is not a single value")
+    return None if is_missing(value) and not _is_nan(value) else value
