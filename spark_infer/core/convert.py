@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding, BoundColumn, TensorInput
+from spark_infer.core.nested import nested, sized_scalars
 from spark_infer.core.signature import is_list, spelled
 from spark_infer.errors import InputValueError
 
@@ -45,12 +46,17 @@ def _bound(batch: pa.RecordBatch, column: BoundColumn) -> pa.Array:
         ) from None
 
 
-def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
+def to_numpy(array: pa.Array, name: str, *, sized: bool = False) -> npt.NDArray[np.generic]:
     """Turn one Arrow column into a numpy array by its declared type.
 
     Numbers keep their dtype; a null float is NaN; a null in an integer column is an error, since numpy's integers
-    have no missing value. Booleans and strings with nulls, and everything nested, become objects with None.
-    Timestamps become ``datetime64[us]`` (NaT for null). Zero-copy for numbers without nulls.
+    have no missing value. Booleans and strings with nulls become objects with None, and everything nested those of
+    `core.nested`. Timestamps become ``datetime64[us]`` (NaT for null). Zero-copy for numbers without nulls.
+
+    Args:
+        array: The column.
+        name: Its name, for messages.
+        sized: Whether numbers of 32 bits inside structs and maps are numpy's.
 
     Raises:
         InputValueError: An integer column holds a null, or a nested one what Python has no value for.
@@ -59,11 +65,20 @@ def to_numpy(array: pa.Array, name: str) -> npt.NDArray[np.generic]:
         raise _null_integer(array, name)
     values: npt.NDArray[np.generic]
     if pa.types.is_nested(array.type):
-        values = np.empty(len(array), dtype=object)
-        values[:] = objects(array, name)
+        values = np.fromiter(_nested(array, name, sized=sized), dtype=object, count=len(array))
     else:
         values = array.to_numpy(zero_copy_only=False)
     return values.astype("datetime64[D]") if pa.types.is_date(array.type) else values
+
+
+def _nested(array: pa.Array, name: str, *, sized: bool) -> list[Any]:
+    def scalars(values: pa.Array) -> list[Any]:
+        return sized_scalars(values) if sized else values.to_pylist()
+
+    try:
+        return nested(array, scalars)
+    except _NO_PYTHON_VALUE:
+        raise _no_python_value(array, name) from None
 
 
 def objects(array: pa.Array, name: str) -> list[Any]:
@@ -74,13 +89,20 @@ def objects(array: pa.Array, name: str) -> list[Any]:
     """
     try:
         values: list[Any] = array.to_pylist(maps_as_pydicts="strict")
-    except (KeyError, OverflowError, ValueError):
-        raise InputValueError(
-            f"Column {name!r} ({spelled(array.type)}) holds a value that Python cannot: a time outside the years 1 to "
-            "9999, or a map with one key twice.",
-            next_step="filter these rows with `where`, or replace such values in a preprocess function.",
-        ) from None
+    except _NO_PYTHON_VALUE:
+        raise _no_python_value(array, name) from None
     return values
+
+
+_NO_PYTHON_VALUE = (KeyError, OverflowError, ValueError)
+
+
+def _no_python_value(array: pa.Array, name: str) -> InputValueError:
+    return InputValueError(
+        f"Column {name!r} ({spelled(array.type)}) holds a value that Python cannot: a time outside the years 1 to "
+        "9999, or a map with one key twice.",
+        next_step="filter these rows with `where`, or replace such values in a preprocess function.",
+    )
 
 
 def own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -18,7 +18,7 @@ from tests.types import document, trap
 from tests.types.broken import BROKEN
 from tests.types.cases import MODELS, Case
 from tests.types.document import DOORS
-from tests.types.doors import NOT_STORED, Doors, arrow_of, frame_of, special_column
+from tests.types.doors import CASTS, NOT_STORED, Doors, arrow_of, frame_of, special_column
 from tests.types.rows import CASES, SIZE, differences, same_bits, table
 from tests.types.saved import SPEAKER, save, save_echo, save_echoes
 from tests.types.shapes import DECLARED, SHAPES
@@ -284,7 +284,7 @@ def test_no_row_and_empty_partitions_are_no_trouble(doors: Doors) -> None:
         assert none.schema.simpleString() == "struct<row:int,seen:string>"
         assert none.collect() == []
     few = doors.frame().filter("row < 2").repartition(5, "row")
-    scored = score(few, doors.models["columns"], keep=["row"], allow_casts=["decimal->double", "long->double"])
+    scored = score(few, doors.models["columns"], keep=["row"], allow_casts=CASTS)
     assert sorted(row.row for row in scored.collect()) == [0, 1]
 
 

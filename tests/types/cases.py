@@ -95,7 +95,7 @@ def sparse(size: int, **at: float) -> dict[str, Any]:
 
 
 _VECTORS = (dense(1.0, -0.0, 3.0), sparse(3, _0=5.0, _2=7.0), sparse(3))
-_VECTORS_SEEN = ("[1.0, -0.0, 3.0]", "[5.0, 0.0, 7.0]", "[0.0, 0.0, 0.0]")
+_VECTORS_SEEN = ("float64[1.0, -0.0, 3.0]", "float64[5.0, 0.0, 7.0]", "float64[0.0, 0.0, 0.0]")
 
 
 def _integers() -> list[Case]:
@@ -295,7 +295,7 @@ NESTED: list[Case] = [
         values=([1.0, -0.0], [], [float("inf")]),
         takes=array("double"),
         dtype="object",
-        seen=("[1.0, -0.0]", "[]", "[inf]"),
+        seen=("float64[1.0, -0.0]", "float64[]", "float64[inf]"),
         null=NONE,
     ),
     Case(
@@ -305,7 +305,7 @@ NESTED: list[Case] = [
         values=([Decimal("0.1"), Decimal("0.000000000000000001")],),
         takes=array("double"),
         dtype="object",
-        seen=("[0.1, 1e-18]",),
+        seen=("float64[0.1, 1e-18]",),
         null=NONE,
     ),
     Case(
@@ -315,7 +315,74 @@ NESTED: list[Case] = [
         values=([-(2**31), 2**31 - 1], [0]),
         takes=array("long"),
         dtype="object",
-        seen=("[-2147483648, 2147483647]", "[0]"),
+        seen=("int64[-2147483648, 2147483647]", "int64[0]"),
+        null=NONE,
+    ),
+    Case(
+        column="embedding",
+        spark="array<float>",
+        type=pa.list_(pa.float32()),
+        values=([0.5, float("nan")], [], [2.0**-149]),
+        takes=array("float"),
+        dtype="object",
+        seen=("float32[0.5, nan]", "float32[]", "float32[1.401298464324817e-45]"),
+        null=NONE,
+    ),
+    Case(
+        column="tokens",
+        spark="array<int>",
+        type=pa.list_(pa.int32()),
+        values=([-(2**31), 2**31 - 1], [0]),
+        takes=array("integer"),
+        dtype="object",
+        seen=("int32[-2147483648, 2147483647]", "int32[0]"),
+        null=NONE,
+    ),
+    Case(
+        column="layers",
+        spark="array<array<array<float>>>",
+        type=pa.list_(pa.list_(pa.list_(pa.float32()))),
+        values=([[[1.0], [2.0]], [[3.0], [4.0]]], [[[1.0]], [[2.0], [3.0]]], []),
+        takes=array(array(array("float"))),
+        dtype="object",
+        seen=(
+            "float32[float32[float32[1.0], float32[2.0]], float32[float32[3.0], float32[4.0]]]",
+            "[float32[float32[1.0]], float32[float32[2.0], float32[3.0]]]",
+            "object[]",
+        ),
+        null=NONE,
+    ),
+    Case(
+        column="sizes",
+        spark="struct<f:float,n:int,l:array<float>,r:array<struct<m:map<string,int>>>>",
+        type=pa.struct(
+            [
+                ("f", pa.float32()),
+                ("n", pa.int32()),
+                ("l", pa.list_(pa.float32())),
+                ("r", pa.list_(pa.struct([("m", pa.map_(pa.string(), pa.int32()))]))),
+            ]
+        ),
+        values=({"f": 0.5, "n": 7, "l": [0.5], "r": [{"m": [("a", 1)]}]},),
+        takes={
+            "type": "object",
+            "properties": {
+                "f": {"type": "float", "required": True},
+                "n": {"type": "integer", "required": True},
+                "l": {**array("float"), "required": True},
+                "r": {
+                    **array(
+                        {
+                            "type": "object",
+                            "properties": {"m": {"type": "map", "values": {"type": "integer"}, "required": True}},
+                        }
+                    ),
+                    "required": True,
+                },
+            },
+        },
+        dtype="object",
+        seen=("{'f': 0.5, 'l': float32[0.5], 'n': 7, 'r': object[{'m': {'a': 1}}]}",),
         null=NONE,
     ),
     Case(
@@ -325,7 +392,7 @@ NESTED: list[Case] = [
         values=(["", "é"], ["a\0b"]),
         takes=array("string"),
         dtype="object",
-        seen=("['', 'é']", "['a\\x00b']"),
+        seen=("str['', 'é']", "str['a\\x00b']"),
         null=NONE,
     ),
     Case(
@@ -335,7 +402,7 @@ NESTED: list[Case] = [
         values=([[1.0], [2.0, 3.0]], [[]]),
         takes=array(array("double")),
         dtype="object",
-        seen=("[[1.0], [2.0, 3.0]]", "[[]]"),
+        seen=("[float64[1.0], float64[2.0, 3.0]]", "float64[float64[]]"),
         null=NONE,
     ),
     Case(
@@ -434,7 +501,7 @@ UNSIGNED: list[Case] = [
         values=([_MOMENTS[0], None],),
         takes=None,
         dtype="object",
-        seen=(f"[{_MOMENTS_SEEN[0]}, None]",),
+        seen=(f"object[{_MOMENTS_SEEN[0]}, None]",),
         null=NONE,
     ),
     Case(
@@ -451,10 +518,14 @@ UNSIGNED: list[Case] = [
         column="any_record",
         spark="struct<a:array<int>,t:struct<b:binary>>",
         type=pa.struct([("a", pa.list_(pa.int32())), ("t", pa.struct([("b", pa.binary())]))]),
-        values=({"a": [1, None], "t": {"b": b"\xff"}}, {"a": None, "t": None}),
+        values=({"a": [1, None], "t": {"b": b"\xff"}}, {"a": None, "t": None}, {"a": [1], "t": None}),
         takes=None,
         dtype="object",
-        seen=("{'a': [1, None], 't': {'b': b'ff'}}", "{'a': None, 't': None}"),
+        seen=(
+            "{'a': object[1, None], 't': {'b': b'ff'}}",
+            "{'a': None, 't': None}",
+            "{'a': int32[1], 't': None}",
+        ),
         null=NONE,
     ),
     Case(
@@ -471,13 +542,25 @@ UNSIGNED: list[Case] = [
 
 TENSORS: list[Case] = [
     Case(
+        column="rounded",
+        spark="array<double>",
+        type=pa.list_(pa.float64()),
+        values=([0.1, None, 2.0**128 - 2.0**104], [float("-inf"), 1e-46, 16777217.0]),
+        takes=tensor("float32", 3),
+        dtype="float32",
+        seen=(
+            "float32[0.10000000149011612, nan, 3.4028234663852886e+38]",
+            "float32[-inf, 0.0, 16777216.0]",
+        ),
+    ),
+    Case(
         column="row3",
         spark="array<double>",
         type=pa.list_(pa.float64()),
         values=([1.0, None, float("-inf")], [-0.0, 5e-324, 0.1]),
         takes=tensor("float64", 3),
         dtype="float64",
-        seen=("[1.0, nan, -inf]", "[-0.0, 5e-324, 0.1]"),
+        seen=("float64[1.0, nan, -inf]", "float64[-0.0, 5e-324, 0.1]"),
     ),
     Case(
         column="square",
@@ -486,7 +569,7 @@ TENSORS: list[Case] = [
         values=([[1.0, 2.0], [3.0, 4.0]],),
         takes=tensor("float32", 2, 2),
         dtype="float32",
-        seen=("[[1.0, 2.0], [3.0, 4.0]]",),
+        seen=("float32[float32[1.0, 2.0], float32[3.0, 4.0]]",),
     ),
     Case(
         column="flat_square",
@@ -495,7 +578,7 @@ TENSORS: list[Case] = [
         values=([1.0, 2.0, 3.0, 4.0],),
         takes=tensor("float32", 2, 2),
         dtype="float32",
-        seen=("[[1.0, 2.0], [3.0, 4.0]]",),
+        seen=("float32[float32[1.0, 2.0], float32[3.0, 4.0]]",),
     ),
     Case(
         column="open",
@@ -504,7 +587,7 @@ TENSORS: list[Case] = [
         values=([1.0, 2.0], [3.0, 4.0]),
         takes=tensor("float64", -1),
         dtype="float64",
-        seen=("[1.0, 2.0]", "[3.0, 4.0]"),
+        seen=("float64[1.0, 2.0]", "float64[3.0, 4.0]"),
     ),
     Case(
         column="ids",
@@ -513,7 +596,7 @@ TENSORS: list[Case] = [
         values=([-(2**31), 2**31 - 1],),
         takes=tensor("int64", 2),
         dtype="int64",
-        seen=("[-2147483648, 2147483647]",),
+        seen=("int64[-2147483648, 2147483647]",),
     ),
     Case(
         column="pixels",
@@ -522,7 +605,7 @@ TENSORS: list[Case] = [
         values=([0, 255],),
         takes=tensor("uint8", 2),
         dtype="uint8",
-        seen=("[0, 255]",),
+        seen=("uint8[0, 255]",),
     ),
     Case(
         column="mask",
@@ -531,7 +614,7 @@ TENSORS: list[Case] = [
         values=([True, False], [False, False]),
         takes=tensor("bool", 2),
         dtype="bool",
-        seen=("[True, False]", "[False, False]"),
+        seen=("bool[True, False]", "bool[False, False]"),
     ),
     Case(
         column="number",
@@ -549,8 +632,8 @@ TENSORS: list[Case] = [
         values=(0.1,),
         takes=tensor("float64", 1),
         dtype="float64",
-        seen=("[0.1]",),
-        null="[nan]",
+        seen=("float64[0.1]",),
+        null="float64[nan]",
     ),
     Case(
         column="vector_tensor",

@@ -22,7 +22,7 @@ from tests.types.specials import SPECIALS, Special
 
 NOT_STORED = ("nothing", "gap")
 """Columns of types that `score_table` writes into no table."""
-CASTS = ("decimal->double", "long->double")
+CASTS = ("decimal->double", "double->float", "long->double")
 _counter = itertools.count()
 
 

@@ -13,8 +13,11 @@ from mlflow.pyfunc.model import PythonModel
 
 
 def told(value: Any) -> str:
-    """Spell a value with its kind: ``[1.0, nan]``, ``{'a': 1}``, ``b'00ff'``, ``2024-01-01T00:00:00``."""
-    if isinstance(value, np.ndarray | list | tuple):
+    """Spell a value with its kind: ``float32[1.0, nan]``, ``[1]``, ``{'a': 1}``, ``b'00ff'``, ``2024-01-01T00:00``."""
+    if isinstance(value, np.ndarray):
+        kind = "str" if value.dtype.kind == "U" else value.dtype.name
+        return kind + "[" + ", ".join(told(each) for each in value) + "]"
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(told(each) for each in value) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{told(key)}: {told(each)}" for key, each in value.items()) + "}"

@@ -30,6 +30,7 @@ ARROW = {
     "smallint": pa.int16(),
     "string": pa.string(),
     "struct<a:double>": pa.struct([("a", pa.float64())]),
+    "struct<m:map<string,bigint>>": pa.struct([("m", pa.map_(pa.string(), pa.int64()))]),
     "struct<a:int,b:array<string>>": pa.struct([("a", pa.int32()), ("b", pa.list_(pa.string()))]),
     "timestamp": pa.timestamp("us", "UTC"),
     "timestamp_ntz": pa.timestamp("us"),
@@ -68,6 +69,10 @@ class Shape:
 
 def _of(dtype: str) -> Callable[[list[Any]], Any]:
     return lambda values: np.array(values, dtype=dtype)
+
+
+def _tuples(values: list[Any]) -> list[Any]:
+    return [tuple(value) for value in values]
 
 
 NOON = datetime(2024, 3, 10, 2, 30, 0, 1)
@@ -193,6 +198,35 @@ SHAPES: list[Shape] = [
         values=(0.1, 99999999.99),
         put=_of("f8"),
         rows=(Decimal("0.10"), Decimal("99999999.99")),
+    ),
+    Shape(
+        name="boxed",
+        told="list of arrays of one value",
+        declared="double",
+        values=([1.5], [2.5]),
+        put=lambda values: [np.array(value) for value in values],
+        rows=(1.5, 2.5),
+    ),
+    Shape(name="pair", told="list of tuples", declared="array<double>", values=([1.0, 2.0], [3.0]), put=_tuples),
+    Shape(
+        name="gap",
+        told="list of lists, NaN",
+        declared="array<double>",
+        values=([1.0], float("nan")),
+        rows=([1.0], None),
+    ),
+    Shape(
+        name="no_table",
+        told="list of dicts, NaN",
+        declared="map<string,bigint>",
+        values=({"a": 1}, float("nan")),
+        rows=({"a": 1}, None),
+    ),
+    Shape(
+        name="inner",
+        told="list of dicts of dicts",
+        declared="struct<m:map<string,bigint>>",
+        values=({"m": {"a": 1}}, {"m": {}}),
     ),
     Shape(name="nothing", told="list of None", declared="double", values=(None, None)),
 ]

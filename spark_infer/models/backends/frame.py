@@ -20,27 +20,31 @@ _FIRST_MOMENT = np.datetime64("1677-09-22", "us")
 _LAST_MOMENT = np.datetime64("2262-04-11", "us")
 
 
-def to_frame(inputs: pa.RecordBatch, instead: Mapping[str, npt.NDArray[Any]] | None = None) -> pd.DataFrame:
+def to_frame(
+    inputs: pa.RecordBatch, instead: Mapping[str, npt.NDArray[Any]] | None = None, *, sized: bool = False
+) -> pd.DataFrame:
     """Turn model inputs into a frame, each column's dtype decided by its declared type.
 
-    Strings, bytes and everything nested become objects with None for null, under pandas 2 and 3 alike. The frame is the
-    caller's own: it is writable and shares no memory with ``inputs``, which costs one copy of the numbers.
+    Strings, bytes and everything nested become objects with None for null, under pandas 2 and 3 alike; arrays are
+    numpy's (see `core.nested`). The frame is the caller's own: it is writable and shares no memory with ``inputs``,
+    which costs one copy of the numbers.
 
     Args:
         inputs: The columns.
         instead: Values that stand in for those of some columns.
+        sized: Whether numbers of 32 bits inside structs and maps are numpy's, as MLflow's enforcement wants them.
     """
     given = instead or {}
     columns = {
-        name: pd.Series(given[name], copy=False) if name in given else _series(inputs.column(name), name)
+        name: pd.Series(given[name], copy=False) if name in given else _series(inputs.column(name), name, sized=sized)
         for name in inputs.schema.names
     }
     # pandas copies a dict's columns into blocks of one dtype each, which is also where `frame.values` writes.
     return pd.DataFrame(columns, copy=True)
 
 
-def _series(array: pa.Array, name: str) -> pd.Series[Any]:
-    values = to_numpy(array, name)
+def _series(array: pa.Array, name: str, *, sized: bool) -> pd.Series[Any]:
+    values = to_numpy(array, name, sized=sized)
     if values.dtype.kind == "M":
         values = _nanoseconds(values, name)
     return pd.Series(values, dtype=object if values.dtype == object else None, copy=False)
@@ -58,10 +62,16 @@ def _nanoseconds(values: Any, name: str) -> Any:
     return values.astype("datetime64[ns]")
 
 
-def to_model_input(inputs: pa.RecordBatch, binding: Binding) -> Any:
-    """Give a model what its signature asks for: a frame, an array, or a dict of arrays, which it may write into."""
+def to_model_input(inputs: pa.RecordBatch, binding: Binding, *, sized: bool = False) -> Any:
+    """Give a model what its signature asks for: a frame, an array, or a dict of arrays, which it may write into.
+
+    Args:
+        inputs: The columns.
+        binding: How they become the model's inputs.
+        sized: See `to_frame`.
+    """
     if not binding.tensors:
-        return to_frame(inputs)
+        return to_frame(inputs, sized=sized)
     arrays = {spec.name: own(tensor(inputs, spec)) for spec in binding.tensors}
     return arrays.get(None, arrays)
 

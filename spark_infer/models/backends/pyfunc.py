@@ -66,8 +66,12 @@ class PyfuncModel:
         enter_code(self._folder, self._mlmodel)  # it may import more of its own modules
         # A model may change its parameters too: each batch gets its own.
         params = copy.deepcopy(self._params) or None
-        given = to_model_input(inputs, self._binding) if self._hinted is None else to_rows(inputs, self._hinted)
-        return to_predictions(self._model.predict(given, params=params))
+        return to_predictions(self._model.predict(self._given(inputs), params=params))
+
+    def _given(self, inputs: pa.RecordBatch) -> Any:
+        if self._hinted is not None:
+            return to_rows(inputs, self._hinted)
+        return to_model_input(inputs, self._binding, sized=self._mlmodel.signature is not None)
 
     def close(self) -> None:
         """Let go of the model, and of the code that was loaded for it."""

@@ -29,7 +29,7 @@ def scored(model: str, batch: pa.RecordBatch, store: ModelStore, **options: obje
     recipe = make_recipe(
         ref,
         batch.schema,
-        ScoreOptions(batch_size=SIZE, allow_casts=("decimal->double", "long->double"), **options),
+        ScoreOptions(batch_size=SIZE, allow_casts=("decimal->double", "double->float", "long->double"), **options),
         folder=store.path(ref.digest),
         load_model=lambda spec: load_model(spec, ref, lambda: store.path(ref.digest), Stats(), cache_bytes=2**30),
         result_schema=pa.schema([("seen", pa.string())]),
