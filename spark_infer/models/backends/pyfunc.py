@@ -16,6 +16,7 @@ from mlflow.types import ParamSchema
 
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.rows import to_rows
+from spark_infer.errors import InputValueError
 from spark_infer.models.backends.frame import to_model_input, to_predictions
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.code import enter_code
@@ -35,8 +36,15 @@ def load(spec: LoadSpec, folder: Path) -> PyfuncModel:
     return model
 
 
+_REQUEST_LOADERS = tuple(f"mlflow.pyfunc.loaders.{kind}" for kind in ("chat_agent", "chat_model", "responses_agent"))
+"""Loaders of MLflow's ChatAgent, ChatModel and ResponsesAgent: of a frame, they answer the first row alone."""
+
+
 class PyfuncModel:
-    """A pyfunc fed with pandas frames or numpy arrays, or with a list of rows where type hints ask for that."""
+    """A pyfunc fed with pandas frames or numpy arrays, or with a list of rows where type hints ask for that.
+
+    A model that takes one request gets batches of one row, unless the user asked for others.
+    """
 
     code: AbstractSet[str] = frozenset()
     """Modules that MLflow made for this model alone."""
@@ -48,11 +56,15 @@ class PyfuncModel:
         self._binding = spec.binding
         signature = spec.mlmodel.signature
         self._hinted = signature if signature is not None and signature.type_hints else None
+        self._requests = signature if (spec.mlmodel.pyfunc or {}).get("loader_module") in _REQUEST_LOADERS else None
+        self.batch_rows = 1 if self._requests else None
         self._params = {**_changeable_defaults(model), **spec.params}
 
     @property
     def how(self) -> str:
         """How batches reach the model, for the plan."""
+        if self._requests is not None:
+            return "pyfunc: each row is a request of Python's own values"
         hinted = self._hinted is not None
         return "pyfunc: batches go through " + ("Python's own values, as its type hints ask" if hinted else "pandas")
 
@@ -66,9 +78,16 @@ class PyfuncModel:
         enter_code(self._folder, self._mlmodel)  # it may import more of its own modules
         # A model may change its parameters too: each batch gets its own.
         params = copy.deepcopy(self._params) or None
-        return to_predictions(self._model.predict(self._given(inputs), params=params))
+        result = self._model.predict(self._given(inputs), params=params)
+        return to_predictions(result if self._requests is None else [result])
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
+        if self._requests is not None:
+            if len(inputs) > 1:
+                raise _takes_one(len(inputs))
+            (request,) = to_rows(inputs, self._requests)
+            # What a request leaves out has the model's default.
+            return {name: value for name, value in request.items() if value is not None}
         if self._hinted is not None:
             return to_rows(inputs, self._hinted)
         return to_model_input(inputs, self._binding, sized=self._mlmodel.signature is not None)
@@ -78,6 +97,12 @@ class PyfuncModel:
         self._model = None
         for name in self.code:
             sys.modules.pop(name, None)
+
+
+def _takes_one(rows: int) -> InputValueError:
+    return InputValueError(
+        f"The model takes one request, and got a batch of {rows} rows.", next_step="leave `batch_size` out, or set 1."
+    )
 
 
 def _changeable_defaults(model: PyFuncModel) -> dict[str, Any]:
