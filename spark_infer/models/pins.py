@@ -86,16 +86,15 @@ def warn_once(ref: ModelRef, backend: str, folder: Path) -> None:
         logger.warning("%s: %s", ref, difference)
 
 
-def refuse_environments(env_manager: str | None, prebuilt_env_uri: str | None, folder: Path) -> None:
+def refuse_environments(env_manager: str | None, prebuilt_env_uri: str | None) -> None:
     """Refuse what asks for a Python environment of the model's own; ``local`` and None do not.
 
     Args:
         env_manager: As ``mlflow.pyfunc.spark_udf`` takes it.
         prebuilt_env_uri: The same.
-        folder: The model's files.
 
     Raises:
-        ConfigError: No such environment is made here; says how to install what the model names.
+        ConfigError: No such environment is made here. Where MLflow is installed, it is MLflow's exception too.
     """
     if env_manager not in (None, "local", *_ENVIRONMENTS):
         raise ConfigError(
@@ -104,13 +103,19 @@ def refuse_environments(env_manager: str | None, prebuilt_env_uri: str | None, f
         )
     if env_manager in (None, "local") and prebuilt_env_uri is None:
         return
-    asked = f"env_manager={env_manager!r}" if prebuilt_env_uri is None else "prebuilt_env_uri"
-    unmet = _unmet([], folder)
-    raise ConfigError(
+    asked = f"Environment manager {env_manager!r}" if prebuilt_env_uri is None else "prebuilt_env_uri"
+    raise _refused()(
         f"{asked} is not supported: models run in the Python of Spark's workers, and no other environment is made.",
-        details=[f"the model names, and this Python has not: {_some(unmet)}"] if unmet else [],
-        next_step=f"leave it out, or pass env_manager='local'; where Spark's workers run: {install_line(folder)}",
+        next_step="leave it out: the log then names the libraries that differ, and how to install them.",
     )
+
+
+def _refused() -> type[ConfigError]:
+    try:
+        from spark_infer.models.refused import RefusedEnvironmentError
+    except ImportError:
+        return ConfigError
+    return RefusedEnvironmentError
 
 
 def install_line(folder: Path) -> str:

@@ -96,7 +96,7 @@ def model_udf(
         result_type: Type of the only prediction, whatever its name, or of the struct of predictions; an array<…> also
             takes several predictions of one type. By default the signature's.
         env_manager: ``local``, which is the default: the model runs in the Python of Spark's workers. MLflow's other
-            values are refused, because no environments are built; the error says how to install what the model needs.
+            values are refused, because no environments are built; the log names the libraries that differ from its own.
         params: Inference parameters of the model's signature.
         extra_env: Environment variables that the model has while it loads and predicts. Their values are never shown.
         prebuilt_env_uri: Refused, as other values of ``env_manager`` are.
@@ -128,6 +128,7 @@ def model_udf(
     Raises:
         PlanError: The model cannot be found or served, or an option does not fit it.
     """
+    refuse_environments(env_manager, prebuilt_env_uri)
     options = make_options(
         inputs=inputs,
         params=params,
@@ -150,7 +151,6 @@ def model_udf(
     stage = plan_stage(spark, ResourceOptions())
     store = open_store()
     ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
-    refuse_environments(env_manager, prebuilt_env_uri, store.path(ref.digest))
     if runs_in_spark(ref.mlmodel):
         raise ModelRefusedError(
             f"{ref} is a Spark ML pipeline: Spark runs it itself, and no UDF can.",
