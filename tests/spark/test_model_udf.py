@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import mlflow
+import pandas as pd
 import pyarrow as pa
 import pytest
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, DoubleType, StructField, StructType
 
 from spark_infer import model_udf
 from spark_infer.errors import ConfigError, PlanError, SchemaMismatchError
@@ -85,11 +94,33 @@ def test_several_outputs_come_back_as_a_struct(spark: SparkSession, flowers: Dat
     assert row.probability_small + row.probability_tall == pytest.approx(1)
 
 
-def test_a_result_type_converts(spark: SparkSession, counting: CountingModel) -> None:
-    predict = model_udf(spark, counting.folder, "float")
-    frame = spark.range(3).select(predict(x=F.col("id").cast("double")).alias("p"))
-    assert frame.schema["p"].dataType.simpleString() == "float"
-    assert [row.p for row in frame.collect()] == [0.0, 2.0, 4.0]
+class Ranked(PythonModel):
+    """Returns a frame of one column, or of two."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        return pd.DataFrame({name: model_input["x"] * number for number, name in enumerate(params["names"], 1)})
+
+
+def test_a_result_type_converts_and_a_struct_that_it_declares_stays_one(spark: SparkSession, tmp_path: Path) -> None:
+    inputs, names = Schema([ColSpec("double", "x")]), ParamSchema([ParamSpec("names", "string", ["score"], (-1,))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            tmp_path / "m", python_model=Ranked(), signature=ModelSignature(inputs, None, names), pip_requirements=[]
+        )
+    types: dict[str, tuple[str | DataType, list[str], Any]] = {
+        "float": ("float", ["score"], 2.0),
+        "struct<score:double>": ("score double", ["score"], Row(score=2.0)),
+        "struct<rank:double>": (StructType([StructField("rank", DoubleType())]), ["score", "rank"], Row(rank=4.0)),
+        "array<double>": ("array<double>", ["score", "rank"], [2.0, 4.0]),
+    }
+    predictions = [
+        model_udf(spark, str(tmp_path / "m"), declared, params={"names": names})("x").alias(str(index))
+        for index, (declared, names, _) in enumerate(types.values())
+    ]
+    frame = spark.sql("SELECT 2D AS x").select(*predictions)
+    assert [field.dataType.simpleString() for field in frame.schema] == list(types)
+    assert list(frame.collect()[0]) == [expected for *_, expected in types.values()]
 
 
 def test_a_filter_on_the_prediction_predicts_each_row_once(spark: SparkSession, counting: CountingModel) -> None:
