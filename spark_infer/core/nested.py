@@ -53,6 +53,35 @@ def sized_scalars(array: pa.Array) -> list[Any]:
     return _with_nulls(pc.fill_null(array, 0).to_numpy(), array)
 
 
+def turned_nulls(array: pa.Array, declared: pa.DataType) -> pa.DataType | None:
+    """Find nulls that MLflow's enforcement turns into values: inside arrays of texts, bytes and booleans.
+
+    It makes numpy arrays of these types, which hold the text ``None`` and False instead.
+
+    Args:
+        array: The column.
+        declared: Its type in the signature; where that says any, nothing is turned.
+
+    Returns:
+        The type of the array that holds such a null; None where there is none.
+    """
+    inside: list[tuple[pa.Array, pa.DataType]] = []
+    if is_list(declared) and is_list(array.type):
+        values, inner = array.flatten(), declared.value_type
+        if inner in (pa.string(), pa.binary(), pa.bool_()) and values.null_count:
+            return declared
+        inside = [(values, inner)]
+    elif pa.types.is_map(declared) and pa.types.is_map(array.type):
+        _, (items,) = _parts(array, array.items)
+        inside = [(items, declared.item_type)]
+    elif pa.types.is_struct(declared) and pa.types.is_struct(array.type):
+        names = [field.name for field in array.type]
+        inside = [
+            (pc.struct_field(array, [names.index(field.name)]), field.type) for field in declared if field.name in names
+        ]
+    return next((found for each in inside if (found := turned_nulls(*each)) is not None), None)
+
+
 def _with_nulls(values: Iterable[Any], array: pa.Array) -> list[Any]:
     if not array.null_count:
         return list(values)

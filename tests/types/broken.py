@@ -42,6 +42,7 @@ BROKEN: list[Broken] = [
     *(_null(case) for case in _BY_NAME.values() if case.null is None),
     _bad("long_double", "2^53 + 1", 2**53 + 1, "cannot hold exactly"),
     _bad("rounded", "10^39", [1e39, 0.0, 0.0], "cannot hold exactly"),
+    _bad("words", "a null inside", ["a", None], "enforcement of the signature would make a value of it"),
     _bad("day", "the day -3,000,000", -3_000_000, "cannot hold"),
     _bad("instant", "the year 9999", datetime(9999, 12, 31), "outside 1677-09-22"),
     _bad("any_date", "the day 2^31 - 1", 2**31 - 1, "outside 1677-09-22"),

@@ -14,8 +14,10 @@ import pyarrow as pa
 from mlflow.pyfunc import PyFuncModel, load_model
 from mlflow.types import ParamSchema
 
+from spark_infer.core.nested import turned_nulls
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.rows import to_rows
+from spark_infer.core.signature import Column, Signature, spelled
 from spark_infer.errors import InputValueError
 from spark_infer.models.backends.frame import to_model_input, to_predictions
 from spark_infer.models.backends.spec import LoadSpec
@@ -82,14 +84,16 @@ class PyfuncModel:
         return to_predictions(result if self._requests is None else [result])
 
     def _given(self, inputs: pa.RecordBatch) -> Any:
+        if self._hinted is not None:
+            return to_rows(inputs, self._hinted)
+        if self._mlmodel.signature is not None:
+            _refuse_turned_nulls(inputs, self._mlmodel.signature)
         if self._requests is not None:
             if len(inputs) > 1:
                 raise _takes_one(len(inputs))
             (request,) = to_rows(inputs, self._requests)
             # What a request leaves out has the model's default.
             return {name: value for name, value in request.items() if value is not None}
-        if self._hinted is not None:
-            return to_rows(inputs, self._hinted)
         return to_model_input(inputs, self._binding, sized=self._mlmodel.signature is not None)
 
     def close(self) -> None:
@@ -103,6 +107,18 @@ def _takes_one(rows: int) -> InputValueError:
     return InputValueError(
         f"The model takes one request, and got a batch of {rows} rows.", next_step="leave `batch_size` out, or set 1."
     )
+
+
+def _refuse_turned_nulls(inputs: pa.RecordBatch, signature: Signature) -> None:
+    declared = [item.type for item in signature.inputs if isinstance(item, Column)]
+    for name, data_type in zip(signature.names or inputs.schema.names, declared, strict=False):
+        found = turned_nulls(inputs.column(name), data_type) if name in inputs.schema.names else None
+        if found is not None:
+            raise InputValueError(
+                f"Column {name!r} holds a null inside {spelled(found)}: MLflow's enforcement of the signature would "
+                "make a value of it, the text 'None' or False.",
+                next_step="filter these rows with `where`, or take such nulls out in a preprocess function or in SQL.",
+            )
 
 
 def _changeable_defaults(model: PyFuncModel) -> dict[str, Any]:

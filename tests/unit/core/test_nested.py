@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.core.convert import to_numpy
+from spark_infer.core.nested import turned_nulls
 from spark_infer.errors import InputValueError
 
 SCALARS: dict[pa.DataType, st.SearchStrategy[Any]] = {
@@ -108,6 +109,39 @@ def test_numbers_of_32_bits_in_structs_and_maps_are_numpys_where_they_are_enforc
     counts = one([[("a", 1), ("b", None)]], pa.map_(pa.string(), pa.int32()), sized=True)
     assert counts == {"a": 1, "b": None}
     assert type(counts["a"]) is np.int32
+
+
+TEXTS, FLAGS, WORDS = pa.list_(pa.string()), pa.list_(pa.bool_()), pa.map_(pa.string(), pa.list_(pa.string()))
+
+
+@pytest.mark.parametrize(
+    ("rows", "data_type", "turned"),
+    [
+        ([["a", None]], TEXTS, TEXTS),
+        ([[True, None]], FLAGS, FLAGS),
+        ([[["a"], [None]]], pa.list_(TEXTS), TEXTS),
+        ([{"n": 1, "w": [None]}], pa.struct([("n", pa.int64()), ("w", TEXTS)]), TEXTS),
+        ([[("k", ["a"]), ("l", [None])]], WORDS, TEXTS),
+        ([["a"], None, []], TEXTS, None),
+        ([[["a"], None]], pa.list_(TEXTS), None),
+        ([[1.0, None]], FLOATS, None),
+        ([{"w": None}, None], pa.struct([("w", TEXTS)]), None),
+        ([[("k", None)], None], WORDS, None),
+    ],
+)
+def test_nulls_that_enforcement_would_turn_into_values_are_found(
+    rows: list[Any], data_type: pa.DataType, turned: pa.DataType | None
+) -> None:
+    column = pa.array([*rows, *rows], data_type)
+    assert turned_nulls(column, data_type) == turned
+    assert turned_nulls(column.slice(len(column)), data_type) is None
+    # Where the signature says any, MLflow leaves the values alone.
+    assert turned_nulls(column, pa.null()) is None
+
+
+def test_nulls_of_other_rows_do_not_count() -> None:
+    column = pa.array([[("k", [None])], [("k", ["a"])], [("k", [None])]], WORDS)
+    assert turned_nulls(column.slice(1, 1), WORDS) is None
 
 
 @pytest.mark.parametrize("data_type", [FLOATS, pa.list_(FLOATS), pa.list_(pa.int32()), pa.list_(pa.string())])
