@@ -47,7 +47,7 @@ def runs(output: Output, config: JobConfig) -> list[RunState]:
 
     if config.target.path is not None:
         return history(config)
-    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+    with ProgressLine(output.screen) as line, _session(output, config, line, scores=False) as spark:
         return history(config, spark)
 
 
@@ -70,13 +70,20 @@ def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
 
 
 @contextmanager
-def _session(output: Output, config: JobConfig, line: ProgressLine) -> Iterator[SparkSession | None]:
-    """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C; engine `local` has none."""
-    from spark_infer.job.session import open_session
+def _session(
+    output: Output, config: JobConfig, line: ProgressLine, *, scores: bool = True
+) -> Iterator[SparkSession | None]:
+    """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C; engine `local` has none.
+
+    A model that does not exist is found out before, for what `scores`.
+    """
+    from spark_infer.job.session import find_model, open_session
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
     spark = None
     if config.engine == "spark":
+        if scores:
+            find_model(config)
         if not output.as_json:
             line.note("starting Spark")
         spark = open_session(config, log_file=output.log_file)

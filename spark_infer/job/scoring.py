@@ -18,7 +18,7 @@ from spark_infer.job.local.run import run_local
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepared import prepare_job
 from spark_infer.job.run import OnProgress, run_job
-from spark_infer.job.session import open_session
+from spark_infer.job.session import find_model, open_session
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
@@ -62,10 +62,10 @@ class ScoringJob:
         A session that it starts knows Delta where the job needs it: under spark-submit, ``--packages`` is enough.
 
         Raises:
-            PlanError: Java, Spark, a jar or an address does not fit.
+            PlanError: There is no such model; or Java, Spark, a jar or an address does not fit.
         """
         with _hiding_environment(self.config):
-            return open_session(self.config)
+            return self._open_session()
 
     def plan(self, spark: SparkSession | None = None, *, new_run: bool = False) -> Plan:
         """Resolve and check everything, and say what a run would do; starts no Spark task, changes no table.
@@ -82,7 +82,7 @@ class ScoringJob:
         with _hiding_environment(self.config):
             if self.config.engine == "local":
                 return plan_of(prepare_local(self.config, model=self._model, new_run=new_run))
-            session = spark or open_session(self.config)
+            session = spark or self._open_session()
             return plan_of(prepare_job(session, self.config, model=self._model, new_run=new_run))
 
     def run(
@@ -108,9 +108,14 @@ class ScoringJob:
             if self.config.engine == "local":
                 job = prepare_local(self.config, model=self._model, new_run=new_run)
                 return run_local(job, on_progress=on_progress)
-            session = spark or open_session(self.config)
+            session = spark or self._open_session()
             prepared = prepare_job(session, self.config, model=self._model, new_run=new_run)
             return run_job(session, prepared, on_progress=on_progress)
+
+    def _open_session(self) -> SparkSession:
+        if self._model is None:
+            find_model(self.config)
+        return open_session(self.config)
 
 
 def score_table(

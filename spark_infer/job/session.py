@@ -7,9 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
+from spark_infer.models.registry.resolve import require_listed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+def find_model(config: JobConfig) -> None:
+    """Check that the job's model exists, which takes no Spark.
+
+    Raises:
+        PlanError: There is no such model, version, alias, run or folder, or the registry does not answer.
+    """
+    model = config.model
+    require_listed(model.uri, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
 
 
 def open_session(config: JobConfig, *, log_file: Path | None = None) -> SparkSession:

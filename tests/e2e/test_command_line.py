@@ -149,16 +149,17 @@ def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) 
 @pytest.mark.parametrize(
     ("settings", "code", "message"),
     [
-        (["engine=local", "model.uri=models:/line@challenger"], 2, "champion"),
-        (["engine=local", "model.uri=models:/lime@champion"], 2, "line"),
-        (["engine=local", "model.uri=models:/line/9"], 2, "9"),
+        (["engine=spark", "model.uri=models:/line@challenger"], 2, "champion"),
+        (["engine=spark", "model.uri=models:/lime@champion"], 2, "line"),
+        (["engine=spark", "model.uri=models:/line/9"], 2, "9"),
         (["engine=local", "model.tracking_uri=sqlite:////nowhere/mlflow.db"], 3, "nowhere"),
         (["target.mod=append"], 2, "mode"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(
-    work: Workplace, settings: list[str], code: int, message: str
+    work: Workplace, settings: list[str], code: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")  # Spark could not start, which would be code 3
     arguments = [part for setting in settings for part in ("--set", setting)]
     refused = work("plan", "job.yaml", *arguments, "--json", returns=code)
     error = json.loads(refused.stderr)

@@ -98,6 +98,28 @@ def resolve(
     return _pin(uri, located, digest, store)
 
 
+def require_listed(uri: str, *, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
+    """Check that a model URI means something now; downloads nothing, and looks at no file but a folder's ``MLmodel``.
+
+    Where Databricks would be asked nothing is checked, since its credentials may be those of a session to come.
+
+    Args:
+        uri: As for `resolve`, and so are the other two.
+        tracking_uri: MLflow's tracking server or database.
+        registry_uri: The registry, where it is another one.
+
+    Raises:
+        PlanError: As `resolve`.
+    """
+    wanted = parse_uri(uri)
+    if isinstance(wanted, FolderUri):
+        read_mlmodel(wanted.path)
+        return
+    servers = _servers(uri, tracking_uri, registry_uri)
+    if not any(address.partition(":")[0] in _DATABRICKS for address in (servers.tracking, servers.registry)):
+        _locate(wanted, servers)
+
+
 def _pin(uri: str, located: Located, digest: str, store: ModelStore) -> ModelRef:
     mlmodel = read_mlmodel(store.path(digest))
     return ModelRef(

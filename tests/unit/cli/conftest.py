@@ -34,6 +34,7 @@ class Stage:
     config: JobConfig | None = None
     fails: BaseException | None = None
     new_runs: list[bool] = field(default_factory=list)
+    looked_for: list[JobConfig] = field(default_factory=list)
 
 
 class Session:
@@ -112,6 +113,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     sessions.start_session = start_session  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spark_infer.spark.session", sessions)
     monkeypatch.setitem(vars(spark_infer), "ScoringJob", Job)
+    monkeypatch.setattr("spark_infer.job.session.find_model", stage.looked_for.append)
     return stage
 
 

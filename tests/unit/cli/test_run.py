@@ -46,6 +46,19 @@ def test_run_gives_the_session_its_name_settings_and_log(command: Command, stage
     assert stage.stopped == 1
 
 
+def test_a_model_that_is_not_there_is_refused_before_spark_starts(
+    command: Command, stage: Stage, job_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(config: object) -> None:
+        raise ModelNotFoundError("There is no such model.")
+
+    monkeypatch.setattr("spark_infer.job.session.find_model", missing)
+    for name in ("run", "plan"):
+        result = command(name, job_file)
+        assert (result.exit_code, stage.started) == (2, [])
+        assert result.stderr.startswith("refused: There is no such model.\n")
+
+
 def test_json_is_alone_on_stdout_and_nothing_else_is_said(command: Command, stage: Stage, job_file: Path) -> None:
     result = command("run", job_file, "--json")
     facts = json.loads(result.stdout)
@@ -217,6 +230,8 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
         sessions = types.ModuleType("spark_infer.spark.session")
         sessions.start_session = lambda config, **given: Session()
         sys.modules["spark_infer.spark.session"] = sessions
+        import spark_infer.job.session
+        spark_infer.job.session.find_model = lambda config: None
         spark_infer.ScoringJob = Job
         from spark_infer.cli.main import app
         app(["run", {str(job_file)!r}, "--log-file", {str(job_file.parent / "my.log")!r}])

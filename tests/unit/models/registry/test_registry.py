@@ -15,7 +15,7 @@ from spark_infer.errors import EnvironmentProblem, ModelNotFoundError, ModelRefu
 from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.registry.resolve import require_listed, resolve
 from tests.unit.models.registry.logged import Logged, using
 
 
@@ -234,7 +234,7 @@ def test_a_folder_needs_no_mlflow_and_does_not_load_it(folder: Path, tmp_path: P
     program = textwrap.dedent(f"""
         import sys
         from pathlib import Path
-        from spark_infer.models.registry.resolve import resolve
+        from spark_infer.models.registry.resolve import require_listed, resolve
         from spark_infer.models.files.store import ModelStore
 
         sys.modules["mlflow"] = None  # as if it were not installed
@@ -267,3 +267,22 @@ def test_secrets_of_a_database_address_are_kept(logged: Logged, store: ModelStor
     with pytest.raises(ModelNotFoundError) as caught:
         resolve("models:/none/1", tracking_uri=logged.secret_uri, store=store)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/churn@nobody", "models:/churn/99", "models:/chrun/1", "models:/m-none", "runs:/none/model"]
+)
+def test_what_is_not_listed_is_known_without_its_files(logged: Logged, tmp_path: Path, uri: str) -> None:
+    with pytest.raises(ModelNotFoundError):
+        require_listed(uri, tracking_uri=logged.tracking_uri)
+    with pytest.raises(ModelNotFoundError):
+        require_listed(str(tmp_path / "none"))
+
+
+def test_what_is_listed_passes_and_databricks_is_not_asked(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [f"models:/churn/{version}" for version in ("1", "latest")]
+    for uri in (*found, "models:/churn@champion", f"models:/{logged.model_ids[0]}", f"runs:/{logged.run_id}/model"):
+        require_listed(uri, tracking_uri=logged.tracking_uri)
+    monkeypatch.setenv("DATABRICKS_HOST", "https://127.0.0.1:1")
+    for place in ({"tracking_uri": "databricks"}, {"registry_uri": "databricks-uc"}, {"registry_uri": "uc:profile"}):
+        require_listed("models:/main.churn.model@nobody", **place)
