@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,25 @@ _SCALARS = (bool, int, float, str, bytes, datetime.date, type(None))
 
 _DAYS = tuple(f"datetime64[{unit}]" for unit in "YMWD")
 """numpy's times that Python has dates for."""
+
+
+_SECRET = re.compile(r"secret|passw|credential|api_?key|access_?key|private_?key|(^|_)token$", re.IGNORECASE)
+HIDDEN = "***"
+
+
+def shown_params(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as values that JSON can hold; of those that are named like a secret, the name alone."""
+    return {name: HIDDEN if _SECRET.search(name) else _shown(value) for name, value in given.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return shown_params({str(name): each for name, each in value.items()})
+    if isinstance(value, list | tuple):
+        return [_shown(each) for each in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def plain_params(given: Any) -> Any:

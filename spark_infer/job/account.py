@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spark_infer.core.totals import TaskTotals
-from spark_infer.job.decided import Decided
+from spark_infer.job.decided import Decided, partitions_named
 from spark_infer.observe.report import Report
 from spark_infer.tables.plan import Written
 
@@ -50,15 +50,20 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
         model_version=ref.version,
         model_digest=ref.digest,
         backend=job.recipe.choice.backend,
+        params=config.hide_environment(job.params),
         compiled="" if job.recipe.parity is None else str(job.recipe.parity),
         engine=config.engine,
         plane=job.plane.told(merges=job.write.merges),
         source=config.hide_environment(config.source.name),
         source_version=job.snapshot.version,
+        partition_filter=config.hide_environment(partitions_named(config.source.partition_filter)),
+        where=config.hide_environment(config.source.where),
         target=config.hide_environment(config.target.name),
         target_version=written.version,
         target_versions=() if written.version is None else (written.version,),
+        target_columns=config.hide_environment(job.target_columns),
         mode=config.target.mode,
+        partitions=config.hide_environment(partitions_named(config.target.partitions)),
         rows_read=totals.rows,
         rows_scored=written.rows,
         files_written=written.files,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from spark_infer.config import JobConfig
+from spark_infer.config import JobConfig, PartitionValue
+from spark_infer.config.params import shown_params
 from spark_infer.job.planes.choice import Plane
 from spark_infer.job.units.start import Start
 from spark_infer.models.backends.choice import SPARK
@@ -82,6 +83,16 @@ class Decided:
         return self.recipe.load.backend != SPARK
 
     @property
+    def params(self) -> dict[str, Any]:
+        """The model's inference parameters, for people to read."""
+        return shown_params(self.recipe.load.params)
+
+    @property
+    def target_columns(self) -> dict[str, str]:
+        """The columns that are written, and Spark's names of their types."""
+        return {field.name: field.dataType.simpleString() for field in self.schema.fields}
+
+    @property
     def rows(self) -> int | None:
         """Rows to score; only a condition on the rows makes them unknown before they are read."""
         return None if self.config.source.where else self.snapshot.rows
@@ -101,6 +112,11 @@ def pinned(config: JobConfig, store: ModelStore) -> ModelRef:
         store=store,
         download_seconds=model.download_seconds,
     )
+
+
+def partitions_named(values: Mapping[str, Sequence[PartitionValue]]) -> tuple[str, ...]:
+    """Say which table partitions are meant, a condition for each column."""
+    return tuple(f"{column} in {list(each)}" for column, each in values.items())
 
 
 def text_stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:

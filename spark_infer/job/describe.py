@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from spark_infer.config import JobConfig, PostprocessStep
 from spark_infer.core.signature import spelled
-from spark_infer.job.decided import Decided
+from spark_infer.job.decided import Decided, partitions_named
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.job.planes.choice import Plane
 from spark_infer.observe.report import size
@@ -25,15 +25,14 @@ def plan_of(job: Decided) -> Plan:
         model_digest=ref.digest,
         model_bytes=ref.size_bytes,
         backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.how}",
+        params=job.params,
         row_order=job.rehearsal.row_order,
         model_files=str(job.files),
         source=config.source.name,
         source_format=snapshot.location.format,
         source_version=snapshot.version,
         source_rows=snapshot.rows,
-        partition_filter=tuple(
-            f"{column} in {list(values)}" for column, values in config.source.partition_filter.items()
-        ),
+        partition_filter=partitions_named(config.source.partition_filter),
         where=config.source.where,
         read_columns=recipe.read_columns(job.table),
         columns=tuple(
@@ -44,6 +43,7 @@ def plan_of(job: Decided) -> Plan:
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
         target=config.target.name,
         target_format=job.write.location.format,
+        target_columns=job.target_columns,
         mode=config.target.mode,
         write=_write(job),
         plane=_plane(job.plane, by_workers=job.by_workers, merges=job.write.merges),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from spark_infer.observe.report import size
+from spark_infer.observe.report import columns_line, params_line, selection_lines, size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Plan:
         model_digest: sha256 of the model's files, in hex.
         model_bytes: Their size.
         backend: What serves the model, and why, and how batches reach it.
+        params: Inference parameters of the model, with its own for those that are not given; secrets are hidden.
         model_files: How the files reach the workers.
         source: Path or name of the table to read.
         source_format: ``delta`` or ``parquet``.
@@ -50,6 +52,7 @@ class Plan:
         outputs: Prediction columns and their types.
         target: Path or name of the table to write.
         target_format: ``delta`` or ``parquet``.
+        target_columns: Its columns that are written, and their types.
         mode: The write mode.
         write: What the write does, one sentence.
         plane: Which plane carries the batches, and why.
@@ -68,6 +71,7 @@ class Plan:
     model_digest: str
     model_bytes: int
     backend: str
+    params: Mapping[str, Any]
     model_files: str
     source: str
     source_format: str
@@ -81,6 +85,7 @@ class Plan:
     outputs: Mapping[str, str]
     target: str
     target_format: str
+    target_columns: Mapping[str, str]
     mode: str
     write: str
     plane: str
@@ -107,6 +112,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("model", f"{plan.model_name} version {plan.model_version} ({plan.model_uri})")
     yield _fact("", f"digest {plan.model_digest[:12]}, {size(plan.model_bytes)}")
     yield _fact("backend", plan.backend)
+    if plan.params:
+        yield _fact("", params_line(plan.params))
     if plan.compiled:
         yield _fact("", f"compiled {plan.compiled}")
     if plan.row_order:
@@ -116,13 +123,11 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from (_fact("" if number else "units", line) for number, line in enumerate(plan.units))
     yield from (_fact("" if number else "tasks", line) for number, line in enumerate(plan.tasks))
     yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
-    for filter_ in plan.partition_filter:
-        yield _fact("", f"only table partitions with {filter_}")
-    if plan.where is not None:
-        yield _fact("", f"only rows where {plan.where}")
+    yield from (_fact("", line) for line in selection_lines(plan.partition_filter, plan.where))
     yield _fact("", f"reads {len(plan.read_columns)} columns: {', '.join(plan.read_columns)}")
     yield _fact("target", f"{plan.target} ({plan.target_format})")
     yield _fact("", f"{plan.mode}: {plan.write}")
+    yield _fact("", columns_line(plan.target_columns))
     yield ""
     yield "columns into the model"
     yield from _bound(plan.columns)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 BAR_WIDTH = 24
+_MOST_LETTERS = 60
 
 # Names of the phases in `Report.seconds` and `Report.task_seconds`, in the order they are shown.
 DRIVER_PHASES = {
@@ -27,6 +28,8 @@ TASK_PHASES = {
     "write": "write files",
 }
 
+_TUPLES = ("warnings", "target_versions", "partition_filter", "partitions")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -40,15 +43,20 @@ class Report:
         model_version: The exact version that scored every row.
         model_digest: sha256 of the model's files, in hex.
         backend: What served the model.
+        params: Inference parameters of the model, with its own for those that were not given; secrets are hidden.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library served.
         engine: What the work ran on: ``spark`` or ``local``.
         plane: Who read the rows and who wrote them.
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
+        partition_filter: Which table partitions of the source were read, a condition each; empty for all.
+        where: The condition on the rows.
         target: Path or name of the table that was written.
         target_version: The newest version this run made, where the format has one.
         target_versions: All versions that this command made.
+        target_columns: Its columns that were written, and their types.
         mode: The write mode.
+        partitions: Which table partitions of the target might be replaced, a condition each.
         rows_read: Rows that met the filters of the source.
         rows_scored: Rows with a prediction in the target.
         rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
@@ -80,15 +88,20 @@ class Report:
     model_version: str
     model_digest: str
     backend: str
+    params: Mapping[str, Any] = field(default_factory=dict)
     compiled: str = ""
     engine: str = ""
     plane: str = ""
     source: str
     source_version: int | None = None
+    partition_filter: tuple[str, ...] = ()
+    where: str | None = None
     target: str
     target_version: int | None = None
     target_versions: tuple[int, ...] = ()
+    target_columns: Mapping[str, str] = field(default_factory=dict)
     mode: str
+    partitions: tuple[str, ...] = ()
     rows_read: int
     rows_scored: int
     files_written: int
@@ -157,8 +170,8 @@ class Report:
         facts["started_at"] = self.started_at.astimezone(UTC).isoformat()
         facts["seconds"] = dict(self.seconds)
         facts["task_seconds"] = dict(self.task_seconds)
-        facts["warnings"] = list(self.warnings)
-        facts["target_versions"] = list(self.target_versions)
+        facts |= {name: list(getattr(self, name)) for name in _TUPLES}
+        facts |= {"params": dict(self.params), "target_columns": dict(self.target_columns)}
         facts["rows_per_second"] = self.rows_per_second
         return facts
 
@@ -174,7 +187,7 @@ class Report:
 
 
 def _tuples(known: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(known.get(name, ())) for name in ("warnings", "target_versions")}
+    return {name: tuple(known.get(name, ())) for name in _TUPLES}
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -182,11 +195,17 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield _fact("model", f"{report.model_name} version {report.model_version} ({report.model_uri})")
     yield _fact("", f"digest {report.model_digest[:12]}, served by {report.backend}")
+    if report.params:
+        yield _fact("", params_line(report.params))
     if report.compiled:
         yield _fact("", f"compiled {report.compiled}")
     yield _fact("source", report.source + _version(report.source_version))
+    yield from (_fact("", line) for line in selection_lines(report.partition_filter, report.where))
     yield _fact("target", report.target + _versions(report))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
+    yield from (_fact("", f"table partitions with {each}") for each in report.partitions)
+    if report.target_columns:
+        yield _fact("", columns_line(report.target_columns))
     if report.plane:
         yield _fact("plane", report.plane + (f" (engine {report.engine})" if report.engine else ""))
     rate = report.rows_per_second
@@ -273,6 +292,27 @@ def _count(count: int, noun: str, nouns: str = "") -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
+
+
+def params_line(params: Mapping[str, Any]) -> str:
+    """Write inference parameters for people, in one line."""
+    return "params " + ", ".join(f"{name}={_short(repr(value))}" for name, value in params.items())
+
+
+def selection_lines(partition_filter: Sequence[str], where: str | None) -> Iterator[str]:
+    """Say which rows of a source are read, a line for each condition."""
+    yield from (f"only table partitions with {each}" for each in partition_filter)
+    if where is not None:
+        yield f"only rows where {where}"
+
+
+def columns_line(columns: Mapping[str, str]) -> str:
+    """Name the columns that are written."""
+    return f"writes {_count(len(columns), 'column')}: {', '.join(columns)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…"
 
 
 def size(size_bytes: int) -> str:

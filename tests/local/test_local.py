@@ -20,7 +20,7 @@ from deltalake import write_deltalake
 from mlflow.models import infer_signature
 from mlflow.pyfunc.model import PythonModel
 
-from spark_infer import ScoringJob, score_table
+from spark_infer import Report, ScoringJob, score_table
 from spark_infer.errors import (
     ConfigError,
     PlanError,
@@ -31,6 +31,7 @@ from spark_infer.errors import (
     SourceError,
     TargetError,
 )
+from spark_infer.job.units.history import history
 from spark_infer.observe.progress import Progress
 from tests.local.conftest import ROWS, children
 from tests.local.jobs import job, read, run, write_in
@@ -280,13 +281,14 @@ def test_a_job_file_configures_its_model_and_the_token_that_it_gives_is_written_
     mlflow.pyfunc.save_model(
         tmp_path / "model",
         python_model=str(Path(__file__).parent / "models" / "says.py"),
-        signature=infer_signature(example, ["text"]),
+        signature=infer_signature(example, ["text"], params={"api_key": "none", "scale": 2.0}),
         model_config={"alpha": 1},
         pip_requirements=["pandas==98.7"],
     )
     (tmp_path / "job.yaml").write_text(
         f"model: {tmp_path / 'model'}\nsource: {source}\ntarget: {tmp_path / 'out'}\nengine: local\n"
         "score:\n  model_config: {alpha: 7, gamma: 8}\n  extra_env: {SPARK_INFER_TEST_TOKEN: 4f1c-of-the-night}\n"
+        "  params: {api_key: 4f1c-of-the-night}\n"
     )
     scoring = ScoringJob.from_yaml(tmp_path / "job.yaml")
     plan, report = scoring.plan(), scoring.run()
@@ -294,6 +296,7 @@ def test_a_job_file_configures_its_model_and_the_token_that_it_gives_is_written_
     for shown in (plan, report):
         assert sum("does not take gamma" in warning for warning in shown.warnings) == 1
         assert sum("pandas==98.7 (here" in warning for warning in shown.warnings) == 1
+        assert "params api_key='***', scale=2.0" in str(shown)
         assert token not in str(shown) + repr(shown) + str(shown.to_dict())
     (tmp_path / "job.yaml").unlink()
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -313,6 +316,17 @@ def test_a_table_partition_is_named_by_a_date(line: str, tmp_path: Path, kind: s
         pq.write_to_dataset(rows, tmp_path / "in", partition_cols=["day"])
     source = {"path": str(tmp_path / "in"), "partition_filter": {"day": days[1:]}}
     target = {"path": str(tmp_path / "out"), "mode": "overwrite_partitions", "partitions": {"day": days[1:]}}
-    assert "day in ['2024-02-01', '2024-02-02']" in str(job(line, source, target).plan())
-    assert run(line, source, target).rows_scored == 2
+    scoring = job(line, {**source, "where": "x > 0"}, target)
+    days_named = "table partitions with day in ['2024-02-01', '2024-02-02']"
+    columns = "writes 7 columns: id, x, day, prediction, model_name, model_version, scored_at"
+    plan, report = scoring.plan(), scoring.run()
+    for shown, count in ((plan, 1), (report, 2), (Report.of_dict(report.to_dict()), 2)):
+        assert str(shown).count(days_named) == count
+        assert f"{columns}\n" in str(shown)
+        assert "only rows where x > 0\n" in str(shown)
+        assert list(shown.target_columns.values())[:4] == ["bigint", "double", "date", "double"]
+    (state,) = history(scoring.config)
+    assert "day in ['2024-02-01', '2024-02-02']  into day in ['2024-02-01', '2024-02-02']" in str(state)
+    assert state.to_dict()["partitions"] == ["day in ['2024-02-01', '2024-02-02']"]
+    assert report.rows_scored == 2
     assert [row["id"] for row in read(tmp_path / "out")] == [1, 2]

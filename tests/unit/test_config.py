@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from spark_infer.config import FunctionStep, LabelMapStep, ScoreOptions, SourceConfig, TargetConfig, ThresholdStep
+from spark_infer.config.params import shown_params
 from spark_infer.core.options import validated
 from spark_infer.errors import ConfigError
 
@@ -66,6 +67,31 @@ def test_partition_values_of_python_and_numpy_are_plain_ones(given: Any, plain: 
     target = TargetConfig.model_validate({"path": "a", "mode": "overwrite_partitions", "partitions": {"day": given}})
     for found in (source.partition_filter["day"], target.partitions["day"]):
         assert list(map(repr, found)) == list(map(repr, plain))
+
+
+def test_parameters_are_shown_as_json_has_them_and_secrets_by_their_names_alone() -> None:
+    given = {
+        "asof": datetime.date(2024, 1, 31),
+        "max_tokens": 7,
+        "names": ["a", None],
+        "raw": b"x",
+        "nested": {"API_KEY": "k", "depth": 1},
+        "token": "t",
+        "hf_token": "t",
+        "aws_secret_access_key": "s",
+        "Password": "p",
+    }
+    assert shown_params(given) == {
+        "asof": "2024-01-31",
+        "max_tokens": 7,
+        "names": ["a", None],
+        "raw": "b'x'",
+        "nested": {"API_KEY": "***", "depth": 1},
+        "token": "***",
+        "hf_token": "***",
+        "aws_secret_access_key": "***",
+        "Password": "***",
+    }
 
 
 @pytest.mark.parametrize("given", [1.5, [1.5], [[1]], {"a": 1}, b"x", pd.NaT, object(), {1}])

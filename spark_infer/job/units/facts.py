@@ -12,6 +12,7 @@ from typing import Any
 
 import spark_infer
 from spark_infer.config import FunctionStep, JobConfig
+from spark_infer.config.params import shown_params
 from spark_infer.models.recipe import Recipe
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
@@ -19,7 +20,7 @@ from spark_infer.tables.snapshot import Snapshot
 Facts = Mapping[str, Any]
 
 ENVIRONMENT = "of the environment"
-"""The fact that holds digests of those facts that have a value from the environment."""
+"""The fact that holds digests of those facts that have a value from the environment, or a secret."""
 
 FILES = "source files"
 """The fact that holds a short digest of each file that is read, one after the other; None where they are not known."""
@@ -53,7 +54,7 @@ def deciding_facts(
         schema: Spark's JSON of the target's columns.
     """
     ref = recipe.ref
-    facts = {
+    facts: dict[str, Any] = {
         "job": config.name,
         "model": f"{ref.name} version {ref.version}",
         "model digest": ref.digest,
@@ -74,8 +75,10 @@ def deciding_facts(
     }
     if config.score.row_order == "trust":  # the rows of such a run may hold the predictions of others
         facts["row_order"] = config.score.row_order
-    # What the job file took from the environment stays out of a file.
-    hidden: dict[str, Any] = config.hide_environment(facts)
+    # What the job file took from the environment stays out of a file, and so do secrets.
+    score = facts["score"]
+    shown = score | {name: shown_params(score[name]) for name in ("params", "model_config")}
+    hidden: dict[str, Any] = config.hide_environment(facts | {"score": shown})
     from_environment = {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}
     if config.score.extra_env:
         from_environment["extra_env"] = recipe.load.variables_digest

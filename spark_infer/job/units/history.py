@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.job.decided import partitions_named
 from spark_infer.job.units.find import ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
@@ -29,6 +30,8 @@ class RunState:
         started_at: When it began, UTC.
         model: The model's name and version.
         source: What it reads, and which state of it.
+        partition_filter: Which table partitions of the source, a condition each.
+        partitions: Which table partitions of the target it may replace, a condition each.
         units: Its units.
         units_done: Those that are scored.
         rows: Rows that it wrote; of a run that is not finished, the rows of the units that are scored.
@@ -41,6 +44,8 @@ class RunState:
     started_at: datetime
     model: str
     source: str
+    partition_filter: tuple[str, ...]
+    partitions: tuple[str, ...]
     units: int
     units_done: int
     rows: int
@@ -50,12 +55,15 @@ class RunState:
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as values that JSON can hold, without the report."""
         facts = {**vars(self), "started_at": self.started_at.isoformat()}
+        facts |= {"partition_filter": list(self.partition_filter), "partitions": list(self.partitions)}
         return {name: value for name, value in facts.items() if name != "report"}
 
     def __str__(self) -> str:
         version = "" if self.target_version is None else f", version {self.target_version}"
         done = f"{self.units_done:,} of {self.units:,} units, {self.rows:,} rows{version}"
-        return f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {self.model}, {self.source}  {done}"
+        what = ", ".join([self.model, self.source, *self.partition_filter])
+        where = f"  into {', '.join(self.partitions)}" if self.partitions else ""
+        return f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}"
 
 
 def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunState]:
@@ -114,6 +122,8 @@ def _state(ledger: Ledger) -> RunState | None:
         started_at=plan.started_at,
         model=plan.facts["model"],
         source=f"{plan.facts['source']}, {plan.facts['source version']}",
+        partition_filter=partitions_named(plan.facts["partition_filter"]),
+        partitions=partitions_named(plan.facts["target settings"]["partitions"]),
         units=plan.units,
         units_done=done,
         rows=rows,

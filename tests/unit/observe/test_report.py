@@ -70,6 +70,28 @@ def test_the_text_says_what_where_and_how_long() -> None:
     )
 
 
+def test_the_text_says_what_was_read_with_which_parameters_and_what_was_written() -> None:
+    text = str(
+        report(
+            params={"asof": "2025-01-01", "prompt": "x" * 99},
+            partition_filter=("month in [1, 2]", "day in ['2024-01-31']"),
+            where="x > 0",
+            mode="overwrite_partitions",
+            partitions=("month in [1, 2]",),
+            target_columns={"id": "bigint", "prediction": "double"},
+        )
+    )
+    for line in (
+        f"          params asof='2025-01-01', prompt='{'x' * 58}…",
+        "          only table partitions with month in [1, 2]",
+        "          only table partitions with day in ['2024-01-31']",
+        "          only rows where x > 0",
+        "          table partitions with month in [1, 2]",
+        "          writes 2 columns: id, prediction",
+    ):
+        assert text.splitlines().count(line) == 1
+
+
 def test_a_table_without_versions_and_a_run_without_rows_read_well() -> None:
     text = str(
         report(
@@ -102,7 +124,7 @@ def test_versions_retries_and_what_a_merge_did_are_told() -> None:
 
 
 def test_a_report_comes_back_from_its_facts() -> None:
-    whole = report(target_versions=(3, 4), warnings=("w",), retries=1)
+    whole = report(target_versions=(3, 4), warnings=("w",), retries=1, partitions=("p in [1]",), params={"a": [1]})
     assert Report.of_dict(json.loads(json.dumps(whole.to_dict()))) == whole
 
 
