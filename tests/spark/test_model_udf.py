@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from mlflow.models import ModelSignature
-from mlflow.pyfunc.model import PythonModel
+from mlflow.pyfunc.model import ChatModel, PythonModel
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -99,6 +100,27 @@ class Ranked(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         return pd.DataFrame({name: model_input["x"] * number for number, name in enumerate(params["names"], 1)})
+
+
+class Repeating(ChatModel):
+    """Repeats the last message."""
+
+    def predict(self, context: Any, messages: Any, params: Any) -> Any:  # type: ignore[override]  # as MLflow's own
+        said = ChatMessage(role="assistant", content=f"{len(messages)} {messages[-1].content} {params.temperature}")
+        return ChatCompletionResponse(choices=[ChatChoice(message=said)])
+
+
+def test_a_chat_model_is_asked_once_for_each_row(spark: SparkSession, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(tmp_path / "m", python_model=Repeating(), pip_requirements=["mlflow"])
+    chat = model_udf(spark, str(tmp_path / "m"), "choices array<struct<message:struct<content:string>>>")
+    rows = spark.sql(
+        "SELECT array(named_struct('role', 'user', 'content', word)) AS messages, 0.5D AS temperature "
+        "FROM VALUES ('hello'), ('bye') AS t(word)"
+    ).coalesce(1)
+    answers = rows.select(chat(F.struct("*")).alias("p")).select("p.choices.message.content").collect()
+    assert [row.content for row in answers] == [["1 hello 0.5"], ["1 bye 0.5"]]
 
 
 def test_a_result_type_converts_and_a_struct_that_it_declares_stays_one(spark: SparkSession, tmp_path: Path) -> None:

@@ -179,6 +179,8 @@ VALUES: list[tuple[Any, pa.DataType, list[Any]]] = [
     (dict[str, Any], pa.map_(pa.string(), pa.float64()), [{"a": 1.5, "b": None}]),
     (list[float], pa.list_(pa.float64()), [[1.0], []]),
     (list[int | None], pa.list_(pa.int64()), [[1, None]]),
+    (list[Any], pa.list_(pa.int64()), [[1, None], []]),
+    (list[int | str], pa.list_(pa.string()), [["a", None]]),
     (list[list[float]], pa.list_(pa.list_(pa.float64())), [[[1.0], []]]),
     (list[Inner], pa.list_(INNER), [[NO_INNER], []]),
     (Any, pa.int64(), [1, None]),
