@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spark_infer.config.frozen import ColumnName, Frozen
+from spark_infer.config.frozen import ColumnName, Frozen, PathText
 from spark_infer.config.partition_values import listed_values
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
@@ -16,7 +16,7 @@ from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 class ModelConfig(Frozen):
     """Which model."""
 
-    uri: str = Field(min_length=1, description="`models:/name@alias`, `models:/name/3`, `runs:/…`, or a folder.")
+    uri: PathText = Field(min_length=1, description="`models:/name@alias`, `models:/name/3`, `runs:/…`, or a folder.")
     tracking_uri: str | None = Field(
         default=None, description="MLflow tracking server or store; else MLflow's own setting."
     )
@@ -36,7 +36,7 @@ PartitionValue = str | int | bool | None
 class TableConfig(Frozen):
     """A table: a path, or a name in the catalog."""
 
-    path: str | None = Field(default=None, description="Folder of the table, local or on an object store.")
+    path: PathText | None = Field(default=None, description="Folder of the table, local or on an object store.")
     table: str | None = Field(
         default=None, description="Name in the catalog: `table`, `schema.table` or `catalog.schema.table`."
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction, PathText
 from spark_infer.config.params import plain_params, refuse_unsettable, refuse_unwritable
 from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
@@ -37,8 +37,9 @@ class ScoreOptions(Frozen):
 
     inputs: tuple[ColumnName, ...] | None = Field(
         default=None,
-        description="The columns to feed a model whose signature names none (or that has no signature), in the "
-        "model's order.",
+        min_length=1,
+        description="The columns to feed a model whose signature names none (it knows them as 0, 1, …), or that has no "
+        "signature, in the model's order.",
     )
     params: dict[str, Any] = Field(default_factory=dict, description="Inference parameters of the model's signature.")
     pyfunc_config: dict[str, Any] = Field(
@@ -125,7 +126,7 @@ class ScoreOptions(Frozen):
         allow_inf_nan=False,
         description="The same for one predict call.",
     )
-    model_files: str = Field(
+    model_files: PathText = Field(
         default="auto",
         description="How the model's files reach the workers: `auto` (Spark sends them; in local mode they are there), "
         "a folder that every node mounts (`/mnt/models`), or an object store's URI (`s3://bucket/models`). No secrets "

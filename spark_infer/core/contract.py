@@ -51,15 +51,27 @@ class TensorInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """How the columns of a table become the inputs of a model; ``tensors`` is empty for a frame of columns."""
+    """How the columns of a table become the inputs of a model.
+
+    Attributes:
+        columns: The columns; with no tensors beside them they make a frame.
+        tensors: The arrays that are made of the columns.
+        numbered: Whether the model knows the columns of its frame by number: its signature gives them no names.
+    """
 
     columns: tuple[BoundColumn, ...]
     tensors: tuple[TensorInput, ...] = ()
+    numbered: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Columns to read from the table, each once, in the model's order."""
         return tuple(dict.fromkeys(column.source for column in self.columns if column.source is not None))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether only a call will say which columns there are: no table was seen, and the model names none."""
+        return not self.columns
 
     @property
     def absent(self) -> tuple[BoundColumn, ...]:
@@ -295,7 +307,7 @@ def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[
     for source, item in zip(sources, signature.inputs, strict=False):
         assert isinstance(item, Column)
         columns += available.column(source, item.name or source, item.type, required=item.required, others=sources)
-    return Binding(columns=tuple(columns))
+    return Binding(columns=tuple(columns), numbered=named is None)
 
 
 def _bind_tensors(available: _Available, signature: Signature, inputs: Sequence[str] | None) -> Binding:
@@ -333,7 +345,7 @@ def _tensor_column(available: _Available, item: Tensor, sources: Sequence[str]) 
             available.problems.append(f"a tensor of shape {shape} needs a single array column")
         elif shape[1] not in (-1, len(sources)):
             available.problems.append(
-                f"the model takes {shape[1]} numbers a row, inputs=[…] names {len(sources)} columns"
+                f"the model takes {shape[1]} numbers a row, there are {len(sources)} columns for them"
             )
         return wanted
     depth = available.depth(sources[0])
@@ -352,7 +364,7 @@ def _tensor_column(available: _Available, item: Tensor, sources: Sequence[str]) 
 
 def _bind_unsigned(available: _Available, inputs: Sequence[str] | None, model: str) -> Binding:
     columns: list[BoundColumn] = []
-    if not inputs:
+    if inputs is None:
         available.problems.append(f"{model} was logged without a signature: say which columns it takes with inputs=[…]")
     for source in inputs or ():
         found = available.schema.field(source).type if available.counts[source] == 1 else pa.null()

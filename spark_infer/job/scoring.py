@@ -121,9 +121,9 @@ class ScoringJob:
 def score_table(
     spark: SparkSession | None = None,
     *,
-    source: str | Mapping[str, Any],
-    target: str | Mapping[str, Any],
-    model: str | Mapping[str, Any] | ModelRef,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    target: str | os.PathLike[str] | Mapping[str, Any],
+    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
     name: str = "score",
     resources: ResourceOptions | Mapping[str, Any] | None = None,
     plane: str = "auto",
@@ -173,9 +173,9 @@ def score_table(
         JobConfig,
         {
             "name": name,
-            "model": {"uri": uri} if isinstance(uri, str) else mapping(uri, "model"),
-            "source": {"path": source} if isinstance(source, str) else mapping(source, "source"),
-            "target": {"path": target} if isinstance(target, str) else mapping(target, "target"),
+            "model": _keys(uri, "model", short="uri"),
+            "source": _keys(source, "source", short="path"),
+            "target": _keys(target, "target", short="path"),
             "plane": plane,
             "engine": engine,
             "score": options,
@@ -183,6 +183,10 @@ def score_table(
         },
     )
     return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
+
+
+def _keys(given: object, name: str, *, short: str) -> dict[str, Any]:
+    return {short: given} if isinstance(given, str | os.PathLike) else mapping(given, name)
 
 
 @contextmanager

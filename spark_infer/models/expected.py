@@ -30,5 +30,11 @@ def expected_schema(signature: Signature | None, inputs: Sequence[str] | None = 
     return pa.schema([pa.field(name, item.type) for name, item in zip(names, signature.inputs, strict=False)])  # type: ignore[union-attr]
 
 
+def stand_in_inputs(signature: Signature | None) -> tuple[str, ...]:
+    """Return names for the columns of a model that names none, until a call brings them; none without a signature."""
+    count = 0 if signature is None else 1 if signature.is_tensor else len(signature.inputs)
+    return tuple(map(str, range(count)))
+
+
 def _tensor_column(item: Any) -> pa.DataType:
     return pa.list_(item.value_type) if len(item.shape) > 1 else item.value_type

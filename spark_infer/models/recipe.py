@@ -109,6 +109,7 @@ def make_recipe(
     keep: str | Sequence[str] = "all",
     output: Output = None,
     result_schema: pa.Schema | None = None,
+    undeclared: pa.Schema | None = None,
     threads: int = 1,
     show_values: bool = False,
 ) -> Recipe:
@@ -123,6 +124,7 @@ def make_recipe(
         keep: Columns that pass through.
         output: Names of the outputs (see `choose_outputs`).
         result_schema: `options.result_type`, parsed.
+        undeclared: What a model returns of which nothing else says it; None refuses such a model.
         threads: Threads the model may use on a worker.
         show_values: Whether messages of foreign exceptions may be shown.
 
@@ -133,7 +135,7 @@ def make_recipe(
     kept = _kept(schema, keep)
     prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
     load = _load_spec(ref, choice, prepared, options, threads)
-    raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, load_model)
+    raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
     outputs = _final_outputs(raw, options, output, show_values=show_values)
     _refuse_collisions(kept, outputs)
     return Recipe(
@@ -216,6 +218,7 @@ def _raw_outputs(
     load: LoadSpec,
     declared: pa.Schema | None,
     result_schema: pa.Schema | None,
+    undeclared: pa.Schema | None,
     load_model: Callable[[LoadSpec], Described],
 ) -> pa.Schema:
     if load.by_signature:
@@ -225,6 +228,8 @@ def _raw_outputs(
     else:
         outputs = load_model(load).outputs()
     if result_schema is None:
+        if outputs is None and declared is None and undeclared is not None:
+            return undeclared
         if outputs is None:
             why = "its signature declares no outputs" if declared is None else "its signature is not that of the method"
             raise PlanError(

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 def score(
     df: DataFrame,
-    model_uri: str | ModelRef,
+    model_uri: str | os.PathLike[str] | ModelRef,
     *,
     keep: str | Sequence[str] = "all",
     output: str | Mapping[str, str] | None = None,

@@ -89,6 +89,7 @@ def prepare(
     stage: Stage,
     keep: str | Sequence[str] = "all",
     output: Output = None,
+    undeclared: pa.Schema | None = None,
     rows: DataFrame | None = None,
 ) -> Prepared:
     """Decide how a table of ``schema`` is scored by ``ref`` in this session, and how the model's files travel.
@@ -105,6 +106,7 @@ def prepare(
         stage: What the tasks get.
         keep: Columns that pass through.
         output: Names of the outputs.
+        undeclared: What a model returns of which nothing else says it; None refuses such a model.
         rows: The table itself, where there is one.
 
     Raises:
@@ -136,6 +138,7 @@ def prepare(
         keep=keep,
         output=output,
         result_schema=result_schema(options.result_type),
+        undeclared=undeclared,
         threads=stage.share.cpus,
         show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
     )
@@ -169,7 +172,9 @@ def _needs_python(recipe: Recipe) -> bool:
     return recipe.load.backend != SPARK or bool(recipe.options.preprocess or recipe.options.postprocess)
 
 
-def pin(model: str | ModelRef, store: ModelStore, *, tracking_uri: str | None, registry_uri: str | None) -> ModelRef:
+def pin(
+    model: str | os.PathLike[str] | ModelRef, store: ModelStore, *, tracking_uri: str | None, registry_uri: str | None
+) -> ModelRef:
     """Return the exact model of a URI; one that is pinned already stays as it is."""
     if isinstance(model, ModelRef):
         return model

@@ -111,6 +111,10 @@ class _UnknownType(DataType):
         return self._spelled
 
 
+_BOOL = re.compile(r"\bbool(?=\s*(?:[>,]|$))", re.IGNORECASE)
+"""A name of ``boolean`` that MLflow's ``spark_udf`` takes and Spark does not; as a type, not as the name of a field."""
+
+
 def result_schema(
     result_type: str | DataType | None, *, parse: Callable[[str], DataType] = DataType.fromDDL
 ) -> pa.Schema | None:
@@ -126,7 +130,7 @@ def result_schema(
     if result_type is None:
         return None
     try:
-        parsed = parse(result_type) if isinstance(result_type, str) else result_type
+        parsed = _parsed(result_type, parse)
         fields = parsed.fields if isinstance(parsed, StructType) else [StructField(ONLY_OUTPUT, parsed)]
         schema = pa.schema([pa.field(field.name, to_arrow_type(field.dataType)) for field in fields])
     except (PySparkException, ValueError) as error:
@@ -138,7 +142,11 @@ def result_schema(
 
 def is_struct(result_type: str | DataType | None) -> bool:
     """Whether a result type declares its outputs by name, be it one."""
-    return isinstance(DataType.fromDDL(result_type) if isinstance(result_type, str) else result_type, StructType)
+    return result_type is not None and isinstance(_parsed(result_type, DataType.fromDDL), StructType)
+
+
+def _parsed(result_type: str | DataType, parse: Callable[[str], DataType]) -> DataType:
+    return parse(_BOOL.sub("boolean", result_type)) if isinstance(result_type, str) else result_type
 
 
 def _no_result(result_type: str | DataType) -> ConfigError:

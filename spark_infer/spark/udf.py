@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -15,10 +16,12 @@ from pyspark.sql.types import DataType
 from pyspark.sql.utils import is_remote
 
 from spark_infer.config import PostprocessStep, ResourceOptions
+from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.options import mapping
+from spark_infer.core.outputs import ONLY_OUTPUT
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, did_you_mean, nearest_names
 from spark_infer.models.backends.choice import runs_in_spark
-from spark_infer.models.expected import expected_schema
+from spark_infer.models.expected import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
@@ -45,7 +48,7 @@ class ModelUdf(Protocol):
 
 def model_udf(
     spark: SparkSession,
-    model_uri: str | ModelRef,
+    model_uri: str | os.PathLike[str] | ModelRef,
     result_type: str | DataType | None = None,
     env_manager: str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -58,6 +61,7 @@ def model_udf(
     batch_size: int | None = None,
     max_batch_bytes: int | None = None,
     inputs: Sequence[str] | None = None,
+    deterministic: bool = False,
     backend: str | None = None,
     predict_method: str | Sequence[str] | None = None,
     allow_casts: Sequence[str] = (),
@@ -76,15 +80,24 @@ def model_udf(
 
     - ``predict()``: the columns that the signature names.
     - ``predict("a", "b")`` or ``predict(col("a"), col("b"))``, in any order; more columns than needed do no harm.
-    - ``predict(struct("*"))``: the fields of one struct.
+    - ``predict(struct("*"))`` or ``predict("s")`` with a struct column ``s``: the fields of one struct.
     - ``predict(age=col("years"))``: another column, or an expression, under the model's name.
+
+    Loose columns whose names are not the model's, such as ``col("a").cast("double")``, which has none, bind by position
+    where there are as many as the model takes and no name is like that of another of its columns; each worker logs the
+    order that was assumed. Else they are an error; ``.alias("a")`` gives an expression its name.
 
     In SQL, after ``spark.udf.register("predict", udf)``: ``predict(struct(*))`` and ``predict(struct(a + 1 AS x, y))``
     bind by name. ``predict(a, b)`` binds by position, in the signature's order and number, because Spark does not pass
     the names of loose columns to a function: a wrong order of columns of one type is not noticed.
 
+    A model that names no columns gets the names that ``spark_udf`` gives: a struct's fields keep theirs, loose columns
+    are numbered (0, 1, … where there is a signature, the texts "0", "1", … where there is none).
+
     The UDF is marked non-deterministic, so that Spark runs the model once for a row also where a filter on the
     prediction follows; filters on other columns, which Spark then no longer moves below the model, belong before it.
+    Spark refuses such expressions in the arguments of an aggregate function and in join conditions: score in a column
+    first, or pass ``deterministic=True``.
     A column expression cannot ask for resources: each task has what the application gives every task, by
     ``spark.task.cpus`` and ``spark.task.resource.gpu.amount``. `spark_infer.score` has ``resources``.
 
@@ -94,7 +107,8 @@ def model_udf(
         spark: The session.
         model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
         result_type: Type of the only prediction, whatever its name, or of the struct of predictions; an array<…> also
-            takes several predictions of one type. By default the signature's.
+            takes several predictions of one type. By default the signature's, else what the
+            model's framework knows, else ``double``.
         env_manager: ``local``, which is the default: the model runs in the Python of Spark's workers. MLflow's other
             values are refused, because no environments are built; the log names the libraries that differ from its own.
         params: Inference parameters of the model's signature.
@@ -106,7 +120,9 @@ def model_udf(
         postprocess: Steps over the outputs, as in a job file.
         batch_size: Most rows per predict call (default: what suits the model, most often 10 000).
         max_batch_bytes: Bytes per predict call (default 64 MiB).
-        inputs: Columns for a model that names none, in its order.
+        inputs: Columns for a model that names none, in its order; ``predict()`` takes them from the table.
+        deterministic: Whether Spark may take equal calls for equal answers, as with ``spark_udf``: the UDF can then
+            stand in aggregates and join conditions, and Spark may run the model more than once for a row.
         backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
         predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         allow_casts: ``decimal->double``, ``double->float`` and ``long->double`` happen only when listed here.
@@ -156,93 +172,104 @@ def model_udf(
             f"{ref} is a Spark ML pipeline: Spark runs it itself, and no UDF can.",
             next_step="use spark_infer.score(df, …) or score_table: they run its transform.",
         )
+    columns = ModelColumns(label=str(ref), signature=ref.mlmodel.signature, inputs=options.inputs)
+    # Where nothing names the columns, numbers stand in for them until the call brings them.
+    inputs = options.inputs if columns.names else stand_in_inputs(ref.mlmodel.signature)
     prepared = prepare(
         spark,
         ref,
-        expected_schema(ref.mlmodel.signature, options.inputs),
-        options,
+        expected_schema(ref.mlmodel.signature, inputs),
+        options.model_copy(update={"inputs": inputs}),
         store=store,
         stage=stage,
         keep=(),
         output=output if isinstance(output, str) or output is None else mapping(output, "output"),
+        undeclared=pa.schema([(ONLY_OUTPUT, pa.float64())]) if predict_method is None else None,
     )
     for warning in prepared.recipe.warnings():
         logger.warning("%s: %s", ref, warning)
     ship(spark, prepared.store, prepared.files)
+    prepared = replace(prepared, recipe=replace(prepared.recipe, options=options))
     keeps_struct = output is None and is_struct(result_type)
-    return _callable(prepared, options.inputs, keeps_struct=keeps_struct)
+    return _callable(prepared, columns, keeps_struct=keeps_struct, deterministic=deterministic)
 
 
-def _callable(prepared: Prepared, inputs: Sequence[str] | None, *, keeps_struct: bool) -> ModelUdf:
+def _callable(prepared: Prepared, columns: ModelColumns, *, keeps_struct: bool, deterministic: bool) -> ModelUdf:
     recipe = prepared.recipe
     as_struct = len(recipe.outputs) > 1 or (keeps_struct and len(recipe.raw_outputs) == 1)
     return_type: DataType = to_spark(recipe.outputs) if as_struct else to_spark(recipe.outputs).fields[0].dataType
     if is_remote():
         return_type = plain_strings(return_type)
-    udf = iterator_udf(_worker_function(prepared, as_struct=as_struct), return_type).asNondeterministic()
-    signature = recipe.ref.mlmodel.signature
-    names = (signature.names if signature else None) or inputs
-    optional = {item.name for item in signature.inputs if not getattr(item, "required", True)} if signature else set()
-    required = set(names or ()) - optional
+
+    def make(*, loose: bool) -> Any:
+        function = functools.partial(
+            predict_columns, recipe=recipe, files=prepared.files, as_struct=as_struct, loose=loose
+        )
+        made = iterator_udf(function, return_type)
+        return made if deterministic else made.asNondeterministic()
+
+    udf, udf_of_loose = make(loose=False), make(loose=True)
 
     @functools.wraps(udf)
-    def predict(*columns: str | Column, **named: str | Column) -> Column:
-        expression: Column = udf(_argument(columns, named, names, required, recipe.label))
+    def predict(*given: str | Column, **named: str | Column) -> Column:
+        if named and given:
+            raise ConfigError("Pass the columns either by position or by name, not both.")
+        if len(given) == 1 and isinstance(given[0], Column):
+            expression: Column = udf(given[0])
+        elif given:
+            _check_names(given, columns)
+            expression = udf_of_loose(F.struct(*map(_column, given)))
+        else:
+            expression = udf(_struct(named, columns))
         return expression
 
     predict.model = recipe.ref  # type: ignore[attr-defined]
     return predict  # type: ignore[return-value]
 
 
-def _worker_function(
-    prepared: Prepared, *, as_struct: bool
-) -> Callable[[Iterator[list[pa.Array]]], Iterator[pa.Array]]:
-    return functools.partial(predict_columns, recipe=prepared.recipe, files=prepared.files, as_struct=as_struct)
-
-
-def _argument(
-    columns: Sequence[str | Column],
-    named: Mapping[str, str | Column],
-    names: Sequence[str] | None,
-    required: Set[str],
-    label: str,
-) -> Column:
-    if named and columns:
-        raise ConfigError("Pass the columns either by position or by name, not both.")
-    if named:
-        unknown = sorted(set(named) - set(names or named))
-        if unknown:
-            raise SchemaMismatchError(
-                f"{label} takes no column {unknown}.", problems=[f"its columns are {list(names or ())}"]
-            )
-        _require(required - set(named), label)
-        return F.struct(*(_column(column).alias(name) for name, column in named.items()))
-    if not columns:
-        if names is None:
+def _struct(named: Mapping[str, str | Column], model: ModelColumns) -> Column:
+    """Build the struct of a call by keywords, or of one without arguments."""
+    if not named:
+        if model.names is None:
             raise ConfigError(
-                f"{label} names no columns, so predict() cannot find them.",
+                f"{model.label} names no columns, so predict() cannot find them.",
                 next_step="say which with inputs=[…], or pass the columns.",
             )
-        return F.struct(*(F.col(quoted(name)).alias(name) for name in names))
-    if len(columns) == 1 and isinstance(columns[0], Column):
-        return columns[0]
-    if all(isinstance(column, str) for column in columns) and "*" not in columns:
-        # ``a.b`` is field b of a struct, and arrives as b.
-        given = {last_part(str(column)) for column in columns}
-        _require(required - given, label)
-        for name in sorted(set(names or ()) - given):
-            if near := nearest_names(name, given - set(names or ())):
-                logger.warning("The call leaves out %r, which %s may take%s.", name, label, did_you_mean(near))
-    return F.struct(*(_column(column) for column in columns))
-
-
-def _require(missing: Set[str], label: str) -> None:
-    if missing:
+        return F.struct(*(F.col(quoted(name)).alias(name) for name in model.names))
+    unknown = sorted(set(named) - set(model.names or named))
+    if unknown:
         raise SchemaMismatchError(
-            f"The call leaves out columns that {label} takes.",
-            problems=[f"column {name!r} is missing" for name in sorted(missing)],
+            f"{model.label} takes no column {unknown}.", problems=[f"its columns are {list(model.names or ())}"]
+        )
+    if missing := sorted(model.required - set(named)):
+        raise SchemaMismatchError(
+            f"The call leaves out columns that {model.label} takes.",
+            problems=[f"column {name!r} is missing" for name in missing],
             next_step="name every column, or none: predict() takes all of them from the table.",
         )
+    return F.struct(*(_column(column).alias(name) for name, column in named.items()))
+
+
+def _check_names(given: Sequence[str | Column], model: ModelColumns) -> None:
+    """Refuse at once what the first task would refuse, where the call shows all names.
+
+    A single name may be that of a struct, which only the task sees.
+    """
+    if len(given) == 1 or not all(isinstance(column, str) for column in given) or "*" in given:
+        return
+    if model.names is None:
+        model.refuse_count(len(given))
+        return
+    # ``a.b`` is field b of a struct, and arrives as b.
+    names = [last_part(str(column)) for column in given]
+    bound, by_position = model.place(names)
+    if by_position:
+        logger.warning(
+            "%s: the columns %s are bound by position, as %s.", model.label, ", ".join(names), ", ".join(model.names)
+        )
+    for name in sorted(set(model.names) - set(bound)):
+        if near := nearest_names(name, set(names) - set(model.names)):
+            logger.warning("The call leaves out %r, which %s may take%s.", name, model.label, did_you_mean(near))
 
 
 def _column(column: str | Column) -> Column:

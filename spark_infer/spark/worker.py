@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from pyspark import TaskContext
 
 from spark_infer.config import ResourceOptions
+from spark_infer.core.arguments import ModelColumns, read_arguments
 from spark_infer.core.casts import in_utc
 from spark_infer.core.contract import bind
 from spark_infer.core.deadline import may_end
-from spark_infer.errors import SchemaMismatchError
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_column, score_table_batches
@@ -66,9 +66,18 @@ def score_arguments(
 
 
 def predict_columns(
-    batches: Iterator[list[pa.Array]], *, recipe: Recipe, files: ModelFiles, as_struct: bool
+    batches: Iterator[list[pa.Array]], *, recipe: Recipe, files: ModelFiles, as_struct: bool, loose: bool
 ) -> Iterator[pa.Array]:
     """Predict for the arguments of a column expression; for `arrow_udf`.
+
+    Args:
+        batches: The arguments. Several are loose columns of SQL: Spark passes their values and types to a Python
+            function, not their names, which its physical operator replaces (``_0``, ``_1``, … in
+            ``ArrowEvalPythonExec``); and it refuses named arguments (NAMED_PARAMETERS_NOT_SUPPORTED).
+        recipe: How to score; its binding is completed here, where the columns are known.
+        files: How the model's files reach this node.
+        as_struct: Whether each row gets a struct of all outputs.
+        loose: Whether the only argument is a struct that was made of loose columns, to bring their names.
 
     Raises:
         SchemaMismatchError: The arguments do not fit the model's signature.
@@ -76,22 +85,29 @@ def predict_columns(
     first = next(batches, None)
     if first is None:
         return
-    schema, is_row = _arguments(first, recipe)
-    signature, options = recipe.ref.mlmodel.signature, recipe.options
-    binding = bind(schema, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=recipe.label)
+    options = recipe.options
+    model = ModelColumns(label=recipe.label, signature=recipe.ref.mlmodel.signature, inputs=options.inputs)
+    given = read_arguments([array.type for array in first], model, loose=loose)
+    if given.by_position:
+        _note_positions(tuple(given.schema.names), recipe.label)
+    binding = bind(
+        given.schema, given.signature, inputs=given.inputs, allow_casts=options.allow_casts, model=recipe.label
+    )
     bound = replace(recipe, load=replace(recipe.load, binding=binding))
     # Only the columns that the model takes: pyarrow can name the types of some others, and not hold them.
-    wanted = {name: schema.get_field_index(name) for name in binding.sources}
-    place = task_place(ResourceOptions())
+    wanted = {name: given.schema.get_field_index(name) for name in binding.sources}
     named = (
         pa.RecordBatch.from_arrays(
-            [pc.struct_field(arrays[0], [index]) if is_row else arrays[index] for index in wanted.values()],
-            names=list(wanted),
+            [_column(arrays, given.within, index) for index in wanted.values()], names=list(wanted)
         )
         for arrays in itertools.chain([first], batches)
     )
-    for outputs in score_column(bound, partial(open_folder, files), named, place):
+    for outputs in score_column(bound, partial(open_folder, files), named, task_place(ResourceOptions())):
         yield outputs.to_struct_array() if as_struct else outputs.column(0)
+
+
+def _column(arrays: list[pa.Array], within: tuple[int, ...] | None, index: int) -> pa.Array:
+    return arrays[index] if within is None else pc.struct_field(arrays[0], [*within, index])
 
 
 def task_place(resources: ResourceOptions) -> Place:
@@ -114,36 +130,8 @@ def _note_positions(names: tuple[str, ...], label: str) -> None:
     """Log once for each worker that loose columns were bound by position, which cannot be checked."""
     if len(names) > 1:
         logger.warning(
-            "%s: Spark does not pass the names of loose columns, so they were bound by position, as %s. "
+            "%s: the names of the columns do not say which is which, so they were bound by position, as %s. "
             "predict(struct(*)) binds by name.",
             label,
             ", ".join(names),
         )
-
-
-def _arguments(arrays: list[pa.Array], recipe: Recipe) -> tuple[pa.Schema, bool]:
-    """Name a UDF's arguments: one struct brings its names, loose columns take the signature's order.
-
-    Loose columns come from SQL. Spark passes their values and types to a Python function, not their names, which
-    its physical operator replaces (``_0``, ``_1`` … in ``ArrowEvalPythonExec``); and it refuses named arguments
-    (``name => value``) for such functions (NAMED_PARAMETERS_NOT_SUPPORTED).
-
-    Returns:
-        The columns, and whether they are the fields of one struct.
-    """
-    signature = recipe.ref.mlmodel.signature
-    names = (signature.names if signature else None) or recipe.options.inputs
-    types = [array.type for array in arrays]
-    if len(types) == 1 and pa.types.is_struct(types[0]):
-        fields = list(types[0])
-        # A model with one struct-typed input may be given that value itself.
-        if not (names is not None and len(names) == 1 and names[0] not in {field.name for field in fields}):
-            return pa.schema(fields), True
-    if names is None or len(types) != len(names):
-        raise SchemaMismatchError(
-            f"{recipe.label} takes {len(names or ())} columns, the call has {len(types)}.",
-            problems=[f"the model's columns are {list(names or ())}"],
-            next_step="pass one struct, whose fields bind by name: predict(struct(*)), predict(struct(a + 1 AS x, y)).",
-        )
-    _note_positions(tuple(names), recipe.label)
-    return pa.schema(list(zip(names, types, strict=True))), False

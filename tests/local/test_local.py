@@ -250,7 +250,7 @@ def test_resources_that_this_machine_has_not_are_refused(line: str, source: Path
     with pytest.raises(ResourcesError, match="10000 cores"):
         run(line, {"path": str(source)}, target, resources={"cpus": 10_000})
     with pytest.raises(ConfigError, match="has no spark plane"):
-        score_table(source=str(source), target=str(tmp_path / "out"), model=line, engine="local", plane="spark")
+        score_table(source=source, target=tmp_path / "out", model=Path(line), engine="local", plane="spark")
 
 
 def test_a_result_type_is_read_without_a_session(moody: str, tmp_path: Path) -> None:

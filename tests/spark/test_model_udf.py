@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from mlflow.models import ModelSignature
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.pyfunc.model import ChatModel, PythonModel
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
@@ -23,6 +24,8 @@ from spark_infer.errors import ConfigError, PlanError, SchemaMismatchError
 from spark_infer.spark.faults import translate
 from spark_infer.spark.udf import ModelUdf
 from tests.spark.made import CountingModel, FlowerModel
+
+NAMING = Path(__file__).parent / "models" / "naming.py"
 
 
 @pytest.fixture
@@ -42,13 +45,92 @@ CALLS: dict[str, Callable[[ModelUdf], Column]] = {
     "more than needed": lambda predict: predict("id", "weight", "width", "height"),
     "one struct": lambda predict: predict(F.struct("*")),
     "keywords": lambda predict: predict(weight="weight", height=F.col("height"), width=F.col("width") * 1),
+    "a struct by its name": lambda predict: predict("row"),
+    "a field by its path": lambda predict: predict("deep.row"),
+    "a struct column": lambda predict: predict(F.col("deep")["row"]),
+    "named expressions": lambda predict: predict((F.col("weight") * 1).alias("weight"), F.col("width"), "height"),
+    # By position, since nothing says which is which.
+    "a cast": lambda predict: predict(F.col("width").cast("double"), F.col("height"), F.col("weight")),
+    "expressions": lambda predict: predict(F.coalesce("width", F.lit(0.0)), "height", F.col("weight") * 1),
+    "other names": lambda predict: predict("x", "y", "z"),
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_every_way_to_call_binds_by_name(call: str, predict: ModelUdf, flowers: DataFrame, flower: FlowerModel) -> None:
-    scored = flowers.withColumn("label", CALLS[call](predict)).select("id", "label")
-    assert {row.id: row.label for row in scored.collect()} == flower.expected
+def test_every_way_to_call_gives_the_model_its_columns(
+    predict: ModelUdf, flowers: DataFrame, flower: FlowerModel
+) -> None:
+    names = {"x": F.col("width"), "y": F.col("height"), "z": F.col("weight"), "row": F.struct("*")}
+    table = flowers.withColumns(names).withColumn("deep", F.struct("row"))
+    rows = table.select("id", *(call(predict).alias(name) for name, call in CALLS.items())).collect()
+    for name in CALLS:
+        assert {row.id: row[name] for row in rows} == flower.expected, name
+
+
+def test_names_in_another_order_are_not_bound_by_position(predict: ModelUdf, flowers: DataFrame) -> None:
+    with pytest.raises(PySparkException) as raised:
+        flowers.select(predict(F.col("weight"), F.col("height"), F.col("width") * 1)).collect()
+    translated = translate(raised.value)
+    assert isinstance(translated, SchemaMismatchError)
+    assert "column 'weight' stands at the place of 'width'" in translated.problems
+
+
+UNNAMED: dict[str, Callable[[ModelUdf, str], Column]] = {
+    "names": lambda predict, _: predict("b", "a"),
+    "columns": lambda predict, _: predict(F.col("b"), F.col("a") + 1),
+    "a struct": lambda predict, _: predict(F.struct("b", "a")),
+    "a struct by its name": lambda predict, _: predict("s"),
+    "a field by its path": lambda predict, _: predict("r.s"),
+    "a struct column": lambda predict, _: predict(F.col("s")),
+    "in sql": lambda _, registered: F.expr(f"{registered}(b, a)"),
+    "a struct in sql": lambda _, registered: F.expr(f"{registered}(struct(b, a AS x))"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_names_no_columns_gets_those_of_the_call_as_in_spark_udf(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    table = spark.createDataFrame([(1.5, "u"), (2.5, "v")], "a double, b string").coalesce(1)
+    table = table.withColumn("s", F.struct("b", "a")).withColumn("r", F.struct("s"))
+    two = ModelSignature(Schema([ColSpec("string"), ColSpec("double")]), Schema([ColSpec("string")]))
+    columns = []
+    for kind, signature in {"unsigned": None, "unnamed": two}.items():
+        folder = tmp_path / kind
+        mlflow.pyfunc.save_model(folder, python_model=str(NAMING), signature=signature, pip_requirements=["pandas"])
+        theirs = mlflow.pyfunc.spark_udf(spark, folder, result_type="string", env_manager="local")
+        for who, udf in {"ours": model_udf(spark, folder, "string"), "theirs": theirs}.items():
+            spark.udf.register(f"{kind}_{who}", udf)
+            columns += [call(udf, f"{kind}_{who}").alias(f"{kind} {who} {name}") for name, call in UNNAMED.items()]
+    seen = table.select(columns).first()
+    assert seen is not None
+    for kind in ("unsigned", "unnamed"):
+        for name in UNNAMED:
+            assert seen[f"{kind} ours {name}"] == seen[f"{kind} theirs {name}"], name
+    assert seen["unsigned ours names"] == "'0'='u', '1'=1.5"
+    assert seen["unnamed ours names"] == "0='u', 1=1.5"
+    assert seen["unnamed ours a struct in sql"] == "'b'='u', 'x'=1.5"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_spark_udf_takes_for_arguments_is_taken(spark: SparkSession, tmp_path: Path) -> None:
+    params = {"n": np.int64(3), "f": np.float32(2.5), "flag": np.bool_(False), "names": np.array(["p", "q"])}
+    signature = ModelSignature(Schema([ColSpec("double")]), params=infer_signature([1.0], params=params).params)
+    mlflow.pyfunc.save_model(tmp_path / "m", python_model=str(NAMING), signature=signature, pip_requirements=["pandas"])
+    given = {**params, "n": np.int32(4), "names": ("r",)}
+    told = model_udf(spark, tmp_path / "m", "string", params=given)
+    truth = model_udf(spark, tmp_path / "m", "bool", params=given)
+    truths = model_udf(spark, tmp_path / "m", "bool array<bool>, b bool", params=given)
+    number = model_udf(spark, tmp_path / "m")
+    frame = spark.createDataFrame([(1.5,)], "a double")
+    seen = frame.select(told("a").alias("told")).first()
+    assert seen is not None
+    assert seen.told == "0=1.5, 'n'=4, 'f'=2.5, 'flag'=False, 'names'=['r']"
+    assert truth.returnType.simpleString() == "boolean"
+    assert truths.returnType.simpleString() == "struct<bool:array<boolean>,b:boolean>"
+    # Nothing says what it returns: a double, as in spark_udf, and the error says how to have something else.
+    assert number.returnType.simpleString() == "double"
+    with pytest.raises(PySparkException, match=r"not double\.[\s\S]*result_type"):
+        frame.select(number("a")).collect()
 
 
 def test_it_works_in_sql(spark: SparkSession, predict: ModelUdf, flowers: DataFrame, flower: FlowerModel) -> None:
@@ -77,7 +159,7 @@ def test_a_worker_logs_once_that_it_bound_loose_columns_by_position(
     for _ in range(2):
         list(in_worker(iter([loose, loose])))
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
-        "Spark does not pass the names of loose columns, so they were bound by position, as width, height, weight. "
+        "the names of the columns do not say which is which, so they were bound by position, as width, height, weight. "
         "predict(struct(*)) binds by name."
     ]
 
@@ -153,6 +235,27 @@ def test_a_filter_on_the_prediction_predicts_each_row_once(spark: SparkSession, 
     assert counting.rows() == 1_000
 
 
+def test_a_deterministic_one_stands_in_aggregates_and_joins(spark: SparkSession, line: str) -> None:
+    spark.range(4).selectExpr("CAST(id AS double) AS x", "id % 2 AS odd").createOrReplaceTempView("numbers")
+    numbers = spark.table("numbers")
+    predict = model_udf(spark, line, deterministic=True)
+    spark.udf.register("predict", predict)
+    mean = "SELECT odd, avg(predict(struct(x))) AS mean FROM numbers GROUP BY odd ORDER BY odd"
+    assert [row.mean for row in spark.sql(mean).collect()] == pytest.approx([2.0, 4.0])
+    assert numbers.agg(F.max(predict("x"))).collect()[0][0] == pytest.approx(6.0)
+    doubles = numbers.select(F.col("x").alias("half"))
+    joined = numbers.join(doubles, F.round(predict(numbers.x)) == doubles.half * 2)
+    assert sorted((row.x, row.half) for row in joined.collect()) == [(x, x) for x in (0.0, 1.0, 2.0, 3.0)]
+    # Spark would run the model twice for a row, so the usual one is not for these places; it says what to do first.
+    usual = model_udf(spark, line)
+    scored = numbers.withColumn("p", usual("x"))
+    assert scored.agg(F.max("p")).collect()[0][0] == pytest.approx(6.0)
+    with pytest.raises(PySparkException, match="NONDETERMINISTIC"):
+        numbers.agg(F.max(usual("x")))
+    with pytest.raises(PySparkException, match="NON_DETERMINISTIC"):
+        numbers.join(doubles, usual(numbers.x) == doubles.half).collect()
+
+
 def test_calling_model_udf_again_loads_nothing_again(spark: SparkSession, counting: CountingModel) -> None:
     for _ in range(3):
         predict = model_udf(spark, counting.folder)
@@ -189,6 +292,8 @@ def test_a_wrong_call_is_refused_at_once(predict: ModelUdf) -> None:
         predict("width", height="height")
     with pytest.raises(SchemaMismatchError, match="column 'weight' is missing"):
         predict("width", "height")
+    with pytest.raises(SchemaMismatchError, match="column 'weight' stands at the place of 'width'"):
+        predict("weight", "height", "other")
     with pytest.raises(SchemaMismatchError, match="column 'weight' is missing"):
         predict(width="width", height="height")
 

@@ -45,7 +45,7 @@ def labels(scored: DataFrame) -> dict[int, Any]:
 def test_every_row_has_the_prediction_of_the_same_model_in_plain_python(
     flowers: DataFrame, flower: FlowerModel
 ) -> None:
-    assert labels(score(flowers, flower.folder)) == flower.expected
+    assert labels(score(flowers, Path(flower.folder))) == flower.expected
 
 
 @pytest.mark.parametrize("backend", ["sklearn", "pyfunc"])

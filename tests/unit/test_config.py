@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,15 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from spark_infer.config import FunctionStep, LabelMapStep, ScoreOptions, SourceConfig, TargetConfig, ThresholdStep
+from spark_infer.config import (
+    FunctionStep,
+    LabelMapStep,
+    ModelConfig,
+    ScoreOptions,
+    SourceConfig,
+    TargetConfig,
+    ThresholdStep,
+)
 from spark_infer.config.params import shown_params
 from spark_infer.core.options import validated
 from spark_infer.errors import ConfigError
@@ -114,9 +123,21 @@ def test_values_of_a_label_map_may_be_numbers_and_booleans() -> None:
     }
 
 
+def test_no_inputs_at_all_are_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        ScoreOptions.model_validate({"inputs": []})
+
+
 def test_one_name_stands_for_a_list_of_one() -> None:
     options = ScoreOptions.model_validate({"inputs": "x", "predict_method": "predict", "allow_casts": "long->double"})
     assert (options.inputs, options.predict_method, options.allow_casts) == (("x",), ("predict",), ("long->double",))
+
+
+def test_a_path_may_be_one_of_pathlib() -> None:
+    assert ModelConfig.model_validate({"uri": Path("models/m")}).uri == "models/m"
+    assert SourceConfig.model_validate({"path": Path("in")}).name == "in"
+    assert TargetConfig.model_validate({"path": Path("out")}).name == "out"
+    assert ScoreOptions.model_validate({"model_files": Path("/mnt/models")}).model_files == "/mnt/models"
 
 
 @pytest.mark.parametrize("place", ["auto", "/mnt/models", "file:///mnt/models", "s3://bucket/models?region=eu-west-1"])

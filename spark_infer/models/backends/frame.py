@@ -71,7 +71,10 @@ def to_model_input(inputs: pa.RecordBatch, binding: Binding, *, sized: bool = Fa
         sized: See `to_frame`.
     """
     if not binding.tensors:
-        return to_frame(inputs, sized=sized)
+        frame = to_frame(inputs, sized=sized)
+        if binding.numbered:
+            frame.columns = pd.RangeIndex(len(frame.columns))
+        return frame
     arrays = {spec.name: own(tensor(inputs, spec)) for spec in binding.tensors}
     return arrays.get(None, arrays)
 

@@ -14,7 +14,10 @@ from spark_infer.core.convert import matrix, tensor
 from spark_infer.core.signature import ANY, Column, Signature, spelled
 from spark_infer.errors import InputValueError, ModelRefusedError
 
-_RELOG = "log the model with the signature of its training columns, or name them in order with inputs=[…]."
+_RELOG = (
+    "log the model with the signature of its training columns, name them in order with inputs=[…], or pass model_udf's "
+    "function a struct of them."
+)
 
 
 def refuse_others(signature: Signature | None, framework: str) -> None:
@@ -55,8 +58,8 @@ def _is_number(data_type: pa.DataType) -> bool:
 
 
 def fed_names(binding: Binding) -> list[str] | None:
-    """Return the names of the columns that the model will be fed, in order; None for a tensor."""
-    if binding.tensors:
+    """Return the names of the columns that the model will be fed, in order; None for a tensor, or before a call."""
+    if binding.tensors or binding.is_open:
         return None
     return [column.target for column in binding.columns if column.source is not None]
 

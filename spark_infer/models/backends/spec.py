@@ -70,7 +70,8 @@ class LoadSpec:
     def key(self, digest: str) -> tuple[str, ...]:
         """What makes the loaded model unique in a process; by which table columns it is fed does not."""
         inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
-        how = (self.methods, self.by_signature, inputs, self.binding.tensors, sorted(self.params.items()), self.threads)
+        fed = (inputs, self.binding.numbered, self.binding.tensors)
+        how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads)
         config = json.dumps(self.config, sort_keys=True)
         address = self.address or ""
         return (self.files(digest), self.backend, self.device, address, repr(how), config, self.variables_digest)

@@ -8,6 +8,7 @@ whatever it is given (mlflow 3.17, store/artifact/models_artifact_repo.py).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -52,7 +53,7 @@ class _Servers:
 
 
 def resolve(
-    uri: str,
+    uri: str | os.PathLike[str],
     *,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
@@ -80,6 +81,7 @@ def resolve(
         EnvironmentProblem: MLflow, or the client of the object store, is not installed.
         DeadlineError: The files did not come in time.
     """
+    uri = os.fspath(uri)
     wanted = parse_uri(uri)
     if isinstance(wanted, FolderUri):
         read_mlmodel(wanted.path)

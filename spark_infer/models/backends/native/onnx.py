@@ -137,7 +137,7 @@ class OnnxModel:
         self._session: InferenceSession | None = session
         inputs = [port(each.name, each.type, each.shape) for each in session.get_inputs()]
         self._outputs = [port(each.name, each.type, each.shape) for each in session.get_outputs()]
-        self._feeds = plan_feeds(spec.binding, inputs)
+        self._feeds = () if spec.binding.is_open else plan_feeds(spec.binding, inputs)
         returned = tuple(each.name for each in self._outputs)
         self._names = (_promised(spec.mlmodel, returned) if spec.by_signature else None) or returned
         declared = signature_outputs(spec.mlmodel.signature) if spec.by_signature else None

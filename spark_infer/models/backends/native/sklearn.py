@@ -180,8 +180,10 @@ def _by_column(estimator: BaseEstimator, binding: Binding) -> ColumnSteps | None
     """What the first steps do to columns, where the matrix is one of doubles."""
     from sklearn import get_config
 
+    if binding.tensors or binding.is_open:
+        return None
     types = [column.type.to_pandas_dtype() for column in binding.columns]
-    if binding.tensors or np.result_type(*types) != np.float64 or get_config()["enable_metadata_routing"]:
+    if np.result_type(*types) != np.float64 or get_config()["enable_metadata_routing"]:
         return None
     return by_column(estimator, len(types))
 
