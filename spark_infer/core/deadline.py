@@ -39,6 +39,8 @@ _is_worker = False
 def limit(step: str, seconds: float | None) -> Iterator[None]:
     """End this process if the block takes longer; where nobody said that it may be ended, do nothing.
 
+    Without a folder, where each thread stands is written to the process's stderr, which nobody reads but people.
+
     Python has one such timer for each process: where Spark uses it (`tracebackDumpIntervalSeconds`), it keeps it.
 
     Args:
@@ -49,7 +51,8 @@ def limit(step: str, seconds: float | None) -> Iterator[None]:
     if log is None or seconds is None:
         yield
         return
-    _note(log, _NOTE.format(step, seconds, threading.get_ident()))
+    if FOLDER in os.environ:
+        _note(log, _NOTE.format(step, seconds, threading.get_ident()))
     faulthandler.dump_traceback_later(seconds, exit=True, file=log)
     try:
         yield
@@ -91,7 +94,7 @@ def stacks_of(folder: Path, pid: int) -> str:
 
 
 def may_end() -> None:
-    """Say that this process is a worker, which may be ended; without a folder, what it tells goes to its stderr."""
+    """Say that this process is a worker, which may be ended."""
     global _is_worker
     _is_worker = True
 
@@ -100,7 +103,7 @@ def _open() -> IO[str] | None:
     global _log, _noted
     folder = os.environ.get(FOLDER)
     if folder is None:
-        return sys.stderr if _is_worker else None
+        return sys.__stderr__ if _is_worker else None
     place = Path(folder) / str(os.getpid())
     # Spark removes the file between two tasks; a child that was forked has its own.
     if _log is None or _log.name != str(place) or not place.exists():

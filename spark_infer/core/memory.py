@@ -8,6 +8,7 @@ Source: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html
 
 from __future__ import annotations
 
+import contextvars
 import ctypes
 import functools
 import os
@@ -65,4 +66,4 @@ def in_own_memory(make: Callable[[], T]) -> T:
     if _as_it_is():
         return make()
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(make).result()
+        return thread.submit(contextvars.copy_context().run, make).result()

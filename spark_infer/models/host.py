@@ -10,12 +10,14 @@ Run as a module, this file is the child.
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
+from spark_infer.core.capture import captured_output, open_worker_log
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.pipes import Child, answer, messages, own_pipes, write
 from spark_infer.errors import RunError
@@ -89,7 +91,8 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
     try:
         spec, folder = pickle.loads(received.get() or b"")
         limit_threads(spec.threads)
-        model = load(spec, folder)
+        with captured_output():
+            model = load(spec, folder)
         limit_threads(spec.threads)
         write(send, answer(True, (model.how, model.outputs(), fallbacks())))
     except (Exception, SystemExit) as error:
@@ -99,7 +102,8 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
         with pa.ipc.open_stream(message) as stream:
             inputs = stream.read_next_batch()
         try:
-            found = answer(True, model.predict(inputs))
+            with captured_output():
+                found = answer(True, model.predict(inputs))
         except (Exception, SystemExit) as error:
             found = answer(False, error)
         write(send, found)
@@ -109,6 +113,7 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
 
 def main() -> None:
     """Serve the worker on the pipes that it gave; what the model reads or prints stays out of them."""
+    open_worker_log(os.environ)
     serve(*own_pipes())
 
 

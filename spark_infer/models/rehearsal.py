@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.capture import captured_output
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
 from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order, named
@@ -35,6 +36,7 @@ class Rehearsal:
     warning: str | None = None
 
 
+@captured_output()
 def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
     """Predict a few rows and compare the answer with what the recipe promises.
 
@@ -82,6 +84,7 @@ def example_rows(recipe: Recipe, folder: Path) -> pa.RecordBatch:
     return made_up_unlike(binding) if example is None else example
 
 
+@captured_output()
 def row_order(recipe: Recipe, model: Model, rows: pa.RecordBatch) -> RowOrder:
     """Find out whether a model answers these inputs in their order."""
     return find_row_order(lambda batch: to_batch(model.predict(batch), recipe.raw_outputs, batch.num_rows), rows)

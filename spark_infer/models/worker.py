@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.capture import captured_output, capturing
 from spark_infer.core.deadline import limit
 from spark_infer.core.memory import keep_freed_memory, large_pages
 from spark_infer.core.scoring import Model, score_batches
@@ -53,6 +54,11 @@ def load_model(
 
 def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
     """Load a model in this process, or in one of its own where CUDA is bound to another GPU here."""
+    with captured_output():
+        return _loaded(spec, folder)
+
+
+def _loaded(spec: LoadSpec, folder: Path) -> LoadedModel:
     if spec.device == CPU:
         return load(spec, folder)
     if not DEVICE.is_reachable:
@@ -101,6 +107,12 @@ def score_column(
 
 
 def _scored(
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place, stats: Stats
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    return capturing(_scored_aloud(recipe, folder, batches, place, stats))
+
+
+def _scored_aloud(
     recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place, stats: Stats
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     stats.retries = place.attempt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from pyspark import TaskContext
 
 from spark_infer.config import ResourceOptions
 from spark_infer.core.arguments import ModelColumns, read_arguments
+from spark_infer.core.capture import open_worker_log
 from spark_infer.core.casts import in_utc
 from spark_infer.core.contract import bind
 from spark_infer.core.deadline import may_end
@@ -85,6 +87,7 @@ def predict_columns(
     first = next(batches, None)
     if first is None:
         return
+    place = task_place(ResourceOptions())
     options = recipe.options
     model = ModelColumns(label=recipe.label, signature=recipe.ref.mlmodel.signature, inputs=options.inputs)
     given = read_arguments([array.type for array in first], model, loose=loose)
@@ -115,6 +118,7 @@ def task_place(resources: ResourceOptions) -> Place:
     context = TaskContext.get()
     if context is None:
         return Place(resources=resources)
+    open_worker_log(os.environ)
     may_end()
     gpu = context.resources().get("gpu")
     return Place(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from spark_infer.core.capture import open_worker_log
 from spark_infer.core.pipes import answer, messages, own_pipes, write
 from spark_infer.job.planes.worker import DirectWork, written_files
 from spark_infer.models.files.travel import ModelFiles, open_folder
@@ -57,6 +59,7 @@ def _done(job: LocalWork, number: int) -> bytes:
 
 def main() -> None:
     """Serve the process that started this one."""
+    open_worker_log(os.environ)
     with suppress(BrokenPipeError):  # the process that started this one was killed
         serve(*own_pipes())
 

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from spark_infer.core.capture import captured_output
+
 Answer = TypeVar("Answer")
 
 # What a server may redirect us to is not what the user configured, and would be sent the user's credentials.
@@ -102,7 +104,8 @@ def within(seconds: float, call: Callable[[], Answer], nothing: str) -> Answer:
 
     def run() -> None:
         try:
-            answers.append(call())
+            with captured_output():
+                answers.append(call())
         except BaseException as error:  # raised again below, in the thread that asked
             failures.append(error)
 
