@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from spark_infer import Plan, Report
     from spark_infer.job.tune.found import Tuning
     from spark_infer.job.units.history import RunState
-
-logger = logging.getLogger(__name__)
 
 
 def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
@@ -77,29 +74,17 @@ def _session(
 
     A model that does not exist is found out before, for what `scores`.
     """
-    from spark_infer.job.session import find_model, open_session
+    from spark_infer.job.session import find_model, job_session
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
-    spark = None
     if config.engine == "spark":
         if scores:
             find_model(config)
         if not output.as_json:
             line.note("starting Spark")
-        spark = open_session(config, log_file=output.log_file)
-    try:
+    with job_session(config, log_file=output.log_file) as spark:
         if not output.as_json:
             line.note("checking model and tables")
         # A model that prints while it loads must not write between the lines of the result.
         with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
             yield spark
-    finally:
-        if spark is not None:
-            _stop(spark)
-
-
-def _stop(spark: SparkSession) -> None:
-    try:
-        spark.stop()
-    except Exception as error:  # its Java process may be gone, which the command then says itself
-        logger.warning("Spark could not be stopped: %s", error)

@@ -121,9 +121,7 @@ def partitions_named(values: Mapping[str, Sequence[PartitionValue]]) -> tuple[st
 
 def text_stamps(config: JobConfig, ref: ModelRef) -> dict[str, str]:
     """The columns that say which model scored a row, and what they say."""
-    target = config.target
-    stamps = {target.model_name_column: ref.name, target.model_version_column: ref.version}
-    return {column: value for column, value in stamps.items() if column is not None}
+    return ref.texts(config.target.model_name_column, config.target.model_version_column)
 
 
 def recipe_warnings(recipe: Recipe, store: ModelStore) -> tuple[str, ...]:

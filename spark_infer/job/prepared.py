@@ -252,7 +252,8 @@ def _prepared_rows(
 
 
 def _stamped(scored: DataFrame, config: JobConfig, ref: ModelRef, started_at: datetime) -> DataFrame:
-    return stamped(scored, text_stamps(config, ref), at=(config.target.scored_at_column, started_at))
+    column = config.target.scored_at_column
+    return stamped(scored, text_stamps(config, ref), at=(column, started_at) if column else None)
 
 
 def _scored(rows: DataFrame, scoring: Prepared, plane: Plane) -> tuple[DataFrame, Totals]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,42 @@ from spark_infer.models.registry.resolve import require_listed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def job_session(config: JobConfig, *, log_file: Path | None = None) -> Iterator[SparkSession | None]:
+    """Lend the session of a job, and stop it at the end, also after an error, unless it ran before.
+
+    Engine `local` has none.
+
+    Args:
+        config: The job.
+        log_file: Where Spark writes from now on; None leaves it on the screen.
+
+    Raises:
+        EnvironmentProblem: Java, Spark, a jar or an address does not fit.
+    """
+    if config.engine == "local":
+        yield None
+        return
+    from spark_infer.spark.session import running_session
+
+    ours = running_session() is None
+    spark = open_session(config, log_file=log_file)
+    try:
+        yield spark
+    finally:
+        if ours:
+            _stop(spark)
+
+
+def _stop(spark: SparkSession) -> None:
+    try:
+        spark.stop()
+    except Exception as error:  # its Java process may be gone, which the command then says itself
+        logger.warning("Spark could not be stopped: %s", error)
 
 
 def find_model(config: JobConfig) -> None:

@@ -31,5 +31,10 @@ class ModelRef:
     size_bytes: int
     mlmodel: MLModel
 
+    def texts(self, name_column: str | None, version_column: str | None) -> dict[str, str]:
+        """Return the columns that say which model scored a row, and what they say; None leaves one out."""
+        texts = {name_column: self.name, version_column: self.version}
+        return {column: text for column, text in texts.items() if column is not None}
+
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"

@@ -25,6 +25,7 @@ from spark_infer.spark.quiet import refusing_condition
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
 from spark_infer.spark.ship import ship
+from spark_infer.spark.stamp import stamped
 from spark_infer.spark.worker import score_partition
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ def score(
     *,
     keep: str | Sequence[str] = "all",
     output: str | Mapping[str, str] | None = None,
+    model_name_column: str | None = None,
+    model_version_column: str | None = None,
     params: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     extra_env: Mapping[str, str] | None = None,
@@ -71,6 +74,8 @@ def score(
         model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
         keep: Columns that pass through, or ``all``; only these and the model's inputs are read.
         output: A name for the only output (several become one struct), or a mapping that renames and chooses.
+        model_name_column: A column for the model's name, which `score_table` adds as ``model_name``.
+        model_version_column: A column for its exact version, which `score_table` adds as ``model_version``.
         params: Inference parameters of the model's signature.
         model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
             the path of a YAML file with them.
@@ -101,7 +106,7 @@ def score(
         registry_uri: MLflow registry, where it is not the tracking server.
 
     Returns:
-        The kept columns and the prediction columns; lazy.
+        The kept columns, the prediction columns and those of the model's name and version; lazy.
 
     Raises:
         PlanError: The model, the table and the options do not fit together; no Spark task has started.
@@ -153,7 +158,7 @@ def score(
     columns = prepared.recipe.read_columns(prepared.table)
     prepared = with_compiled(df.sparkSession, prepared, partial(first_rows, rows, columns, prepared.table))
     ship(df.sparkSession, prepared.store, prepared.files)
-    return scored_frame(rows, prepared)
+    return stamped(scored_frame(rows, prepared), ref.texts(model_name_column, model_version_column))
 
 
 def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None = None) -> DataFrame:

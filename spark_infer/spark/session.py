@@ -16,6 +16,7 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
+from spark_infer.core.capture import LOG_LEVEL
 from spark_infer.core.resource_fit import require_possible
 from spark_infer.core.session_settings import set_value
 from spark_infer.errors import EnvironmentProblem
@@ -30,6 +31,19 @@ _LISTS = ("spark.jars.packages", "spark.sql.extensions")
 # The names whose values Spark itself hides in its logs (spark.redaction.regex).
 _SECRET = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)
 _PYSPARK_FOLDER = str(Path(pyspark.__file__).parent)
+
+
+def running_session() -> SparkSession | None:
+    """Return the session that somebody else has started: this program, or Databricks for it.
+
+    Databricks has one for every notebook and every Python task, and there `getOrCreate` returns it.
+    Source: https://docs.databricks.com/aws/en/files/workspace-modules and
+    https://docs.databricks.com/aws/en/release-notes/runtime/ (DATABRICKS_RUNTIME_VERSION)
+    """
+    running = SparkSession.getActiveSession()
+    if running is None and "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return SparkSession.Builder().getOrCreate()
+    return running
 
 
 def start_session(
@@ -61,7 +75,7 @@ def start_session(
     Raises:
         EnvironmentProblem: Java, Spark, a jar or an address of this machine does not fit, or no server answers.
     """
-    running = SparkSession.getActiveSession()
+    running = running_session()
     if running is not None:
         _say_reused(running, config)
         return running
@@ -78,7 +92,10 @@ def start_session(
     require_possible({**outer, **conf})
     python = _checked_worker_python(conf)
     quietly = descriptors_to(log_file, STDOUT, STDERR) if log_file else nullcontext(0)
-    with _environment(_variables(conf["spark.master"], python, spark_home)), quietly as start:
+    variables = _variables(conf["spark.master"], python, spark_home)
+    if log_file is not None:
+        variables[LOG_LEVEL] = os.environ.get(LOG_LEVEL) or "INFO"  # the workers' stderr is that file
+    with _environment(variables), quietly as start:
         try:
             session = _start(conf)
         except Exception as error:  # py4j and pyspark raise unrelated types here; all of them mean "no Spark"

@@ -12,23 +12,24 @@ from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 from spark_infer.errors import SchemaMismatchError
 
 
-def stamped(frame: DataFrame, texts: Mapping[str, str], *, at: tuple[str | None, datetime]) -> DataFrame:
+def stamped(frame: DataFrame, texts: Mapping[str, str], *, at: tuple[str, datetime] | None = None) -> DataFrame:
     """Add constant columns to a scored frame.
 
     Args:
         frame: The scored frame.
         texts: Column to its text in every row.
-        at: Column for the time, and the time; no column where it is None.
+        at: Column for the time, and the time.
 
     Raises:
         SchemaMismatchError: A column of that name is there already.
     """
-    column, moment = at
-    _refuse_clashes(frame.columns, [*texts, *([column] if column else [])])
     columns = {name: F.lit(text) for name, text in texts.items()}
-    if column is not None:
-        columns[column] = F.timestamp_micros(F.lit(int(moment.timestamp() * 1_000_000)))
-    return frame.withColumns(columns) if columns else frame
+    if at is not None:
+        columns[at[0]] = F.timestamp_micros(F.lit(int(at[1].timestamp() * 1_000_000)))
+    if not columns:
+        return frame
+    _refuse_clashes(frame.columns, [*texts, *([at[0]] if at else [])])
+    return frame.withColumns(columns)
 
 
 def stamped_schema(schema: StructType, texts: Iterable[str], *, at: str | None) -> StructType:
@@ -50,6 +51,6 @@ def _refuse_clashes(columns: Iterable[str], names: Sequence[str]) -> None:
         raise SchemaMismatchError(
             "The columns for the model's name, its version and the time clash with the scored table's.",
             problems=[f"column {name!r} is there already" for name in clashes or names],
-            next_step="rename them with target.model_name_column, model_version_column and scored_at_column, or set "
-            "them to null.",
+            next_step="rename them with model_name_column, model_version_column and scored_at_column (of `target` in a "
+            "job file), or set them to null.",
         )

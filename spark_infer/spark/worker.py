@@ -105,7 +105,7 @@ def predict_columns(
         )
         for arrays in itertools.chain([first], batches)
     )
-    for outputs in score_column(bound, partial(open_folder, files), named, task_place(ResourceOptions())):
+    for outputs in score_column(bound, partial(open_folder, files), named, place):
         yield outputs.to_struct_array() if as_struct else outputs.column(0)
 
 

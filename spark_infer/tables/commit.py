@@ -92,7 +92,7 @@ def _stamp(facts: Mapping[str, str | int | float]) -> str:
 
 
 def _written(spark: SparkSession, plan: WritePlan, stamp: str) -> Written:
-    commit = _own_commit(spark, plan.location, stamp)
+    commit = _own_commit(spark, plan.location, stamp) or (_first_commit(spark, plan.location) if plan.creates else None)
     if commit is None:
         return Written(plan.location, None, 0, 0, 0, ("No row was written, and Delta made no commit for that.",))
     return _of_commit(plan, commit)
@@ -109,6 +109,12 @@ def _of_commit(plan: WritePlan, commit: Any) -> Written:
         size_bytes=metrics.get("numOutputBytes", 0),
         notes=emptied_in_delta(plan, plan.location.storage(), commit["version"]),
     )
+
+
+def _first_commit(spark: SparkSession, location: TableLocation) -> Any:
+    """The commit that made a table; ours where we made it, also where the session would not take our stamp."""
+    rows = spark.sql(f"DESCRIBE HISTORY {location.sql}").collect()
+    return next((row for row in rows if row["version"] == 0), None)
 
 
 def _own_commit(spark: SparkSession, location: TableLocation, stamp: str) -> Any:

@@ -88,6 +88,18 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
                 _put(spark, name, old)
 
 
+def can_set(spark: SparkSession, name: str) -> bool:
+    """Whether a session lets us set a setting; it has its old value afterwards."""
+    with _HELD:
+        before = set_value(spark, name)
+        try:
+            spark.conf.set(name, before or "0")
+        except Exception:  # PySpark's exceptions cannot be named here
+            return False
+        _put(spark, name, before)
+        return True
+
+
 def _put(spark: SparkSession, name: str, value: str | None) -> None:
     try:
         if value is None:

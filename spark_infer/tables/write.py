@@ -22,7 +22,13 @@ from spark_infer.tables.fit import (
 )
 from spark_infer.tables.how import sentence
 from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
-from spark_infer.tables.merging import identity_problems, merge_problems, optional_columns, refuse_appends_only
+from spark_infer.tables.merging import (
+    identity_problems,
+    merge_problems,
+    optional_columns,
+    refuse_appends_only,
+    refuse_unrecognisable,
+)
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
 from spark_infer.tables.publish import stage_parquet, write_parquet
@@ -220,6 +226,8 @@ def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, 
     check_writable(location, exists=found is not None)
     if location.format == "parquet":
         check_storage(location, target, exists=found is not None)
+    if target.mode == "merge" and found is not None and location.format == "delta" and spark is not None:
+        refuse_unrecognisable(spark, location)
     existing = existing_table(spark, location, type(schema)) if found else None
     if existing is not None and target.mode != "append":
         refuse_appends_only(location, existing.log)

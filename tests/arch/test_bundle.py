@@ -29,6 +29,11 @@ def test_the_job_fits_the_schema_of_bundles() -> None:
     assert job.as_dict() == JOB
 
 
+def test_nothing_is_retried_that_may_have_appended_already() -> None:
+    assert [task["max_retries"] for task in JOB["tasks"]] == [0]
+    assert not any("retry_on_timeout" in task for task in JOB["tasks"])
+
+
 @pytest.mark.parametrize("path", [("tasks", 0, "spark_python_tusk"), ("schedule", "quartz"), ("max_runs",)])
 def test_an_unknown_key_does_not_fit_it(path: tuple[str | int, ...]) -> None:
     job: Any = copy.deepcopy(JOB)

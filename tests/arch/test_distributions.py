@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer import __version__
+from spark_infer.job.__main__ import SCRIPT
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +48,7 @@ def test_the_wheel_holds_every_module_and_data_file_of_the_package_and_nothing_e
     metadata = f"spark_infer-{__version__}.dist-info/"
     assert {name for name in wheel.namelist() if not name.startswith(metadata)} == wanted
     assert {"spark_infer/py.typed", "spark_infer/demo/demo.yaml"} <= wanted
+    assert SCRIPT.relative_to(ROOT).as_posix() in wanted  # what `python -m spark_infer.job --path` prints
 
 
 def test_the_demo_job_in_the_wheel_is_the_one_in_conf(wheel: zipfile.ZipFile) -> None:

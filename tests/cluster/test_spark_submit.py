@@ -1,4 +1,4 @@
-"""`jobs/score_table.py` under the real `spark-submit`, on a cluster whose nodes share nothing."""
+"""The package's script under the real `spark-submit`, on a cluster whose nodes share nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from mlflow.models import infer_signature
 
 from spark_infer.tables.delta import delta_conf
 from tests.cluster.conftest import Registry
-from tests.cluster.standalone import ROOT, Cluster
+from tests.cluster.standalone import Cluster
 
 pytestmark = pytest.mark.slow
 
-ENTRY = str(ROOT / "jobs" / "score_table.py")
+ENTRY = subprocess.check_output([sys.executable, "-m", "spark_infer.job", "--path"], text=True).strip()
 TWO_WORKERS = ["--executor-cores", "1", "--total-executor-cores", "2"]  # one on each node
 ONE_WORKER = ["--total-executor-cores", "1"]
 IDS = range(2**53, 2**53 + 300)

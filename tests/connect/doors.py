@@ -2,14 +2,18 @@
 
     python tests/connect/doors.py sc://127.0.0.1:15002 FOLDER
 
-FOLDER holds a model and a module `user_steps`; the tables are made there.
+FOLDER holds a model and a module `user_steps`; the tables are made there. A session on a server refuses what
+Databricks' serverless compute refuses.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import runpy
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +23,17 @@ from pyspark.sql import DataFrame, SparkSession
 import spark_infer
 from spark_infer import model_udf, score, score_table
 from spark_infer.config import SparkConfig
+from spark_infer.job.__main__ import main as job_entry
 from spark_infer.spark.server import require_server
 from spark_infer.spark.session import start_session
 from spark_infer.tables import disk
 from spark_infer.tables.delta import delta_conf
+from tests.connect import databricks
 
 BIG = 2**53 + 1
 FOLDER = Path(sys.argv[2])
 MODEL = str(FOLDER / "model")
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def at(name: str) -> str:
@@ -35,6 +42,7 @@ def at(name: str) -> str:
 
 def session(place: str) -> SparkSession:
     if place.startswith("sc://"):
+        databricks.refuse_as_serverless()
         conf = {"spark.sql.shuffle.partitions": "2", "spark.executor.memory": "9g"}
         return start_session(SparkConfig(remote=place, conf=conf), app_name="doors")
     conf = {
@@ -106,6 +114,26 @@ def tables(spark: SparkSession, rows: DataFrame) -> dict[str, Any]:
     }
 
 
+def entries(spark: SparkSession) -> dict[str, Any]:
+    """What runs as a job or as a notebook, on the session that is there."""
+    (FOLDER / "job.yaml").write_text(
+        f"model: {MODEL}\nsource: {at('in_delta')}\ntarget: {{path: {at('out_job')}, keep: [id]}}\n"
+    )
+    # As a Python task of Databricks: in a thread that has no session of its own, beside the one that is there.
+    os.environ |= {"DATABRICKS_RUNTIME_VERSION": "17.3", "SPARK_REMOTE": sys.argv[1]}
+    with ThreadPoolExecutor(1) as thread:
+        found: dict[str, Any] = {"job": thread.submit(job_entry, [at("job.yaml")]).result()}
+    for name in ("DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE"):
+        del os.environ[name]
+    found["runs on"] = spark.range(3).count()
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{FOLDER}/mlflow.db"
+    wanted = os.environ.get("NOTEBOOKS", "01*.py")
+    for notebook in sorted(NOTEBOOKS.glob(wanted)):
+        runpy.run_path(str(notebook), init_globals={"spark": spark}, run_name="__main__")
+    found["notebook"] = spark.table("quickstart_scores").count()
+    return found
+
+
 def elsewhere(spark: SparkSession) -> dict[str, Any]:
     """As on a server whose disk is not ours: nothing is looked at from here, Spark is asked for all of it."""
     here = disk.same_disk(spark)
@@ -152,6 +180,7 @@ def errors(spark: SparkSession, rows: DataFrame) -> dict[str, list[str]]:
             lambda: score_table(spark, source={"path": at("in_delta"), "where": "nix > 3"}, target=at("p"), model=MODEL)
         ),
         "target is there": raised(table("in_delta", target={"path": at("out_delta")})),
+        "merge": raised(table("in_delta", target={"path": at("out_delta"), "mode": "merge", "keys": ["id"]})),
         "schema": raised(lambda: score(rows.drop("n"), MODEL)),
         "value": raised(table("in_null")),
         "dead worker": raised(table("in_delta", preprocess="user_steps:die")),
@@ -176,8 +205,10 @@ def main() -> None:
         "column": column(spark, rows),
         "frame": frame(rows),
         "tables": tables(spark, rows),
+        "entries": entries(spark),
         "elsewhere": elsewhere(spark),
         "errors": errors(spark, rows),
+        "refused settings": sorted(databricks.asked_for),
         "package": spark_infer.__version__,
         "classic modules": sorted(name for name in ("py4j", "pyspark.core.context") if name in sys.modules),
     }

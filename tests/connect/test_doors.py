@@ -81,6 +81,16 @@ def test_the_tables_hold_each_row_once_with_its_own_prediction(seen: Any) -> Non
         assert [round(value, 6) for value in rows["prediction"].to_pylist()] == [2.0 * i for i in range(1000)]
 
 
+def test_the_job_entry_and_a_notebook_run_on_the_session_that_is_there_and_leave_it_running(seen: Any) -> None:
+    assert seen["entries"] == {"job": 0, "runs on": 3, "notebook": 569}
+    assert deltalake.DeltaTable(str(seen["folder"] / "out_job")).to_pyarrow_table().num_rows == 1000
+
+
+def test_all_of_this_runs_on_a_session_that_refuses_what_serverless_compute_refuses(seen: Any) -> None:
+    expected = {"spark.app.id", "spark.master", "spark.sql.caseSensitive", "spark.sql.parquet.outputTimestampType"}
+    assert expected <= set(seen["refused settings"]) or not seen["server"]
+
+
 def test_progress_counts_up_to_the_tasks_of_a_stage(seen: Any) -> None:
     progress = seen["tables"]["progress"]
     assert progress
@@ -105,6 +115,7 @@ def test_a_table_on_a_disk_that_is_not_ours_is_left_to_the_server(seen: Any) -> 
         ("no column", "SourceError", "The condition `where` does not fit"),
         ("no column in table", "SourceError", "there is no column 'nix'"),
         ("target is there", "TargetError", "exists already"),
+        ("merge", "TargetError", "spark.databricks.delta.write.txnAppId"),
         ("schema", "SchemaMismatchError", "column 'n'"),
         ("value", "InputValueError", "holds 1 null(s)"),
         ("dead worker", "RunError", "died without an exception"),

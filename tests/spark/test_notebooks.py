@@ -1,4 +1,8 @@
-"""The notebooks run from top to bottom, in a session that the platform brings."""
+"""The notebooks run from top to bottom, in a session that the platform brings.
+
+The first one runs on Spark Connect in every round, on a session that refuses what Databricks refuses
+(`tests/connect/doors.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
-LONG = ("02_sql_and_etl", "03_model_zoo", "04_gpu")
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +20,9 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
 
 
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "notebook",
-    [pytest.param(path, id=path.stem, marks=[pytest.mark.soak] if path.stem in LONG else []) for path in NOTEBOOKS],
-)
+@pytest.mark.parametrize("notebook", [pytest.param(path, id=path.stem) for path in NOTEBOOKS])
 def test_the_notebook_runs(
     notebook: Path, spark: SparkSession, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

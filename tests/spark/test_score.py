@@ -48,6 +48,20 @@ def test_every_row_has_the_prediction_of_the_same_model_in_plain_python(
     assert labels(score(flowers, Path(flower.folder))) == flower.expected
 
 
+def test_the_models_name_and_version_are_columns_where_they_are_asked_for(
+    flowers: DataFrame, flower: FlowerModel, jobs: Callable[[], int]
+) -> None:
+    scored = score(flowers, flower.folder, keep="id", model_name_column="model", model_version_column="model.version")
+    ref = model_udf(flowers.sparkSession, flower.folder).model
+    assert scored.columns == ["id", "prediction", "model", "model.version"]
+    assert scored.select("model", "`model.version`").distinct().collect() == [("flower", ref.version)]
+    assert score(flowers, flower.folder, keep="id", model_version_column="v").columns == ["id", "prediction", "v"]
+    before = jobs()
+    with pytest.raises(SchemaMismatchError, match="'ID' is there already"):
+        score(flowers, flower.folder, keep="id", model_name_column="ID")
+    assert jobs() == before
+
+
 @pytest.mark.parametrize("backend", ["sklearn", "pyfunc"])
 def test_shuffled_and_extra_columns_change_nothing(backend: str, flowers: DataFrame, flower: FlowerModel) -> None:
     shuffled = flowers.select(

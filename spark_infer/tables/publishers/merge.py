@@ -15,6 +15,7 @@ from spark_infer.errors import CommitConflictError, SourceError, SparkInferError
 from spark_infer.tables.analysis import condition, first_line
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.merging import TXN_APP, TXN_VERSION
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.publishers.tries import tried
 from spark_infer.tables.publishers.work import Ended, PublishWork
@@ -88,8 +89,8 @@ class MergeDelta:
         self._spark.read.schema(self._schema).parquet(*uris).createOrReplaceTempView(view)
         txn = work.txn(0)
         held = {
-            "spark.databricks.delta.write.txnAppId": txn.app,
-            "spark.databricks.delta.write.txnVersion": str(txn.version),
+            TXN_APP: txn.app,
+            TXN_VERSION: str(txn.version),
             "spark.databricks.delta.commitInfo.userMetadata": work.stamp(),
         }
         same = " AND ".join(f"t.{quote_name(key)} <=> s.{quote_name(key)}" for key in work.plan.keys)

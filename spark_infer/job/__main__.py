@@ -1,0 +1,58 @@
+"""Score a table as a job file says, on the session that is there: the entry for spark-submit and for notebooks' jobs.
+
+    python -m spark_infer.job job.yaml [--set key=value …]
+    spark-submit "$(python -m spark_infer.job --path)" job.yaml [--set key=value …]
+
+Delta tables need Delta's jar, which spark-submit must bring (the newest for Spark 4.2 shown); its settings are made
+here:
+
+    spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 "$(python -m spark_infer.job --path)" job.yaml
+
+The exit codes are those of `spark-infer run`: 0 done, 2 refused before anything ran, 3 environment, 4 failed while
+running. docs/clusters.md has the commands for standalone, YARN and Kubernetes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spark_infer import PlanError, ScoringJob, SparkInferError
+from spark_infer.job.session import find_model, job_session
+
+SCRIPT = Path(__file__).parent / "spark_submit" / "score_table.py"
+"""What spark-submit takes: a file, which lies alone in its folder because Spark puts that on the path of imports."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job of a job file, print its report and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m spark_infer.job", description="Score a table as a job file says.")
+    parser.add_argument("job", metavar="JOB.YAML", help="the job file")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="replace one value of it"
+    )
+    parser.add_argument(
+        "--path", action="version", version=str(SCRIPT), help="print the path of the script for spark-submit"
+    )
+    asked = parser.parse_args(arguments)
+    hide: Callable[[Any], Any] = str
+    try:
+        job = ScoringJob.from_yaml(asked.job, asked.overrides)
+        hide = job.config.hide_environment
+        if job.config.engine == "spark":
+            find_model(job.config)
+        with job_session(job.config) as spark:
+            report = job.run(spark)
+    except SparkInferError as error:
+        kind = "refused" if isinstance(error, PlanError) else "failed"
+        sys.stderr.write(f"{hide(f'{kind}: {error}')}\n")
+        return error.exit_code
+    sys.stdout.write(f"{hide(str(report))}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
