@@ -31,6 +31,8 @@ from spark_infer.errors import (
     SourceError,
     TargetError,
 )
+from spark_infer.job.__main__ import SCRIPT
+from spark_infer.job.__main__ import main as job_entry
 from spark_infer.job.units.history import history
 from spark_infer.observe.progress import Progress
 from tests.local.conftest import ROWS, children
@@ -47,6 +49,11 @@ def test_a_table_is_scored_without_java(line: str, source: Path, tmp_path: Path,
     )
     environ = {**os.environ, "JAVA_HOME": "/nonexistent", "PATH": "/nonexistent"}
     command = [sys.executable, "-c", program, line, str(source), str(tmp_path / "out"), kind]
+    if kind == "delta":  # by the job entry, as spark-submit runs it
+        job_file = tmp_path / "job.yaml"
+        job_file.write_text(f"model: {line}\nsource: {source}\ntarget: {{path: {tmp_path}/nix, format: delta}}\n")
+        command = [sys.executable, str(SCRIPT), str(job_file), "--set", "engine=local"]
+        command += ["--set", f"target.path={tmp_path}/out"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "1,000 rows scored" in done.stdout
@@ -54,6 +61,18 @@ def test_a_table_is_scored_without_java(line: str, source: Path, tmp_path: Path,
     assert [row["id"] for row in rows] == list(range(ROWS))
     assert [row["prediction"] for row in rows] == pytest.approx([row["id"] / 2 for row in rows])
     assert {int(row["part"]) for row in rows} == {0, 1, 2, 3}
+
+
+def test_the_job_entry_has_the_exit_codes_of_the_command(
+    line: str, source: Path, tmp_path: Path, in_this_process: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_file = tmp_path / "job.yaml"
+    job_file.write_text(f"engine: local\nmodel: {line}\nsource: {source}\ntarget: {tmp_path}/out\n")
+    assert [job_entry([str(job_file)]), job_entry([str(tmp_path / "nix.yaml")])] == [0, 2]
+    shown = capsys.readouterr()
+    assert "1,000 rows scored" in shown.out
+    assert shown.err.startswith("refused: there is no job file")
+    assert job_entry([str(job_file), "--set", "target.mode=overwrite", "--set", "score.preprocess=nosuch:step"]) == 2
 
 
 def test_a_column_that_cannot_be_read_matters_only_where_it_is_wanted(

@@ -31,6 +31,7 @@ class Stage:
 
     started: list[dict[str, Any]] = field(default_factory=list)
     stopped: int = 0
+    runs_before: bool = False
     config: JobConfig | None = None
     fails: BaseException | None = None
     new_runs: list[bool] = field(default_factory=list)
@@ -111,6 +112,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
     sessions = ModuleType("spark_infer.spark.session")
     sessions.start_session = start_session  # type: ignore[attr-defined]
+    sessions.running_session = lambda: Session(stage) if stage.runs_before else None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spark_infer.spark.session", sessions)
     monkeypatch.setitem(vars(spark_infer), "ScoringJob", Job)
     monkeypatch.setattr("spark_infer.job.session.find_model", stage.looked_for.append)

@@ -59,6 +59,14 @@ def test_a_model_that_is_not_there_is_refused_before_spark_starts(
         assert result.stderr.startswith("refused: There is no such model.\n")
 
 
+def test_a_session_that_ran_before_is_not_stopped(command: Command, stage: Stage, job_file: Path) -> None:
+    stage.runs_before = True
+    assert command("run", job_file).exit_code == 0
+    stage.fails = WriteError("the disk is full")
+    assert command("run", job_file).exit_code == 4
+    assert stage.stopped == 0
+
+
 def test_json_is_alone_on_stdout_and_nothing_else_is_said(command: Command, stage: Stage, job_file: Path) -> None:
     result = command("run", job_file, "--json")
     facts = json.loads(result.stdout)
@@ -229,6 +237,7 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
 
         sessions = types.ModuleType("spark_infer.spark.session")
         sessions.start_session = lambda config, **given: Session()
+        sessions.running_session = lambda: None
         sys.modules["spark_infer.spark.session"] = sessions
         import spark_infer.job.session
         spark_infer.job.session.find_model = lambda config: None
