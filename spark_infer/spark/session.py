@@ -36,9 +36,8 @@ _PYSPARK_FOLDER = str(Path(pyspark.__file__).parent)
 def running_session() -> SparkSession | None:
     """Return the session that somebody else has started: this program, or Databricks for it.
 
-    Databricks has one for every notebook and every Python task, and there `getOrCreate` returns it.
-    Source: https://docs.databricks.com/aws/en/files/workspace-modules and
-    https://docs.databricks.com/aws/en/release-notes/runtime/ (DATABRICKS_RUNTIME_VERSION)
+    Databricks has one for every notebook and every Python task, and there `getOrCreate` returns it. The variable is the
+    one by which MLflow knows that it runs there (mlflow/utils/databricks_utils.py).
     """
     running = SparkSession.getActiveSession()
     if running is None and "DATABRICKS_RUNTIME_VERSION" in os.environ:

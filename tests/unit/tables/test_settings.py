@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.tables.settings import refuse_lossy_settings, settings
+from spark_infer.tables.settings import can_set, refuse_lossy_settings, settings
 
 
 class Conf(dict[str, str]):
@@ -41,6 +41,12 @@ def test_settings_are_put_back_also_after_an_error(caplog: pytest.LogCaptureFixt
         fail_inside()
     assert session.conf == {"old": "1", "platform": "theirs"}
     assert "does not let this session set platform" in caplog.text
+
+
+def test_whether_a_setting_can_be_set_is_found_without_changing_it() -> None:
+    session = Session(old="1", platform="theirs")
+    assert [can_set(session, name) for name in ("old", "new", "platform")] == [True, True, False]  # type: ignore[arg-type]
+    assert session.conf == {"old": "1", "platform": "theirs"}
 
 
 def test_threads_take_turns_and_leave_the_session_as_it_was() -> None:
