@@ -12,7 +12,7 @@ import typer
 
 from spark_infer.cli.options import AsJson, LogFile, Traceback
 from spark_infer.cli.output import Output
-from spark_infer.errors import EnvironmentProblem, SparkInferError
+from spark_infer.errors import ModelRefusedError, SparkInferError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,7 @@ def doctor(
     """Check what a run needs from this machine, and say how to mend what does not fit.
 
     Looks at Python, Java, Spark, Delta, MLflow, the workers' interpreter, memory and disk. Starts no Spark
-    unless asked to. Exit code 0: all is well; 3: something is not.
+    unless asked to. Exit code 0: all is well; 3: something is not; 2: only the model is not, as for plan.
 
     \b
     Examples:
@@ -75,11 +75,12 @@ def doctor(
             findings.append(_run_small_job(output))
         if row_order is not None:
             findings.append(_try_row_order(row_order, source, tracking_uri))
-        well = all(finding.status != "problem" for finding in findings)
-        facts = {"well": well, "findings": [vars(finding) for finding in findings]}
+        problems = [finding for finding in findings if finding.status == "problem"]
+        well = not problems
+        facts = {"well": well, "findings": [finding.to_dict() for finding in findings]}
         output.result("\n".join(_lines(findings)), facts)
         if not well:
-            raise typer.Exit(EnvironmentProblem.exit_code)
+            raise typer.Exit(max(problem.exit_code for problem in problems))
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
@@ -105,9 +106,9 @@ def _try_row_order(model: str, source: str | None, tracking_uri: str | None) -> 
     try:
         found = row_order_of(model, source, tracking_uri=tracking_uri)
     except SparkInferError as error:
-        return Finding("row order", "problem", error.what, error.next_step)
+        return Finding("row order", "problem", error.what, error.next_step, error.exit_code)
     if found.moved:
-        return Finding("row order", "problem", f"{model}: {found}", NEXT_STEP)
+        return Finding("row order", "problem", f"{model}: {found}", NEXT_STEP, ModelRefusedError.exit_code)
     return Finding("row order", "note" if found.unknown else "ok", f"{model}: {found}")
 
 
