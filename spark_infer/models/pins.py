@@ -106,7 +106,8 @@ def refuse_environments(env_manager: str | None, prebuilt_env_uri: str | None) -
     asked = f"Environment manager {env_manager!r}" if prebuilt_env_uri is None else "prebuilt_env_uri"
     raise _refused()(
         f"{asked} is not supported: models run in the Python of Spark's workers, and no other environment is made.",
-        next_step="leave it out: the log then names the libraries that differ, and how to install them.",
+        next_step="leave it out, and install what the model names where Spark's workers run: pip install -r FILE; "
+        "mlflow.pyfunc.get_model_dependencies(model_uri) returns it. The log names the libraries that differ.",
     )
 
 

@@ -83,7 +83,7 @@ def test_the_doors_warn_of_pins_once_and_take_the_arguments_of_spark_udf(
     assert {row.prediction for row in scored.collect()} == {"9 5 True"}
     assert sum("pandas==98.7 (here" in message for message in caplog.messages) == 1
     assert sum("does not take gamma" in message for message in caplog.messages) == 1
-    with pytest.raises(ConfigError, match="env_manager='uv' is not supported") as refused:
+    with pytest.raises(ConfigError, match="Environment manager 'uv' is not supported") as refused:
         model_udf(spark, says, env_manager="uv")
     assert "pip install -r" in refused.value.next_step
 

@@ -148,6 +148,7 @@ def test_environments_are_refused_by_an_error_of_both(given: tuple[str | None, s
     with pytest.raises(ConfigError, match=problem) as refused:
         refuse_environments(*given)
     assert isinstance(refused.value, MlflowException)
+    assert "pip install -r" in refused.value.next_step
     again = pickle.loads(pickle.dumps(refused.value))
     assert (type(again), str(again)) == (type(refused.value), str(refused.value))
 
