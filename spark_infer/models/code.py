@@ -21,7 +21,7 @@ def enter_code(folder: Path, mlmodel: MLModel) -> None:
     be used for this one. A model that is entered again finds its modules as it left them, also those that it imports
     while it predicts. Costs nothing where the model before was the same.
     """
-    own = {str(folder / code) for code in _code_folders(mlmodel)}
+    own = set(map(str, code_folders(mlmodel, folder)))
     if own == _entered:
         return
     for other in _entered - own:
@@ -37,9 +37,10 @@ def enter_code(folder: Path, mlmodel: MLModel) -> None:
     importlib.invalidate_caches()
 
 
-def _code_folders(mlmodel: MLModel) -> set[str]:
+def code_folders(mlmodel: MLModel, folder: Path) -> set[Path]:
+    """Return the folders of the modules that a model brings along."""
     named = (flavor.get("code") for flavor in mlmodel.flavors.values() if hasattr(flavor, "get"))
-    return {code for code in named if isinstance(code, str) and code}
+    return {folder / code for code in named if isinstance(code, str) and code}
 
 
 def _lies_in(module: ModuleType | None, folder: str) -> bool:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.requirements import refuse_unmet, requirements
-from spark_infer.models.unloadable import refused_load
+from spark_infer.models.unloadable import refuse_missing_modules, refused_load
 from spark_infer.models.worker import load_model
 from spark_infer.spark.resources import Stage, refuse_idle_gpu
 from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
@@ -142,17 +143,20 @@ def prepare(
         threads=stage.share.cpus,
         show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
     )
-    _require_session(spark, recipe, schema, stage)
+    _require_session(spark, recipe, schema, stage, store.path(ref.digest))
     warn_once(ref, recipe.load.backend, store.path(ref.digest))
     files = choose_way(spark, store, ref.digest, options.model_files)
     sparkml = load_sparkml(recipe.load) if recipe.load.backend == SPARK else None
     return Prepared(recipe=recipe, table=schema, files=files, store=store, stage=stage, sparkml=sparkml)
 
 
-def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, stage: Stage) -> None:
+def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, stage: Stage, folder: Path) -> None:
     """Refuse what this session, its workers and their resources cannot do for a recipe."""
     backend = recipe.load.backend
-    refuse_unmet(requirements(recipe.ref.mlmodel, backend), missing=workers_are_here(spark))
+    here = workers_are_here(spark)
+    refuse_unmet(requirements(recipe.ref.mlmodel, backend), missing=here)
+    if here:
+        refuse_missing_modules(recipe.ref.mlmodel, folder)
     refuse_idle_gpu(stage, backend)
     if backend == SPARK and stage.resources.asks:
         raise ResourcesError(

@@ -17,6 +17,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from spark_infer.errors import EnvironmentProblem, ModelRefusedError
+from spark_infer.models.mlmodel import read_mlmodel
+from spark_infer.models.unloadable import refuse_missing_modules
 from tests.local.jobs import job
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -76,6 +78,13 @@ def test_a_library_that_only_the_models_own_pickle_names_is_refused_with_what_to
         trusted = {"skops_trusted_types": ["gonelib.Scaler"]} if kind == "skops" else {}
         mlflow.sklearn.save_model(pipeline, tmp_path / "model", serialization_format=kind, **trusted, **more)
     uninstall(tmp_path, monkeypatch)
+    mlmodel = read_mlmodel(tmp_path / "model")
+    if pinned:  # what does not load the model knows it too
+        with pytest.raises(EnvironmentProblem, match=r"cannot be loaded by this Python\.") as known:
+            refuse_missing_modules(mlmodel, tmp_path / "model")
+        assert known.value.details == ("gonelib is not installed",)
+    else:
+        refuse_missing_modules(mlmodel, tmp_path / "model")
     scoring = job(str(tmp_path / "model"), {"path": str(source)}, {"path": str(tmp_path / "out")})
     for command in (scoring.plan, scoring.run):
         with pytest.raises(EnvironmentProblem, match=r"cannot be loaded by this Python\.") as refused:

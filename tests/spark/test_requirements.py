@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import mlflow
@@ -12,6 +14,9 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 from pyspark.sql import SparkSession
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from spark_infer import ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
@@ -86,6 +91,31 @@ def test_the_doors_warn_of_pins_once_and_take_the_arguments_of_spark_udf(
     with pytest.raises(ConfigError, match="Environment manager 'uv' is not supported") as refused:
         model_udf(spark, says, env_manager="uv")
     assert "pip install -r" in refused.value.next_step
+
+
+def test_a_library_that_only_a_pickle_names_is_refused_at_the_call(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gonelib.py").write_text("def same(values):\n    return values\n")
+    with monkeypatch.context() as there:
+        there.syspath_prepend(str(tmp_path))
+        gonelib = importlib.import_module("gonelib")
+        frame = pd.DataFrame({"x": [1.0, 2.0]})
+        pipeline = make_pipeline(FunctionTransformer(gonelib.same), LinearRegression()).fit(frame, frame.x)
+        mlflow.sklearn.save_model(
+            pipeline,
+            tmp_path / "model",
+            serialization_format="pickle",
+            signature=infer_signature(frame, pipeline.predict(frame)),
+            pip_requirements=["scikit-learn", "gonelib==4.1"],
+        )
+    del sys.modules["gonelib"]
+    rows, model = spark.range(2).selectExpr("double(id) x"), str(tmp_path / "model")
+    for door in (lambda: model_udf(spark, model), lambda: score(rows, model)):
+        with pytest.raises(EnvironmentProblem, match="cannot be loaded by this Python") as refused:
+            door()
+        assert refused.value.details == ("gonelib is not installed",)
+        assert refused.value.next_step == "there: pip install 'gonelib==4.1'"
 
 
 def test_another_python_of_the_workers_is_asked_for_the_libraries_when_planning(

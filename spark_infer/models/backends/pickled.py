@@ -55,7 +55,7 @@ def check_importable(needed: Iterable[tuple[str, str]], code: Sequence[Path]) ->
                 next_step="put the class into a module and log the model again with code_paths=['that_module.py'].",
             )
         package = module.partition(".")[0]
-        if not _there(package, code):
+        if not is_there(package, code):
             raise ModelRefusedError(
                 f"The model needs {name!r} from module {module!r}, and there is no module {package!r} here.",
                 details=["a pickled model holds the name of its class, not its code"],
@@ -64,7 +64,8 @@ def check_importable(needed: Iterable[tuple[str, str]], code: Sequence[Path]) ->
             )
 
 
-def _there(package: str, code: Sequence[Path]) -> bool:
+def is_there(package: str, code: Iterable[Path]) -> bool:
+    """Whether a top-level module can be imported, or is one that a model brings along; imports nothing."""
     # Only the first part of a name: to look further would import the package.
     if PathFinder.find_spec(package, [str(folder) for folder in code]) is not None:
         return True

@@ -36,7 +36,7 @@ def load_skops(path: Path, trusted: Sequence[str] | None) -> Any:
     Raises:
         skops.io.exceptions.UntrustedTypesFoundException: The file names another type.
     """
-    listed = [name for name in sorted(_named_types(path)) if is_listed(name)]
+    listed = [name for name in sorted(named_types(path)) if is_listed(name)]
     try:
         with _LOCK, _without_the_list():
             import skops.io
@@ -68,7 +68,7 @@ def _without_the_list() -> Iterator[None]:
             del sys.modules[name]
 
 
-def _named_types(path: Path) -> set[str]:
+def named_types(path: Path) -> set[str]:
     """The types that a file names."""
     try:
         with zipfile.ZipFile(path) as parts:
