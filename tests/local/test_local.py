@@ -291,6 +291,7 @@ def test_files_with_columns_of_their_own_are_merged_and_other_types_refused(line
         run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.filterwarnings("ignore")
 def test_a_job_file_configures_its_model_and_the_token_that_it_gives_is_written_nowhere(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
