@@ -7,8 +7,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +19,7 @@ from spark_infer.config import SparkConfig
 from spark_infer.core.capture import LOG_LEVEL
 from spark_infer.core.resource_fit import require_possible
 from spark_infer.core.session_settings import set_value
+from spark_infer.core.variables import variables_set
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark import environment
 from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to
@@ -94,7 +95,7 @@ def start_session(
     variables = _variables(conf["spark.master"], python, spark_home)
     if log_file is not None:
         variables[LOG_LEVEL] = os.environ.get(LOG_LEVEL) or "INFO"  # the workers' stderr is that file
-    with _environment(variables), quietly as start:
+    with variables_set(variables), quietly as start:
         try:
             session = _start(conf)
         except Exception as error:  # py4j and pyspark raise unrelated types here; all of them mean "no Spark"
@@ -243,21 +244,6 @@ def _start(conf: Mapping[str, str]) -> SparkSession:
     for key, value in conf.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables while Spark starts; the JVM and pyspark keep what they read."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _written_since(log_file: Path | None, start: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from spark_infer.core.variables import variables_set
 from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.backends import native
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
-from spark_infer.models.backends.variables import WithVariables, variables_set
+from spark_infer.models.backends.variables import WithVariables
 from spark_infer.models.code import enter_code
 
 
