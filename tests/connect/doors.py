@@ -2,8 +2,8 @@
 
     python tests/connect/doors.py sc://127.0.0.1:15002 FOLDER
 
-FOLDER holds a model and a module `user_steps`; the tables are made there. A session on a server refuses what
-Databricks' serverless compute refuses.
+FOLDER holds a model and a module `user_steps`; the tables are made there. The session refuses what serverless compute
+refuses.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from spark_infer.spark.server import require_server
 from spark_infer.spark.session import start_session
 from spark_infer.tables import disk
 from spark_infer.tables.delta import delta_conf
-from tests.connect import databricks
+from tests.connect import serverless
 
 BIG = 2**53 + 1
 FOLDER = Path(sys.argv[2])
 MODEL = str(FOLDER / "model")
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_quickstart.py"
 
 
 def at(name: str) -> str:
@@ -42,7 +42,6 @@ def at(name: str) -> str:
 
 def session(place: str) -> SparkSession:
     if place.startswith("sc://"):
-        databricks.refuse_as_serverless()
         conf = {"spark.sql.shuffle.partitions": "2", "spark.executor.memory": "9g"}
         return start_session(SparkConfig(remote=place, conf=conf), app_name="doors")
     conf = {
@@ -120,16 +119,16 @@ def entries(spark: SparkSession) -> dict[str, Any]:
         f"model: {MODEL}\nsource: {at('in_delta')}\ntarget: {{path: {at('out_job')}, keep: [id]}}\n"
     )
     # As a Python task of Databricks: in a thread that has no session of its own, beside the one that is there.
-    os.environ |= {"DATABRICKS_RUNTIME_VERSION": "17.3", "SPARK_REMOTE": sys.argv[1]}
+    os.environ["DATABRICKS_RUNTIME_VERSION"] = "17.3"
+    if sys.argv[1].startswith("sc://"):  # without it, a thin client's `getOrCreate` does not look for a session
+        os.environ["SPARK_REMOTE"] = sys.argv[1]
     with ThreadPoolExecutor(1) as thread:
         found: dict[str, Any] = {"job": thread.submit(job_entry, [at("job.yaml")]).result()}
     for name in ("DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE"):
-        del os.environ[name]
+        os.environ.pop(name, None)
     found["runs on"] = spark.range(3).count()
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{FOLDER}/mlflow.db"
-    wanted = os.environ.get("NOTEBOOKS", "01*.py")
-    for notebook in sorted(NOTEBOOKS.glob(wanted)):
-        runpy.run_path(str(notebook), init_globals={"spark": spark}, run_name="__main__")
+    runpy.run_path(str(NOTEBOOK), init_globals={"spark": spark}, run_name="__main__")
     found["notebook"] = spark.table("quickstart_scores").count()
     return found
 
@@ -196,6 +195,7 @@ def errors(spark: SparkSession, rows: DataFrame) -> dict[str, list[str]]:
 
 def main() -> None:
     spark = session(sys.argv[1])
+    serverless.refuse_as_serverless()
     rows = spark.range(1000, numPartitions=8).selectExpr(
         f"id + {BIG} AS id", "CAST(id AS double) AS x", "id AS n", "CAST(id % 2 AS int) AS half"
     )
@@ -205,12 +205,13 @@ def main() -> None:
         "column": column(spark, rows),
         "frame": frame(rows),
         "tables": tables(spark, rows),
-        "entries": entries(spark),
         "elsewhere": elsewhere(spark),
-        "errors": errors(spark, rows),
-        "refused settings": sorted(databricks.asked_for),
-        "package": spark_infer.__version__,
+        # MLflow, which the notebook imports, loads parts of classic Spark.
         "classic modules": sorted(name for name in ("py4j", "pyspark.core.context") if name in sys.modules),
+        "entries": entries(spark),
+        "errors": errors(spark, rows),
+        "refused settings": sorted(serverless.asked_for),
+        "package": spark_infer.__version__,
     }
     spark.stop()
     sys.stdout.write(json.dumps(facts) + "\n")

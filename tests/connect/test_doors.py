@@ -88,7 +88,7 @@ def test_the_job_entry_and_a_notebook_run_on_the_session_that_is_there_and_leave
 
 def test_all_of_this_runs_on_a_session_that_refuses_what_serverless_compute_refuses(seen: Any) -> None:
     expected = {"spark.master", "spark.task.cpus", "spark.sql.caseSensitive", "spark.sql.parquet.outputTimestampType"}
-    assert expected <= set(seen["refused settings"]) or not seen["server"]
+    assert expected <= set(seen["refused settings"])
 
 
 def test_progress_counts_up_to_the_tasks_of_a_stage(seen: Any) -> None:
