@@ -19,6 +19,7 @@ from typing import Any
 
 import pyspark
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 import spark_infer
 from spark_infer import model_udf, score, score_table
@@ -68,6 +69,8 @@ def column(spark: SparkSession, rows: DataFrame) -> dict[str, Any]:
     frames = {
         "by name": rows.select(predict().alias("p")),
         "by expression": rows.select(predict(x="x", n=rows.n).alias("p")),
+        "by position": rows.select(predict(rows.x * 1, rows.n).alias("p")),
+        "by struct": rows.select(F.struct("n", "x").alias("s")).select(predict("s").alias("p")),
         "sql struct": spark.sql("SELECT predict(struct(*)) AS p FROM rows"),
         "sql columns": spark.sql("SELECT predict(x, n) AS p FROM rows"),
     }

@@ -44,7 +44,7 @@ def test_the_session_is_a_connect_one_and_a_thin_client_loads_no_part_of_classic
 
 
 def test_a_column_binds_by_name_expression_struct_and_position(seen: Any) -> None:
-    ways = ["by name", "by expression", "sql struct", "sql columns"]
+    ways = ["by name", "by expression", "by position", "by struct", "sql struct", "sql columns"]
     assert seen["column"] == {way: ["double", SUM] for way in ways}
 
 
