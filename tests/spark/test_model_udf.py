@@ -271,7 +271,7 @@ def test_a_missing_column_is_named_by_the_first_task_where_spark_alone_knows_the
         flowers.select(predict(F.col("width"), F.col("height"))).collect()
     translated = translate(raised.value)
     assert isinstance(translated, SchemaMismatchError)
-    assert translated.problems[0].startswith("column 'weight' (double) is missing")
+    assert translated.problems[0].startswith("column 'weight' is missing")
 
 
 def test_positions_in_sql_must_be_as_many_as_the_model_has(
