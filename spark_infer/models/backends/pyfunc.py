@@ -60,7 +60,7 @@ class PyfuncModel:
         self._hinted = signature if signature is not None and signature.type_hints else None
         self._requests = signature if (spec.mlmodel.pyfunc or {}).get("loader_module") in _REQUEST_LOADERS else None
         self.batch_rows = 1 if self._requests else None
-        self._params = {**_changeable_defaults(model), **spec.params}
+        self._params = dict(spec.params) or _changeable_defaults(model)
 
     @property
     def how(self) -> str:
