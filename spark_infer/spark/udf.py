@@ -19,7 +19,7 @@ from spark_infer.config import PostprocessStep, ResourceOptions
 from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.options import mapping
 from spark_infer.core.outputs import ONLY_OUTPUT
-from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, did_you_mean, nearest_names
+from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, did_you_mean, nearest, nearest_names
 from spark_infer.models.backends.choice import runs_in_spark
 from spark_infer.models.expected import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments
@@ -236,10 +236,12 @@ def _struct(named: Mapping[str, str | Column], model: ModelColumns) -> Column:
                 next_step="say which with inputs=[…], or pass the columns.",
             )
         return F.struct(*(F.col(quoted(name)).alias(name) for name in model.names))
-    unknown = sorted(set(named) - set(model.names or named))
-    if unknown:
+    names = model.names or ()
+    if names and (unknown := sorted(set(named) - set(names))):
         raise SchemaMismatchError(
-            f"{model.label} takes no column {unknown}.", problems=[f"its columns are {list(model.names or ())}"]
+            f"{model.label} takes no column {unknown}.",
+            problems=[f"column {name!r} is unknown{nearest(name, names)}" for name in unknown],
+            next_step=f"its columns are {', '.join(names)}.",
         )
     if missing := sorted(model.required - set(named)):
         raise SchemaMismatchError(

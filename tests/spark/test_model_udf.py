@@ -286,8 +286,9 @@ def test_positions_in_sql_must_be_as_many_as_the_model_has(
 
 
 def test_a_wrong_call_is_refused_at_once(predict: ModelUdf) -> None:
-    with pytest.raises(SchemaMismatchError, match="takes no column"):
+    with pytest.raises(SchemaMismatchError, match="takes no column") as refused:
         predict(wide="width")
+    assert refused.value.problems == ("column 'wide' is unknown (did you mean 'width'?)",)
     with pytest.raises(ConfigError, match="not both"):
         predict("width", height="height")
     with pytest.raises(SchemaMismatchError, match="column 'weight' is missing"):
