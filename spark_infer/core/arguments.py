@@ -8,7 +8,7 @@ gives: a struct's fields keep theirs, loose columns are numbered from 0 (`mlflow
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -72,6 +72,11 @@ class ModelColumns:
             return len(self.names)
         return None if self.signature is None or self.signature.is_tensor else len(self.signature.inputs) or None
 
+    def has_struct(self, name: str) -> bool:
+        """Whether one of the columns has this name and is a struct itself."""
+        items = self.signature.inputs if self.signature else ()
+        return any(isinstance(item, Column) and item.name == name and pa.types.is_struct(item.type) for item in items)
+
     def refuse_count(self, given: int) -> None:
         """Refuse another number of columns than the model takes.
 
@@ -89,11 +94,23 @@ class ModelColumns:
                 else "pass as many columns, in the model's order.",
             )
 
+    def doubts(self, given: Sequence[str]) -> Iterator[str]:
+        """Say which optional columns a call leaves out while it has columns that the model does not name."""
+        names = self.names or ()
+        if others := set(given) - set(names):
+            for name in names:
+                if name not in given:
+                    yield (
+                        f"The call leaves out {name!r}, which {self.label} may take{nearest(name, others)}, "
+                        f"and has {len(others)} column(s) that the model does not name."
+                    )
+
     def place(self, given: Sequence[str]) -> tuple[tuple[str, ...], bool]:
         """Say under which names the loose columns of a call bind.
 
-        By their own names where these are the model's; else by position, where there are as many and no name gives
-        reason to think of another column than the one at its place.
+        By their own names where these are the model's, and bring all its columns or are no others; else by position,
+        where there are as many and no name gives reason to think of another column than the one at its place. Of more
+        columns than the model has, those with other names are left out, since no position says which they are.
 
         Args:
             given: Their names, as Spark has them: an expression is ``col1``, ``col2``, … by its place.
@@ -106,7 +123,10 @@ class ModelColumns:
         """
         assert self.names is not None
         unnamed = _unnamed(given, self.names)
-        if self.required <= set(given) and not (unnamed and set(self.names) - set(given)):
+        others = set(given) - set(self.names)
+        if self.required <= set(given) and (
+            set(self.names) <= set(given) or not others or (len(given) > len(self.names) and not unnamed)
+        ):
             return tuple(given), False
         misplaced = [
             f"column {name!r} stands at the place of {wanted!r}"
@@ -115,7 +135,7 @@ class ModelColumns:
         ]
         if len(given) == len(self.names) and not misplaced:
             return self.names, True
-        missing = [name for name in self.names if name not in given and (unnamed or name in self.required)]
+        missing = [name for name in self.names if name not in given and (others or name in self.required)]
         raise SchemaMismatchError(
             f"The call leaves out columns that {self.label} takes.",
             problems=[
@@ -155,7 +175,7 @@ def read_arguments(given: Sequence[pa.DataType], model: ModelColumns, *, loose: 
 
 
 def _loose(fields: Sequence[pa.Field], model: ModelColumns) -> Arguments:
-    if len(fields) == 1 and fields[0].name not in (model.names or ()) and _holds_columns(fields[0].type, model):
+    if len(fields) == 1 and not model.has_struct(fields[0].name) and _holds_columns(fields[0].type, model):
         return _fields(fields[0].type, model, within=(0,))
     given = [field.name for field in fields]
     if model.names is None:
@@ -207,6 +227,8 @@ def _unnamed(given: Sequence[str], names: Sequence[str]) -> Set[str]:
 
 def _is_rather_another(name: str, wanted: str, names: Sequence[str]) -> bool:
     """Whether a column's name is more like another of the model's columns than like the one at its place."""
+    if name in names:
+        return name != wanted
     folded = {other.casefold(): other for other in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=_LIKE)
     return bool(near) and _likeness(name, near[0]) > _likeness(name, wanted)

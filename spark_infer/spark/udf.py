@@ -19,7 +19,7 @@ from spark_infer.config import PostprocessStep, ResourceOptions
 from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.options import mapping
 from spark_infer.core.outputs import ONLY_OUTPUT
-from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, did_you_mean, nearest, nearest_names
+from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, nearest
 from spark_infer.models.backends.choice import runs_in_spark
 from spark_infer.models.expected import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments
@@ -79,13 +79,15 @@ def model_udf(
     Call styles, all binding by name:
 
     - ``predict()``: the columns that the signature names.
-    - ``predict("a", "b")`` or ``predict(col("a"), col("b"))``, in any order; more columns than needed do no harm.
+    - ``predict("a", "b")`` or ``predict(col("a"), col("b"))``, in any order; more columns than the model
+      has do no harm.
     - ``predict(struct("*"))`` or ``predict("s")`` with a struct column ``s``: the fields of one struct.
     - ``predict(age=col("years"))``: another column, or an expression, under the model's name.
 
     Loose columns whose names are not the model's, such as ``col("a").cast("double")``, which has none, bind by position
-    where there are as many as the model takes and no name is like that of another of its columns; each worker logs the
-    order that was assumed. Else they are an error; ``.alias("a")`` gives an expression its name.
+    where there are as many as the model has, optional ones included, and no name is like that of another of its
+    columns; each worker logs the order that was assumed. Else they are an error; ``.alias("a")`` gives an expression
+    its name.
 
     In SQL, after ``spark.udf.register("predict", udf)``: ``predict(struct(*))`` and ``predict(struct(a + 1 AS x, y))``
     bind by name. ``predict(a, b)`` binds by position, in the signature's order and number, because Spark does not pass
@@ -214,11 +216,9 @@ def _callable(prepared: Prepared, columns: ModelColumns, *, keeps_struct: bool, 
     def predict(*given: str | Column, **named: str | Column) -> Column:
         if named and given:
             raise ConfigError("Pass the columns either by position or by name, not both.")
-        if len(given) == 1 and isinstance(given[0], Column):
-            expression: Column = udf(given[0])
-        elif given:
+        if given:
             _check_names(given, columns)
-            expression = udf_of_loose(F.struct(*map(_column, given)))
+            expression: Column = udf_of_loose(F.struct(*map(_column, given)))
         else:
             expression = udf(_struct(named, columns))
         return expression
@@ -269,9 +269,8 @@ def _check_names(given: Sequence[str | Column], model: ModelColumns) -> None:
         logger.warning(
             "%s: the columns %s are bound by position, as %s.", model.label, ", ".join(names), ", ".join(model.names)
         )
-    for name in sorted(set(model.names) - set(bound)):
-        if near := nearest_names(name, set(names) - set(model.names)):
-            logger.warning("The call leaves out %r, which %s may take%s.", name, model.label, did_you_mean(near))
+    for doubt in model.doubts(bound):
+        logger.warning(doubt)
 
 
 def _column(column: str | Column) -> Column:

@@ -93,6 +93,9 @@ def predict_columns(
     given = read_arguments([array.type for array in first], model, loose=loose)
     if given.by_position:
         _note_positions(tuple(given.schema.names), recipe.label)
+    elif loose and given.within == ():
+        for doubt in model.doubts(given.schema.names):
+            _note(doubt)
     binding = bind(
         given.schema, given.signature, inputs=given.inputs, allow_casts=options.allow_casts, model=recipe.label
     )
@@ -127,6 +130,12 @@ def task_place(resources: ResourceOptions) -> Place:
         attempt=context.attemptNumber(),
         resources=resources,
     )
+
+
+@functools.cache
+def _note(doubt: str) -> None:
+    """Log once for each worker."""
+    logger.warning(doubt)
 
 
 @functools.cache

@@ -68,6 +68,10 @@ def test_loose_columns_whose_names_say_nothing_else_bind_by_position(names: tupl
         (("a", "b"), ("col1",), "argument 1 is an expression without a name"),
         (("a", "b", "c"), ("b", "c"), "column 'a' is missing"),
         (("a", "b"), ("x", "y", "a"), "column 'b' is missing"),
+        (("a", "A"), ("A", "col2"), "column 'A' stands at the place of 'a'"),
+        (("a", "A"), ("A", "x"), "column 'A' stands at the place of 'a'"),
+        (("a", "A"), ("A", "A"), "column 'A' stands at the place of 'a'"),
+        (("a", "A"), ("x", "a"), "column 'a' stands at the place of 'A'"),
     ],
 )
 def test_names_that_may_mean_another_column_are_never_bound_by_position(
@@ -83,9 +87,60 @@ def test_an_expression_that_may_be_the_optional_column_is_not_dropped() -> None:
     assert fed(loose(model, "a", "col2", "col3")) == [(0, "a"), (1, "b"), (2, "c")]
     with pytest.raises(SchemaMismatchError, match="argument 2 is an expression without a name"):
         loose(model, "a", "col2")
-    given = loose(model, "a", "x")
-    binding = bind(given.schema, given.signature)
-    assert [each.source for each in binding.columns] == ["a", None, None]
+
+
+@pytest.mark.parametrize(
+    ("optional", "names"),
+    [("b", ("a", "x")), ("b", ("a", "B")), ("ab", ("x", "b")), ("ab", ("x", "y")), ("b", ("x", "b"))],
+)
+def test_a_column_of_another_name_is_not_dropped_while_an_optional_one_is_left_out(
+    optional: str, names: tuple[str, ...]
+) -> None:
+    given = loose(columns("a", "b", optional=optional), *names)
+    assert fed(given) == [(0, "a"), (1, "b")]
+    assert given.by_position
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("a", "x"), "column 'b' is missing"),  # of three: no position says which
+        (("x",), "column 'a' is missing"),
+        (("b", "a", "x"), "column 'b' stands at the place of 'a'"),
+        (("a", "C"), "column 'c' is missing (did you mean 'C'?)"),
+    ],
+)
+def test_columns_of_other_names_that_no_position_fits_are_an_error(names: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(SchemaMismatchError, match=r"\.alias\('") as refusal:
+        loose(columns("a", "b", "c", optional="bc"), *names)
+    assert problem in refusal.value.problems
+
+
+def test_optional_columns_may_be_left_out_and_of_more_columns_than_the_model_has_the_others() -> None:
+    model = columns("a", "b", "c", optional="bc")
+    for names, taken in {("a",): "a", ("c", "a"): "ac", ("x", "a", "y", "z"): "a", ("x", "c", "b", "a"): "abc"}.items():
+        given = loose(model, *names)
+        assert not given.by_position
+        bound = {each.target: each.source for each in bind(given.schema, given.signature).columns}
+        assert bound == {name: name if name in taken else None for name in "abc"}
+        left_out = set("abc") - set(taken) if set(names) - set("abc") else set()
+        assert {name for doubt in model.doubts(names) for name in "abc" if f"leaves out {name!r}" in doubt} == left_out
+    (doubt,) = model.doubts(("a", "b", "C", "d"))
+    assert "may take (did you mean 'C'?), and has 2 column(s)" in doubt
+    with pytest.raises(SchemaMismatchError, match="argument 4 is an expression without a name"):
+        loose(model, "x", "a", "y", "col4")
+
+
+def test_a_struct_of_columns_may_have_the_name_of_one_of_them() -> None:
+    # predict(struct("*")): Spark calls the struct col1
+    given = read_arguments([pa.struct([("col1", struct("col2", "col1"))])], columns("col1", "col2"), loose=True)
+    assert fed(given) == [(1, "col1"), (0, "col2")]
+    row = struct("x", "y")
+    items = (Column(name="s", type=row), Column(name="b", type=DOUBLE, required=False))
+    given = read_arguments(
+        [pa.struct([("s", row)])], ModelColumns(label="m", signature=Signature(inputs=items)), loose=True
+    )
+    assert given.schema == pa.schema([("s", row)])
 
 
 @pytest.mark.parametrize("is_loose", [True, False])
