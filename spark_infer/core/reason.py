@@ -1,10 +1,16 @@
-"""Why foreign code failed, told without the row values its message may hold."""
+"""Why foreign code failed, without the row values and secrets that its message may hold."""
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
 
-HIDDEN = "its message may hold row values and is hidden; set SPARK_INFER_SHOW_VALUES=1 on the driver to see it"
+HIDDEN = "its message may hold values and is hidden; set SPARK_INFER_SHOW_VALUES=1 on the driver to see it"
+
+_LIBRARIES = ("<frozen ", str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
+"""How the names of files begin that are not the user's own code: Python's, this package's, installed ones."""
 
 
 def reason(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
@@ -16,7 +22,28 @@ def reason(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
     ...     print("secret" in " ".join(reason(error, show_values=False)))
     False
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
     message = (str(error).strip().splitlines() or ["(no message)"])[0] if show_values else HIDDEN
-    return f"{type(error).__module__}.{type(error).__qualname__}{place}", message
+    return f"{type(error).__module__}.{type(error).__qualname__}{_place(error)}", message
+
+
+def missing_module(error: BaseException) -> str | None:
+    """Return the first part of the name of the module that was not found, that of the first cause; None without one."""
+    found = [each.name for each in _causes(error) if isinstance(each, ModuleNotFoundError) and each.name]
+    return found[-1].partition(".")[0] if found else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        yield each
+        seen.append(each)
+        each = each.__cause__
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised and, where that is in a library, the line of the user's own code that led there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    shown = frames[-1:] if own[-1:] == frames[-1:] else [*frames[-1:], *own[-1:]]
+    return ", called".join(f" at {frame.filename}:{frame.lineno} in {frame.name}" for frame in shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +134,7 @@ def make_recipe(
     choice = choose(ref.mlmodel, options, folder)
     kept = _kept(schema, keep)
     prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
-    load = _load_spec(ref, choice, prepared, options, threads)
+    load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
     raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
     outputs = _final_outputs(raw, options, output, show_values=show_values)
     _refuse_collisions(kept, outputs)

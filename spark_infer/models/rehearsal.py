@@ -68,7 +68,7 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
             details=told,
             next_step="call mlflow.pyfunc.load_model(uri).predict(example) to see the cause, and log the model again "
             "with a signature and an example that fit it.",
-        ) from error
+        ) from (error if recipe.show_values else None)
     _compare(answer, recipe, rows.num_rows, which)
     if not recipe.options.checks_row_order or getattr(model, "by_row", False):
         return Rehearsal()

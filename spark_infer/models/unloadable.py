@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from spark_infer.core.reason import missing_module
 from spark_infer.errors import EnvironmentProblem, ModelLoadError, ModelRefusedError, PlanError
 from spark_infer.models.backends.pickled import imported_by, is_there
 from spark_infer.models.backends.skopsfile import named_types
@@ -29,7 +30,7 @@ def refused_load(error: ModelLoadError, ref: ModelRef, backend: str, folder: Pat
     Returns:
         An `EnvironmentProblem` where a module is missing, whichever it is; else a `ModelRefusedError`.
     """
-    module = next(_missing_modules(error), None)
+    module = missing_module(error)
     if module is None:
         unlike = differences(ref, backend, folder)
         return ModelRefusedError(error.what, details=[*error.details, *unlike], next_step=error.next_step)
@@ -91,13 +92,3 @@ def _not_installed(modules: Sequence[str], folder: Path) -> EnvironmentProblem:
         else f"install the package that holds {module}; or, where it is a module of your own, log the model again with "
         f"code_paths=['{module}.py' or its folder].",
     )
-
-
-def _missing_modules(error: BaseException) -> Iterator[str]:
-    """Yield the modules that were not found, the first part of their names, the cause of all first."""
-    chain = [error]
-    while (cause := chain[-1].__cause__) is not None and cause not in chain:
-        chain.append(cause)
-    for each in reversed(chain):
-        if isinstance(each, ModuleNotFoundError) and each.name:
-            yield each.name.partition(".")[0]

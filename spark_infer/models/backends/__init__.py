@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from spark_infer.core.reason import missing_module, reason
 from spark_infer.core.variables import variables_set
 from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.backends import native
@@ -56,7 +57,21 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
     except SparkInferError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelLoadError(
-            f"The model does not load with backend {spec.backend!r} ({type(error).__name__}: {error}).",
-            next_step="install the model's requirements.txt in the Python of the workers.",
-        ) from error
+        raise _refused(error, spec) from (error if spec.show_values else _without_message(error))
+
+
+def _refused(error: BaseException, spec: LoadSpec) -> ModelLoadError:
+    """Say why a model does not load; the message of its code may hold what `extra_env` holds."""
+    module = missing_module(error)
+    place, message = reason(error, show_values=spec.show_values)
+    return ModelLoadError(
+        f"The model does not load with backend {spec.backend!r}: {type(error).__name__}.",
+        details=[place, message if module is None or spec.show_values else f"No module named {module!r}"],
+        next_step="install the model's requirements.txt in the Python of the workers.",
+    )
+
+
+def _without_message(error: BaseException) -> ModuleNotFoundError | None:
+    """Return what a traceback may show of the cause: the module that is missing."""
+    module = missing_module(error)
+    return None if module is None else ModuleNotFoundError(f"No module named {module!r}", name=module)

@@ -46,6 +46,7 @@ class LoadSpec:
         device: ``cpu``, or ``cuda:0``: the one device that this process sees. The driver always loads on the cpu.
         address: What Spark assigned to the task, for example ``1``; None without a GPU.
         allow_cpu_fallback: Whether the cpu will do where a GPU was asked for and is not seen.
+        show_values: Whether messages of foreign exceptions may be shown.
         artefact: What is loaded in place of the model's own files; None loads these.
     """
 
@@ -61,6 +62,7 @@ class LoadSpec:
     device: str = "cpu"
     address: str | None = None
     allow_cpu_fallback: bool = False
+    show_values: bool = False
     artefact: Artefact | None = None
 
     def files(self, digest: str) -> str:
@@ -72,7 +74,8 @@ class LoadSpec:
         inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
         fed = (inputs, self.binding.numbered, self.binding.tensors)
         how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads)
-        config = json.dumps(self.config, sort_keys=True)
+        # Python's notation keeps apart what JSON's does not: orders, lists and tuples, numbers and texts as keys.
+        config = repr(dict(self.config))
         address = self.address or ""
         return (self.files(digest), self.backend, self.device, address, repr(how), config, self.variables_digest)
 

@@ -121,7 +121,7 @@ def _answers(model: LoadedModel, base: pa.RecordBatch, which: str, *, show_value
             f"The model cannot be compiled: {which} fails on a row of the table.",
             details=told,
             next_step="mend or filter such rows, or leave `compile` out.",
-        ) from error
+        ) from (error if show_values else None)
 
 
 def _opened(load: LoadSpec, folder: Path) -> LoadedModel:

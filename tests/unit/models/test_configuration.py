@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,8 @@ from sklearn.preprocessing import FunctionTransformer
 from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ConfigError, ModelRefusedError
+from spark_infer.errors import ConfigError, ModelLoadError, ModelRefusedError
+from spark_infer.models.backends import load
 from spark_infer.models.backends.choice import choose
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.files.store import ModelStore
@@ -29,6 +33,7 @@ from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.unloadable import refused_load
 from spark_infer.models.worker import load_model, score_table_batches
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -109,6 +114,19 @@ def test_each_configuration_and_environment_has_a_model_of_its_own(model: str, s
     assert NAME not in os.environ
 
 
+def test_configurations_that_differ_in_order_or_type_have_models_of_their_own(model: str, store: ModelStore) -> None:
+    nested: list[Any] = [
+        *({"x": 1, "y": 2}, {"y": 2, "x": 1}),
+        *({1: "a"}, {"1": "a"}, {1: "a", "x": 2}, {True: "a"}),
+        *((1,), [1], [1.0], [True], ["1"]),
+    ]
+    for beta in nested:
+        assert (
+            answer(recipe_of(model, store, model_config={"beta": beta}), store)
+            == str({"alpha": 1, "beta": beta}) + " None None"
+        )
+
+
 def test_variables_that_the_process_has_are_as_they_were(
     model: str, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +170,44 @@ def test_an_environment_is_shown_nowhere(model: str, store: ModelStore) -> None:
     assert SECRET in str(recipe.load.extra_env)
     for shown in (recipe, recipe.options, recipe.load, recipe.load.key(recipe.ref.digest), recipe.warnings()):
         assert SECRET not in repr(shown) + str(shown)
+
+
+class Fails(PythonModel):
+    """Raises with what it reads in its environment, in its own code or in a library's."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        word = os.environ.get(NAME, "")
+        if word.startswith("in json"):
+            json.loads(f"{word}")
+        if word.startswith("module"):
+            raise RuntimeError(word) from ModuleNotFoundError(word, name="gonelib.part")
+        if word:
+            raise ValueError(word)
+
+    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None) -> list[str]:
+        return ["a"] * len(model_input)
+
+
+def test_a_model_that_does_not_load_is_refused_without_what_its_code_says(tmp_path: Path, store: ModelStore) -> None:
+    signature = infer_signature(pd.DataFrame({"x": [1.0]}), ["text"])
+    mlflow.pyfunc.save_model(tmp_path / "m", python_model=Fails(), signature=signature, pip_requirements=["pandas"])
+    kinds = [("", "ValueError"), ("in json", "JSONDecodeError"), ("module", "RuntimeError")]
+    for show_values in (False, True):
+        for word, kind in kinds:
+            recipe = recipe_of(str(tmp_path / "m"), store, extra_env={NAME: f"{word} {SECRET}".strip()})
+            spec = replace(recipe.load, show_values=show_values)
+            with pytest.raises(ModelLoadError, match=f"does not load with backend 'pyfunc': {kind}") as failed:
+                load(spec, tmp_path / "m")
+            refused = refused_load(failed.value, recipe.ref, "pyfunc", tmp_path / "m")
+            text = "".join(traceback.format_exception(failed.value)) + str(refused) + repr(refused)
+            assert (SECRET in text) is (show_values and word != "in json")
+            place = failed.value.details[0]
+            assert (f"{__file__}:" in place, " in load_context" in place) == (True, True)
+            assert ("gonelib is not installed" in str(refused)) is (word == "module")
+            if word == "module" and not show_values:
+                assert failed.value.details[1] == "No module named 'gonelib'"
+            elif not show_values:
+                assert "SPARK_INFER_SHOW_VALUES=1" in failed.value.details[1]
 
 
 @pytest.mark.parametrize(
