@@ -45,9 +45,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, bucket: ObjectStore) -> It
     """Nodes of two cores and of one. The first has a store of its own; the second has not even a home folder."""
     folder = tmp_path_factory.mktemp("cluster")
     one, two = folder / "one", folder / "two"
+    shared = {**bucket.environ, "SPARK_INFER_LOG_LEVEL": "WARNING"}
     nodes = [
-        Node(folder=one, environ={**bucket.environ, "SPARK_INFER_HOME": str(one / "store")}),
-        Node(folder=two, environ={**bucket.environ, "HOME": "/dev/null"}, cores=1),
+        Node(folder=one, environ={**shared, "SPARK_INFER_HOME": str(one / "store")}),
+        Node(folder=two, environ={**shared, "HOME": "/dev/null"}, cores=1),
     ]
     with standalone(folder, nodes) as running:
         yield running

@@ -67,7 +67,7 @@ def found(folder: Path, lines: str, **flavors: Any) -> list[str]:
         ("# numpy==98.7", None),
         ("./wheels/numpy-98.7-py3-none-any.whl", None),
         ("git+https://user:secret@host/repository.git", None),
-        ("--index-url https://user:secret@host/simple", None),
+        ("--find-links https://user:secret@host/simple", None),
         ("databricks-feature-lookup==1.*", None),
         ("-r ../outside.txt", None),
         ("-c none.txt", None),
