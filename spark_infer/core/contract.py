@@ -127,6 +127,7 @@ def bind(
 
     Raises:
         SchemaMismatchError: A column is missing, ambiguous or of a type with no lossless cast; all problems at once.
+            Or the table has none of the columns, be they optional.
     """
     available = _Available(schema, allow_casts)
     if signature is None or not signature.inputs:
@@ -141,6 +142,9 @@ def bind(
             problems=available.problems,
             next_step=available.advice(),
         )
+    if binding.columns and not binding.sources:
+        # Rows without columns are none: MLflow's enforcement of a signature loses their number too.
+        raise binding.cannot_do_without(model)
     return binding
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql.types import DataType, NullType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, NullType, StructField, StructType
 
 from spark_infer.core.outputs import ONLY_OUTPUT
 from spark_infer.core.signature import for_model
@@ -158,7 +158,23 @@ def _no_result(result_type: str | DataType) -> ConfigError:
 
 def as_ddl(result_type: str | DataType | None) -> str | None:
     """Write a result type as DDL, as the options hold it."""
-    return result_type.simpleString() if isinstance(result_type, DataType) else result_type
+    return _ddl(result_type) if isinstance(result_type, DataType) else result_type
+
+
+def _ddl(data_type: DataType) -> str:
+    """Spell a type as its ``simpleString`` does, which leaves names of fields unquoted."""
+    if isinstance(data_type, StructType):
+        fields = (f"{_field_name(field.name)}:{_ddl(field.dataType)}" for field in data_type)
+        return f"struct<{','.join(fields)}>"
+    if isinstance(data_type, ArrayType):
+        return f"array<{_ddl(data_type.elementType)}>"
+    if isinstance(data_type, MapType):
+        return f"map<{_ddl(data_type.keyType)},{_ddl(data_type.valueType)}>"
+    return data_type.simpleString()
+
+
+def _field_name(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else quoted(name)
 
 
 def quoted(name: str) -> str:

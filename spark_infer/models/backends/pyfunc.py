@@ -122,7 +122,10 @@ def _refuse_turned_nulls(inputs: pa.RecordBatch, signature: Signature) -> None:
 
 
 def _changeable_defaults(model: PyFuncModel) -> dict[str, Any]:
-    """Defaults of parameters that a model could change in place; MLflow passes the signature's own objects."""
+    """The defaults, where a model could change one in place; MLflow passes the signature's own objects.
+
+    All of them, since MLflow puts those that it fills in last; a model gets its parameters in the signature's order.
+    """
     declared: ParamSchema | None = model.metadata.get_params_schema()  # type: ignore[no-untyped-call]  # MLflow's
-    params = declared.params if declared is not None else ()
-    return {param.name: param.default for param in params if isinstance(param.default, list | dict)}
+    defaults = {param.name: param.default for param in declared.params} if declared is not None else {}
+    return defaults if any(isinstance(default, list | dict) for default in defaults.values()) else {}

@@ -104,8 +104,22 @@ def test_every_pair_of_types_has_one_verdict(got: pa.DataType, wanted: pa.DataTy
 
 
 def test_an_optional_column_that_is_missing_is_null_in_every_row() -> None:
-    signature = Signature(inputs=(Column(name="a", type=pa.string(), required=False),))
-    assert bind(pa.schema([]), signature) == Binding(columns=(BoundColumn(source=None, target="a", type=pa.string()),))
+    signature = Signature(inputs=tuple(Column(name=name, type=pa.string(), required=False) for name in "ab"))
+    assert bind(pa.schema({"b": pa.string()}), signature) == Binding(
+        columns=(
+            BoundColumn(source=None, target="a", type=pa.string()),
+            BoundColumn(source="b", target="b", type=pa.string()),
+        )
+    )
+
+
+@pytest.mark.parametrize("table", [(), ("x", "A")])
+def test_rows_that_have_none_of_the_optional_columns_are_refused(table: tuple[str, ...]) -> None:
+    signature = Signature(inputs=tuple(Column(name=name, type=pa.string(), required=False) for name in "ab"))
+    with pytest.raises(SchemaMismatchError, match="m cannot do without columns that the table lacks") as refusal:
+        bind(pa.schema([(name, pa.string()) for name in table]), signature, model="m")
+    near = " (did you mean 'A'?)" if table else ""
+    assert refusal.value.problems == (f"column 'a' (string) is missing{near}", "column 'b' (string) is missing")
 
 
 def test_an_optional_column_that_is_misspelt_is_reported_with_the_near_name() -> None:

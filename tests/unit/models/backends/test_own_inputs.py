@@ -213,6 +213,26 @@ def test_parameters_that_a_model_changes_are_those_asked_for_in_the_next_batch(t
             assert list(model.predict(batch)[None]) == [10.0 + seen, 20.0 + seen]
 
 
+class Order(PythonModel):
+    """Answers the order of its parameters."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return [repr(params)] * len(model_input)
+
+
+@pytest.mark.parametrize(
+    "defaults", [{"z": 1, "a": [0.5], "m": "x"}, {"z": 1, "b": 2}, {"z": 1.0, "a": {"k": 1}, "b": [2]}]
+)
+def test_a_model_gets_its_defaults_in_the_order_of_its_signature(tmp_path: Path, defaults: dict[str, Any]) -> None:
+    rows = pd.DataFrame({"x": [1.0]})
+    signature = infer_signature(rows, ["text"], params=defaults)
+    mlflow.pyfunc.save_model(tmp_path / "m", python_model=Order(), signature=signature, pip_requirements=["pandas"])
+    batch = pa.RecordBatch.from_pydict({"x": [1.0]})
+    model = load(spec_of(tmp_path / "m", batch.schema, "pyfunc"), tmp_path / "m")
+    expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(rows)
+    assert list(model.predict(batch)[None]) == expected == [repr(defaults)]
+
+
 class Recentring(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """An estimator of the user's that works on what it is given."""
 
