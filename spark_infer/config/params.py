@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from spark_infer.config.secrets import is_secret
+
 _SCALARS = (bool, int, float, str, bytes, datetime.date, type(None))
+
+_DEEPEST = 100
 
 _DAYS = tuple(f"datetime64[{unit}]" for unit in "YMWD")
 """numpy's times that Python has dates for."""
 
-
-_SECRET = re.compile(r"secret|passw|credential|api_?key|access_?key|private_?key|(^|_)token$", re.IGNORECASE)
 HIDDEN = "***"
 
 
 def shown_params(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as values that JSON can hold; of those that are named like a secret, the name alone."""
-    return {name: HIDDEN if _SECRET.search(name) else _shown(value) for name, value in given.items()}
+    return {name: HIDDEN if is_secret(name) else _shown(value) for name, value in given.items()}
 
 
 def _shown(value: Any) -> Any:
@@ -60,24 +62,54 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def plain_configuration(given: Any) -> Any:
+    """Return a model's configuration with Python's own values in place of numpy's, and all else as it is."""
+    return {name: _without_numpy(value) for name, value in given.items()} if isinstance(given, Mapping) else given
+
+
+def _without_numpy(value: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise ValueError(f"is nested deeper than {_DEEPEST} levels")
+    if type(value) is dict:
+        return {name: _without_numpy(each, depth + 1) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_without_numpy(each, depth + 1) for each in value)
+    return _plain(value) if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+
+
 def refuse_unwritable(given: Mapping[str, Any]) -> None:
     """Refuse a model's configuration that JSON cannot hold, as MLflow does when a model is logged.
 
     Raises:
         ValueError: A value is of another kind.
     """
+    found: list[str] = []
+
+    def note(value: Any) -> Any:
+        found.append(type(value).__name__)
+        raise TypeError
+
     try:
-        json.dumps(given)
+        json.dumps(given, default=note)
     except (TypeError, ValueError, RecursionError):
-        raise ValueError("holds a value that JSON has no form for") from None
+        of_type = f" of type {found[0]}" if found else ""
+        raise ValueError(
+            f"holds a value{of_type} that JSON has no form for; write a date or time as text, in quotes"
+        ) from None
 
 
 def refuse_unsettable(given: Mapping[str, str]) -> None:
     """Refuse environment variables that no process can have.
 
     Raises:
-        ValueError: A name is empty or has a `=`, or a name or a value has a NUL.
+        ValueError: A name is empty or has a `=`, or a name or a value has a NUL or half a character.
     """
     for name, value in given.items():
         if not name or "=" in name or "\0" in name + value:
             raise ValueError("a name is not empty and has no '=', and names and values have no NUL character")
+        try:
+            os.fsencode(name + value)
+        except UnicodeEncodeError:
+            raise ValueError(
+                "a name or a value holds a character that has no bytes (half of a surrogate pair)"
+            ) from None

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction, PathText
-from spark_infer.config.params import plain_params, refuse_unsettable, refuse_unwritable
+from spark_infer.config.params import (
+    plain_configuration,
+    plain_params,
+    refuse_unsettable,
+    refuse_unwritable,
+    shown_params,
+)
 from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
 
@@ -138,6 +144,10 @@ class ScoreOptions(Frozen):
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, shown_params(value) if name in ("params", "pyfunc_config") else value
+
     @field_validator("inputs", "predict_method", "allow_casts", mode="before")
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
@@ -147,6 +157,11 @@ class ScoreOptions(Frozen):
     @classmethod
     def _plain_values(cls, given: Any) -> Any:
         return plain_params(given)
+
+    @field_validator("pyfunc_config", mode="before")
+    @classmethod
+    def _plain_configuration(cls, given: Any) -> Any:
+        return plain_configuration(given)
 
     @field_validator("pyfunc_config")
     @classmethod

@@ -32,21 +32,33 @@ def read_configuration(given: Mapping[str, Any] | str | os.PathLike[str] | None)
         )
     path = Path(given)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        not_text = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "no file can have this name"
         raise ConfigError(
-            f"The model_config file {path} cannot be read: {reason}.",
+            f"The model_config file {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or not_text}.",
             next_step=f"the path is relative to {Path.cwd()}." if not path.is_absolute() else "",
         ) from error
+    found = _parsed(text, path)
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(f"The model_config file {path} holds no mapping of keys to values.")
+    return found or {}
+
+
+def _parsed(text: str, path: Path) -> Any:
+    try:
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(
             f"The model_config file {path} is not YAML" + ("." if mark is None else f" (line {mark.line + 1}).")
         ) from None
-    if found is not None and not isinstance(found, Mapping):
-        raise ConfigError(f"The model_config file {path} holds no mapping of keys to values.")
-    return found or {}
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        # What PyYAML raises for a value that is not of its form: `2024-99-99`, `!!int abc`, `!!bool abc`.
+        raise ConfigError(
+            f"The model_config file {path} holds a value that is not of its type, such as a date that does not exist.",
+            next_step="correct its dates and the values with a tag (!!int), or write them as text, in quotes.",
+        ) from None
 
 
 def applied(mlmodel: MLModel, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -170,7 +171,10 @@ def _unmet_pin(pin: Requirement, *, only_constrains: bool) -> str | None:
 
 
 def _is_wanted(pin: Requirement) -> bool:
-    return canonicalize_name(pin.name) not in _NOT_NEEDED and (pin.marker is None or pin.marker.evaluate())
+    try:
+        return canonicalize_name(pin.name) not in _NOT_NEEDED and (pin.marker is None or pin.marker.evaluate())
+    except (UndefinedComparison, UndefinedEnvironmentName):  # pip cannot install such a line
+        return False
 
 
 def _shown(pin: Requirement) -> str:
@@ -203,7 +207,7 @@ def _lines(path: Path, root: Path) -> Iterator[tuple[str, bool]]:
     waiting, seen = [(path, False)], set[Path]()
     while waiting and len(seen) < _MOST_FILES:
         file, constrains = waiting.pop(0)
-        if file in seen or not file.resolve().is_relative_to(root):
+        if file in seen or not _is_inside(file, root):
             continue
         seen.add(file)
         for line in _read(file):
@@ -212,6 +216,13 @@ def _lines(path: Path, root: Path) -> Iterator[tuple[str, bool]]:
                 yield re.split(r"\s--", line, maxsplit=1)[0], constrains
             else:
                 waiting.append((file.parent / included[2].strip(), constrains or "c" in included[1].strip("-")[:1]))
+
+
+def _is_inside(file: Path, root: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(root)
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, a loop of links
+        return False
 
 
 def _read(file: Path) -> Iterator[str]:

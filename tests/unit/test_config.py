@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from spark_infer.config import (
     FunctionStep,
+    JobConfig,
     LabelMapStep,
     ModelConfig,
     ScoreOptions,
@@ -101,6 +102,35 @@ def test_parameters_are_shown_as_json_has_them_and_secrets_by_their_names_alone(
         "aws_secret_access_key": "***",
         "Password": "***",
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "hidden"),
+    [
+        ("api_key api-key APIKey apiKey apikey access-key openai_key private.key account_key_2 key ssh_keys", True),
+        ("hf-token authToken x_tokens token accessToken token_secret HF_TOKEN", True),
+        ("pwd auth Authorization bearer passphrase connection_string connectionString sas_url github_pat", True),
+        ("dbpassword user.passwd mysecret clientSecret credentials aws_credential PGPASSWORD", True),
+        ("max_tokens num_tokens max_new_tokens maxTokens eos_token eos_token_id pad_token prompt-tokens", False),
+        ("sort_key primary_key partition_keys groupKey keyword monkey tokenizer author path patience passes", False),
+    ],
+)
+def test_names_of_secrets_are_known_by_their_words(names: str, hidden: bool) -> None:
+    shown = shown_params(dict.fromkeys(names.split(), "v"))
+    assert {name for name, value in shown.items() if (value == "***") is not hidden} == set()
+
+
+def test_options_and_jobs_are_shown_without_the_values_of_secrets() -> None:
+    given = {"params": {"api_key": "hunter2", "depth": 3}, "model_config": {"db": {"pwd": "hunter2", "host": "h1"}}}
+    options = ScoreOptions.model_validate(given)
+    job = JobConfig.model_validate(
+        {"model": {"uri": "m"}, "source": {"path": "a"}, "target": {"path": "b"}, "score": given}
+    )
+    for shown in (repr(options), str(options), repr(job), str(job)):
+        assert "hunter2" not in shown
+        assert "'depth': 3" in shown
+        assert "'host': 'h1'" in shown
+    assert options.params["api_key"] == "hunter2"
 
 
 @pytest.mark.parametrize("given", [1.5, [1.5], [[1]], {"a": 1}, b"x", pd.NaT, object(), {1}])

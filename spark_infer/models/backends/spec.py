@@ -55,8 +55,8 @@ class LoadSpec:
     methods: tuple[str, ...]
     by_signature: bool
     binding: Binding
-    params: Mapping[str, Any]
-    config: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(repr=False)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     extra_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     threads: int
     device: str = "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import traceback
@@ -161,12 +162,22 @@ def test_a_file_of_configuration_is_read_where_it_is_named(tmp_path: Path) -> No
             path.write_text(text)
         with pytest.raises(ConfigError, match=problem):
             read_configuration(path)
+    for text in ("d: 2024-99-99", "!!int abc", "a: !!bool abc", "a: !!float x", "a: !!timestamp x", "[" * 9999):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="holds a value that is not of its type"):
+            read_configuration(path)
+    for name in ("a\0b", "a\ud800"):
+        with pytest.raises(ConfigError, match="no file can have this name"):
+            read_configuration(name)
     with pytest.raises(ConfigError, match="model_config is int"):
         read_configuration(7)  # type: ignore[arg-type]  # what a caller may do
 
 
 def test_an_environment_is_shown_nowhere(model: str, store: ModelStore) -> None:
     recipe = recipe_of(model, store, extra_env={NAME: SECRET})
+    configured = recipe_of(model, store, model_config={"alpha": {"api_key": SECRET}})
+    assert SECRET in str(configured.load.config)
+    assert SECRET not in repr(configured) + str(configured)
     assert SECRET in str(recipe.load.extra_env)
     for shown in (recipe, recipe.options, recipe.load, recipe.load.key(recipe.ref.digest), recipe.warnings()):
         assert SECRET not in repr(shown) + str(shown)
@@ -211,12 +222,41 @@ def test_a_model_that_does_not_load_is_refused_without_what_its_code_says(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "given", [{"": SECRET}, {"A=B": SECRET}, {"A": f"{SECRET}\0"}, {"A": 1}, {"A": None}, {1: SECRET}, [SECRET], SECRET]
+    "given",
+    [
+        {"": SECRET},
+        {"A=B": SECRET},
+        {"A": f"{SECRET}\0"},
+        {"A": f"{SECRET}\ud800"},
+        {"A": 1},
+        {"A": None},
+        {1: SECRET},
+        [SECRET],
+        SECRET,
+    ],
 )
 def test_variables_that_cannot_be_set_are_refused_without_their_values(given: Any) -> None:
     with pytest.raises(ConfigError) as refused:
         validated(ScoreOptions, {"extra_env": given})
     assert SECRET not in str(refused.value)
+
+
+def test_a_configuration_may_hold_values_of_numpy(model: str, store: ModelStore) -> None:
+    given = {"alpha": np.int64(3), "beta": {"a": np.array([0.5, 1.0]), "b": (np.bool_(True), "x"), 1: np.str_("y")}}
+    said = answer(recipe_of(model, store, model_config=given), store)
+    assert said == "{'alpha': 3, 'beta': {'a': [0.5, 1.0], 'b': (True, 'x'), 1: 'y'}} None None"
+
+
+def test_a_date_in_a_configuration_is_refused_with_what_to_write() -> None:
+    with pytest.raises(ConfigError, match="holds a value of type date that JSON has no form for; write a date"):
+        validated(ScoreOptions, {"model_config": {"a": {"b": datetime.date(2024, 1, 31)}}})
+
+
+def test_a_configuration_that_holds_itself_is_refused() -> None:
+    given: dict[str, Any] = {"a": {}}
+    given["a"]["a"] = given
+    with pytest.raises(ConfigError, match="model_config: is nested deeper than 100 levels"):
+        validated(ScoreOptions, {"model_config": given})
 
 
 @pytest.mark.parametrize("given", [{"a": object()}, {"a": {1, 2}}, [1], "text"])

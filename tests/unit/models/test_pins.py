@@ -71,6 +71,9 @@ def found(folder: Path, lines: str, **flavors: Any) -> list[str]:
         ("databricks-feature-lookup==1.*", None),
         ("-r ../outside.txt", None),
         ("-c none.txt", None),
+        ('numpy==98.7; os_name ~= "x"', None),
+        ("-r a\0b.txt", None),
+        (f"-r {'a' * 300}.txt", None),
         ("-r requirements.txt", None),
     ],
 )
