@@ -17,7 +17,7 @@ from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DoubleType, StructField, StructType
+from pyspark.sql.types import DoubleType, StructField, StructType
 
 from spark_infer import model_udf
 from spark_infer.errors import ConfigError, PlanError, SchemaMismatchError
@@ -197,12 +197,9 @@ def test_a_chat_model_is_asked_once_for_each_row(spark: SparkSession, tmp_path: 
         warnings.simplefilter("ignore")
         mlflow.pyfunc.save_model(tmp_path / "m", python_model=Repeating(), pip_requirements=["mlflow"])
     chat = model_udf(spark, str(tmp_path / "m"), "choices array<struct<message:struct<content:string>>>")
-    rows = spark.sql(
-        "SELECT array(named_struct('role', 'user', 'content', word)) AS messages, 0.5D AS temperature "
-        "FROM VALUES ('hello'), ('bye') AS t(word)"
-    ).coalesce(1)
-    answers = rows.select(chat(F.struct("*")).alias("p")).select("p.choices.message.content").collect()
-    assert [row.content for row in answers] == [["1 hello 0.5"], ["1 bye 0.5"]]
+    rows = [{"messages": [{"role": "user", "content": word}], "temperature": 0.5} for word in ("hello", "bye")]
+    (answers,) = chat.func(iter([pa.array(rows)]))  # type: ignore[attr-defined]  # as a worker calls it
+    assert [row["choices"][0]["message"]["content"] for row in answers.to_pylist()] == ["1 hello 0.5", "1 bye 0.5"]
 
 
 def test_a_result_type_converts_and_a_struct_that_it_declares_stays_one(spark: SparkSession, tmp_path: Path) -> None:
@@ -212,10 +209,9 @@ def test_a_result_type_converts_and_a_struct_that_it_declares_stays_one(spark: S
         mlflow.pyfunc.save_model(
             tmp_path / "m", python_model=Ranked(), signature=ModelSignature(inputs, None, names), pip_requirements=[]
         )
-    types: dict[str, tuple[str | DataType, list[str], Any]] = {
+    types: dict[str, tuple[str, list[str], Any]] = {
         "float": ("float", ["score"], 2.0),
-        "struct<score:double>": ("score double", ["score"], Row(score=2.0)),
-        "struct<rank:double>": (StructType([StructField("rank", DoubleType())]), ["score", "rank"], Row(rank=4.0)),
+        "struct<rank:double>": ("rank double", ["score", "rank"], Row(rank=4.0)),
         "array<double>": ("array<double>", ["score", "rank"], [2.0, 4.0]),
     }
     predictions = [
@@ -225,6 +221,8 @@ def test_a_result_type_converts_and_a_struct_that_it_declares_stays_one(spark: S
     frame = spark.sql("SELECT 2D AS x").select(*predictions)
     assert [field.dataType.simpleString() for field in frame.schema] == list(types)
     assert list(frame.collect()[0]) == [expected for *_, expected in types.values()]
+    rank = StructType([StructField("rank", DoubleType())])
+    assert model_udf(spark, str(tmp_path / "m"), rank).returnType == rank
 
 
 def test_a_filter_on_the_prediction_predicts_each_row_once(spark: SparkSession, counting: CountingModel) -> None:

@@ -28,7 +28,7 @@ from spark_infer.errors import (
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.mlmodel import MLModel
-from spark_infer.spark.cast import output_column
+from spark_infer.spark.cast import input_column, output_column
 from spark_infer.spark.faults import translate
 from spark_infer.spark.prepare import make_options, open_store, pin, prepare
 from spark_infer.spark.resources import plan_stage
@@ -108,6 +108,18 @@ def test_a_vector_column_and_an_array_of_doubles_are_the_same_to_it(boats: Boats
     rows = score(arrays, boats.bayes, output="by_array").collect()
     assert len(rows) == 60
     assert all(row.by_vector == row.by_array == row.prediction for row in rows)
+
+
+def test_doubles_for_a_pipeline_of_floats_are_rounded_and_never_made_infinite(spark: SparkSession) -> None:
+    rows = spark.sql("SELECT array(0.1D, double('inf'), double('-inf'), double('nan'), null) AS v").coalesce(1)
+
+    def cast(frame: DataFrame) -> DataFrame:
+        got = frame.schema["v"].dataType
+        return frame.select(input_column(frame["v"], "v", got, pa.list_(pa.float32()), is_vector=False).alias("v"))
+
+    (row,) = cast(rows).collect()
+    assert repr(row.v) == "[0.10000000149011612, inf, -inf, nan, None]"
+    assert isinstance(failure(cast(rows.withColumn("v", F.array(F.lit(-1e39))))), InputValueError)
 
 
 def test_a_value_that_its_types_cannot_hold_is_an_error(boats: Boats) -> None:
