@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -73,14 +74,22 @@ def _is_nan(value: Any) -> bool:
 
 
 def _lists(rows: Sequence[Any], wanted: pa.DataType) -> pa.Array:
-    found = [None if is_missing(row) else _elements(row) for row in rows]
+    found = [None if is_missing(row) else elements(row) for row in rows]
     values = build([value for row in found if row is not None for value in row], wanted.value_type)
     return pa.ListArray.from_arrays(_offsets(found), values).cast(wanted)
 
 
-def _elements(row: Any) -> list[Any]:
+def elements(row: Any) -> list[Any]:
+    """Return the elements of a sequence as they are: numpy would make doubles of integers beside a missing one.
+
+    Raises:
+        TypeError: It is no sequence.
+    """
     if not is_sequence(row):
         raise TypeError(f"{type(row).__name__} is not an array")
+    if not isinstance(row, list | tuple | np.ndarray):
+        # Arrow's arrays, and those of pandas and torch.
+        row = row.to_pylist() if hasattr(row, "to_pylist") else row.tolist() if hasattr(row, "tolist") else row
     return list(row if isinstance(row, list | tuple | np.ndarray) else np.asarray(row))
 
 
@@ -133,15 +142,39 @@ def scalars(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
     among text or integers is pandas' mark for a missing value; among floats it is a number of its own.
     """
     exact = wanted in (pa.float64(), pa.string(), pa.binary())
-    return pa.array(values, type=wanted if exact else None, from_pandas=not pa.types.is_floating(wanted))
+    return pa.array(_whole(values), type=wanted if exact else None, from_pandas=not pa.types.is_floating(wanted))
+
+
+def _whole(values: Sequence[Any]) -> Sequence[Any]:
+    """Values of which Arrow cuts nothing off.
+
+    It makes negative doubles of the largest unsigned integers, midnight of each time after a date, and microseconds of
+    nanoseconds.
+    """
+    found = set(map(type, values))
+    if np.uint64 in found:
+        values = [int(value) if isinstance(value, np.uint64) else value for value in values]
+    if not any(issubclass(each, datetime) for each in found):
+        return values
+    if any(getattr(value, "nanosecond", 0) for value in values):
+        raise ValueError("nanoseconds have no place in a time of microseconds")
+    if date in found:
+        values = [datetime.combine(value, time()) if type(value) is date else value for value in values]
+    return values
 
 
 def _single(value: Any) -> Any:
     """The only element of a sequence, however deep; other values as they are."""
-    while isinstance(value, np.ndarray) or is_sequence(value):
-        if np.size(value) != 1 if isinstance(value, np.ndarray) else len(value) != 1:
+    while value is not np.ma.masked and (isinstance(value, np.ndarray) or is_sequence(value)):
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+            continue
+        parts = elements(value)
+        if len(parts) != 1:
             raise TypeError("several values stand where one is declared")
-        value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value[0]
+        value = parts[0]
+    if hasattr(value, "__array__") and not isinstance(value, np.generic | np.ndarray):
+        value = np.asarray(value)[()]  # such as a torch tensor without axes
     if fields_of(value) is not None:
         raise TypeError(f"{type(value).__name__} is not a single value")
     return None if is_missing(value) and not _is_nan(value) else value

@@ -76,6 +76,9 @@ def exact(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     if pa.types.is_decimal(array.type) and pa.types.is_floating(wanted):
         # By way of its digits: Arrow's own cast multiplies, and is often one bit off the nearest double.
         return pc.cast(pc.cast(array, pa.string()), wanted)
+    if array.type == pa.uint64() and pa.types.is_floating(wanted):
+        # Arrow's own check of what a float can hold takes the largest unsigned integers for negative ones.
+        array = pc.cast(array, pa.int64())
     cast = pc.cast(array, wanted)
     # Arrow rounds to the nearest float as numpy does, and makes an infinite one of what is too large.
     narrowed = pa.types.is_floating(array.type) and pa.types.is_floating(wanted)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_infer.core.build import build, fields_of, is_missing, is_sequence, scalars
+from spark_infer.core.build import build, elements, fields_of, is_missing, is_sequence, scalars
 from spark_infer.core.casts import retype
 from spark_infer.core.fits import fit
 from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
@@ -220,6 +220,8 @@ def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
         return build(rows, wanted)
     if not depth:
         return _plain(scalars(rows, wanted), leaf)
+    if _is_unlike_arrow(rows, depth):
+        raise TypeError("rows that Arrow reads otherwise")
     rows = [None if is_missing(row) else _by_position(row) for row in rows]
     if any(isinstance(row, np.ndarray) and row.ndim > 1 for row in rows):
         rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
@@ -227,9 +229,24 @@ def _raw_array(values: Values, wanted: pa.DataType) -> pa.Array:
     return _plain(pa.array(rows, type=wanted if leaf == pa.float64() else None), leaf)
 
 
+def _is_unlike_arrow(rows: Iterable[Any], depth: int) -> bool:
+    """Whether there are rows that Arrow changes: masked or unsigned ones, and sets, which are in no order."""
+    for row in rows:
+        if isinstance(row, np.ma.MaskedArray | set | frozenset) or getattr(row, "dtype", None) == np.uint64:
+            return True
+        if isinstance(row, list | tuple) and np.uint64 in set(map(type, row)):
+            return True
+        inside = isinstance(row, list | tuple) or getattr(getattr(row, "dtype", None), "kind", None) == "O"
+        if depth > 1 and inside and _is_unlike_arrow(row, depth - 1):
+            return True
+    return False
+
+
 def _by_position(row: Any) -> Any:
     """A row whose elements Arrow finds by position: those of a Series it looks up by the labels of its index."""
-    return np.asarray(row) if hasattr(row, "__array__") and not isinstance(row, np.ndarray | np.generic) else row
+    if isinstance(row, np.ndarray | np.generic) or not hasattr(row, "__array__"):
+        return row
+    return elements(row)
 
 
 def _plain(array: pa.Array, leaf: pa.DataType) -> pa.Array:
@@ -240,6 +257,8 @@ def _plain(array: pa.Array, leaf: pa.DataType) -> pa.Array:
     same = pa.types.is_string(found) or pa.types.is_binary(found) or pa.types.is_null(found)
     if pa.types.is_string(leaf) and not same:
         raise TypeError("values that are not text")
+    if array.type != found and pa.types.is_temporal(found):
+        raise TypeError("times of which Arrow may cut a part")
     return array
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pandas.api.extensions import ExtensionArray
 
 from spark_infer.core.build import fields_of, is_sequence
 from spark_infer.core.contract import Binding
@@ -91,11 +92,13 @@ def to_predictions(result: Any) -> Predictions:
     """
     result = _whole(result)
     if isinstance(result, pd.DataFrame):
-        return {str(name): _values(result[name]) for name in result.columns}
+        return _named(result.items())
+    if isinstance(result, pa.Table | pa.RecordBatch):
+        return _named(zip(result.schema.names, result.columns, strict=True))
     if isinstance(result, pd.Series):
         return {None: _values(result)}
     if isinstance(result, dict) and all(map(is_sequence, result.values())):
-        return {str(name): _values(values) for name, values in result.items()}
+        return _named(result.items())
     if isinstance(result, list | tuple) or hasattr(result, "__array__"):
         return {None: _values(result)}
     if np.isscalar(result) or fields_of(result) is not None:
@@ -106,6 +109,18 @@ def to_predictions(result: Any) -> Predictions:
     )
 
 
+def _named(columns: Iterable[tuple[Any, Any]]) -> Predictions:
+    named: dict[str | None, Values] = {}
+    for name, values in columns:
+        if str(name) in named:
+            raise PredictionShapeError(
+                f"The model returned two outputs whose name is {str(name)!r}.",
+                next_step="let the model give each of its outputs a name of its own.",
+            )
+        named[str(name)] = _values(values)
+    return named
+
+
 def _whole(result: Any) -> Any:
     """Collect what comes in parts, and fill in what is sparse."""
     if hasattr(result, "toarray"):
@@ -113,14 +128,25 @@ def _whole(result: Any) -> Any:
     if isinstance(result, Iterator):
         result = list(result)
         if result and all(isinstance(part, pd.DataFrame | pd.Series) for part in result):
-            return pd.concat(result)
+            return pd.concat(result if _are_alike(result) else [part.astype(object) for part in result])
     return result
+
+
+def _are_alike(parts: list[Any]) -> bool:
+    """Whether the parts have the same types: pandas makes doubles of integers beside those of another part."""
+    return len({tuple(np.atleast_1d(part.dtypes)) for part in parts}) == 1
 
 
 def _values(values: Any) -> Values:
     read: Values
-    if isinstance(values, pd.Series) and not isinstance(values.dtype, np.dtype):
-        values = pa.array(values, from_pandas=True)
+    if isinstance(getattr(values, "dtype", None), pd.SparseDtype):
+        values = np.asarray(values)
+    if isinstance(values, pd.Series | ExtensionArray) and not isinstance(values.dtype, np.dtype):
+        arrow = pa.array(values, from_pandas=True)
+        # Arrow has numbers of its own for periods and intervals.
+        values = list(values) if isinstance(arrow, pa.ExtensionArray) else arrow
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
     if isinstance(values, pa.Array):
         # Categories have no type at all where every value is missing.
         read = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values

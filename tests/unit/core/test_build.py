@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,3 +117,73 @@ def test_a_value_of_another_shape_is_an_error(row: Any, wanted: pa.DataType) -> 
     for rows in ([row], [None, row]):
         with pytest.raises(PredictionShapeError, match="'p'"):
             to_array(rows, "p", wanted, len(rows))
+
+
+MASKED = np.ma.masked_array([1.0, 2.0], [False, True])
+NANOSECOND = pd.Timestamp("2024-01-01") + pd.Timedelta(1, "ns")
+NOON, DAY = datetime(2024, 1, 1, 12), date(2024, 1, 1)
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "expected"),
+    [
+        ([MASKED], DOUBLES, [[1.0, None]]),
+        ([MASKED, np.array([3.0])], pa.list_(pa.float32()), [[1.0, None], [3.0]]),
+        ([MASKED.astype(int)], pa.list_(LONG), [[1, None]]),
+        ([[MASKED], [MASKED]], pa.list_(DOUBLES), [[[1.0, None]]] * 2),
+        ([{"n": 1, "words": np.ma.masked_array(["a", "b"], [True, False])}], DEEP, None),
+        ([1.0, np.ma.masked], DOUBLE, [1.0, None]),
+        ([1, np.ma.masked], LONG, [1, None]),
+        (["a", np.ma.masked], TEXT, ["a", None]),
+        (np.ma.masked_array(["a", "b"], [False, True]), TEXT, ["a", None]),
+        (np.ma.masked_array([1.0, 2.0], [False, True], dtype=object), DOUBLE, [1.0, None]),
+        ([np.ma.masked_array(["a", "b"], [False, True])], TEXTS, [["a", None]]),
+    ],
+)
+def test_what_is_masked_is_null(values: Any, wanted: pa.DataType, expected: list[Any] | None) -> None:
+    found = to_array(values, "p", wanted, len(values)).to_pylist()
+    assert (found == expected) if expected else found[0]["words"] == [None, "b"]
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "expected"),
+    [
+        ([DAY, NOON], pa.timestamp("us"), [datetime(2024, 1, 1), NOON]),
+        ([NOON, DAY], pa.timestamp("us"), [NOON, datetime(2024, 1, 1)]),
+        ([DAY, datetime(2024, 1, 2)], pa.date32(), [DAY, date(2024, 1, 2)]),
+        ([[DAY, NOON]], pa.list_(pa.timestamp("us")), [[datetime(2024, 1, 1), NOON]]),
+        ([pd.array([BIG, None], "Int64")], pa.list_(LONG), [[BIG, None]]),
+        ([pa.array([BIG, None])], pa.list_(LONG), [[BIG, None]]),
+        ([np.uint64(2**53)], DOUBLE, [2.0**53]),
+        ([np.uint64(2**64 - 1)], TEXT, [str(2**64 - 1)]),
+    ],
+)
+def test_a_value_is_kept_whole(values: Any, wanted: pa.DataType, expected: list[Any]) -> None:
+    assert to_array(values, "p", wanted, len(values)).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        *((values, DOUBLE) for values in (np.array([2**64 - 1], "u8"), [np.uint64(2**64 - 1)], [2**64 - 1])),
+        ([np.array([2**64 - 1], "u8")], DOUBLES),
+        ([[np.uint64(2**64 - 1)]], DOUBLES),
+        ([[[np.uint64(2**64 - 1)]]], pa.list_(DOUBLES)),
+        (np.array([[2**64 - 1, 1]], "u8"), DOUBLES),
+        ([NANOSECOND], pa.timestamp("us")),
+        ([NANOSECOND], pa.timestamp("us", "UTC")),
+        ([[NANOSECOND]], pa.list_(pa.timestamp("us"))),
+        (np.array([NANOSECOND], object), pa.timestamp("us")),
+        ([{"at": NANOSECOND}], pa.struct([("at", pa.timestamp("us"))])),
+        ([DAY, NOON], pa.date32()),
+        ([NOON, DAY], pa.date32()),
+        ([[DAY, NOON]], pa.list_(pa.date32())),
+        ([BIG, 1.5], DOUBLE),
+        ([{1.0, 2.0}], DOUBLES),
+        ([[{1.0}]], pa.list_(DOUBLES)),
+    ],
+)
+def test_a_value_of_which_a_part_would_be_lost_is_an_error(values: Any, wanted: pa.DataType) -> None:
+    with pytest.raises(PredictionShapeError, match="'p'"):
+        to_array(values, "p", wanted, len(values))

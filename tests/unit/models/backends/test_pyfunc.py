@@ -158,6 +158,52 @@ def test_the_missing_value_of_pandas_is_null_whatever_holds_it(result: Any) -> N
     assert read.to_pydict() == {"score": [0.5, None]}
 
 
+BIG = 2**53 + 1
+TWO = pa.schema({"label": pa.float64(), "score": pa.float64()})
+
+
+@pytest.mark.parametrize(
+    ("result", "wanted", "expected"),
+    [
+        (pd.array([BIG, None], "Int64"), pa.int64(), [BIG, None]),
+        (pa.chunked_array([[BIG], [None]]), pa.int64(), [BIG, None]),
+        ({"p": pa.chunked_array([[BIG], [None]])}, pa.int64(), [BIG, None]),
+        (pa.table({"p": [BIG, None]}), pa.int64(), [BIG, None]),
+        (iter([pd.DataFrame({"p": [1]}), pd.DataFrame({"p": [0.5]})]), pa.string(), ["1", "0.5"]),
+        (iter([pd.Series([BIG]), pd.Series([1.0])]), pa.string(), [str(BIG), "1.0"]),
+        (pd.Series(pd.PeriodIndex(["2024-01", "2024-02"], freq="M")), pa.string(), ["2024-01", "2024-02"]),
+        (pd.Series(pd.interval_range(0, 2)), pa.string(), ["(0, 1]", "(1, 2]"]),
+        (pd.Series([0.0, 1.0], dtype="Sparse[float]"), pa.float64(), [0.0, 1.0]),
+        (pd.DataFrame({"p": pd.arrays.SparseArray([0, 1])}), pa.float64(), [0.0, 1.0]),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_a_model_returns_keeps_its_values(result: Any, wanted: pa.DataType, expected: list[Any]) -> None:
+    read = to_batch(to_predictions(result), pa.schema({"prediction": wanted}), 2)
+    assert read.column(0).to_pylist() == expected
+
+
+def test_the_columns_of_arrow_bind_by_name() -> None:
+    table = pa.table({"score": [1.0], "label": [-1.0]})
+    for result in (table, table.to_batches()[0]):
+        assert to_batch(to_predictions(result), TWO, 1).to_pylist() == [{"label": -1.0, "score": 1.0}]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        pd.DataFrame([[1.0, 2.0]], columns=[0, "0"]),
+        pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]),
+        {1: [1.0], "1": [2.0]},
+        pa.Table.from_arrays([pa.array([1.0])] * 2, ["a", "a"]),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_two_outputs_of_one_name_are_an_error(result: Any) -> None:
+    with pytest.raises(PredictionShapeError, match="two outputs whose name is"):
+        to_predictions(result)
+
+
 @pytest.mark.parametrize("result", [None, object(), {1, 2}])
 def test_what_holds_no_rows_is_refused(result: Any) -> None:
     with pytest.raises(PredictionShapeError, match="holds no rows"):
