@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -14,6 +14,7 @@ from spark_infer.core.casts import retype
 from spark_infer.core.fits import fit
 from spark_infer.core.signature import is_list
 from spark_infer.core.text import text
+from spark_infer.errors import PredictionShapeError
 
 _SINGLE = (float, str, int, bool, bytes)
 """Python's own types of values that have no parts; found by themselves, since most values are of these."""
@@ -59,7 +60,13 @@ def is_sequence(value: Any) -> bool:
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the fields of a value that has names for them; None for others."""
     if isinstance(value, dict):
-        return {str(name): each for name, each in value.items()}
+        fields = {str(name): each for name, each in value.items()}
+        if len(fields) < len(value):
+            raise PredictionShapeError(
+                "The model returned a dict with two keys of one text, such as 1 and '1'.",
+                next_step="let the model give each of its values a name of its own.",
+            )
+        return fields
     if hasattr(value, "model_dump"):
         return dict(value.model_dump())
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -97,6 +104,10 @@ def _maps(rows: Sequence[Any], wanted: pa.MapType) -> pa.Array:
     found = [None if is_missing(row) else _pairs(row) for row in rows]
     keys = build([key for row in found if row is not None for key, _ in row], wanted.key_type)
     items = build([item for row in found if row is not None for _, item in row], wanted.item_type)
+    texts = iter(keys.to_pylist())
+    for row in found:
+        if row is not None and len({next(texts) for _ in row}) < len(row):
+            raise ValueError("a map has one key twice")
     return pa.MapArray.from_arrays(_offsets(found), keys, items).cast(wanted)
 
 
@@ -104,7 +115,10 @@ def _pairs(row: Any) -> list[tuple[Any, Any]]:
     if isinstance(row, dict):
         return list(row.items())  # its keys keep their type
     fields = fields_of(row)
-    return [(key, item) for key, item in (row if fields is None else fields.items())]
+    pairs = row if fields is None else fields.items()
+    if any(isinstance(pair, str | bytes | set | frozenset) for pair in pairs):
+        raise TypeError("a map is made of pairs")
+    return [(key, item) for key, item in pairs]
 
 
 def _offsets(rows: Sequence[Sequence[Any] | None]) -> pa.Array:
@@ -125,7 +139,26 @@ def _fields(row: Any, wanted: pa.StructType) -> dict[str, Any]:
         fields = dict(zip((field.name for field in wanted), row, strict=True))
     if fields is None:
         raise TypeError(f"{type(row).__name__} is not an object")
+    check_case(fields, [field.name for field in wanted])
     return fields
+
+
+def check_case(given: Mapping[str, Any], wanted: Sequence[str]) -> None:
+    """Refuse a row without a field that it has in another case: ``Label`` for ``label`` would be a null.
+
+    Raises:
+        PredictionShapeError: There is such a field.
+    """
+    missing = [name for name in wanted if name not in given]
+    if not missing:
+        return
+    folded = {name.casefold(): name for name in given if name not in wanted}
+    for name in missing:
+        if name.casefold() in folded:
+            raise PredictionShapeError(
+                f"The model returned a row with {folded[name.casefold()]!r} and without {name!r}.",
+                next_step="upper and lower case differ: let the model return one name in all rows, as it is declared.",
+            )
 
 
 def _scalars(rows: Sequence[Any], wanted: pa.DataType) -> pa.Array:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_infer.core.build import build, elements, fields_of, is_missing, is_sequence, scalars
+from spark_infer.core.build import build, check_case, elements, fields_of, is_missing, is_sequence, scalars
 from spark_infer.core.casts import retype
 from spark_infer.core.fits import fit
 from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
@@ -112,14 +112,25 @@ def _columns(rows: list[Any], schema: pa.Schema) -> dict[str, Values]:
     if None in found:
         raise PredictionShapeError("The model returned some rows with names for their values, and some without.")
     names = dict.fromkeys(name for row in found if row for name in row)
-    if len(schema) == 1 and schema.names[0] not in names:
+    if len(schema) == 1 and (schema.names[0] not in names or _is_a_map(found, schema)):
         (wanted,) = schema.types
         if is_list(wanted) and len(names) > 1:
             raise _not_one(names, wanted, "; the keys of dicts are in no order that an array could keep")
         if pa.types.is_nested(wanted) and not is_list(wanted):
             return {schema.names[0]: rows}
+    for row in found:
+        if row:
+            check_case(row, [name for name in schema.names if name in names])
     columns: dict[str | None, Values] = {name: [row.get(name) for row in found if row is not None] for name in names}
     return _named(columns, schema)
+
+
+def _is_a_map(rows: Sequence[Mapping[str, Any] | None], schema: pa.Schema) -> bool:
+    """Whether rows are the map that is declared, of which a key may have the output's name, and do not hold it."""
+    (name,), (wanted,) = schema.names, schema.types
+    inside = [row[name] for row in rows if row is not None and list(row) == [name]]
+    holds = len(inside) == sum(bool(row) for row in rows) and any(fields_of(value) is not None for value in inside)
+    return pa.types.is_map(wanted) and not holds
 
 
 def _side_by_side(columns: Mapping[str, Values], wanted: pa.DataType, rows: int) -> pa.Array:

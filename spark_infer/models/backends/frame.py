@@ -128,8 +128,20 @@ def _whole(result: Any) -> Any:
     if isinstance(result, Iterator):
         result = list(result)
         if result and all(isinstance(part, pd.DataFrame | pd.Series) for part in result):
+            _check_names(result)
             return pd.concat(result if _are_alike(result) else [part.astype(object) for part in result])
     return result
+
+
+def _check_names(parts: list[Any]) -> None:
+    """Refuse frames with different columns: pandas fills those that one of them lacks with NaN."""
+    names = [list(part.columns) for part in parts if isinstance(part, pd.DataFrame)]
+    if any(set(each) != set(names[0]) for each in names):
+        raise PredictionShapeError(
+            f"The model returned frames with different columns for one batch: {names[0]} and "
+            f"{next(each for each in names if set(each) != set(names[0]))}.",
+            next_step="let the model return the same columns in each of its frames.",
+        )
 
 
 def _are_alike(parts: list[Any]) -> bool:
@@ -152,7 +164,7 @@ def _values(values: Any) -> Values:
         read = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
         return read
     if isinstance(values, list | tuple) or (isinstance(values, pd.Series) and values.dtype == object):
-        return [None if value is pd.NA else value for value in values]
+        return [None if value is pd.NA else value.toarray() if hasattr(value, "toarray") else value for value in values]
     # A matrix stays two-dimensional whatever is taken out of it.
     is_plain = isinstance(values, np.ndarray) and not isinstance(values, np.matrix)
     array: npt.NDArray[Any] = values if is_plain else np.asarray(values)

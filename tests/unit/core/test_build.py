@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pydantic
 import pytest
+import torch
 
 from spark_infer.core.outputs import to_array
 from spark_infer.errors import PredictionShapeError
@@ -182,8 +183,26 @@ def test_a_value_is_kept_whole(values: Any, wanted: pa.DataType, expected: list[
         ([BIG, 1.5], DOUBLE),
         ([{1.0, 2.0}], DOUBLES),
         ([[{1.0}]], pa.list_(DOUBLES)),
+        ([["ab", "cd"]], pa.map_(TEXT, TEXT)),
+        ([[("k", 1), ("k", 2)]], MAP),
+        ([{}, {"k": 1}, [(1, 1), ("1", 2)]], MAP),
     ],
 )
 def test_a_value_of_which_a_part_would_be_lost_is_an_error(values: Any, wanted: pa.DataType) -> None:
     with pytest.raises(PredictionShapeError, match="'p'"):
         to_array(values, "p", wanted, len(values))
+
+
+def test_a_tensor_without_axes_is_a_value() -> None:
+    assert to_array([torch.tensor(1.5), torch.tensor([2.5])], "p", DOUBLE, 2).to_pylist() == [1.5, 2.5]
+    assert to_array([[torch.tensor(1.5)]], "p", DOUBLES, 1).to_pylist() == [[1.5]]
+
+
+def test_a_field_in_another_case_is_an_error_and_a_missing_one_is_null() -> None:
+    assert value({"x": 1.0}, PLACE) == {"y": None, "x": 1.0}
+    assert value({"x": 1.0, "z": 1.0}, PLACE) == {"y": None, "x": 1.0}
+    for row, wanted in (({"x": 1.0, "Y": 2.0}, PLACE), ([{"X": 1.0}], pa.list_(PLACE))):
+        with pytest.raises(PredictionShapeError, match=r"'[XY]' and without '[xy]'"):
+            value(row, wanted)
+    with pytest.raises(PredictionShapeError, match="two keys of one text"):
+        value({1: 1.0, "1": 2.0}, PLACE)

@@ -263,3 +263,17 @@ def test_rows_with_names_are_the_values_of_a_declared_object_or_map() -> None:
     assert one({None: rows}, pa.schema({"p": pa.struct([("b", pa.int64())])})) == [{"b": 2}, {"b": 3}]
     inner = pa.schema({"p": pa.struct([("b", pa.int64())])})
     assert one({None: [{"p": rows[0]}, {"p": None}]}, inner) == [{"b": 2}, None]
+
+
+def test_a_key_of_a_map_may_have_the_name_of_the_output() -> None:
+    doubles = pa.schema({"prediction": pa.map_(pa.string(), pa.float64())})
+    for rows in ([{"prediction": None, "o": 2.0}, {"o": 1.0}], [{"prediction": 1.0}, {"Prediction": 2.0}]):
+        assert one({None: rows}, doubles) == rows
+    assert one({None: [{"prediction": {"o": 1.0}}, {"prediction": None}]}, doubles) == [{"o": 1.0}, None]
+
+
+def test_rows_that_name_an_output_in_another_case_are_an_error() -> None:
+    both = pa.schema({"a": pa.int64(), "b": pa.int64()})
+    assert to_batch({None: [{"a": 1, "b": 2}, {"a": 3}]}, both, 2).column("b").to_pylist() == [2, None]
+    with pytest.raises(PredictionShapeError, match="a row with 'B' and without 'b'"):
+        to_batch({None: [{"a": 1, "b": 2}, {"a": 3, "B": 4}]}, both, 2)

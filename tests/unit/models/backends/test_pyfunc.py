@@ -204,6 +204,20 @@ def test_two_outputs_of_one_name_are_an_error(result: Any) -> None:
         to_predictions(result)
 
 
+def test_frames_with_different_columns_are_an_error() -> None:
+    with pytest.raises(PredictionShapeError, match=r"\['a'\] and \['A'\]"):
+        to_predictions(iter([pd.DataFrame({"a": [1.0]}), pd.DataFrame({"A": [2.0]})]))
+
+
+def test_sparse_rows_and_frames_of_one_row_are_arrays() -> None:
+    doubles = pa.schema({"prediction": pa.list_(pa.list_(pa.float64()))})
+    for rows in ([csr_matrix([[1.0, 0.0]])] * 2, [pd.DataFrame([[1.0, 0.0]])] * 2):
+        read = to_batch(to_predictions(rows), doubles, 2)
+        assert read.column(0).to_pylist() == [[[1.0, 0.0]]] * 2
+        with pytest.raises(PredictionShapeError, match="not double"):
+            to_batch(to_predictions(rows), pa.schema({"prediction": pa.float64()}), 2)
+
+
 @pytest.mark.parametrize("result", [None, object(), {1, 2}])
 def test_what_holds_no_rows_is_refused(result: Any) -> None:
     with pytest.raises(PredictionShapeError, match="holds no rows"):
