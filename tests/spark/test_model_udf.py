@@ -198,7 +198,7 @@ def test_a_chat_model_is_asked_once_for_each_row(spark: SparkSession, tmp_path: 
         mlflow.pyfunc.save_model(tmp_path / "m", python_model=Repeating(), pip_requirements=["mlflow"])
     chat = model_udf(spark, str(tmp_path / "m"), "choices array<struct<message:struct<content:string>>>")
     rows = [{"messages": [{"role": "user", "content": word}], "temperature": 0.5} for word in ("hello", "bye")]
-    (answers,) = chat.func(iter([pa.array(rows)]))  # type: ignore[attr-defined]  # as a worker calls it
+    answers = pa.concat_arrays(chat.func(iter([pa.array(rows)])))  # type: ignore[attr-defined]  # as a worker calls it
     assert [row["choices"][0]["message"]["content"] for row in answers.to_pylist()] == ["1 hello 0.5", "1 bye 0.5"]
 
 
