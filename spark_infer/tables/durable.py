@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import posixpath
 import re
@@ -46,6 +47,9 @@ class Disk(Protocol):
 
     def stands_alone(self, folder: str) -> bool:
         """Whether nothing beside a folder can be written and then renamed into it."""
+
+    def link_in(self, root: str, paths: Iterable[str]) -> str | None:
+        """The first symbolic link on the way from a folder, itself included, to files below it; None without any."""
 
 
 def disk_of(folder: Storage) -> Disk:
@@ -105,6 +109,11 @@ class LocalDisk:
     def stands_alone(self, folder: str) -> bool:
         """A mount point does, and a folder whose parent cannot be written to."""
         return is_mount(folder) or not os.access(os.path.dirname(folder), os.W_OK)
+
+    def link_in(self, root: str, paths: Iterable[str]) -> str | None:
+        """Look at each folder and file once."""
+        below = (itertools.accumulate([root, *path.split("/")], posixpath.join) for path in paths)
+        return next(filter(os.path.islink, dict.fromkeys(itertools.chain([root], *below))), None)
 
 
 def is_mount(folder: str) -> bool:
@@ -182,6 +191,10 @@ class FarDisk:
     def stands_alone(self, folder: str) -> bool:
         """None does."""
         return False
+
+    def link_in(self, root: str, paths: Iterable[str]) -> str | None:
+        """There are none."""
+        return None
 
     def _is_there(self, path: str) -> bool:
         return bool(self.files.get_file_info(path).is_file)

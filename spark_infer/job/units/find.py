@@ -13,7 +13,8 @@ from spark_infer.job.units.facts import Facts, differences, fingerprint
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
-from spark_infer.tables.ledger.signed import damaged, stamped_in
+from spark_infer.tables.ledger.signed import damaged, leads_outside, stamped_in
+from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.storage import Storage
 
 FOLDER, INSIDE = ".{}.spark_infer", ".spark_infer"
@@ -153,12 +154,16 @@ def report_in(ledger: Ledger) -> dict[str, Any] | None:
     """What a run reported; None where it is not finished.
 
     Raises:
-        LedgerError: Its report is damaged.
+        LedgerError: Its report is damaged, or names a file outside the target.
     """
     text = ledger.report()
     if text is None:
         return None
-    return stamped_in(text, f"{ledger.folder.root}/report.json")
+    where = f"{ledger.folder.root}/report.json"
+    report = stamped_in(text, where)
+    if not all(stays_inside(str(path)) for path in report.get("some_files") or ()):
+        raise leads_outside(where)
+    return report
 
 
 def _unfinished(

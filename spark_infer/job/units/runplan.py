@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spark_infer.job.units.facts import fingerprint
-from spark_infer.tables.ledger.signed import damaged, facts_in, signed
+from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
 from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.relative import is_name
 
 FORMAT = 1
 
@@ -51,12 +52,14 @@ class RunPlan:
         """Read it from JSON.
 
         Raises:
-            LedgerError: The text is not what `to_json` writes.
+            LedgerError: The text is not what `to_json` writes, or names a file outside the ledger.
         """
         facts = facts_in(text, where)
         try:
             if facts.pop("format") != FORMAT or facts.pop("fingerprint") != fingerprint(facts["facts"]):
                 raise damaged(where)
+            if not is_name(facts["tasks"]):
+                raise leads_outside(where)
             return cls(**{**facts, "started_at": datetime.fromisoformat(facts["started_at"]).astimezone(UTC)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise damaged(where) from error

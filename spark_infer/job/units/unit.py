@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from spark_infer.config import UnitOptions
 from spark_infer.tables.deletion_vector import DeletionVector
-from spark_infer.tables.ledger.signed import damaged, facts_in, signed
+from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
+from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.scan.cut import TASKS_FOR_EACH_SLOT
 from spark_infer.tables.scan.task import Piece, ScanTask
 
@@ -77,7 +78,7 @@ def from_json(text: bytes, where: str) -> tuple[Unit, ...]:
     """Read units from JSON.
 
     Raises:
-        LedgerError: The text is not what `to_json` writes.
+        LedgerError: The text is not what `to_json` writes, or names a file outside the source.
     """
     try:
         units, number = [], 0
@@ -85,9 +86,17 @@ def from_json(text: bytes, where: str) -> tuple[Unit, ...]:
             tasks = [ScanTask(number + at, tuple(map(_piece, pieces))) for at, pieces in enumerate(groups)]
             units.append(Unit(ordinal, tuple(tasks)))
             number += len(tasks)
-        return tuple(units)
+        if not all(_is_in_source(piece) for unit in units for task in unit.tasks for piece in task.pieces):
+            raise leads_outside(where)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(where) from error
+    return tuple(units)
+
+
+def _is_in_source(piece: Piece) -> bool:
+    """Whether a piece and its deletion vector lie in the source's folder; a source that is one file has no path."""
+    vector = piece.vector.path if piece.vector is not None else ""
+    return all(path == "" or stays_inside(path) for path in (piece.path, vector))
 
 
 def _slim(piece: Piece) -> dict[str, object]:

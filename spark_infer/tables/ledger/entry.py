@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spark_infer.tables.ledger.signed import damaged, facts_in, signed
+from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
+from spark_infer.tables.relative import is_name, stays_inside
 from spark_infer.tables.sink.spec import WrittenFile
 
 
@@ -42,14 +43,17 @@ class Sealed:
         """Read it from JSON.
 
         Raises:
-            LedgerError: The text is not what `to_json` writes.
+            LedgerError: The text is not what `to_json` writes, or names a file outside the folder of its session.
         """
         try:
             facts = facts_in(text, where)
             files = tuple(WrittenFile(**file) for file in facts.pop("files"))
-            return cls(files=files, stats=tuple(facts.pop("stats")), **facts)
+            sealed = cls(files=files, stats=tuple(facts.pop("stats")), **facts)
+            if not is_name(sealed.session) or not all(stays_inside(file.path) for file in files):
+                raise leads_outside(where)
         except (TypeError, KeyError, AttributeError) as error:
             raise damaged(where) from error
+        return sealed
 
 
 def ordinals(names: Sequence[str]) -> list[int]:

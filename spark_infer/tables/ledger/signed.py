@@ -59,5 +59,15 @@ def damaged(where: str) -> LedgerError:
     )
 
 
+def leads_outside(where: str) -> LedgerError:
+    """The error of an account that names a file outside the folders of its run: no run writes that."""
+    return LedgerError(
+        f"The ledger's file {where} names a path that leads outside the folders of its run.",
+        details=["spark_infer does not write such paths: somebody else wrote this file, and nothing of it was used"],
+        next_step="see who may write to that folder; remove the run's folder, then begin again with --new-run, after a "
+        "look at what the target holds.",
+    )
+
+
 def _digest(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.merging import TXN_APP, TXN_VERSION
 from spark_infer.tables.predicate import quote_name
+from spark_infer.tables.publishers.place import refuse_links
 from spark_infer.tables.publishers.tries import tried
 from spark_infer.tables.publishers.work import Ended, PublishWork
 from spark_infer.tables.settings import settings
@@ -85,6 +86,8 @@ class MergeDelta:
 
     def _by_sql(self, entries: Sequence[Sealed]) -> None:
         work, view = self._work, f"spark_infer_{uuid.uuid4().hex}"
+        for each in entries:
+            refuse_links(work.folder(each.session), [file.path for file in each.files])
         uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
         self._spark.read.schema(self._schema).parquet(*uris).createOrReplaceTempView(view)
         txn = work.txn(0)

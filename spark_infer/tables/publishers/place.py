@@ -27,11 +27,13 @@ def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
 
     Raises:
         WriteError: A file is in neither place, or could not be moved.
+        LedgerError: A file is reached through a symbolic link.
     """
     if staged.root == target.root or not paths:
         return
     infos = target.files.get_file_info([target.at(path) for path in paths])
     left = [path for path, info in zip(paths, infos, strict=True) if not info.is_file]
+    refuse_links(staged, left)
     made: set[str] = set()
     for path in left:
         point("place")
@@ -46,6 +48,21 @@ def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
             if target.kind(path) != "file":
                 raise _not_moved(staged, target, path, error) from error
     disk_of(target).keep(target.root, paths)
+
+
+def refuse_links(staged: Storage, paths: Sequence[str]) -> None:
+    """See that files below a staged folder are there themselves: workers write files, and never links.
+
+    Raises:
+        LedgerError: One of them, or a folder on the way, is a symbolic link.
+    """
+    if link := disk_of(staged).link_in(staged.root, paths):
+        raise LedgerError(
+            f"{link} is a symbolic link, among the files that a run has staged.",
+            details=["spark_infer makes no links there: somebody else did, and nothing was read or moved through it"],
+            next_step="see who may write to that folder; then begin again with --new-run, after a look at what the "
+            "target holds.",
+        )
 
 
 def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
@@ -71,6 +88,7 @@ def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
         staged = [name for name in staged if any(run.kind(f"{name}/{path}") for path in paths)] or staged
     if not staged:
         return None
+    refuse_links(run.below(staged[0]), [])
     mine = run.below(f"{READY}{session}")
     try:
         run.files.move(run.at(staged[0]), mine.root)
@@ -137,6 +155,7 @@ def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[
         scope: What may be replaced.
     """
     new = {posixpath.dirname(path) for path in ours} - {""}
+    refuse_links(ready, sorted(new))
     there = [file.path for file in table.data_files()]
     old = {posixpath.dirname(path) for path in there if scope.holds(partition_values(path))} - {""}
     done = {posixpath.dirname(path) for path in there if path in set(ours)}

@@ -19,6 +19,7 @@ from spark_infer.tables.publishers.place import (
     place,
     put_partitions,
     put_table,
+    refuse_links,
     refuse_lost,
     refuse_taken,
     refuse_taken_back,
@@ -156,6 +157,7 @@ def _stage(work: PublishWork, entries: Sequence[Sealed], files: Sequence[Written
         return
     new = work.ledger.folder.below(STAGED)
     disk_of(new).make_folder(new.root)
+    refuse_links(new, [])
     _place(work, new, entries)
     if work.plan.location.format == "parquet":
         _keep_schema(work, new, files or ())

@@ -168,6 +168,9 @@ class SimDisk:
     def stands_alone(self, folder: str) -> bool:
         return False
 
+    def link_in(self, root: str, paths: Iterable[str]) -> str | None:
+        return None
+
     # What befalls it.
 
     def cut_power(self) -> None:
