@@ -7,13 +7,13 @@ import pickle
 import queue
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
+from spark_infer.core.import_path import inherited_path, module_command
 from spark_infer.errors import RunError
 
 _LENGTH = struct.Struct("<Q")
@@ -34,8 +34,8 @@ class Child:
 
     def __init__(self, module: str, *, own_group: bool = False, environ: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            env={**os.environ, **(environ or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            module_command(module),
+            env={**os.environ, **(environ or {}), "PYTHONPATH": inherited_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0 if own_group else None,

@@ -14,8 +14,14 @@ running. docs/clusters.md has the commands for standalone, YARN and Kubernetes.
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] == os.getcwd():
+    # `python -m` puts the current folder first, and with it a `pyarrow.py` that somebody left there.
+    del sys.path[0]
+
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -172,8 +172,11 @@ def probe_python(python: str, *, modules: tuple[str, ...] = ()) -> tuple[str, tu
     Returns:
         The version and the missing modules; None where the interpreter does not run.
     """
+    # `-c` puts the current folder on the path, whose files would run or be taken for libraries. An older Python than
+    # 3.11 has no option against that.
     code = (
-        "import importlib.util as u, sys; print('%d.%d' % sys.version_info[:2]); "
+        "import sys; sys.path[:] = filter(None, sys.path); "
+        "import importlib.util as u; print('%d.%d' % sys.version_info[:2]); "
         f"print(' '.join(m for m in {list(modules)!r} if u.find_spec(m) is None))"
     )
     try:

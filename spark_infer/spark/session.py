@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
 from spark_infer.core.capture import LOG_LEVEL
+from spark_infer.core.import_path import SAFE_PATH, imports_from_current_folder
 from spark_infer.core.resource_fit import require_possible
 from spark_infer.core.session_settings import set_value
 from spark_infer.core.variables import variables_set
@@ -124,6 +125,8 @@ def session_conf(
     ours = _everywhere() | dict(delta_conf)
     if environment.is_local(master) and not submitted:
         ours |= local_defaults()
+    if environment.is_local(master) and not imports_from_current_folder():
+        ours[f"spark.executorEnv.{SAFE_PATH}"] = "1"
     conf = {key: value for key, value in ours.items() if key not in outer} | config.conf
     for key in _LISTS:
         if key in delta_conf:

@@ -53,6 +53,21 @@ def test_spark_defaults_win_over_ours_and_are_not_repeated() -> None:
     assert conf["spark.master"] == "local[3]"
 
 
+@pytest.mark.parametrize("submitted", [False, True])
+def test_workers_of_this_machine_import_from_the_current_folder_only_where_the_driver_does(
+    submitted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*filter(None, sys.path)])
+    safe = "spark.executorEnv.PYTHONSAFEPATH"
+    assert merged(SparkConfig(master="local[2]"), submitted=submitted)[safe] == "1"
+    assert merged(SparkConfig(conf={safe: ""}), submitted=submitted)[safe] == ""
+    assert safe not in merged(SparkConfig(), {safe: ""}, submitted=submitted)
+    assert safe not in merged(SparkConfig(master="spark://host:7077"), submitted=submitted)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert safe not in merged(SparkConfig(master="local[2]"), submitted=submitted)
+
+
 def test_packages_and_extensions_of_the_user_are_merged_with_deltas() -> None:
     config = SparkConfig(conf={"spark.jars.packages": "a:b_2.13:1, c:d:2", "spark.sql.extensions": "mine.Extension"})
     conf = merged(config, delta=DELTA)
@@ -133,8 +148,10 @@ else:
 {textwrap.indent(textwrap.dedent(script) or "pass", "    ")}
 print(json.dumps(facts))
 """
+        (tmp_path / "program").mkdir()
+        (tmp_path / "program" / "start.py").write_text(code)
         done = subprocess.run(
-            [sys.executable, "-c", code, json.dumps(given)],
+            [sys.executable, "program/start.py", json.dumps(given)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
             capture_output=True,
@@ -156,6 +173,8 @@ def test_a_fresh_start_is_silent_and_safe_though_python3_and_the_hostname_are_wr
     for name in ("python3", "python", "hostname"):
         (bin_folder / name).write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 1\n")
         (bin_folder / name).chmod(0o755)
+    for name in ("pyarrow", "contextlib"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the current folder was imported')")
     facts, stderr = fresh(
         """
         def answer(batches):

@@ -140,6 +140,18 @@ def test_an_interpreter_is_asked_for_its_version_and_what_it_cannot_import() -> 
     assert probed == (version, ("no_such_module_here",))
 
 
+def test_an_interpreter_is_asked_without_what_lies_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("contextlib", "types", "warnings", "no_such_module_here"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'a').write({name!r})")
+    monkeypatch.chdir(tmp_path)
+    probed = environment.probe_python(sys.executable, modules=("no_such_module_here",))
+    assert probed is not None
+    assert probed[1] == ("no_such_module_here",)
+    assert not (tmp_path / "mark").exists()
+
+
 def test_an_interpreter_that_fails_or_is_not_there_gives_nothing(tmp_path: Path) -> None:
     assert environment.probe_python(str(program(tmp_path / "python", "exit 3"))) is None
     assert environment.probe_python(str(tmp_path / "missing")) is None
