@@ -21,9 +21,9 @@ from packaging.version import Version
 
 from spark_infer.cli import hardware
 from spark_infer.cli.finding import Finding
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.files.store import default_root
-from spark_infer.models.registry.uri import without_secrets
 from spark_infer.observe.report import size
 from spark_infer.spark import environment
 

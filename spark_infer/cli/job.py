@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
     """Load a job file, open the log, and tell ``output`` what to hide and where the log is."""
     config = load_job(path, overrides)
-    output.hide = config.hide_environment
+    output.hide = config.hide
     output.log_file = open_log(log_file, name=config.name, environ=os.environ)
     return config
 

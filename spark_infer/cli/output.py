@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 UNEXPECTED = 1
 INTERRUPTED = 130
-
-Shown = TypeVar("Shown")
 
 _STYLES = (
     (re.compile(r"^(?! ).+$", re.MULTILINE), "bold"),
@@ -50,13 +48,13 @@ class Output:
         show_traceback: Print the Python traceback of an error too.
 
     Attributes:
-        hide: Replaces what must not be shown; set once the job file is read.
+        hide: Takes secrets out of errors; knows those of the job file once that is read.
         log_file: Named on failure; set once it is open.
     """
 
     def __init__(self, *, as_json: bool = False, show_traceback: bool = False) -> None:
         self.as_json = as_json
-        self.hide: Callable[[Any], Any] = _as_it_is
+        self.hide: Callable[[Any], Any] = _hide
         self.log_file: Path | None = None
         self._show_traceback = show_traceback
 
@@ -68,13 +66,13 @@ class Output:
         return Console(stderr=True, soft_wrap=True)
 
     def result(self, text: str, facts: Mapping[str, object]) -> None:
-        """Print what the command was run for."""
+        """Print what the command was run for; the secrets of a job are hidden in it already."""
         if self.as_json:
-            sys.stdout.write(json.dumps(self.hide(dict(facts)), indent=2) + "\n")
+            sys.stdout.write(json.dumps(_hide(dict(facts)), indent=2) + "\n")
             return
         from rich.console import Console
 
-        _print(Console(soft_wrap=True), self.hide(text), _STYLES)
+        _print(Console(soft_wrap=True), _hide(text), _STYLES)
 
     @contextmanager
     def exit_code(self) -> Iterator[None]:
@@ -151,5 +149,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {condition[0] if condition else line}".removesuffix(": ")
 
 
-def _as_it_is(value: Shown) -> Shown:
-    return value
+def _hide(value: Any) -> Any:
+    from spark_infer.config.secrets import hide  # loads pydantic
+
+    return hide(value)

@@ -29,7 +29,7 @@ def status(
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
         config, states = _states(output, job, overrides, log_file)
-        target = config.hide_environment(config.target.name)
+        target = config.hide(config.target.name)
         text = "\n".join(map(str, states)) or f"no run has written into this target: {target}"
         output.result(text, {"runs": [state.to_dict() for state in states]})
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, PathText
 from spark_infer.config.partition_values import listed_values
+from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 
@@ -36,7 +37,9 @@ PartitionValue = str | int | bool | None
 class TableConfig(Frozen):
     """A table: a path, or a name in the catalog."""
 
-    path: PathText | None = Field(default=None, description="Folder of the table, local or on an object store.")
+    path: Annotated[PathText, AfterValidator(without_credentials)] | None = Field(
+        default=None, description="Folder of the table, local or on an object store. No credentials in the URI."
+    )
     table: str | None = Field(
         default=None, description="Name in the catalog: `table`, `schema.table` or `catalog.schema.table`."
     )
@@ -163,13 +166,15 @@ class UnitOptions(Frozen):
 class SparkConfig(Frozen):
     """The Spark session that the command line starts; a session of your own is used as it is."""
 
+    free_names: ClassVar[tuple[str, ...]] = ("conf",)
+
     master: str | None = Field(
         default=None, description="Spark master, `local[2]` or `spark://…`; without it spark-submit's, else `local[*]`."
     )
     remote: str | None = Field(
         default=None,
         repr=False,
-        description="Spark Connect server instead of a master: `sc://host:15002/;token=${TOKEN}`; without both, "
+        description="Spark Connect server instead of a master: `sc://host:15002/;token=${secret:TOKEN}`; without both, "
         "`SPARK_REMOTE` of the environment.",
     )
     app_name: str | None = Field(default=None, description="Name in the Spark UI; without it the job's name.")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from spark_infer.config.secrets import is_secret
+from spark_infer.config.secrets import HIDDEN, is_secret, without_secrets
 
 _SCALARS = (bool, int, float, str, bytes, datetime.date, type(None))
 
@@ -16,8 +16,6 @@ _DEEPEST = 100
 
 _DAYS = tuple(f"datetime64[{unit}]" for unit in "YMWD")
 """numpy's times that Python has dates for."""
-
-HIDDEN = "***"
 
 
 def shown_params(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +30,9 @@ def _shown(value: Any) -> Any:
         return [_shown(each) for each in value]
     if isinstance(value, datetime.date):
         return value.isoformat()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return without_secrets(str(value))
 
 
 def plain_params(given: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,7 +13,6 @@ from spark_infer.config.params import (
     plain_params,
     refuse_unsettable,
     refuse_unwritable,
-    shown_params,
 )
 from spark_infer.config.places import refuse_unshareable
 from spark_infer.config.steps import PostprocessStep, long_step
@@ -40,6 +39,8 @@ class CompileOptions(Frozen):
 
 class ScoreOptions(Frozen):
     """How rows are scored: what the column, the DataFrame and the table door share."""
+
+    free_names: ClassVar[tuple[str, ...]] = ("params", "pyfunc_config", "extra_env")
 
     inputs: tuple[ColumnName, ...] | None = Field(
         default=None,
@@ -143,10 +144,6 @@ class ScoreOptions(Frozen):
     def checks_row_order(self) -> bool:
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        for name, value in super().__repr_args__():
-            yield name, shown_params(value) if name in ("params", "pyfunc_config") else value
 
     @field_validator("inputs", "predict_method", "allow_casts", mode="before")
     @classmethod

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_infer import PlanError, ScoringJob, SparkInferError
+from spark_infer.config import secrets
 from spark_infer.job.session import find_model, job_session
 
 SCRIPT = Path(__file__).parent / "spark_submit" / "score_table.py"
@@ -44,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--path", action="version", version=str(SCRIPT), help="print the path of the script for spark-submit"
     )
     asked = parser.parse_args(arguments)
-    hide: Callable[[Any], Any] = str
+    hide: Callable[[Any], Any] = secrets.hide
     try:
         job = ScoringJob.from_yaml(asked.job, asked.overrides)
-        hide = job.config.hide_environment
+        hide = job.config.hide
         if job.config.engine == "spark":
             find_model(job.config)
         with job_session(job.config) as spark:
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kind = "refused" if isinstance(error, PlanError) else "failed"
         sys.stderr.write(f"{hide(f'{kind}: {error}')}\n")
         return error.exit_code
-    sys.stdout.write(f"{hide(str(report))}\n")
+    sys.stdout.write(f"{secrets.hide(str(report))}\n")
     return 0
 
 

@@ -17,42 +17,42 @@ def plan_of(job: Decided) -> Plan:
     """Tell what a prepared job would do."""
     recipe, snapshot, config = job.recipe, job.snapshot, job.config
     ref = recipe.ref
-    plan = Plan(
+    hide = config.hide  # what a user, a library or a registry wrote passes through it
+    return Plan(
         job=config.name,
-        model_uri=ref.uri,
+        model_uri=hide(ref.uri),
         model_name=ref.name,
         model_version=ref.version,
         model_digest=ref.digest,
         model_bytes=ref.size_bytes,
         backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.how}",
-        params=job.params,
+        params=hide(job.params),
         row_order=job.rehearsal.row_order,
-        model_files=str(job.files),
-        source=config.source.name,
+        model_files=hide(str(job.files)),
+        source=hide(config.source.name),
         source_format=snapshot.location.format,
         source_version=snapshot.version,
         source_rows=snapshot.rows,
-        partition_filter=partitions_named(config.source.partition_filter),
-        where=config.source.where,
+        partition_filter=hide(partitions_named(config.source.partition_filter)),
+        where=hide(config.source.where),
         read_columns=recipe.read_columns(job.table),
         columns=tuple(
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
             for column in recipe.load.binding.columns
         ),
-        steps=_steps(config, recipe.load.methods, rows=job.batch_rows, bounded=job.by_workers, by_row=job.by_row),
+        steps=hide(_steps(config, recipe.load.methods, rows=job.batch_rows, bounded=job.by_workers, by_row=job.by_row)),
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
-        target=config.target.name,
+        target=hide(config.target.name),
         target_format=job.write.location.format,
         target_columns=job.target_columns,
         mode=config.target.mode,
-        write=_write(job),
+        write=hide(_write(job)),
         plane=_plane(job.plane, by_workers=job.by_workers, merges=job.write.merges),
         compiled="" if recipe.parity is None else str(recipe.parity),
-        units=tuple(_units(job)),
+        units=hide(tuple(_units(job))),
         tasks=job.told() if job.by_workers else (),
-        warnings=(*job.warnings, *filter(None, [job.rehearsal.warning])),
+        warnings=hide((*job.warnings, *filter(None, [job.rehearsal.warning]))),
     )
-    return Plan(**config.hide_environment({name: getattr(plan, name) for name in plan.__dataclass_fields__}))
 
 
 def _write(job: Decided) -> str:

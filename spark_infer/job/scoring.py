@@ -64,7 +64,7 @@ class ScoringJob:
         Raises:
             PlanError: There is no such model; or Java, Spark, a jar or an address does not fit.
         """
-        with _hiding_environment(self.config):
+        with _hiding_secrets(self.config):
             return self._open_session()
 
     def plan(self, spark: SparkSession | None = None, *, new_run: bool = False) -> Plan:
@@ -79,7 +79,7 @@ class ScoringJob:
         Raises:
             PlanError: The job cannot run as it stands.
         """
-        with _hiding_environment(self.config):
+        with _hiding_secrets(self.config):
             if self.config.engine == "local":
                 return plan_of(prepare_local(self.config, model=self._model, new_run=new_run))
             session = spark or self._open_session()
@@ -104,7 +104,7 @@ class ScoringJob:
             RunError: Failed while running; the target is as it was before, or further by whole units, and the same call
                 goes on from there.
         """
-        with _hiding_environment(self.config):
+        with _hiding_secrets(self.config):
             if self.config.engine == "local":
                 job = prepare_local(self.config, model=self._model, new_run=new_run)
                 return run_local(job, on_progress=on_progress)
@@ -190,11 +190,11 @@ def _keys(given: object, name: str, *, short: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _hiding_environment(config: JobConfig) -> Iterator[None]:
-    """Put ``${NAME}`` into errors where a job file's text came from the environment; keep PySpark's log out of it."""
+def _hiding_secrets(config: JobConfig) -> Iterator[None]:
+    """Take the secrets of a job out of its errors; keep PySpark's log out of it."""
     try:
         with without_query_context():
             yield
     except SparkInferError as error:
-        error.rephrase(config.hide_environment)
+        error.rephrase(config.hide)
         raise

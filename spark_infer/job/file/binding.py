@@ -50,13 +50,13 @@ class Binding:
 
     Attributes:
         variables: The environment that `${NAME}` is looked up in.
-        shown: From each text that came from a variable to what is shown in its place.
+        secrets: From each value that the file declares secret to what is shown in its place.
         problems: A node and a sentence for each problem, in the order they were found.
         unset: The variables that are not set, once for each problem of that kind.
     """
 
     variables: Mapping[str, str]
-    shown: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[Node, str]] = field(default_factory=list)
     unset: list[str] = field(default_factory=list)
     _values: int = 0
@@ -179,15 +179,14 @@ class Binding:
         if {int, bool} <= set(kinds) and isinstance(plain, int):
             return plain
         # Text as it is written: `version: 1.10`, `conf: {a: true}` and a label map's `0: no` keep their letters.
-        text = self._text(node, path, remember=str in kinds)
+        text = self._text(node, path)
         listed = item_of(annotation, tuple) is not None and text not in choices(annotation)
         return (text,) if listed else text
 
-    def _text(self, node: Node, path: str, *, remember: bool) -> str:
-        """Replace `${NAME}`; ``remember`` what to hide, unless it is a number or one of a few words."""
+    def _text(self, node: Node, path: str) -> str:
+        """Replace `${NAME}`, and remember what `${secret:NAME}` stands for."""
         expanded = expand(str(node.value), self.variables)
-        if remember:
-            self.shown |= expanded.shown
+        self.secrets |= expanded.secrets
         problems = [*expanded.problems, *(["holds a NUL character"] if "\0" in expanded.text else [])]
         if problems:
             self.problems += [(node, at(path, problem)) for problem in problems]
@@ -204,7 +203,7 @@ class Binding:
             listed = enumerate(node.value)
             return list(self._all(self._later(each, Any, f"{path}[{index}]", depth) for index, each in listed))
         plain = plain_value(node)
-        return self._text(node, path, remember=True) if isinstance(plain, str) else plain
+        return self._text(node, path) if isinstance(plain, str) else plain
 
     def _step(self, node: Node, groups: list[type[Frozen]], path: str, depth: int) -> Frozen:
         """Make a step written as `{kind: …}`, as `threshold: {…}` or as plain `module:function`."""

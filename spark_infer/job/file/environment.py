@@ -1,7 +1,7 @@
-"""`${NAME}` and `${NAME:-default}` in the text of a job file.
+"""`${NAME}`, `${NAME:-default}` and `${secret:NAME}` in the text of a job file.
 
-`$${` stands for a plain `${`. A value that came from a variable is remembered with the text it
-replaced, so that it can be shown as `${NAME}` wherever it would appear.
+`$${` stands for a plain `${`. A value that came by `${secret:NAME}` is remembered with that text, which is shown
+wherever the value would appear; other values are shown.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
-_INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_INSIDE = re.compile(r"(secret:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Expanded:
 
     Attributes:
         text: What the job gets.
-        shown: From each value that a variable gave, to the `${NAME}` to show in its place.
+        secrets: From each value that is declared secret, to the `${secret:NAME}` to show in its place.
         problems: A sentence for each reference that cannot be replaced.
         unset: The variables among these that are not set.
     """
 
     text: str
-    shown: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
 
@@ -38,7 +38,7 @@ def expand(text: str, variables: Mapping[str, str]) -> Expanded:
     """
     problems: list[str] = []
     unset: list[str] = []
-    used: dict[str, str] = {}
+    secrets: dict[str, str] = {}
 
     def replace(match: re.Match[str]) -> str:
         if match[0] == "$${":
@@ -47,20 +47,15 @@ def expand(text: str, variables: Mapping[str, str]) -> Expanded:
         if inside is None:
             problems.append(f"{match[0][:40]!r} is no `${{NAME}}`; write `$${{` for a plain `${{`")
             return ""
-        name, default = inside[1], inside[2]
+        declared, name, default = inside.groups()
         value = variables.get(name)
+        if value and declared:
+            secrets[value] = f"${{secret:{name}}}"
         if value:
-            used[value] = f"${{{name}}}"
             return value
         if value is None and default is None:
             problems.append(f"the environment variable {name} is not set")
             unset.append(name)
         return default or ""
 
-    expanded = _REFERENCE.sub(replace, text)
-    whole = {expanded: _REFERENCE.sub(_without_default, text)} if used else {}
-    return Expanded(expanded, {**used, **whole}, tuple(problems), tuple(unset))
-
-
-def _without_default(match: re.Match[str]) -> str:
-    return match[0] if match[0] == "$${" else f"${{{match[1].partition(':-')[0]}}}"
+    return Expanded(_REFERENCE.sub(replace, text), secrets, tuple(problems), tuple(unset))

@@ -33,8 +33,8 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
     Args:
         path: The YAML file.
         overrides: Settings of the form ``score.batch_size=5000`` that take the place of the file's.
-        environ: Where `${NAME}` is looked up; without it, the environment of the process. What comes
-            from there is shown as `${NAME}` by the config's ``repr`` and ``hide_environment``.
+        environ: Where `${NAME}` is looked up; without it, the environment of the process. What
+            `${secret:NAME}` takes from there is hidden by the config's ``repr`` and ``hide``.
 
     Returns:
         The checked job.
@@ -58,7 +58,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
         raise ConfigError(f"{path}: {error}", next_step="Write the values out instead of repeating aliases.") from None
     if config is None:
         raise _refusal(str(path), binding.problems, binding.unset)
-    return config.with_environment(binding.shown)
+    return config.with_secrets(binding.secrets)
 
 
 def _refusal(path: str, problems: Sequence[tuple[Node, str]], unset: Sequence[str]) -> ConfigError:

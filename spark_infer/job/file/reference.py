@@ -37,9 +37,13 @@ target:
 - **Short forms**: `model: URI` is `model: {uri: URI}`; `source: FOLDER` and `target: FOLDER` are `{path: FOLDER}`.
 - **Relative paths** are relative to the directory the command runs in, not to the job file.
 - **Environment variables**: `${NAME}` in any text value is replaced; an unset one is an error, `${NAME:-default}` has
-  a default, `$${` is a plain `${`. Text that came from a variable is shown as `${NAME}` in plans, reports, errors and
-  `--json`. Two exceptions: a value of fewer than four characters is hidden only where it is the whole text, and numbers
-  and fixed words (a `batch_size`, a `mode`) are shown.
+  a default, `$${` is a plain `${`. Such values are shown in plans, reports and errors.
+- **Secrets** are hidden wherever something is shown or written: what `${secret:NAME}` takes from the environment (shown
+  by that text), values below names of secrets in `spark.conf`, `score.params`, `score.model_config` and
+  `score.extra_env` (`fs.s3a.secret.key`, `password`, `api_key`; shown as `***`), and user parts and queries of
+  addresses. In errors, a secret of fewer than four characters is hidden only where it is the whole text. A URI with
+  credentials (`s3://KEY:SECRET@bucket`) is refused as source or target: give them to the environment, or to
+  `spark.conf`.
 - **Overrides**: `--set score.batch_size=5000` replaces or adds one value, written as YAML; `--set score.result_type=`
   sets null. Below `spark.conf` and other mappings with free names the rest of the path is one name:
   `--set spark.conf.spark.sql.shuffle.partitions=8`. A list is replaced whole.

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config import Frozen
@@ -79,9 +80,16 @@ def _misfits(
             value, where, wanted = _inner(nodes[name], each["loc"][1:], join(path, name), model.settings()[name])
             if value not in told:
                 told.add(value)
-                words = choices(wanted) or choices(item_of(wanted, tuple))
-                got = shape_of(value) + (nearest(value.value, words) if isinstance(value, ScalarNode) else "")
-                yield value, at(where, f"expected {expected(wanted)}, got {got}")
+                yield value, at(where, _misfit(each, value, wanted))
+
+
+def _misfit(error: ErrorDetails, value: Node, wanted: object) -> str:
+    if error["type"] == "value_error":  # a rule of ours, with its own words
+        return str(error["ctx"]["error"])
+    words = choices(wanted) or choices(item_of(wanted, tuple))
+    return f"expected {expected(wanted)}, got {shape_of(value)}" + (
+        nearest(value.value, words) if isinstance(value, ScalarNode) else ""
+    )
 
 
 def _broken_rules(

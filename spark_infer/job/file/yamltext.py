@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import ConfigError, nearest
 
 MAX_FILE_BYTES = 256 * 1024
@@ -106,7 +107,7 @@ def shape_of(node: Node) -> str:
         return "a mapping"
     if plain_value(node) is None:
         return "nothing"
-    return quoted(str(node.value)) if node.value else "empty text"
+    return quoted(without_secrets(str(node.value))) if node.value else "empty text"
 
 
 def quoted(text: str, most: int = 60) -> str:

@@ -19,8 +19,11 @@ from spark_infer.tables.snapshot import Snapshot
 
 Facts = Mapping[str, Any]
 
-ENVIRONMENT = "of the environment"
-"""The fact that holds digests of those facts that have a value from the environment, or a secret."""
+SECRETS = "of secrets"
+"""The fact that holds digests of those facts that have a secret, which is hidden in them."""
+
+_OF_USERS = ("source", "where", "partition_filter", "target settings", "score")
+"""Facts with text of the user's own, where a secret may stand."""
 
 FILES = "source files"
 """The fact that holds a short digest of each file that is read, one after the other; None where they are not known."""
@@ -75,15 +78,13 @@ def deciding_facts(
     }
     if config.score.row_order == "trust":  # the rows of such a run may hold the predictions of others
         facts["row_order"] = config.score.row_order
-    # What the job file took from the environment stays out of a file, and so do secrets.
     score = facts["score"]
-    shown = score | {name: shown_params(score[name]) for name in ("params", "model_config")}
-    hidden: dict[str, Any] = config.hide_environment(facts | {"score": shown})
-    from_environment = {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}
+    shown = facts | {"score": score | {name: shown_params(score[name]) for name in ("params", "model_config")}}
+    hidden = {name: config.hide(fact) if name in _OF_USERS else fact for name, fact in shown.items()}
+    of_secrets = {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}
     if config.score.extra_env:
-        from_environment["extra_env"] = recipe.load.variables_digest
-    # A short value from the environment, such as a year, may stand among the digits of the digests.
-    return {**hidden, FILES: _files(snapshot), ENVIRONMENT: from_environment}
+        of_secrets["extra_env"] = recipe.load.variables_digest
+    return {**hidden, FILES: _files(snapshot), SECRETS: of_secrets}
 
 
 def _columns(schema: str) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spark_infer.errors import TargetError
-from spark_infer.job.units.facts import ENVIRONMENT, FILE_DIGITS, FILES, Facts, differences
+from spark_infer.job.units.facts import FILE_DIGITS, FILES, SECRETS, Facts, differences
 from spark_infer.job.units.find import Runs, plan_in, report_in
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.where.sql import canonical
@@ -69,8 +69,8 @@ def _files(facts: Facts) -> set[str]:
 
 
 def _condition(facts: Facts, name: str) -> tuple[Any, Any]:
-    """A condition as the ledger keeps it, and the digest of what it has from the environment."""
-    return facts[name], facts[ENVIRONMENT].get(name)
+    """A condition as the ledger keeps it, and its digest where a secret is hidden in it."""
+    return facts[name], facts[SECRETS].get(name)
 
 
 def _where(facts: Facts) -> tuple[Any, Any]:

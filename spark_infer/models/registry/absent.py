@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import ModelNotFoundError, nearest
-from spark_infer.models.registry.uri import RunUri, VersionUri, without_secrets
+from spark_infer.models.registry.uri import RunUri, VersionUri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

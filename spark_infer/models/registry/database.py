@@ -11,8 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import RegistryUnavailableError
-from spark_infer.models.registry.uri import scheme_of, without_secrets
+from spark_infer.models.registry.uri import scheme_of
 
 _TABLES = {"alembic_version", "experiments", "registered_models"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import re
 
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import (
     DeadlineError,
     EnvironmentProblem,
@@ -16,7 +17,6 @@ from spark_infer.errors import (
     SparkInferError,
 )
 from spark_infer.models.registry.patience import GivenUpError
-from spark_infer.models.registry.uri import without_secrets
 
 _DENIED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _DENIED = re.compile(

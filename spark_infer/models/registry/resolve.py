@@ -15,6 +15,7 @@ from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import EnvironmentProblem, ModelNotFoundError
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
@@ -33,7 +34,6 @@ from spark_infer.models.registry.uri import (
     check_location,
     parse_uri,
     scheme_of,
-    without_secrets,
 )
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import ModelNotFoundError, ModelRefusedError
 
 FORMS = (
@@ -28,13 +29,6 @@ _KEEPS_FILES = frozenset({"s3", "r2", "b2", "gs", "abfss", "wasbs", "dbfs", "hdf
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
 _MODEL_ID = re.compile(r"^m-[0-9A-Za-z-]+$")
-_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.\-]*)://([^/\s?#]*)@")
-# SQLAlchemy takes any character in a password, a slash too.
-_DATABASE_USERINFO = re.compile(r"\b((?:postgresql|mysql|mssql|oracle)[A-Za-z0-9+]*://)\S*@")
-_CONTAINER_BEFORE_AT = ("abfs", "abfss", "wasb", "wasbs")
-_QUERY = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*:/[^\s?#'\"<>]*)\?[^\s'\"<>)]*")
-# Error texts of HTTP libraries name the path apart from its host: "... with url: /api/…?token=…".
-_BARE_QUERY = re.compile(r"(\burl: /[^\s?#]*)\?[^\s'\"<>)]*")
 
 
 @dataclass(frozen=True)
@@ -158,24 +152,6 @@ def check_location(location: str, servers: Iterable[str], *, by_user: bool) -> N
             f"{scheme}: addresses are not followed.",
             next_step="Download the model yourself if you trust it, and name its folder.",
         )
-
-
-def without_secrets(text: str) -> str:
-    """Take user names, passwords and query strings out of every address in a text.
-
-    A query goes whole: signatures of object stores and passwords of databases both live there.
-
-    >>> without_secrets("https://me:pw@host/a?sig=1 failed")
-    'https://host/a failed'
-    """
-    text = _USERINFO.sub(_without_user, _DATABASE_USERINFO.sub(r"\1", text))
-    return _BARE_QUERY.sub(r"\1", _QUERY.sub(r"\1", text))
-
-
-def _without_user(found: re.Match[str]) -> str:
-    scheme, user = found.groups()
-    keeps = scheme.lower() in _CONTAINER_BEFORE_AT and ":" not in user
-    return found.group() if keeps else f"{scheme}://"
 
 
 def _parse_models(uri: str) -> VersionUri | LoggedModelUri:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -262,25 +263,52 @@ def test_a_plain_alias_works(write: Any) -> None:
     assert job.target.path == "a"
 
 
-def test_variables_are_replaced_and_shown_by_their_name(write: Any) -> None:
-    text = "model: {uri: m, tracking_uri: 'https://u:${PASSWORD}@host'}\nsource: ${BUCKET:-local}/in\ntarget: b\n"
+def test_variables_are_replaced_and_shown_unless_they_are_declared_secret(write: Any) -> None:
+    text = "model: {uri: m, tracking_uri: 'https://host/${secret:PASSWORD}'}\nsource: ${BUCKET:-local}/in\ntarget: b\n"
     job = load_job(write(text), environ={"PASSWORD": "tr0ub4dor", "BUCKET": "s3://mine"})
-    assert job.model.tracking_uri == "https://u:tr0ub4dor@host"
+    assert job.model.tracking_uri == "https://host/tr0ub4dor"
     assert job.source.path == "s3://mine/in"
     for shown in (repr(job), str(job.model), repr(pickle.loads(pickle.dumps(job)))):
         assert "tr0ub4dor" not in shown
-        assert "https://u:${PASSWORD}@host" in shown
-    assert (
-        job.hide_environment("cannot reach 'tr0ub4dor' at s3://mine/in") == "cannot reach '${PASSWORD}' at ${BUCKET}/in"
-    )
-    assert job.hide_environment({"a": ["tr0ub4dor", 1], "b": None}) == {"a": ["${PASSWORD}", 1], "b": None}
+        assert "https://host/${secret:PASSWORD}" in shown
+    assert job.hide("cannot reach 'tr0ub4dor' at s3://mine/in") == "cannot reach '${secret:PASSWORD}' at s3://mine/in"
+    assert job.hide({"a": ["tr0ub4dor", 1], "b": None}) == {"a": ["${secret:PASSWORD}", 1], "b": None}
+
+
+def test_values_of_variables_are_no_secrets_by_themselves(write: Any) -> None:
+    text = "model: models:/${NAME}/2\nsource: {path: in, where: \"day = '${DAY}'\"}\ntarget: out\n"
+    job = load_job(write(text), environ={"NAME": "churn", "DAY": "2026-11-29"})
+    assert job.hide("model churn version 2, 2026-11-29T12:44:50") == "model churn version 2, 2026-11-29T12:44:50"
+    assert job.hide(job.source.where) == "day = '2026-11-29'"
+    assert "2026-11-29" in repr(job)
+
+
+def test_secrets_are_known_by_where_they_stand(write: Any) -> None:
+    text = """\
+        model: {uri: m, tracking_uri: 'https://u:uri-hunter2@host'}
+        source: in
+        target: out
+        spark:
+          conf:
+            spark.hadoop.fs.azure.account.key.me.dfs.core.windows.net: ${KEY}
+            spark.hadoop.javax.jdo.option.ConnectionURL: jdbc:sqlserver://h;user=a;password=jdbc-hunter2
+            spark.sql.shuffle.partitions: 8
+        score:
+          params: {api_key: params-hunter2}
+          extra_env: {HF_TOKEN: env-hunter2, MODE: fast}
+        """
+    job = load_job(write(textwrap.dedent(text)), environ={"KEY": "conf-hunter2"})
+    assert "hunter2" not in repr(job)
+    assert "'spark.sql.shuffle.partitions': '8'" in repr(job)
+    quoted = "uri-hunter2, conf-hunter2, params-hunter2, 'env-hunter2', fast, 8, h;user=a;password=jdbc-hunter2"
+    assert job.hide(quoted) == "***, ***, ***, '***', fast, 8, h;user=a;password=***"
 
 
 def test_what_travels_to_workers_does_not_carry_the_password_of_a_server(write: Any) -> None:
-    text = "model: {uri: m, tracking_uri: '${URI}'}\nsource: a\ntarget: b\nscore: {params: {p: '${PARAM}'}}\n"
-    job = load_job(write(text), environ={"URI": "https://u:tr0ub4dor@host", "PARAM": "a param"})
+    text = "model: {uri: m, tracking_uri: '${secret:URI}'}\nsource: a\ntarget: b\nscore: {params: {p: '${secret:P}'}}\n"
+    job = load_job(write(text), environ={"URI": "https://u:tr0ub4dor@host", "P": "a param"})
     assert b"tr0ub4dor" not in pickle.dumps(job.score)
-    assert job.score.hide_environment("a param") == "${PARAM}"
+    assert job.score.hide("a param") == "${secret:P}"
 
 
 def test_defaults_of_variables_hold_where_they_are_unset_or_empty(write: Any) -> None:
@@ -349,13 +377,54 @@ def test_numbers_and_fixed_words_from_variables_work_and_are_shown(write: Any) -
     text = FULL.replace("10", "${SIZE}").replace("path: b", "path: b\n  mode: ${MODE}")
     job = load_job(write(text), environ={"SIZE": "500", "MODE": "append"})
     assert (job.score.batch_size, job.target.mode) == (500, "append")
-    assert job.hide_environment("append 500") == "append 500"
+    assert job.hide("append 500") == "append 500"
 
 
-def test_short_values_are_hidden_only_where_they_are_the_whole_text(write: Any) -> None:
-    job = load_job(write("model: m\nsource: ${A}\ntarget: ${B}\n"), environ={"A": "in", "B": "data"})
-    assert job.hide_environment("in") == "${A}"
-    assert job.hide_environment("in the database there is data") == "in the database there is ${B}"
+def test_short_secrets_are_hidden_only_where_they_are_the_whole_text(write: Any) -> None:
+    job = load_job(write("model: m\nsource: ${secret:A}\ntarget: ${secret:B}\n"), environ={"A": "in", "B": "data"})
+    assert job.hide("in") == "${secret:A}"
+    assert job.hide("in the database there is data") == "in the database there is ${secret:B}"
+
+
+@pytest.mark.parametrize("key", ["source", "target", "model_files"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://AKIA:hunter2@bucket/t",
+        "s3a://AKIA:hun/ter2@bucket/t",
+        "s3://AKIA:1/hunter2@bucket/t",
+        "s3://hunter2@bucket/t",
+        "gs://k:hunter2@bucket/t",
+        "abfss://c:hunter2@a.dfs.core.windows.net/t",
+        "abfss://c@a.dfs.core.windows.net/t?sig=hunter2&se=1",
+        "s3://bucket/t?secret_key=hunter2",
+        "hdfs://me:hunter2@nn:8020/t",
+    ],
+)
+def test_credentials_in_the_uri_of_a_table_are_refused_and_not_shown(write: Any, key: str, uri: str) -> None:
+    places = {"source": "in", "target": "out", "model_files": "/m"} | {key: uri}
+    path = write(
+        "model: m\nsource: {source}\ntarget: {target}\nscore: {{model_files: '{model_files}'}}\n".format(**places)
+    )
+    with pytest.raises(ConfigError, match="the URI holds") as refused:
+        load_job(path)
+    assert "hunter2" not in str(refused.value)
+    assert "environment" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "abfss://c@a.dfs.core.windows.net/t",
+        "hdfs://me@nn:8020/a@b",
+        "s3://bucket/day=1@x/t",
+        "data/a:b@c",
+        "/data/a:b@c",
+    ],
+)
+def test_a_uri_without_credentials_stays_as_it_is(write: Any, uri: str) -> None:
+    job = load_job(write(f"model: m\nsource: '{uri}'\ntarget: b\n"))
+    assert job.source.path == uri == job.hide(job.source.path)
 
 
 def test_an_override_replaces_adds_and_reaches_free_keys(write: Any) -> None:
