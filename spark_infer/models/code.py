@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from spark_infer.errors import ModelRefusedError
 from spark_infer.models.mlmodel import MLModel
+
+_SCORING = frozenset(
+    {
+        *("spark_infer", "cloudpickle", "joblib", "mlflow", "numpy", "packaging", "pandas", "pyarrow", "pydantic"),
+        *("pydantic_core", "rich", "scipy", "sqlglot", "threadpoolctl", "typer", "yaml"),
+        *("delta", "deltalake", "py4j", "pyroaring", "pyspark"),
+        *("lightgbm", "onnx", "onnxruntime", "skl2onnx", "sklearn", "skops", "torch", "xgboost"),
+        *("sitecustomize", "usercustomize"),  # Python imports them whenever it starts
+    }
+)
+"""What scores, reads and writes: a model's own version would serve other models and the engine too, or in part."""
 
 _entered: set[str] = set()
 _parked: dict[str, dict[str, ModuleType]] = {}
@@ -41,6 +54,31 @@ def code_folders(mlmodel: MLModel, folder: Path) -> set[Path]:
     """Return the folders of the modules that a model brings along."""
     named = (flavor.get("code") for flavor in mlmodel.flavors.values() if hasattr(flavor, "get"))
     return {folder / code for code in named if isinstance(code, str) and code}
+
+
+def refuse_shadowing(mlmodel: MLModel, folder: Path) -> None:
+    """Refuse a model whose modules would take the place of Python's own, or of a library that scores.
+
+    A model's folder comes first on the path. Packages of the user, and forks of other libraries, are welcome there
+    whether they are installed or not. A folder without an ``__init__`` takes no installed package's place.
+
+    Args:
+        mlmodel: The parsed ``MLmodel``.
+        folder: The model's verified files; nothing of them is imported.
+
+    Raises:
+        ModelRefusedError: It brings such modules; names all of them.
+    """
+    places = [str(place) for place in code_folders(mlmodel, folder)]
+    brought = {module.name for module in pkgutil.iter_modules(places)}
+    hidden = sorted(brought & (_SCORING | sys.stdlib_module_names))
+    if hidden:
+        named = ", ".join(hidden)
+        raise ModelRefusedError(
+            f"The model's code_paths would take the place of modules of Python or of libraries that score: {named}.",
+            next_step="log the model again with other names for its modules, or without them; a changed version of a "
+            "library is installed in the Python of the driver and of the workers.",
+        )
 
 
 def _lies_in(module: ModuleType | None, folder: str) -> bool:

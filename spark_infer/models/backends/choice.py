@@ -8,6 +8,7 @@ from pathlib import Path
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import ConfigError, ModelRefusedError, nearest
 from spark_infer.models.backends import native
+from spark_infer.models.code import refuse_shadowing
 from spark_infer.models.mlmodel import MLModel
 
 SPARK = "spark"
@@ -32,7 +33,7 @@ def choose(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> Choice:
 
     Raises:
         ConfigError: The backend asked for does not exist.
-        ModelRefusedError: No backend can serve it, or not the one asked for.
+        ModelRefusedError: No backend can serve it, or not the one asked for; or its modules hide other libraries.
     """
     known = ("auto", "pyfunc", SPARK, *native.flavors())
     if options.backend not in known:
@@ -40,6 +41,7 @@ def choose(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> Choice:
             f"There is no backend {options.backend!r}{nearest(options.backend, known)}.",
             next_step=f"the backends are {', '.join(known)}.",
         )
+    refuse_shadowing(mlmodel, folder)
     if runs_in_spark(mlmodel):
         return _spark(options)
     if options.backend not in ("auto", "pyfunc"):
