@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -25,13 +24,12 @@ from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark import environment
 from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to
 from spark_infer.spark.failed_start import explain_failed_start
+from spark_infer.spark.properties import SUBMIT_ARGS, require_hidden, submit_arguments
 from spark_infer.spark.remote import open_remote
 
 logger = logging.getLogger(__name__)
 
 _LISTS = ("spark.jars.packages", "spark.sql.extensions")
-# The names whose values Spark itself hides in its logs (spark.redaction.regex).
-_SECRET = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)
 _PYSPARK_FOLDER = str(Path(pyspark.__file__).parent)
 
 
@@ -91,6 +89,7 @@ def start_session(
     delta = _usable_delta_conf(delta_conf or {}, submitted=submitted)
     conf = session_conf(config, app_name=app_name, outer=outer, delta_conf=delta, submitted=submitted)
     require_possible({**outer, **conf})
+    require_hidden(conf)
     python = _checked_worker_python(conf)
     quietly = descriptors_to(log_file, STDOUT, STDERR) if log_file else nullcontext(0)
     variables = _variables(conf["spark.master"], python, spark_home)
@@ -237,12 +236,11 @@ def _variables(master: str, python: str | None, spark_home: Path) -> dict[str, s
 
 
 def _start(conf: Mapping[str, str]) -> SparkSession:
-    from pyspark import SparkConf, SparkContext
+    from pyspark import SparkContext
 
-    # pyspark puts the settings of a builder on the JVM's command line, where every user of the machine can read
-    # them. So the JVM starts without what looks like a secret, and the session gets that afterwards.
-    shown = SparkConf().setAll([item for item in conf.items() if not _SECRET.search(item[0])])
-    SparkContext._ensure_initialized(conf=shown)
+    # pyspark would put the settings of a builder on the JVM's command line, so the JVM starts before there is one.
+    with submit_arguments(conf, os.environ) as arguments, variables_set({SUBMIT_ARGS: arguments}):
+        SparkContext._ensure_initialized()
     builder = SparkSession.Builder()
     for key, value in conf.items():
         builder = builder.config(key, value)

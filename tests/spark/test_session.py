@@ -168,8 +168,16 @@ print(json.dumps(facts))
 def test_a_fresh_start_is_silent_and_safe_though_python3_and_the_hostname_are_wrong(
     fresh: Start, tmp_path: Path
 ) -> None:
-    bin_folder = tmp_path / "bin"
+    bin_folder, temporary = tmp_path / "bin", tmp_path / "temporary"
     bin_folder.mkdir()
+    temporary.mkdir()
+    conf = {
+        "spark.my.password": "hunter2",
+        "spark.hadoop.fs.azure.account.key.me.dfs.core.windows.net": "hunter2==",
+        "spark.hadoop.fs.azure.sas.c.me.blob.core.windows.net": "?sv=1&sig=hunter2",
+        "spark.my.url": "jdbc:postgresql://host/db?user=me&password=hunter2",
+        "spark.my.text": "a: \\\\host\\é ='hunter2'",
+    }
     for name in ("python3", "python", "hostname"):
         (bin_folder / name).write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 1\n")
         (bin_folder / name).chmod(0o755)
@@ -186,7 +194,6 @@ def test_a_fresh_start_is_silent_and_safe_though_python3_and_the_hostname_are_wr
         facts["python"] = spark.range(1).mapInArrow(answer, "python string").collect()[0][0]
         spark.range(3).write.format("delta").save("table")
         facts["rows"] = spark.read.format("delta").load("table").count()
-        facts["secret"] = spark.conf.get("spark.my.password")
         jvms = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
         lines = []
         for pid in jvms:
@@ -196,23 +203,29 @@ def test_a_fresh_start_is_silent_and_safe_though_python3_and_the_hostname_are_wr
                 pass
         facts["java_commands"] = sum("org.apache.spark.deploy.SparkSubmit" in line for line in lines)
         facts["shown"] = any("hunter2" in line for line in lines)
-        facts["environ"] = sorted({"PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_HOME"} & os.environ.keys())
+        facts["conf"] = {name: spark.conf.get(name) for name in given["conf"]}
+        facts["packages"] = spark.conf.get("spark.jars.packages")
+        ours = {"PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_HOME", "PYSPARK_SUBMIT_ARGS"}
+        facts["environ"] = sorted(ours & os.environ.keys())
         import warnings
         warnings.warn("mine")
         """,
-        environ={"PATH": f"{bin_folder}:{os.environ['PATH']}"},
-        conf={"spark.my.password": "hunter2"},
+        environ={"PATH": f"{bin_folder}:{os.environ['PATH']}", "TMPDIR": str(temporary)},
+        conf=conf,
         delta_conf=delta_conf(),
     )
     assert facts["python"] == sys.executable
     assert facts["rows"] == 3
-    assert facts["secret"] == "hunter2"
+    assert facts["conf"] == conf
+    assert facts["packages"] == delta_conf()["spark.jars.packages"]
     assert facts["java_commands"] >= 1
     assert not facts["shown"]
+    assert list(temporary.glob("spark_infer-*")) == []
     assert facts["environ"] == []
     assert "UserWarning: mine" in stderr
     assert "WARN" not in stderr
     log = (tmp_path / "spark.log").read_text()
+    assert "hunter2" not in log
     assert "resolving dependencies" in log
     assert "worker on stdout" in log
     assert "worker on stderr" in log
