@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,12 +72,16 @@ def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
         yield from imports_at_run_time(node)
 
 
+@cache
+def imports_by_file() -> dict[str, set[str]]:
+    return {
+        path.relative_to(ROOT).as_posix(): set(imports_at_run_time(ast.parse(path.read_text())))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
 def files_that_import(framework: str) -> list[str]:
-    return sorted(
-        path.relative_to(ROOT).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if framework in imports_at_run_time(ast.parse(path.read_text()))
-    )
+    return [file for file, imported in imports_by_file().items() if framework in imported]
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ LIGHT = {
     "spark.driver.memory": "1g",
     "spark.executor.extraJavaOptions": _LIGHT_JVM,
     "spark.executor.memory": "512m",
+    "spark.python.daemon.module": "tests.daemon",
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.enabled": "false",
 }

@@ -81,13 +81,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "spark.connect.grpc.binding.port": "0",
         "spark.connect.progress.reportInterval": "100ms",
         "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.python.daemon.module": "tests.daemon",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.ui.enabled": "false",
     }
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--driver-memory", "1g"]
     command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
     command += [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
-    changed = {"PYTHONPATH": str(stale.parent), "SPARK_INFER_HOME": str(folder / "store")}
+    changed = {"PYTHONPATH": f"{stale.parent}:{ROOT}", "SPARK_INFER_HOME": str(folder / "store")}
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -21,6 +21,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
+from typer.testing import CliRunner, Result
+
+from spark_infer.cli.main import app
+from spark_infer.job.local import run as local_run
+from tests.here import tasks_here
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,16 @@ class Workplace:
         environ = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), "COLUMNS": "200"}
         done = subprocess.run(command, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == returns, done.stdout + done.stderr
+        return done
+
+    def in_this_process(self, patch: pytest.MonkeyPatch, *arguments: str, returns: int = 0) -> Result:
+        """Run spark-infer as above, in the process of the test: what a command imports takes seconds each time."""
+        patch.chdir(self.folder)
+        patch.setenv("XDG_STATE_HOME", str(self.folder / "state"))
+        patch.setenv("COLUMNS", "200")
+        patch.setattr(local_run, "do_tasks", tasks_here)
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == returns, done.output
         return done
 
 
@@ -105,7 +120,7 @@ def facts(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
-def test_plan_then_run_then_refuse(work: Workplace) -> None:
+def test_plan_then_run_then_refuse(work: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = work("plan", "job.yaml", *LOCAL)
     assert "line version 1 (models:/line@champion)" in planned.stdout
     assert not (work.folder / "out").exists()
@@ -115,14 +130,16 @@ def test_plan_then_run_then_refuse(work: Workplace) -> None:
     rows = deltalake.DeltaTable(str(work.folder / "out")).to_pyarrow_table().to_pylist()
     assert sorted(round(row["prediction"] - row["id"], 6) for row in rows) == [0.0] * 1000
 
-    assert "finished" in work("status", "job.yaml").stdout
-    again = work("run", "job.yaml", "--new-run", *LOCAL, returns=2)
+    assert "finished" in work.in_this_process(monkeypatch, "status", "job.yaml").stdout
+    again = work.in_this_process(monkeypatch, "run", "job.yaml", "--new-run", *LOCAL, returns=2)
     assert "exists already" in again.stderr
     assert "Traceback" not in again.stderr
     assert len(deltalake.DeltaTable(str(work.folder / "out")).history()) == 1
 
 
-def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) -> None:
+def test_an_alias_that_moves_is_a_new_version_and_nothing_else(
+    work: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     second = ["--set", "target.path=second", *LOCAL]
 
     def versions_and_slopes() -> set[tuple[str, float]]:
@@ -130,16 +147,18 @@ def test_an_alias_that_moves_is_a_new_version_and_nothing_else(work: Workplace) 
         assert len(rows) == 1000
         return {(row["model_version"], round(row["prediction"] / row["id"], 6)) for row in rows if row["id"]}
 
-    work("run", "job.yaml", *second, "--set", "target.mode=append")
+    work.in_this_process(monkeypatch, "run", "job.yaml", *second, "--set", "target.mode=append")
     assert versions_and_slopes() == {("1", 1.0)}
     client = MlflowClient(tracking_uri=os.environ["REGISTRY"])
     client.set_registered_model_alias("line", "champion", "2")
     try:
-        refused = work("run", "job.yaml", *second, "--set", "target.mode=append", returns=2).stderr
+        refused = work.in_this_process(
+            monkeypatch, "run", "job.yaml", *second, "--set", "target.mode=append", returns=2
+        ).stderr
         assert "This job has put 1,000 rows into the target before" in refused
         assert "model: line version 1 then, line version 2 now" in refused
         assert versions_and_slopes() == {("1", 1.0)}
-        text = work("run", "job.yaml", *second, "--set", "target.mode=overwrite").stdout
+        text = work.in_this_process(monkeypatch, "run", "job.yaml", *second, "--set", "target.mode=overwrite").stdout
     finally:
         client.set_registered_model_alias("line", "champion", "1")
     assert "line version 2 (models:/line@champion)" in text
@@ -161,14 +180,16 @@ def test_what_does_not_exist_is_refused_with_what_does(
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", "/nowhere")  # Spark could not start, which would be code 3
     arguments = [part for setting in settings for part in ("--set", setting)]
-    refused = work("plan", "job.yaml", *arguments, "--json", returns=code)
+    refused = work.in_this_process(monkeypatch, "plan", "job.yaml", *arguments, "--json", returns=code)
     error = json.loads(refused.stderr)
     assert error["exit_code"] == code
     assert message in " ".join([error["what"], *error["details"], error["next_step"]])
     assert refused.stdout == ""
 
 
-def test_a_model_can_be_inspected(work: Workplace) -> None:
-    told = work("models", "inspect", "models:/line/2", "--tracking-uri", os.environ["REGISTRY"]).stdout
+def test_a_model_can_be_inspected(work: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = work.in_this_process(
+        monkeypatch, "models", "inspect", "models:/line/2", "--tracking-uri", os.environ["REGISTRY"]
+    ).stdout
     for word in ("line", "2", "sklearn", "double", "long"):
         assert word in told

@@ -125,6 +125,7 @@ def test_the_plan_and_the_report_say_who_does_the_work(line: str, source: Path, 
     assert not children()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_condition_and_a_partition_filter_leave_the_rows_that_meet_them(
     line: str, source: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_condition_and_a_partition_filter_leave_the_rows_that_meet_them(
     assert report.rows_scored == 150
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_rows_are_added_to_a_delta_table_and_partitions_replaced(line: str, source: Path, tmp_path: Path) -> None:
     target = {"path": str(tmp_path / "out"), "format": "delta", "partition_by": ["part"]}
     run(line, str_source(source), target)
@@ -187,6 +189,7 @@ def test_an_optional_column_that_is_misspelt_is_a_warning_of_plan_and_run_and_an
         job(str(tmp_path / "Careful"), {"path": str(source)}, target).plan()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_version_of_a_delta_table_is_read(line: str, tmp_path: Path) -> None:
     for start in (0, 10, 20):
         rows = pa.table({"id": np.arange(start, start + 10), "x": np.arange(start, start + 10) / 4})
@@ -197,6 +200,7 @@ def test_a_version_of_a_delta_table_is_read(line: str, tmp_path: Path) -> None:
         run(line, {"path": str(tmp_path / "in"), "version": 9}, {"path": str(tmp_path / "none")})
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_table_without_rows_gives_a_table_without_rows(line: str, tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())}), tmp_path / "in.parquet")
     (tmp_path / "in").mkdir()
@@ -245,6 +249,7 @@ def test_a_failure_leaves_the_target_as_it_was_and_no_process(
     assert not children()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_only_spark_can_do_is_refused_with_the_reason(line: str, source: Path, tmp_path: Path) -> None:
     target = {"path": str(tmp_path / "out")}
     refused: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
@@ -273,6 +278,7 @@ def test_resources_that_this_machine_has_not_are_refused(line: str, source: Path
         score_table(source=source, target=tmp_path / "out", model=Path(line), engine="local", plane="spark")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_result_type_is_read_without_a_session(moody: str, tmp_path: Path) -> None:
     source = write_in(tmp_path, [1.0, 2.0])
     run(moody, source, {"path": str(tmp_path / "out")}, score={"result_type": "float"})
@@ -281,6 +287,7 @@ def test_a_result_type_is_read_without_a_session(moody: str, tmp_path: Path) -> 
         run(moody, source, {"path": str(tmp_path / "none")}, score={"result_type": "flaot"})
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_files_with_columns_of_their_own_are_merged_and_other_types_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     pq.write_table(pa.table({"id": [1], "x": [0.5]}), tmp_path / "in" / "a.parquet")

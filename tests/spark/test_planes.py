@@ -32,6 +32,10 @@ LIKE_ANOTHER = (
     "Delta, deletion vectors on, none there",
     "Delta, deletion vectors and a condition",
     "Delta, widened from a float",
+    "Delta, columns mapped by name",
+    "Delta, shallow clone",
+    "Delta, padded text",
+    "reals and instants as partitions",
 )
 
 

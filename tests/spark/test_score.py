@@ -145,7 +145,7 @@ def test_a_model_is_loaded_once_for_each_python_worker(spark: SparkSession, coun
     scored.write.format("noop").mode("overwrite").save()
     workers = {pid for pid, _ in counting.predicts()}
     assert sorted(counting.loads()) == sorted(workers)
-    assert len(workers) <= 2
+    assert len(workers) < 30  # of 60 tasks; Spark takes turns with the workers that earlier queries left idle
     assert counting.rows() == 20_000
     # Another action, and another call of score, find the model loaded.
     scored.count()

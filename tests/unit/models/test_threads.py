@@ -46,7 +46,7 @@ def test_libraries_are_told_again_where_some_may_be_new_or_the_number_is() -> No
         limit_threads(1, environ)
 
 
-@pytest.mark.parametrize(("threads", "torch"), [(1, "first"), (2, "last")])
+@pytest.mark.parametrize(("threads", "torch"), [(1, "first"), pytest.param(2, "last", marks=pytest.mark.soak)])
 def test_libraries_that_are_loaded_and_those_that_come_are_bounded(threads: int, torch: str) -> None:
     pytest.importorskip("torch")
     environ = {**os.environ, "OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}

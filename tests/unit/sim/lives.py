@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from tests.unit.sim.world import World
 
-SEEDS = 1250
+LIVES = [
+    pytest.param(range(250), id="250 lives"),
+    pytest.param(range(250, 1250), id="1000 lives", marks=pytest.mark.soak),
+]
 """For each format and write mode, eight of them."""
 
 
@@ -21,7 +26,7 @@ def live(seed: int, kind: str, mode: str) -> World:
     return world
 
 
-def live_all(kind: str, mode: str, seeds: Iterable[int] = range(SEEDS)) -> None:
+def live_all(kind: str, mode: str, seeds: Iterable[int]) -> None:
     """Live through many."""
     for seed in seeds:
         live(seed, kind, mode)

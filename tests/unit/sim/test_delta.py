@@ -1,13 +1,14 @@
-"""Five thousand lives of runs into Delta tables: kills, power cuts, lost replies, refused writes, many drivers."""
+"""Lives of runs into Delta tables: kills, power cuts, lost replies, refused writes, many drivers."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.unit.sim.lives import live_all
+from tests.unit.sim.lives import LIVES, live_all
 from tests.unit.sim.world import MODES
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_whatever_happens_each_row_is_there_once(mode: str) -> None:
-    live_all("delta", mode)
+@pytest.mark.parametrize("seeds", LIVES)
+def test_whatever_happens_each_row_is_there_once(mode: str, seeds: range) -> None:
+    live_all("delta", mode, seeds)

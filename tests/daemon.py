@@ -1,0 +1,31 @@
+"""Spark's own daemon, which forks its Python workers, having imported what nearly every worker of these tests imports.
+
+A worker imports for two seconds before its first batch, and the tests start hundreds. Those of tests/e2e start
+as users' workers do.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyspark.daemon import manager
+
+
+def warm_up() -> None:
+    """Import MLflow and scikit-learn, and do once what scikit-learn does on the first call of a process."""
+    import mlflow.pyfunc
+    import pyspark.worker
+    import skops.io
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    assert all((mlflow.pyfunc, pyspark.worker, skops.io))
+    make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0], [1.0]], [0, 1]).predict([[0.0]])
+
+
+if __name__ == "__main__":
+    # Spark has a daemon for its RDDs and one for SQL, where alone models predict.
+    if "SPARK_SIMPLIFIED_TRACEBACK" in os.environ:
+        warm_up()
+    manager()
