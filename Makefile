@@ -15,7 +15,7 @@ unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help java venv demo test classes lint format types contracts unit spark gpu soak bench bench-quick bench-ablations docs build requirements clean
+.PHONY: help java venv demo test check classes lint format types contracts unit spark gpu soak bench bench-quick bench-ablations docs build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,8 @@ test: java lint ## Run every check: lint, types, contracts and the whole test su
 	@$(MAKE) --no-print-directory classes & made=$$!; $(MAKE) --no-print-directory types; typed=$$?; wait $$made && exit $$typed
 	@$(MAKE) --no-print-directory unit
 	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE) --durations 25
+
+check: lint types unit ## Run what needs no Spark, before each commit: lint, types and the unit tests
 
 classes: venv ## Make the archive of classes that the JVMs of the tests start from
 	@$(BIN)/python -m tests.jvm > /dev/null

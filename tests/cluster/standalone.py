@@ -31,7 +31,6 @@ LIGHT = {
     "spark.driver.memory": "1g",
     "spark.executor.extraJavaOptions": _LIGHT_JVM,
     "spark.executor.memory": "512m",
-    "spark.python.daemon.module": "tests.daemon",
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.enabled": "false",
 }

@@ -74,10 +74,11 @@ def fetches(cluster: Cluster, digest: str) -> list[int]:
     ]
 
 
-def test_on_200_partitions_a_model_is_sent_once_to_each_node_and_loaded_once_by_each_worker(
-    driver: Driver, cluster: Cluster, counting: CountingModel
+@pytest.mark.parametrize("partitions", [40, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_model_is_sent_once_to_each_node_and_loaded_once_by_each_worker(
+    driver: Driver, cluster: Cluster, counting: CountingModel, partitions: int
 ) -> None:
-    assert driver(score_range, counting.folder, 200) == DOUBLED
+    assert driver(score_range, counting.folder, partitions) == DOUBLED
     workers = {pid for pid, _ in counting.predicts()}
     assert counting.rows() == ROWS
     # The driver loads the model nowhere: its signature says what it returns.

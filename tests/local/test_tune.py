@@ -22,10 +22,12 @@ def config(model: str, source: Path, target: Path, **more: object) -> JobConfig:
     return JobConfig.model_validate({**document, "engine": "local"})
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("tasks", ["in this process", pytest.param("in processes", marks=pytest.mark.soak)])
 def test_batch_sizes_and_cores_are_measured_on_rows_of_the_table(
-    line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tasks: str
 ) -> None:
+    if tasks == "in this process":
+        request.getfixturevalue("in_this_process")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     found = tune(config(line, source, tmp_path / "out", where="id >= 100"), None, sample_rows=500)
