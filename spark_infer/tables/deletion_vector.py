@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException
 
 from spark_infer.errors import SourceReadError
+from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.storage import Storage
 
 _INLINE, _RELATIVE, _ABSOLUTE = "i", "u", "p"
@@ -66,7 +67,7 @@ class DeletionVector:
     @property
     def in_table(self) -> bool:
         """Whether the list lies in the table's folder or in its log."""
-        return self.kind in (_INLINE, _RELATIVE)
+        return self.kind == _INLINE or (self.kind == _RELATIVE and stays_inside(self.path))
 
     @property
     def path(self) -> str:

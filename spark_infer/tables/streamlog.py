@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.storage import DataFile, Storage, data_file, split_uri
 
 STREAM_LOG = "_spark_metadata"
@@ -88,9 +89,10 @@ def _below(storage: Storage, uri: str) -> str:
     """The path of a file below the folder, from its encoded URI."""
     scheme, authority, path = split_uri(uri)
     own_scheme, own_authority, own = split_uri(storage.uri)
-    if (scheme, authority) != (own_scheme, own_authority) or not unquote(path).startswith(f"{own}/"):
+    inside = unquote(path).removeprefix(f"{own}/")
+    if (scheme, authority) != (own_scheme, own_authority) or inside == unquote(path) or not stays_inside(inside):
         raise _broken(storage, f"it names {uri}, which is not below {storage.uri}; was the folder moved or linked?")
-    return unquote(path).removeprefix(f"{own}/")
+    return inside
 
 
 def _broken(storage: Storage, why: str) -> SourceError:

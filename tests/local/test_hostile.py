@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from deltalake import write_deltalake
 
 from spark_infer.cli.models import describe
-from spark_infer.errors import ModelRefusedError
+from spark_infer.errors import ModelRefusedError, SparkInferError
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry.resolve import resolve
 from tests.local.jobs import job
@@ -32,4 +35,20 @@ def test_a_model_that_brings_a_module_of_python_is_refused_and_nothing_of_it_imp
     ref = resolve(str(tmp_path / "model"), store=store)
     assert "calendar" in str(describe(ref, store.path(ref.digest))["backend_reason"])
     assert not (tmp_path / "mark").exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", ["../other/x.parquet", "%2e%2e/other/x.parquet"])
+def test_a_delta_log_that_names_a_file_of_another_folder_is_refused(line: str, tmp_path: Path, path: str) -> None:
+    rows = pa.table({"id": [1], "x": [0.5]})
+    write_deltalake(tmp_path / "in", rows)
+    (tmp_path / "other").mkdir()
+    pq.write_table(rows, tmp_path / "other" / "x.parquet")
+    commit = tmp_path / "in" / "_delta_log" / f"{0:020}.json"
+    (name,) = (file.name for file in (tmp_path / "in").glob("*.parquet"))
+    commit.write_text(commit.read_text().replace(name, path))
+    scoring = job(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")})
+    for command in (scoring.plan, scoring.run):
+        with pytest.raises(SparkInferError, match="lie outside its folder"):
+            command()
     assert not (tmp_path / "out").exists()

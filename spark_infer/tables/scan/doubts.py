@@ -16,6 +16,7 @@ from pyarrow import parquet as pq
 from spark_infer.tables.deletion_vector import can_read
 from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.listing import Footer, Listing, SourceFile
+from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.scan.fit import UnlikeSparkError, stored_columns
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter
 from spark_infer.tables.scan.parquet_schema import Node
@@ -79,7 +80,7 @@ def _delta_doubts(state: LogState) -> Iterator[str]:
         yield f"the table maps its columns by {state.column_mapping}"
     if widened := sorted({kind for kind in _widened_from(state.schema) if not kind.startswith(_EXACT_BEFORE)}):
         yield f"types of its columns were widened from {', '.join(widened)}"
-    if any(split_uri(file.path)[0] or file.path.startswith("/") for file in state.files):
+    if not all(stays_inside(file.path) and not split_uri(file.path)[0] for file in state.files):
         yield "some of its files lie outside its folder"
     if len({file.path for file in state.files}) < len(state.files):
         yield "its log has a file more than once"

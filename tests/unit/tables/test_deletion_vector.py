@@ -14,6 +14,8 @@ from pyroaring import BitMap64
 
 from spark_infer.errors import SourceReadError
 from spark_infer.tables.deletion_vector import _RFC1924, _Z85, DeletionVector, deleted_rows
+from spark_infer.tables.listing import Listing, SourceFile
+from spark_infer.tables.scan.doubts import deletion_doubts
 from spark_infer.tables.storage import Storage, open_storage
 
 MAGIC = struct.pack("<i", 1681511377)
@@ -53,6 +55,14 @@ def test_lists_in_a_file_are_found_by_their_offset(storage: Storage, tmp_path: P
     first, second = in_file(tmp_path, [0, 3, 2**33 + 5], list(range(100_000)), prefix=prefix)
     assert deleted_rows(storage, first, "f").tolist() == [0, 3, 2**33 + 5]
     assert deleted_rows(storage, second, "f").tolist() == list(range(100_000))
+
+
+@pytest.mark.parametrize("prefix", ["..", "../other", "/etc", "a/../.."])
+def test_a_list_outside_the_folder_is_not_for_workers(prefix: str) -> None:
+    vector = DeletionVector("u", f"{prefix}{z85(UUID(int=7).bytes)}", 40, 1)
+    assert not vector.in_table
+    (doubt,) = deletion_doubts(Listing((SourceFile("a.parquet", 9, vector=vector),)))
+    assert doubt == "some of its deletion vectors lie outside its folder"
 
 
 def test_a_list_in_the_log_itself_is_read_without_any_file(storage: Storage) -> None:

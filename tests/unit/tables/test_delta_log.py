@@ -115,6 +115,25 @@ def test_a_file_that_is_added_in_two_spellings_is_one_file(tmp_path: Path) -> No
     assert delta_doubts(found) == ("its log has a file more than once",)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("../other/x.parquet", "a/../../other/x.parquet", "%2e%2e/other/x.parquet", "a/%2E%2E/%2e%2e/x.parquet"),
+        *("..", "", "/other/x.parquet", "//other/x.parquet", "%2Fother/x.parquet", "a%00/x.parquet"),
+        *("file:///other/x.parquet", "file:/other/x.parquet", "s3://bucket/x.parquet", "file%3A///other/x.parquet"),
+    ],
+)
+def test_a_file_that_lies_outside_the_folder_is_not_for_workers(tmp_path: Path, path: str) -> None:
+    write_deltalake(tmp_path, rows(1))
+    (line,) = [line for line in (tmp_path / "_delta_log" / f"{0:020}.json").read_text().splitlines() if '"add"' in line]
+    added = json.loads(line)
+    added["add"]["path"] = path
+    damaged(tmp_path, 0, lambda text: f"{text.strip()}\n{json.dumps(added)}\n")
+    found = state(tmp_path, 0)
+    assert found is not None
+    assert delta_doubts(found) == ("some of its files lie outside its folder",)
+
+
 def test_characters_that_python_takes_for_an_end_of_line_end_no_action(tmp_path: Path) -> None:
     text = pa.table({"id": pa.array([1], pa.int64()), "part": ["a\u2028b\x85c"]})
     write_deltalake(tmp_path, text, partition_by=["part"])

@@ -96,6 +96,8 @@ def _moved(sink: Sink) -> None:
         (_gone, "part=0/a.parquet is missing"),
         (_grown, "bytes, and .* in the log"),
         (_moved, "was the folder moved or linked"),
+        (lambda sink: sink.batch("1", sink.file("e").replace("/e", "/../e")), "which is not below"),
+        (lambda sink: sink.batch("1", sink.file("e").replace("/e", "/%2e%2E/other/e")), "which is not below"),
     ],
 )
 def test_a_log_that_does_not_tell_the_rows_is_refused(sink: Sink, break_it: Callable[[Sink], None], why: str) -> None:
