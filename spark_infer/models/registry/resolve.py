@@ -25,6 +25,7 @@ from spark_infer.models.registry.bring import DOWNLOAD_SECONDS, Located, RemoteF
 from spark_infer.models.registry.database import check_sqlite, is_sqlite, sqlite_file
 from spark_infer.models.registry.known import Identity
 from spark_infer.models.registry.uri import (
+    REGISTRY_FOLDERS,
     FolderUri,
     LoggedModelUri,
     ModelUri,
@@ -90,9 +91,7 @@ def resolve(
     servers = _servers(uri, tracking_uri, registry_uri)
     located = _locate(wanted, servers)
     try:
-        by_user = isinstance(wanted, RemoteUri)
-        open_remote = partial(_repository, servers=servers, by_user=by_user)
-        digest = bring(located, open_remote, store, seconds=download_seconds)
+        digest = bring(located, partial(_repository, servers=servers), store, seconds=download_seconds)
     except ModelNotFoundError as error:
         if isinstance(wanted, RunUri):
             raise absent_in_run(wanted, error, lambda: _names_in_run(wanted, servers)) from error
@@ -175,10 +174,9 @@ def _latest_revision() -> str:
     return revision
 
 
-def _repository(location: str, servers: _Servers, *, by_user: bool) -> RemoteFolder:
+def _repository(location: str, servers: _Servers) -> RemoteFolder:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    check_location(location, (servers.tracking, servers.registry), by_user=by_user)
     # `mlflow-artifacts:/…` means the server that the answer came from, where no tracking server was named.
     tracking = servers.tracking if scheme_of(servers.tracking) in ("http", "https") else servers.registry
     repository: RemoteFolder = get_artifact_repository(location, tracking_uri=tracking, registry_uri=servers.registry)
@@ -186,6 +184,17 @@ def _repository(location: str, servers: _Servers, *, by_user: bool) -> RemoteFol
 
 
 def _locate(wanted: ModelUri, servers: _Servers) -> Located:
+    located = _located(wanted, servers)
+    check_location(
+        located.location,
+        (servers.tracking, servers.registry),
+        by_user=isinstance(wanted, RemoteUri),
+        folders=[folder for folder in os.environ.get(REGISTRY_FOLDERS, "").split(os.pathsep) if folder],
+    )
+    return located
+
+
+def _located(wanted: ModelUri, servers: _Servers) -> Located:
     if isinstance(wanted, VersionUri):
         return asked(servers.registry, lambda: _locate_version(_client(servers), wanted, servers.registry))
     if isinstance(wanted, LoggedModelUri):

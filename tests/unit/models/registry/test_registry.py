@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import require_listed, resolve
 from tests.unit.models.registry.logged import Logged, using
+from tests.unit.models.registry.servers import answering
 
 
 @pytest.fixture
@@ -155,6 +158,26 @@ def test_a_registry_entry_cannot_send_the_driver_elsewhere(copied: Logged, store
     copied.change(f"update model_versions set storage_location = '{location}'")
     with pytest.raises(ModelRefusedError):
         resolve("models:/churn/1", tracking_uri=copied.tracking_uri, store=store)
+
+
+def test_a_server_over_http_names_a_folder_of_this_machine_only_where_the_user_allows_it(
+    logged: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _source(resolve("models:/churn/1", tracking_uri=logged.tracking_uri, store=store))
+    version = {"name": "churn", "version": "1", "status": "READY", "source": str(folder), "run_id": "r"}
+    run = {
+        "info": {"run_id": "r", "experiment_id": "1", "artifact_uri": f"file://{folder.parent}", "status": "FINISHED"}
+    }
+    body = json.dumps({"model_version": version, "artifact_uri": str(folder), "run": run, "models": []}).encode()
+    before = sorted(store.root.rglob("*"))
+    with answering(200, body, {"Content-Type": "application/json"}) as address:
+        for uri in ("models:/churn/1", f"runs:/r/{folder.name}"):
+            for find in (partial(require_listed, uri), partial(resolve, uri, store=store)):
+                with pytest.raises(ModelRefusedError, match="a server over HTTP may not name one"):
+                    find(tracking_uri=address)
+        assert sorted(store.root.rglob("*")) == before
+        monkeypatch.setenv("SPARK_INFER_REGISTRY_FOLDERS", f"/mnt/models:{folder.parent}")
+        assert resolve("models:/churn/1", tracking_uri=address, store=store).version == "1"
 
 
 def test_an_object_store_without_its_client_names_the_package(
