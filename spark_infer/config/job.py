@@ -115,13 +115,23 @@ class TargetConfig(TableConfig):
         ge=2**20,
         description="Wished-for size of a file; asks Spark for a shuffle of the scored rows before the write.",
     )
+    ledger_users: tuple[str, ...] = Field(
+        default=(),
+        description="Users of this machine, besides yourself, root and the owner of the table, whose ledgers beside "
+        "the table this job believes: names, or numbers in quotes.",
+    )
+    ledger_group: str | None = Field(
+        default=None,
+        description="Group whose members share the runs of this table: its ledger is made for them, and those of its "
+        "members count. Without it the ledger is for your user alone.",
+    )
 
     @field_validator("partitions", mode="before")
     @classmethod
     def _one_value_is_a_list(cls, given: Any) -> Any:
         return listed_values(given)
 
-    @field_validator("partition_by", "keep", "keys", mode="before")
+    @field_validator("partition_by", "keep", "keys", "ledger_users", mode="before")
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) and given != "all" else given

@@ -18,12 +18,19 @@ from pyarrow import fs
 from spark_infer.tables.exchange import exchange
 from spark_infer.tables.storage import Storage
 
+_PRIVATE = 0o600
+
 
 class Disk(Protocol):
     """A file system, as far as kills and power cuts are concerned; paths are as the file system names them."""
 
-    def create(self, path: str, content: bytes) -> bool:
+    def create(self, path: str, content: bytes, *, mode: int = 0o600) -> bool:
         """Make a file with all of its content in a folder that is there, or leave the one that is there.
+
+        Args:
+            path: The file.
+            content: Its content.
+            mode: Who may read it, whatever the umask, where the disk knows users.
 
         Returns:
             Whether this call made it.
@@ -63,12 +70,14 @@ def disk_of(folder: Storage) -> Disk:
 class LocalDisk:
     """A disk of this machine, or one that it mounts."""
 
-    def create(self, path: str, content: bytes) -> bool:
+    def create(self, path: str, content: bytes, *, mode: int = 0o600) -> bool:
         """Write it under another name first, then link: the name appears with all of the content, and once."""
         place = Path(path)
         spare = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
         try:
-            with spare.open("xb") as file:
+            with open(spare, "xb", opener=_private) as file:
+                if mode != _PRIVATE:
+                    os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -77,7 +86,7 @@ class LocalDisk:
             return False
         finally:
             spare.unlink(missing_ok=True)
-        _sync(place.parent)
+        sync(place.parent)
         return True
 
     def make_folder(self, path: str) -> None:
@@ -86,17 +95,17 @@ class LocalDisk:
         missing = [each for each in (place, *place.parents) if not each.exists()]
         place.mkdir(parents=True, exist_ok=True)
         for each in missing:
-            _sync(each.parent)
+            sync(each.parent)
 
     def keep(self, root: str, paths: Iterable[str]) -> None:
         """Store files, then their folders up to the root and the one that it lies in."""
         top, folders = Path(root), {Path(root), Path(root).parent}
         for path in paths:
             place = top / path
-            _sync(place)
+            sync(place)
             folders.update(each for each in place.parents if top in each.parents)
         for folder in sorted(folders):
-            _sync(folder)
+            sync(folder)
 
     def exchange(self, first: str, second: str) -> bool:
         """Ask the kernel."""
@@ -147,7 +156,7 @@ class FarDisk:
     files: Any
     moves_once: bool
 
-    def create(self, path: str, content: bytes) -> bool:
+    def create(self, path: str, content: bytes, *, mode: int = 0o600) -> bool:
         """On HDFS move it to its name. On an object store look first and write then.
 
         There two callers at the same moment may both believe that they made it, and the later content stays.
@@ -204,7 +213,12 @@ class FarDisk:
             stream.write(content)
 
 
-def _sync(place: Path) -> None:
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, _PRIVATE)
+
+
+def sync(place: str | Path) -> None:
+    """Have the disk keep a file, or the names in a folder."""
     handle = os.open(place, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,7 +13,6 @@ from pyarrow import ArrowException
 from spark_infer.core.faults import point
 from spark_infer.job.units.find import Runs, refuse_taken_over, sweep
 from spark_infer.job.units.unit import Unit
-from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishers.place import OLD, READY, STAGED
@@ -112,7 +111,7 @@ def drive(
     try:
         if pending:
             into = folder(session)
-            disk_of(into).make_folder(into.root)
+            ledger.make_folder(into)
             with closing(score(pending, into, session, lambda unit: not ledger.is_sealed(unit.ordinal))) as scored:
                 for each in scored:
                     sealed[each.unit.ordinal] = _seal(ledger, each, into, session, check, outcome)

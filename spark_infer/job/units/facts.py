@@ -69,7 +69,7 @@ def deciding_facts(
         "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
         "format": target.format,
         "target settings": config.target.model_dump(
-            mode="json", exclude={"path", "table", "format", "target_file_bytes"}
+            mode="json", exclude={"path", "table", "format", "target_file_bytes", "ledger_users", "ledger_group"}
         ),
         "columns": _columns(schema),
         "score": config.score.model_dump(mode="json", by_alias=True, exclude={*_NO_MATTER, "extra_env"}),

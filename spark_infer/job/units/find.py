@@ -12,7 +12,8 @@ from spark_infer.errors import LedgerError, UnfinishedRunError
 from spark_infer.job.units.facts import Facts, differences, fingerprint
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.durable import disk_of
-from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
+from spark_infer.tables.ledger.access import Access
+from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.ledger.signed import damaged, leads_outside, stamped_in
 from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.storage import Storage
@@ -53,11 +54,13 @@ class Runs:
         root: That folder.
         name: The job's name.
         key: What its runs have in common besides.
+        access: Whose ledgers count; None where the file system shows no owners.
     """
 
     root: Storage
     name: str
     key: str
+    access: Access | None = None
 
     @property
     def is_too_long(self) -> bool:
@@ -70,17 +73,20 @@ class Runs:
         return self.root.name == INSIDE
 
     @classmethod
-    def of(cls, target: Storage, name: str, key: str) -> Runs:
-        """The runs of a job that writes into a folder."""
-        return cls(root=ledgers_of(target), name=name[:_MOST_NAME], key=key)
+    def of(cls, target: Storage, name: str, key: str, access: Access | None = None) -> Runs:
+        """The runs of a job that writes into a folder.
+
+        Raises:
+            LedgerError: Somebody else may have made or changed them.
+        """
+        return cls(root=ledgers_of(target, access), name=name[:_MOST_NAME], key=key, access=access)
 
     def all(self) -> list[tuple[int, str, Ledger]]:
         """Number, fingerprint's beginning and ledger of each run, the oldest first."""
         pattern = re.compile(rf"{re.escape(self.name)}\.{self.key}\.(\d{{4,}})\.([0-9a-f]{{{_DIGITS}}})")
         matches = [match for name in self.root.names() if (match := pattern.fullmatch(name))]
-        return sorted(
-            ((int(match[1]), match[2], Ledger(self.root.below(match[0]))) for match in matches), key=lambda run: run[:2]
-        )
+        runs = ((int(match[1]), match[2], Ledger(self.root.below(match[0]), self.access)) for match in matches)
+        return sorted(runs, key=lambda run: run[:2])
 
     def number(self, ledger: Ledger) -> int:
         """The number of one of the runs."""
@@ -88,11 +94,27 @@ class Runs:
 
     def ledger(self, number: int, digest: str) -> Ledger:
         """The ledger of a run that may not be there yet."""
-        return Ledger(self.root.below(f"{self.name}.{self.key}.{number:04}.{digest[:_DIGITS]}"))
+        return Ledger(self.root.below(f"{self.name}.{self.key}.{number:04}.{digest[:_DIGITS]}"), self.access)
 
 
-def ledgers_of(target: Storage) -> Storage:
-    """The hidden folder of a target's ledgers: beside it, or inside where nothing can be renamed into it."""
+def ledgers_of(target: Storage, access: Access | None) -> Storage:
+    """The hidden folder of a target's ledgers, after a look at who may write there.
+
+    Args:
+        target: The target's folder.
+        access: Whose ledgers count; None where the file system shows no owners.
+
+    Raises:
+        LedgerError: Somebody else may have made or changed them.
+    """
+    root = _place(target)
+    if access is not None:
+        access.check(root.root, (UNITS, FILES))
+    return root
+
+
+def _place(target: Storage) -> Storage:
+    """Beside the target, or inside where nothing can be renamed into it."""
     beside, inside = target.beside(FOLDER.format(target.name)), target.below(INSIDE)
     if not target.kind():
         return beside

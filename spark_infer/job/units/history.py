@@ -12,6 +12,7 @@ from spark_infer.errors import SourceError, TargetError
 from spark_infer.job.decided import partitions_named
 from spark_infer.job.units.find import ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
+from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
 from spark_infer.tables.write import find_target
 
@@ -75,7 +76,7 @@ def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunSta
 
     Raises:
         TargetError: The target's folder cannot be reached.
-        LedgerError: A ledger is damaged.
+        LedgerError: A ledger is damaged, or may have been written by somebody else.
     """
     try:
         location, _ = find_target(spark, config.target, config.target.format or "delta")
@@ -86,8 +87,9 @@ def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunSta
         raise TargetError(
             f"This process cannot reach the folder of {location.name}.", next_step="ask where the job runs."
         )
-    root = ledgers_of(table)
-    states = [state for name in root.names() if (state := _state(Ledger(root.below(name)))) is not None]
+    access = access_of(table, config.target)
+    root = ledgers_of(table, access)
+    states = [state for name in root.names() if (state := _state(Ledger(root.below(name), access))) is not None]
     return sorted(states, key=lambda state: (state.started_at, state.run))
 
 

@@ -21,6 +21,7 @@ from spark_infer.job.units.presence import holds_rows, presence
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.runplan import RunPlan, written_of
 from spark_infer.job.units.unit import WHOLE, Unit, cut_units, from_json, to_json
+from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
@@ -148,12 +149,12 @@ def look_up(
     Raises:
         UnfinishedRunError: An unfinished run planned something else.
         TargetError: The run would append rows that an earlier run of the job has put into the target.
-        LedgerError: The account of a run is damaged.
+        LedgerError: The account of a run is damaged, or may have been written by somebody else.
     """
     table = location.storage()
     if table is None:
         return None
-    runs = Runs.of(table, config.name, job_key(snapshot))
+    runs = Runs.of(table, config.name, job_key(snapshot), access_of(table, config.target))
     if runs.is_inside and location.format == "parquet" and config.target.mode == "overwrite":
         raise TargetError(
             f"The folder {table.root} cannot be exchanged for another: it is a mount point, or its parent cannot be "

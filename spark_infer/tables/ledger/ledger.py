@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spark_infer.errors import LedgerError
 from spark_infer.tables.durable import disk_of
+from spark_infer.tables.ledger.access import Access
 from spark_infer.tables.ledger.entry import Sealed, ordinals
 from spark_infer.tables.storage import Storage
 
@@ -28,9 +31,11 @@ class Ledger:
 
     Attributes:
         folder: The run's folder; its name is the run's name.
+        access: Who may write it; None where the file system shows no owners.
     """
 
     folder: Storage
+    access: Access | None = None
 
     @property
     def name(self) -> str:
@@ -45,13 +50,13 @@ class Ledger:
             tasks: The units and their tasks.
             name: Where the tasks are: another place for other tasks.
         """
-        disk_of(self.folder).make_folder(self.folder.at(UNITS))
+        self.make_folder(self.folder.below(UNITS))
         self._create(name, tasks)
         return self._create(PLAN, plan)
 
     def plan(self) -> bytes | None:
         """What the run is going to do; None where it was never begun."""
-        return self.folder.read(PLAN)
+        return self._read(PLAN)
 
     def tasks(self, name: str) -> bytes:
         """The units and their tasks.
@@ -100,7 +105,7 @@ class Ledger:
 
     def report(self) -> bytes | None:
         """The report; None as long as the run is not finished."""
-        return self.folder.read(REPORT)
+        return self._read(REPORT)
 
     def close(self, why: bytes) -> None:
         """Say that nothing more may be published, because another run takes this one's place."""
@@ -114,6 +119,22 @@ class Ledger:
         """The folder that one command's tasks write into."""
         return self.folder.below(f"{FILES}/{session}")
 
+    def make_folder(self, folder: Storage) -> None:
+        """Make a folder of the run, and those that it lies in; in a ledger they are for its users alone.
+
+        Raises:
+            LedgerError: One of them is there, and may have been made by somebody else.
+        """
+        disk = disk_of(self.folder)
+        if self.access is None:
+            disk.make_folder(folder.root)
+            return
+        root = self.folder.parent()
+        disk.make_folder(root.parent().root)
+        below = folder.root.removeprefix(f"{root.root}/").split("/")
+        for path in itertools.accumulate(below, posixpath.join, initial=root.root):
+            self.access.make_folder(path)
+
     def discard(self, parts: Iterable[str]) -> None:
         """Remove folders of this run."""
         for part in parts:
@@ -122,7 +143,8 @@ class Ledger:
 
     def _create(self, path: str, content: bytes) -> bool:
         try:
-            return disk_of(self.folder).create(self.folder.at(path), content)
+            mode = 0o600 if self.access is None else self.access.file_mode
+            return disk_of(self.folder).create(self.folder.at(path), content, mode=mode)
         except FileNotFoundError:  # which each caller knows the meaning of
             raise
         except OSError as error:
@@ -131,8 +153,11 @@ class Ledger:
                 next_step="see to the disk's space and the folder's permissions, then run the same command again.",
             ) from error
 
+    def _read(self, path: str) -> bytes | None:
+        return self.folder.read(path) if self.access is None else self.access.read(self.folder.at(path))
+
     def _text(self, path: str) -> bytes:
-        text = self.folder.read(path)
+        text = self._read(path)
         if text is None:
             raise _removed(self.folder.at(path))
         return text

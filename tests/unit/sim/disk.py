@@ -107,7 +107,7 @@ class SimDisk:
 
     # What a disk does for a run.
 
-    def create(self, path: str, content: bytes) -> bool:
+    def create(self, path: str, content: bytes, *, mode: int = 0o600) -> bool:
         made = []
 
         def create() -> None:

@@ -57,7 +57,7 @@ def not_exclusive(patch: Patch) -> None:
     """Two drivers may both seal a unit."""
     create = SimDisk.create
 
-    def overwrite(self: SimDisk, path: str, content: bytes) -> bool:
+    def overwrite(self: SimDisk, path: str, content: bytes, *, mode: int = 0o600) -> bool:
         if "/units/" in path:
             self.nodes.pop(path, None)
         return create(self, path, content)

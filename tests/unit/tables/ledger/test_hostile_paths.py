@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,20 +19,10 @@ from spark_infer.tables.ledger.signed import signed, stamped
 from spark_infer.tables.predicate import partition_scope
 from spark_infer.tables.publishers.place import place, put_partitions, take
 from spark_infer.tables.storage import Storage, open_storage
+from tests.tree import tree
 
 OUTSIDE = ["../x", "a/../../x", "..", ".", "/etc/passwd", "", "a//x", "a/./x", "a/..", "a\0b", "a/"]
 NAMES = [*OUTSIDE, "a/x"]
-
-Tree = dict[str, tuple[int, str]]
-
-
-def tree(folder: Path) -> Tree:
-    """All that lies below a folder: mode, and the content of files or the end of links."""
-    found: Tree = {}
-    for path in sorted(folder.rglob("*")):
-        content = os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else ""
-        found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
-    return found
 
 
 def storage(folder: Path) -> Storage:

@@ -1,0 +1,110 @@
+"""A ledger that somebody else made or changed is refused, and nothing around the job is read, written or moved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from spark_infer import ScoringJob
+from spark_infer.core.faults import InjectedError
+from spark_infer.errors import LedgerError
+from spark_infer.job.units.history import history
+from tests.hostile import CORPUS, MODES, OWNERS
+from tests.local.eight import EACH, exact
+from tests.local.jobs import job
+from tests.tree import Tree, tree
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+Break = Callable[[str], None]
+
+
+def broken(scoring: ScoringJob, breaks: Break) -> None:
+    """Have a run break when five of its eight units are sealed."""
+    breaks("sealed:5:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+
+
+def outside(tmp_path: Path) -> Tree:
+    """All but the job's own ledger."""
+    return {path: facts for path, facts in tree(tmp_path).items() if not path.startswith("shared/.out.spark_infer/")}
+
+
+@pytest.mark.parametrize("mode", ["error_if_exists", "append"])
+def test_hostile_ledgers_are_refused_and_nothing_outside_them_is_touched(
+    line: str, files: Path, tmp_path: Path, breaks: Break, mode: str
+) -> None:
+    home, shared, saved = tmp_path / "home", tmp_path / "shared", tmp_path / "saved"
+    home.mkdir(mode=0o700)
+    pq.write_table(pa.table({"id": [-1], "x": [1.0], "part": [0]}), home / "private.parquet")
+    shared.mkdir()
+    scoring = job(line, {"path": str(files)}, {"path": str(shared / "out"), "mode": mode}, **EACH)
+    broken(scoring, breaks)
+    shutil.copytree(shared, saved)
+    for name, plant in CORPUS.items():
+        plant(next((shared / ".out.spark_infer").iterdir()), home)
+        before = outside(tmp_path)
+        with pytest.raises(LedgerError) as refused:
+            scoring.run()
+        assert refused.value.next_step, name
+        assert outside(tmp_path) == before, name
+        for path in (shared, tmp_path / "aside"):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(saved, shared)
+    assert scoring.run().units_before == 5
+    exact(shared / "out")
+    if not OWNERS:
+        pytest.skip("only root can give files to a second user: his ledgers were not tried")
+
+
+def test_plan_and_status_refuse_a_ledger_that_somebody_else_may_have_written(
+    line: str, files: Path, tmp_path: Path, breaks: Break
+) -> None:
+    shared, saved = tmp_path / "shared", tmp_path / "saved"
+    shared.mkdir()
+    scoring = job(line, {"path": str(files)}, {"path": str(shared / "out")}, **EACH)
+    broken(scoring, breaks)
+    shutil.copytree(shared, saved)
+    for name, plant in (MODES | OWNERS).items():
+        plant(next((shared / ".out.spark_infer").iterdir()), tmp_path / "home")
+        before = tree(tmp_path)
+        for look in (scoring.plan, partial(history, scoring.config)):
+            with pytest.raises(LedgerError, match="a part of a ledger"):
+                look()
+        assert tree(tmp_path) == before, name
+        for path in (shared, tmp_path / "aside"):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(saved, shared)
+
+
+@pytest.mark.parametrize(("mask", "kind"), [(0o000, "delta"), (0o002, "parquet"), (0o022, "delta"), (0o077, "parquet")])
+def test_a_run_keeps_its_ledger_to_itself_and_gives_the_table_the_modes_of_the_umask(
+    line: str, files: Path, tmp_path: Path, breaks: Break, mask: int, kind: str
+) -> None:
+    before = os.umask(mask)
+    try:
+        target = {"path": str(tmp_path / "out"), "format": kind, "partition_by": "part"}
+        scoring = job(line, {"path": str(files)}, target, **EACH)
+        broken(scoring, breaks)
+        assert modes(tmp_path / ".out.spark_infer", but="files") == {0o700, 0o600}
+        assert scoring.run().units_before == 5
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / ".out.spark_infer") == {0o700, 0o600}
+    assert modes(tmp_path / "out") == {0o777 & ~mask, 0o666 & ~mask}
+    exact(tmp_path / "out")
+
+
+def modes(folder: Path, but: str = "") -> set[int]:
+    """The modes of a folder and of all in it, but for what workers write out of sight."""
+    found = [path for path in (folder, *folder.rglob("*")) if not but or but not in path.parts[:-1]]
+    return {path.stat().st_mode & 0o777 for path in found}
