@@ -38,6 +38,8 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
+from spark_infer.printable import printable_lines
+
 
 class SparkInferError(Exception):
     """Root of every error that spark_infer raises on purpose.
@@ -60,7 +62,7 @@ class SparkInferError(Exception):
         lines = [self.what, *(f"  {line}" for line in self.details)]
         if self.next_step:
             lines.append(f"Next: {self.next_step}")
-        return "\n".join(lines)
+        return printable_lines(lines)
 
     def rephrase(self, change: Callable[[str], str]) -> None:
         """Pass every line of the message through ``change``."""

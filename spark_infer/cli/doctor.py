@@ -13,6 +13,7 @@ import typer
 from spark_infer.cli.options import AsJson, LogFile, Traceback
 from spark_infer.cli.output import Output
 from spark_infer.errors import ModelRefusedError, SparkInferError
+from spark_infer.printable import printable_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +79,7 @@ def doctor(
         problems = [finding for finding in findings if finding.status == "problem"]
         well = not problems
         facts = {"well": well, "findings": [finding.to_dict() for finding in findings]}
-        output.result("\n".join(_lines(findings)), facts)
+        output.result(printable_lines(_lines(findings)), facts)
         if not well:
             raise typer.Exit(max(problem.exit_code for problem in problems))
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.printable import PrintableFormatter
 
 
 def default_log_file(name: str, environ: Mapping[str, str], now: datetime) -> Path:
@@ -42,7 +43,7 @@ def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Pat
         raise EnvironmentProblem(
             f"the log file {chosen} cannot be written: {reason}", next_step="Name another with --log-file."
         ) from None
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     for before in list(root.handlers):
         root.removeHandler(before)

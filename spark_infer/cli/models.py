@@ -11,6 +11,7 @@ import typer
 
 from spark_infer.cli.options import EXIT_CODES, AsJson, LogFile, Traceback
 from spark_infer.cli.output import Output
+from spark_infer.printable import printable_lines
 
 if TYPE_CHECKING:
     from spark_infer.core.signature import Column, Signature, Tensor
@@ -48,7 +49,7 @@ def inspect(
         store = ModelStore(default_root(os.environ))
         ref = resolve(uri, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
         facts = describe(ref, store.path(ref.digest))
-        output.result("\n".join(_lines(ref, facts)), facts)
+        output.result(printable_lines(_lines(ref, facts)), facts)
 
 
 def describe(ref: ModelRef, folder: Path) -> dict[str, object]:

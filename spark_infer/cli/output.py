@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spark_infer.errors import PlanError, SparkInferError
+from spark_infer.printable import printable_lines, printable_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,13 +67,18 @@ class Output:
         return Console(stderr=True, soft_wrap=True)
 
     def result(self, text: str, facts: Mapping[str, object]) -> None:
-        """Print what the command was run for; the secrets of a job are hidden in it already."""
+        """Print what the command was run for; the secrets of a job are hidden in it already.
+
+        Args:
+            text: For people; its line ends are its own, so whoever makes lines of names uses `printable_lines`.
+            facts: For machines.
+        """
         if self.as_json:
             sys.stdout.write(json.dumps(_hide(dict(facts)), indent=2) + "\n")
             return
         from rich.console import Console
 
-        _print(Console(soft_wrap=True), _hide(text), _STYLES)
+        _print(Console(soft_wrap=True), printable_text(_hide(text)), _STYLES)
 
     @contextmanager
     def exit_code(self) -> Iterator[None]:
@@ -118,11 +124,11 @@ class Output:
         lines = [f"{kind}: {what}", *(f"  {line}" for line in details)]
         lines += [f"Next: {next_step}"] if next_step else []
         lines += [f"Log: {log}"] if log else []
-        _print(self.screen, "\n".join(lines), _ERROR_STYLES)
+        _print(self.screen, printable_lines(lines), _ERROR_STYLES)
 
     def _traceback(self, error: BaseException) -> None:
         if self._show_traceback:
-            sys.stderr.write(self.hide("".join(traceback.format_exception(error))))
+            sys.stderr.write(printable_text(self.hide("".join(traceback.format_exception(error)))))
 
 
 def _print(console: Console, text: str, styles: tuple[tuple[re.Pattern[str], str], ...]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
 from spark_infer.cli.output import Output
+from spark_infer.printable import printable
 
 if TYPE_CHECKING:
     from spark_infer.config import JobConfig
@@ -30,7 +31,7 @@ def status(
     with output.exit_code():
         config, states = _states(output, job, overrides, log_file)
         target = config.hide(config.target.name)
-        text = "\n".join(map(str, states)) or f"no run has written into this target: {target}"
+        text = "\n".join(map(str, states)) or printable(f"no run has written into this target: {target}")
         output.result(text, {"runs": [state.to_dict() for state in states]})
 
 

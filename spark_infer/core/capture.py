@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO, TypeVar
 
+from spark_infer.printable import PrintableFormatter
+
 logger = logging.getLogger(__name__)
 
 LOG_LEVEL = "SPARK_INFER_LOG_LEVEL"
@@ -116,7 +118,7 @@ def open_worker_log(environ: Mapping[str, str]) -> None:
         ours.setLevel(asked)
     handler = logging.StreamHandler(sys.__stderr__)
     handler.setLevel(logging.ERROR if asked is None else asked)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     ours.addHandler(handler)
 
 

@@ -29,6 +29,7 @@ from typing import Any
 from spark_infer import PlanError, ScoringJob, SparkInferError
 from spark_infer.config import secrets
 from spark_infer.job.session import find_model, job_session
+from spark_infer.printable import printable_text
 
 SCRIPT = Path(__file__).parent / "spark_submit" / "score_table.py"
 """What spark-submit takes: a file, which lies alone in its folder because Spark puts that on the path of imports."""
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report = job.run(spark)
     except SparkInferError as error:
         kind = "refused" if isinstance(error, PlanError) else "failed"
-        sys.stderr.write(f"{hide(f'{kind}: {error}')}\n")
+        sys.stderr.write(f"{printable_text(hide(f'{kind}: {error}'))}\n")
         return error.exit_code
-    sys.stdout.write(f"{secrets.hide(str(report))}\n")
+    sys.stdout.write(f"{printable_text(secrets.hide(str(report)))}\n")
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spark_infer.observe.report import columns_line, params_line, selection_lines, size
+from spark_infer.printable import printable_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ class Plan:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return printable_lines(_lines(self))
 
 
 def _lines(plan: Plan) -> Iterator[str]:

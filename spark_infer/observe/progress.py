@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+from spark_infer.printable import printable
+
 PLAIN_EVERY_SECONDS = 10.0
 _BAR_WIDTH = 20
 _CLEAR = "\r\x1b[2K"
@@ -136,6 +138,7 @@ class ProgressLine:
 
     def note(self, text: str) -> None:
         """Say what goes on before there is progress to show: `starting Spark`."""
+        text = printable(text)
         with self._lock:
             if not self._open:
                 return

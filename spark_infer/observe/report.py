@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from spark_infer.printable import printable_lines
+
 BAR_WIDTH = 24
 _MOST_LETTERS = 60
 
@@ -177,7 +179,7 @@ class Report:
 
     def render(self) -> str:
         """Return the report as text of at most 100 columns, long paths aside."""
-        return "\n".join(_lines(self))
+        return printable_lines(_lines(self))
 
     def __str__(self) -> str:
         return self.render()

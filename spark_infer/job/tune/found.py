@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from spark_infer.printable import printable_lines
+
 NEAR = 0.03
 """Rates that differ by less than this share count as equal."""
 
@@ -57,7 +59,7 @@ class Tuning:
         return asdict(self)
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return printable_lines(_lines(self))
 
 
 def best_of(measured: list[Measured], *, today: str) -> str | None:

@@ -12,6 +12,7 @@ from spark_infer.errors import SourceError, TargetError
 from spark_infer.job.decided import partitions_named
 from spark_infer.job.units.find import ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
+from spark_infer.printable import printable
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
 from spark_infer.tables.write import find_target
@@ -64,7 +65,8 @@ class RunState:
         done = f"{self.units_done:,} of {self.units:,} units, {self.rows:,} rows{version}"
         what = ", ".join([self.model, self.source, *self.partition_filter])
         where = f"  into {', '.join(self.partitions)}" if self.partitions else ""
-        return f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}"
+        line = f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}"
+        return printable(line)
 
 
 def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunState]:
