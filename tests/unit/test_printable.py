@@ -123,7 +123,7 @@ def test_a_model_is_shown_in_as_many_lines_as_it_has_columns() -> None:
     columns = (Column(name=f"a{HOSTILE}", type=pa.int64(), required=True),)
     mlmodel = MLModel(
         flavors={f"f{HOSTILE}": {}},
-        signature=Signature(inputs=columns, outputs=None),
+        signature=Signature(inputs=columns, outputs=()),
         mlflow_version=HOSTILE,
         run_id=HOSTILE,
     )
