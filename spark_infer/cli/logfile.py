@@ -23,8 +23,17 @@ def default_log_file(name: str, environ: Mapping[str, str], now: datetime) -> Pa
     return root / "spark_infer" / "logs" / f"{name}-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
 
 
+def create_log(path: Path) -> None:
+    """Make a log that its owner alone can read, since what a model prints may be values of rows.
+
+    A file or folder that is there keeps its mode.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600))
+
+
 def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Path:
-    """Send all logging of this process to a file, and return the file.
+    """Send all logging of this process to a file, which only its owner can read where it is new, and return the file.
 
     Args:
         path: The file that was asked for; it is appended to.
@@ -36,7 +45,7 @@ def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Pat
     """
     chosen = (path or default_log_file(name, environ, datetime.now(UTC))).absolute()
     try:
-        chosen.parent.mkdir(parents=True, exist_ok=True)
+        create_log(chosen)
         to_file = logging.FileHandler(chosen, encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -51,6 +51,7 @@ _QUERY = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*:/[^\s?#'\"<>]*)\?[^\s'\"<>)]*"
 _BARE_QUERY = re.compile(r"(\burl: /[^\s?#]*)\?[^\s'\"<>)]*")
 # Connection strings and options of a JVM; a condition such as `token = 5` is neither.
 _PAIR = re.compile(r"((?:[;&?]|-D)([\w.-]+)=|\b([\w.-]+)=(?=[^;\s'\"]*;))([^;&\s'\"]+)")
+_PARTITION_VALUE = re.compile(r"(?<=[^/=\s])=[^/\n]+(?=/)")
 
 _LONG_ENOUGH = 8
 _TOO_SHORT = 4
@@ -124,6 +125,15 @@ def without_secrets(text: str) -> str:
     """
     text = _BARE_QUERY.sub(r"\1", _QUERY.sub(r"\1", _without_users(text)))
     return _PAIR.sub(_without_value, text)
+
+
+def without_partition_values(path: str) -> str:
+    """Take the values of partition columns, which are values of rows, out of every path in a text.
+
+    >>> without_partition_values("/data/t/name=Alice/part-00000-4711.parquet")
+    '/data/t/name=…/part-00000-4711.parquet'
+    """
+    return _PARTITION_VALUE.sub("=…", path)
 
 
 def holds_credentials(uri: str) -> bool:

@@ -17,6 +17,9 @@ from spark_infer.errors import PredictionShapeError, StepError, nearest
 
 ONLY_OUTPUT = "prediction"
 
+_MOST_NAMES = 10
+_LONGEST_NAME = 60
+
 Values: TypeAlias = npt.NDArray[Any] | Sequence[Any]
 """The values of one output: a numpy array, a list, or an Arrow array (which mypy takes for Any)."""
 Predictions: TypeAlias = Mapping[str | None, Values]
@@ -81,7 +84,7 @@ def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.Recor
     if missing:
         raise PredictionShapeError(
             f"The model did not return the output(s) {missing}.",
-            details=[f"it returned {sorted(named)}"],
+            details=[f"it returned {_shown(sorted(named), _rows_with_names(predictions))}"],
             next_step="choose among the outputs that exist with `result_type`, or mend the model's signature.",
         )
     arrays = [to_array(named[field.name], field.name, field.type, rows) for field in schema]
@@ -115,7 +118,7 @@ def _columns(rows: list[Any], schema: pa.Schema) -> dict[str, Values]:
     if len(schema) == 1 and (schema.names[0] not in names or _is_a_map(found, schema)):
         (wanted,) = schema.types
         if is_list(wanted) and len(names) > 1:
-            raise _not_one(names, wanted, "; the keys of dicts are in no order that an array could keep")
+            raise _not_one(names, wanted, "; the keys of dicts are in no order that an array could keep", rows=found)
         if pa.types.is_nested(wanted) and not is_list(wanted):
             return {schema.names[0]: rows}
     for row in found:
@@ -144,19 +147,39 @@ def _side_by_side(columns: Mapping[str, Values], wanted: pa.DataType, rows: int)
         raise _not_one(columns, wanted)
     odd = [name for name, values in columns.items() if _is_truth(values) != pa.types.is_boolean(inner)]
     if odd and not pa.types.is_string(inner):
-        raise _not_one(columns, wanted, f"; {odd} hold other values")
+        raise _not_one(columns, wanted, f"; {_shown(odd)} hold other values")
     arrays = [to_array(values, name, inner, rows) for name, values in columns.items()]
     order = np.arange(rows * len(arrays)).reshape(len(arrays), rows).T.reshape(-1)
     offsets = np.arange(rows + 1, dtype=np.int32) * len(arrays)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.concat_arrays(arrays).take(pa.array(order))).cast(wanted)
 
 
-def _not_one(names: Iterable[str], wanted: pa.DataType, why: str = "") -> PredictionShapeError:
+def _not_one(
+    names: Iterable[str], wanted: pa.DataType, why: str = "", *, rows: Sequence[Mapping[str, Any] | None] = ()
+) -> PredictionShapeError:
     return PredictionShapeError(
-        f"The model returned the outputs {list(names)}, and one of type {spelled(wanted)} is declared{why}.",
+        f"The model returned the outputs {_shown(list(names), rows)}, "
+        f"and one of type {spelled(wanted)} is declared{why}.",
         next_step="declare them by name, such as result_type='label string, score double', or let the model return a "
         "DataFrame of one type for an array<…>.",
     )
+
+
+def _rows_with_names(predictions: Predictions) -> list[Mapping[str, Any] | None]:
+    only = predictions.get(None)
+    return [None if is_missing(row) else fields_of(row) for row in only] if isinstance(only, list) else []
+
+
+def _shown(names: Sequence[str], rows: Sequence[Mapping[str, Any] | None] = ()) -> str:
+    """Names of outputs for an error: a few short ones, and of dicts those that all rows have.
+
+    A model may make keys of the values of its rows; a name that more than one row has is one of an output.
+    """
+    full = [row for row in rows if row]
+    common = [name for name in names if all(name in row for row in full)] if len(full) != 1 else []
+    shown = [name for name in common if len(name) <= _LONGEST_NAME][:_MOST_NAMES]
+    others = len(names) - len(shown)
+    return f"{shown} and {others:,} others" if shown and others else f"{others:,} names" if others else str(shown)
 
 
 def _is_truth(values: Values) -> bool:

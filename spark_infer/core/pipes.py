@@ -9,7 +9,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -19,6 +19,8 @@ from spark_infer.errors import RunError
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5
 _CLOSE_SECONDS = 10
+_LAST_PRINTS_SECONDS = 2
+_LONGEST_LINE = 2**16
 
 
 class Child:
@@ -30,16 +32,30 @@ class Child:
         module: The module that the child runs; it serves the pipes of `own_pipes`.
         own_group: Whether a Ctrl-C at the terminal is kept from it.
         environ: Variables that it has besides those of this process.
+        log: Takes each line that it writes on its standard output or error; without it, both are this process's
+            standard error.
     """
 
-    def __init__(self, module: str, *, own_group: bool = False, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        *,
+        own_group: bool = False,
+        environ: Mapping[str, str] | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
         self._process = subprocess.Popen(
             module_command(module),
             env={**os.environ, **(environ or {}), "PYTHONPATH": inherited_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if log is None else subprocess.PIPE,
             process_group=0 if own_group else None,
         )
+        self._prints: threading.Thread | None = None
+        if self._process.stderr is not None and log is not None:
+            self._prints = threading.Thread(target=_hand_on, args=(self._process.stderr, log), daemon=True)
+            self._prints.start()
 
     def ask(self, message: Any) -> Any:
         """Send a message and return the answer; what the child raised is raised here.
@@ -86,6 +102,15 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        if self._prints is not None:
+            self._prints.join(_LAST_PRINTS_SECONDS)  # a process that the child left behind may hold its end open
+
+
+def _hand_on(prints: IO[bytes], log: Callable[[str], None]) -> None:
+    with prints:
+        while line := prints.readline(_LONGEST_LINE):
+            if text := line.decode("utf-8", "replace").rstrip():
+                log(text)
 
 
 def write(pipe: IO[bytes], message: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pyspark.errors import PySparkException
 
 from spark_infer import errors
+from spark_infer.config.secrets import without_partition_values
 from spark_infer.core.deadline import expired
 from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
 
@@ -123,7 +124,7 @@ def _damaged_file(text: str) -> SparkInferError | None:
     if match is None:
         return None
     return SourceReadError(
-        f"A file of the source cannot be read: {match.group(1).rstrip('.')}",
+        f"A file of the source cannot be read: {without_partition_values(match.group(1).rstrip('.'))}",
         next_step="restore or remove this file, then run again; units that were done stay done.",
     )
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 from pyarrow import ArrowException
 
+from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceError
 from spark_infer.tables.listing import Footer, Listing
 from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
@@ -42,12 +43,12 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
                 return _footer(read_footer(stream, schemas), arrow)
         except FileNotFoundError as error:
             raise SourceError(
-                f"The file {storage.at(path)} of the table is missing.",
+                f"The file {without_partition_values(storage.at(path))} of the table is missing.",
                 next_step="run again when no other job writes this table.",
             ) from error
         except (NotParquetError, ArrowException, OSError) as error:
             raise SourceError(
-                f"The file {storage.at(path)} is not a readable Parquet file.",
+                f"The file {without_partition_values(storage.at(path))} is not a readable Parquet file.",
                 details=["its footer is damaged or it is of another format"],
                 next_step="restore or remove the file.",
             ) from error

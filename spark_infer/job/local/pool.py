@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import pickle
 import queue
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from spark_infer.core.capture import LOG_LEVEL
 from spark_infer.core.deadline import FOLDER, expired, stacks_of
 from spark_infer.core.pipes import Child
 from spark_infer.errors import RunError, SparkInferError
 from spark_infer.job.local.worker import MODULE, LocalWork
 from spark_infer.job.units.deadline import Deadline
+
+logger = logging.getLogger(__name__)
 
 Answer = Any
 Wanted = Callable[[int], bool]
@@ -41,7 +47,10 @@ def do_tasks(
     stacks = Path(tempfile.mkdtemp(prefix="spark_infer-stacks-"))
     pool = _Pool(numbers, wanted, stacks)
     environ = {FOLDER: str(stacks)}
-    children = [Child(MODULE, own_group=True, environ=environ) for _ in range(min(processes, len(numbers)))]
+    # What native code and threads of a model print may be values of rows: not for the screen, unless that is asked for.
+    log = None if os.environ.get(LOG_LEVEL) else partial(logger.info, "%s")
+    count = min(processes, len(numbers))
+    children = [Child(MODULE, own_group=True, environ=environ, log=log) for _ in range(count)]
     message = pickle.dumps(job)
     threads = [threading.Thread(target=pool.work, args=(child, message), daemon=True) for child in children]
     try:

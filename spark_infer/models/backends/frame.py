@@ -135,11 +135,13 @@ def _whole(result: Any) -> Any:
 
 def _check_names(parts: list[Any]) -> None:
     """Refuse frames with different columns: pandas fills those that one of them lacks with NaN."""
-    names = [list(part.columns) for part in parts if isinstance(part, pd.DataFrame)]
-    if any(set(each) != set(names[0]) for each in names):
+    names = [set(part.columns) for part in parts if isinstance(part, pd.DataFrame)]
+    other = next((each for each in names if each != names[0]), None)
+    if other is not None:
+        # The names that differ may be values of the rows.
         raise PredictionShapeError(
-            f"The model returned frames with different columns for one batch: {names[0]} and "
-            f"{next(each for each in names if set(each) != set(names[0]))}.",
+            f"The model returned frames with different columns for one batch: one has {len(names[0])}, another "
+            f"{len(other)}, and {len(names[0] & other)} of them are in both.",
             next_step="let the model return the same columns in each of its frames.",
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
+from spark_infer.config.secrets import without_partition_values
 from spark_infer.core.faults import point
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.tables.delta_log import list_log, taken_back
@@ -228,15 +229,16 @@ def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) ->
 def gone(paths: Sequence[str]) -> WriteError:
     """The error of files that are not where they were put."""
     return WriteError(
-        f"{len(paths):,} files that this run wrote are gone, the first of them {paths[0]}.",
+        f"{len(paths):,} files that this run wrote are gone, the first of them {without_partition_values(paths[0])}.",
         details=["somebody removed them, or the whole target, after they were published or staged"],
         next_step="see what the target holds; then begin anew with --new-run (new_run=True).",
     )
 
 
 def _half_way(path: str, error: Exception) -> WriteError:
+    shown = without_partition_values(f"{path}: {error}")
     return WriteError(
-        f"The new files could not all be moved into their place; the first that could not is {path}: {error}",
+        f"The new files could not all be moved into their place; the first that could not is {shown}",
         details=["All rows are scored, and kept beside the target."],
         next_step="check the folder's permissions and free space, then run the same command again: it goes on from "
         "there.",

@@ -17,6 +17,7 @@ from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
 from spark_infer.config import DEFAULT_BATCH_SIZE
+from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
@@ -62,10 +63,10 @@ def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.Re
 
 
 def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[pa.RecordBatch]:
-    path = storage.at(piece.path)
+    path = without_partition_values(storage.at(piece.path))
     try:
         _refuse_changed(storage, piece)
-        with storage.files.open_input_file(path) as stream:
+        with storage.files.open_input_file(storage.at(piece.path)) as stream:
             footer = read_footer(stream, _SCHEMAS)
             if doubt := file_doubt(footer):
                 raise SparkMustReadError(path, doubt)
@@ -120,7 +121,9 @@ def _refuse_changed(storage: Storage, piece: Piece) -> None:
     if not info.is_file:
         raise FileNotFoundError(piece.path)
     if info.size != piece.size or (piece.modified_ns is not None and info.mtime_ns != piece.modified_ns):
-        raise _unreadable(storage.at(piece.path), "it was written again after the run was planned")
+        raise _unreadable(
+            without_partition_values(storage.at(piece.path)), "it was written again after the run was planned"
+        )
 
 
 def _unreadable(path: str, why: str) -> SourceReadError:
@@ -181,7 +184,9 @@ def _is_kept(stored: StoredColumn | None, wanted: pa.Field) -> bool:
 def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Sequence[int]) -> NDArray[np.int64]:
     """The deleted rows among those of some row groups."""
     if piece.vector is None or not can_read():
-        raise SparkMustReadError(storage.at(piece.path), "a worker lacks pyroaring, which reads deletion vectors")
+        raise SparkMustReadError(
+            without_partition_values(storage.at(piece.path)), "a worker lacks pyroaring, which reads deletion vectors"
+        )
     rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
     return within(deleted_rows(storage, piece.vector, piece.path), rows, groups)
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
+from spark_infer.config.secrets import without_partition_values
 from spark_infer.core.casts import retype
 from spark_infer.errors import WriteError
 from spark_infer.tables.sink.folders import NULL_PARTITION, folder_of, split
@@ -128,8 +129,9 @@ class ParquetSink:
         try:
             yield
         except (ArrowException, OSError, OverflowError, ValueError) as error:
+            why = without_partition_values(str(error)) if isinstance(error, OSError) else type(error).__name__
             raise WriteError(
-                f"A worker could not write into {self._spec.uri.removeprefix('file://')}: {error}",
+                f"A worker could not write into {self._spec.uri.removeprefix('file://')}: {why}",
                 next_step="check the folder's permissions, its free space, and the worker's credentials, then run "
                 "the same command again; units that were done stay done.",
             ) from error

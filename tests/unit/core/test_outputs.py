@@ -277,3 +277,23 @@ def test_rows_that_name_an_output_in_another_case_are_an_error() -> None:
     assert to_batch({None: [{"a": 1, "b": 2}, {"a": 3}]}, both, 2).column("b").to_pylist() == [2, None]
     with pytest.raises(PredictionShapeError, match="a row with 'B' and without 'b'"):
         to_batch({None: [{"a": 1, "b": 2}, {"a": 3, "B": 4}]}, both, 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([{"score": 1.0, "Alice": 1.0}, {"score": 2.0, "Bob": 1.0}], r"\['score'\] and 2 others"),
+        ([{"Alice": 1.0, "Bob": 1.0}], "2 names"),
+        ([{"Alice": 1.0}, {"Bob": 1.0}, None], "2 names"),
+        ([{"x" * 61: 1.0, **{f"c{at}": 1.0 for at in range(500)}}] * 2, r"'c0', .*'c9'\] and 491 others"),
+    ],
+)
+@pytest.mark.parametrize("schema", [pa.schema({"a": pa.int64(), "b": pa.int64()}), DOUBLES])
+def test_keys_that_may_be_values_of_rows_are_not_shown_and_others_are_few(
+    rows: list[Any], says: str, schema: pa.Schema
+) -> None:
+    with pytest.raises(PredictionShapeError, match=says) as refused:
+        to_batch({None: rows}, schema, len(rows))
+    assert "Alice" not in str(refused.value)
+    assert "Bob" not in str(refused.value)
+    assert len(str(refused.value)) < 500
