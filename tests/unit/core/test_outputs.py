@@ -285,7 +285,7 @@ def test_rows_that_name_an_output_in_another_case_are_an_error() -> None:
         ([{"score": 1.0, "Alice": 1.0}, {"score": 2.0, "Bob": 1.0}], r"\['score'\] and 2 others"),
         ([{"Alice": 1.0, "Bob": 1.0}], "2 names"),
         ([{"Alice": 1.0}, {"Bob": 1.0}, None], "2 names"),
-        ([{"x" * 61: 1.0, **{f"c{at}": 1.0 for at in range(500)}}] * 2, r"'c0', .*'c9'\] and 491 others"),
+        ([{"x" * 61: 1.0, **{f"c{at}": 1.0 for at in range(500)}}] * 2, r"'c0', .*\] and 491 others"),
     ],
 )
 @pytest.mark.parametrize("schema", [pa.schema({"a": pa.int64(), "b": pa.int64()}), DOUBLES])
