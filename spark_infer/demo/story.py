@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spark_infer.config import JobConfig
+from spark_infer.core.private import private
 from spark_infer.core.session_settings import setting
 from spark_infer.demo import flights, train
 from spark_infer.demo.scored import SHOWN, measure, read_scored, some_rows
@@ -48,7 +49,8 @@ def tell(console: Console) -> None:
     """
     _require_extras()
     _claim(FOLDER)
-    LOG_FILE.write_bytes(b"")
+    with open(LOG_FILE, "wb", opener=private):
+        pass
     with _tools_write_to(LOG_FILE):
         try:
             _tell(console)

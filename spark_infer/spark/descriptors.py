@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from spark_infer.core.private import private
 from spark_infer.errors import EnvironmentProblem
 
 STDOUT = 1
@@ -22,7 +23,7 @@ def descriptors_to(log_file: Path, *descriptors: int) -> Iterator[int]:
     descriptor that is moved, because a child inherits no Python object.
 
     Args:
-        log_file: Made with its folder where it is not there.
+        log_file: Made with its folder where it is not there, for this user alone.
         descriptors: `STDOUT`, `STDERR`, or both.
 
     Yields:
@@ -32,8 +33,8 @@ def descriptors_to(log_file: Path, *descriptors: int) -> Iterator[int]:
         EnvironmentProblem: The file cannot be written.
     """
     try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        log = log_file.open("ab")
+        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = open(log_file, "ab", opener=private)  # noqa: SIM115 - closed by `with log` below
     except OSError as error:
         raise EnvironmentProblem(
             f"The log file {log_file} cannot be written: {error.strerror}.", next_step="choose another log file"

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from spark_infer.config import SparkConfig
 from spark_infer.core.capture import LOG_LEVEL
 from spark_infer.core.import_path import SAFE_PATH, imports_from_current_folder
+from spark_infer.core.private import private
 from spark_infer.core.resource_fit import require_possible
 from spark_infer.core.session_settings import set_value
 from spark_infer.core.variables import variables_set
@@ -270,7 +271,7 @@ def _send_pyspark_warnings_to(log_file: Path) -> None:
         if file is not None or not filename.startswith(_PYSPARK_FOLDER):
             show(message, category, filename, lineno, file, line)
             return
-        with log_file.open("a", encoding="utf-8") as log:
+        with open(log_file, "a", encoding="utf-8", opener=private) as log:
             log.write(warnings.formatwarning(message, category, filename, lineno, line))
 
     warnings.showwarning = showwarning

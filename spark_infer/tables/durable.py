@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 from pyarrow import fs
 
+from spark_infer.core.private import private
 from spark_infer.tables.exchange import exchange
 from spark_infer.tables.storage import Storage
-
-_PRIVATE = 0o600
 
 
 class Disk(Protocol):
@@ -75,8 +74,8 @@ class LocalDisk:
         place = Path(path)
         spare = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
         try:
-            with open(spare, "xb", opener=_private) as file:
-                if mode != _PRIVATE:
+            with open(spare, "xb", opener=private) as file:
+                if mode != 0o600:
                     os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
@@ -211,10 +210,6 @@ class FarDisk:
     def _write(self, path: str, content: bytes) -> None:
         with self.files.open_output_stream(path) as stream:
             stream.write(content)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, _PRIVATE)
 
 
 def sync(place: str | Path) -> None:

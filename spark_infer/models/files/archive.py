@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from spark_infer.core.private import private
 from spark_infer.errors import ModelFilesError
 from spark_infer.models.files.digest import model_files
 
@@ -29,7 +30,7 @@ def pack(folder: Path, archive: Path) -> None:
         folder: The model folder.
         archive: The tar file to write; must not exist.
     """
-    with archive.open("xb") as target:
+    with open(archive, "xb", opener=private) as target:
         pack_into(folder, target)
 
 
@@ -119,14 +120,10 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         raise tarfile.ReadError(member.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "xb", opener=_private) as target:
+        with open(path, "xb", opener=private) as target:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise tarfile.ReadError(f"{member.name} twice") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _refused(archive: str, complaint: str) -> ModelFilesError:

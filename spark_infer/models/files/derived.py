@@ -8,14 +8,14 @@ made again.
 
 from __future__ import annotations
 
-import os
 import re
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from spark_infer.models.files.notes import read_note, write_note
 from spark_infer.models.files.store import ModelStore
 
+_KIND = "derived"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,25 +33,18 @@ def derived(store: ModelStore, key: str, make: Callable[[Path], None]) -> str:
     """
     if not _DIGEST.fullmatch(key):
         raise ValueError(f"not a digest: {key!r}")
-    note = store.root / "models" / "derived" / key
-    found = _known(store, note)
+    found = _known(store, key)
     if found is not None:
         return found
     with store.lock(f"derived-{key}"):
-        found = _known(store, note)
+        found = _known(store, key)
         if found is not None:
             return found
         digest = store.receive(make)
-        note.parent.mkdir(mode=0o700, exist_ok=True)
-        unfinished = note.with_name(f"{key}.{uuid.uuid4().hex}")
-        unfinished.write_text(digest, encoding="ascii")
-        os.replace(unfinished, note)
+        write_note(store.root, _KIND, key, digest.encode())
         return digest
 
 
-def _known(store: ModelStore, note: Path) -> str | None:
-    try:
-        digest = note.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None
+def _known(store: ModelStore, key: str) -> str | None:
+    digest = (read_note(store.root, _KIND, key) or b"").decode("ascii", "replace")
     return digest if _DIGEST.fullmatch(digest) and store.find(digest) is not None else None

@@ -8,22 +8,24 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def tidy(model: Path, names: Container[str], *, mode: int | None) -> None:
+def tidy(model: Path, names: Container[str], *, private: bool) -> None:
     """Remove everything but the files of these relative paths, and empty folders.
 
     Args:
         model: The folder.
         names: The files that the digest covers.
-        mode: Given to each file that stays; None leaves its own.
+        private: Whether what stays is for this user alone; else it keeps its modes.
     """
     for folder, _, files in os.walk(model, topdown=False):
         for name in files:
             path = Path(folder, name)
             if path.relative_to(model).as_posix() not in names:
                 path.unlink()
-            elif mode is not None:
-                path.chmod(mode)
+            elif private:
+                path.chmod(0o600)
         with suppress(OSError):  # stays while it holds files
+            if private:
+                os.chmod(folder, 0o700)
             os.rmdir(folder)
 
 

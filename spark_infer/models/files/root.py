@@ -6,11 +6,15 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem
 
 logger = logging.getLogger(__name__)
+
+FOLDERS = ("sha256", "tmp", "locks", "versions", "derived")
+"""What a store has below ``models``."""
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -85,3 +89,50 @@ def refuse_shared(root: Path) -> None:
             f"Other users may write to the model store {root} (mode {stat.S_IMODE(facts.st_mode):04o}).",
             next_step=f"Run `chmod 700 {root}` if nobody else did write there, or set SPARK_INFER_HOME.",
         )
+
+
+def refuse_foreign(root: Path) -> None:
+    """Refuse a store whose root, or a folder above its entries and notes, another user can have made or changed.
+
+    Raises:
+        EnvironmentProblem: One of them is not this user's alone.
+    """
+    refuse_shared(root)
+    closed = is_closed(root)
+    for folder in (root / "models", *(root / "models" / name for name in FOLDERS)):
+        with suppress(FileNotFoundError):
+            facts = folder.lstat()
+            if is_foreign(facts, closed=closed):
+                raise EnvironmentProblem(
+                    f"{folder}, a part of the model store, is a link, belongs to another user, or may be written by "
+                    f"others (mode {stat.S_IMODE(facts.st_mode):04o}).",
+                    details=["loading a model runs its author's code, and so nothing of it was used"],
+                    next_step=f"Remove {folder}: models are fetched again. Or set SPARK_INFER_HOME to a folder of "
+                    "your own.",
+                )
+
+
+def is_ours(root: Path, entry: Path) -> bool:
+    """Whether no other user can have made or changed any part of an entry, and none is a link."""
+    if is_foreign(entry.lstat(), closed=is_closed(root)):
+        return False
+    closed = is_closed(root) or is_closed(entry)
+    return not any(is_foreign(path.lstat(), closed=closed) for path in entry.rglob("*"))
+
+
+def is_closed(folder: Path) -> bool:
+    """Whether nobody but its owner may look into a folder, so that the modes of what lies in it do not matter."""
+    return not folder.stat().st_mode & 0o077
+
+
+def is_foreign(facts: os.stat_result, *, closed: bool) -> bool:
+    """Whether another user can have made or changed a part of a store, or it is a link.
+
+    Args:
+        facts: Of the part itself, links not followed.
+        closed: Whether only this user may look into a folder around it.
+    """
+    if not hasattr(os, "getuid"):  # as above
+        return False
+    writable = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not closed
+    return stat.S_ISLNK(facts.st_mode) or facts.st_uid != os.getuid() or bool(writable)

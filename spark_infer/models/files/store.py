@@ -3,11 +3,15 @@
     <root>/models/sha256/<digest>/model/…         the files
     <root>/models/sha256/<digest>/manifest.json   size and SHA-256 of each
     <root>/models/tmp/, locks/                    work in progress
+    <root>/models/versions/, derived/             see `notes`
 
 An entry appears whole or not at all: files go to a unique folder on the same file system, are verified,
 flushed to disk and renamed. So it is right whoever else writes; the lock only keeps two processes from
 fetching the same model twice. An entry is hashed before a process first uses it, and its sizes are compared
 each time after that; a damaged one is moved aside, thrown away and fetched again, once.
+
+All of it is made for this user alone, whatever the umask. A folder above the entries that another user can have made or
+changed is refused; an entry with such a part is a damaged one.
 """
 
 from __future__ import annotations
@@ -23,11 +27,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from spark_infer.core.private import private
 from spark_infer.errors import EnvironmentProblem, ModelFilesError, SparkInferError
 from spark_infer.models.files.digest import FileFacts, combine, hash_files, model_files
 from spark_infer.models.files.disk import flush, sync, tidy
 from spark_infer.models.files.lock import held
-from spark_infer.models.files.root import default_root, refuse_shared
+from spark_infer.models.files.root import default_root, is_ours, refuse_foreign
 
 __all__ = ["ModelStore", "default_root"]
 
@@ -37,6 +42,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEFTOVER_SECONDS = 24 * 3600
 _LOCK_SECONDS = 30 * 60
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_WORK = ("sha256", "tmp", "locks")
 
 # Entries that this process has hashed, by path. A forked worker inherits them: same node, same files.
 _hashed: set[Path] = set()
@@ -166,10 +172,6 @@ class ModelStore:
     def _mode(self) -> int:
         return 0o777 if self._shared else 0o700
 
-    def _check_root(self) -> None:
-        if not self._shared:
-            refuse_shared(self.root)
-
     def _entry(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"not a digest: {digest!r}")
@@ -180,8 +182,11 @@ class ModelStore:
         entry = self._entry(digest)
         if not entry.is_dir():
             return False
-        self._check_root()
+        if not self._shared:
+            refuse_foreign(self.root)
         try:
+            if not self._shared and not is_ours(self.root, entry):
+                return False
             if entry not in _hashed:
                 if combine(hash_files(entry / "model")) != digest or combine(self.manifest(digest)) != digest:
                     return False
@@ -202,6 +207,8 @@ class ModelStore:
         with suppress(FileNotFoundError):
             entry.rename(aside)
             logger.warning("The stored model %s was damaged; it is thrown away and fetched again.", digest[:12])
+        with suppress(OSError):  # of a link
+            aside.unlink()
         shutil.rmtree(aside, ignore_errors=True)
 
     def _publish(self, fetch: Callable[[Path], None], expected: str | None = None) -> str:
@@ -215,9 +222,11 @@ class ModelStore:
                     f"The fetched files are not model {str(expected)[:12]}: their digest is {digest[:12]}.",
                     next_step="The source changed or was cut short; run the job again.",
                 )
-            tidy(model, facts, mode=None if self._shared else 0o600)
+            tidy(model, facts, private=not self._shared)
             stored = {name: {"size": each.size, "sha256": each.sha256} for name, each in facts.items()}
-            (folder / "manifest.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+            opener = None if self._shared else private
+            with open(folder / "manifest.json", "x", encoding="utf-8", opener=opener) as file:
+                json.dump(stored, file, indent=1)
             flush(folder)
             self._place(folder, digest)
         return digest
@@ -246,9 +255,10 @@ class ModelStore:
     def _prepare(self) -> None:
         try:
             self.root.mkdir(mode=self._mode, parents=True, exist_ok=True)
-            self._check_root()
-            for name in ("sha256", "tmp", "locks"):
-                (self._models / name).mkdir(mode=self._mode, parents=True, exist_ok=True)
+            if not self._shared:
+                refuse_foreign(self.root)
+            for folder in (self._models, *(self._models / name for name in _WORK)):
+                folder.mkdir(mode=self._mode, exist_ok=True)
         except OSError as error:
             if error.errno in _FULL:
                 raise

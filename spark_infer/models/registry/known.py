@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from spark_infer.models.files.notes import read_note, write_note
+
 logger = logging.getLogger(__name__)
+
+_KIND = "versions"
 
 Identity = Mapping[str, str | int | None]
 
@@ -29,27 +31,22 @@ def key(identity: Identity) -> str:
 def recall(root: Path, identity: Identity) -> str | None:
     """Return the digest that was written down for a version, or None."""
     try:
-        record = json.loads(_file(root, identity).read_bytes())
+        record = json.loads(read_note(root, _KIND, _name(identity)) or b"null")
         if record["version"] == dict(identity):
             return str(record["digest"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass  # not written yet, or damaged: the version is downloaded and written down again
     return None
 
 
 def remember(root: Path, identity: Identity, digest: str) -> None:
     """Write down the digest of a version; the last one to write wins."""
-    path = _file(root, identity)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    record = json.dumps({"version": dict(identity), "digest": digest}, indent=1)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"version": dict(identity), "digest": digest}, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        write_note(root, _KIND, _name(identity), record.encode())
     except OSError as error:  # costs a download next time, nothing else
         logger.warning("The digest of a model version could not be written down: %s", error.strerror)
-        with suppress(OSError):
-            temporary.unlink()
 
 
-def _file(root: Path, identity: Identity) -> Path:
-    return root / "models" / "versions" / f"{key(identity)}.json"
+def _name(identity: Identity) -> str:
+    return f"{key(identity)}.json"

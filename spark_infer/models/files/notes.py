@@ -1,0 +1,51 @@
+"""Notes beside the store's entries, one small file each: which digest something turned out to have.
+
+    <root>/models/<kind>/<name>
+
+A note leads to files that are loaded, so it counts only where nobody but this user can have written it. Whoever reads
+one goes through the store before or after, which looks at the folders that it lies in.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from spark_infer.core.private import private
+from spark_infer.models.files.root import is_closed, is_foreign
+
+
+def read_note(root: Path, kind: str, name: str) -> bytes | None:
+    """The content of a note; None where there is none, or where another user may have written it."""
+    try:
+        with open(_place(root, kind, name), "rb", opener=_without_links) as file:
+            return None if is_foreign(os.fstat(file.fileno()), closed=is_closed(root)) else file.read()
+    except OSError:
+        return None
+
+
+def write_note(root: Path, kind: str, name: str, content: bytes) -> None:
+    """Write a note for this user alone, whatever the umask; the last one to write wins.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    place = _place(root, kind, name)
+    for folder in (place.parent.parent, place.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    unfinished = place.with_name(f"{name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(unfinished, "xb", opener=private) as file:
+            file.write(content)
+        unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _place(root: Path, kind: str, name: str) -> Path:
+    return root / "models" / kind / name
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
