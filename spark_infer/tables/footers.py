@@ -49,7 +49,7 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
         except (NotParquetError, ArrowException, OSError) as error:
             raise SourceError(
                 f"The file {without_partition_values(storage.at(path))} is not a readable Parquet file.",
-                details=["its footer is damaged or it is of another format"],
+                details=[str(error) if isinstance(error, NotParquetError) else "its footer cannot be read"],
                 next_step="restore or remove the file.",
             ) from error
 

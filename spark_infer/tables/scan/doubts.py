@@ -177,11 +177,13 @@ def file_doubt(found: RawFooter) -> str:
     try:
         if found.is_signed:
             return "columns of files are encrypted"
-        names = found.schema.names
+        names, miscount = found.schema.names, found.miscount
     except (pa.ArrowException, OSError) as error:
         if not found.is_whole:
             raise NotParquetError("its footer cannot be parsed") from error
         return "pyarrow cannot read the footers of files"
+    if miscount:
+        raise NotParquetError(miscount)
     if not found.columns or [node.name for node in found.columns] != names:
         return "pyarrow finds other columns in files than Spark"
     groups = (found.metadata.row_group(number) for number in range(min(1, found.metadata.num_row_groups)))

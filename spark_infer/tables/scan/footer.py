@@ -91,6 +91,26 @@ class RawFooter:
             return None
 
     @property
+    def miscount(self) -> str:
+        """How its counts of rows contradict each other; empty where they agree.
+
+        Readers go by the counts of row groups, so that rows would be lost without a word. Of each group one column that
+        has a value for each row is looked at: to look at all of them takes long where there are thousands.
+
+        Raises:
+            pyarrow.ArrowException: pyarrow cannot read the footer.
+        """
+        found, groups = self.metadata, self.group_rows
+        if found.num_rows != sum(groups) or min(groups, default=0) < 0:
+            return f"its footer counts {found.num_rows:,} rows, and its row groups {sum(groups):,}"
+        flat = next((at for at in range(found.num_columns) if not found.schema.column(at).max_repetition_level), None)
+        for number, rows in enumerate(groups if flat is not None else ()):
+            values = found.row_group(number).column(flat).num_values
+            if values != rows:
+                return f"its footer counts {rows:,} rows in row group {number}, and {values:,} values in a column of it"
+        return ""
+
+    @property
     def is_signed(self) -> bool:
         """Whether columns may be encrypted: pyarrow ends the process when it meets a chunk of such a column."""
         return bool(len(self.data) == self.metadata.serialized_size + _SIGNATURE_BYTES)

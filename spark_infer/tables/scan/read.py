@@ -75,7 +75,9 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             if texts := _repeated_texts(file, piece, plan):
                 file = _opened(stream, metadata=footer.metadata, read_dictionary=texts)
             groups = _groups(file, piece, scan, plan)
-            batches = _batches(file, groups, scan, plan, threads)
+            if scan.condition is None:
+                _refuse_other_count(file, piece, path)
+            batches = _all_rows(_batches(file, groups, scan, plan, threads), file, groups, path)
             if piece.vector is not None:
                 batches = without(_deleted(storage, piece, file, groups), batches)
             for found in batches:
@@ -124,6 +126,29 @@ def _refuse_changed(storage: Storage, piece: Piece) -> None:
         raise _unreadable(
             without_partition_values(storage.at(piece.path)), "it was written again after the run was planned"
         )
+
+
+def _refuse_other_count(file: pq.ParquetFile, piece: Piece, path: str) -> None:
+    """Refuse a file with another number of rows than was planned, by Delta's log as a rule, before it is scored."""
+    rows = _rows_of(file, range(file.metadata.num_row_groups) if piece.groups is None else piece.groups)
+    if piece.rows is not None and piece.vector is None and piece.rows != rows:
+        raise SparkMustReadError(path, f"it has {rows:,} rows by its footer, and {piece.rows:,} by the table's log")
+
+
+def _all_rows(
+    batches: Iterator[pa.RecordBatch], file: pq.ParquetFile, groups: Sequence[int], path: str
+) -> Iterator[pa.RecordBatch]:
+    """Hand on all batches, and see that they have the rows that the footer counts."""
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        yield batch
+    if rows != (counted := _rows_of(file, groups)):
+        raise _unreadable(path, f"it is damaged: its footer counts {counted:,} rows, and {rows:,} are there")
+
+
+def _rows_of(file: pq.ParquetFile, groups: Sequence[int]) -> int:
+    return sum(file.metadata.row_group(group).num_rows for group in groups)
 
 
 def _unreadable(path: str, why: str) -> SourceReadError:
@@ -215,7 +240,7 @@ def _batches(
         yield from file.iter_batches(rows, row_groups=groups, columns=names, use_threads=threads > 1)
         return
     # Nothing of the file is wanted but how many rows it has.
-    rows = sum(file.metadata.row_group(group).num_rows for group in groups)
+    rows = _rows_of(file, groups)
     for start in range(0, rows, scan.batch_rows):
         count = min(scan.batch_rows, rows - start)
         yield pa.RecordBatch.from_arrays([pa.nulls(count)], names=[""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
-from spark_infer.errors import SourceError, SparkMustReadError
+from spark_infer.errors import SourceError, SourceReadError, SparkMustReadError
 from spark_infer.tables.footers import read_footers
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import TableLocation
@@ -87,16 +88,66 @@ def test_columns_of_an_encrypted_footer_are_not_known_here(tmp_path: Path) -> No
     assert "damaged" not in str(refused.value)
 
 
-def test_rows_are_those_of_the_row_groups(tmp_path: Path) -> None:
+def test_rows_are_counted_for_each_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS.append_column("list", pa.array([[], [1, 2], None])), path, row_group_size=2)
+    assert (footer_of(path).rows, footer_of(path).group_rows) == (3, (2, 1))
+    pq.write_table(pa.table({"list": [[], [1, 2], None]}), path)
+    assert footer_of(path).rows == 3
+    pq.write_table(ROWS.slice(0, 0), path)
+    assert footer_of(path).rows == 0
+
+
+def _group(footer: Struct, number: int) -> Struct:
+    group: Struct = footer[4][1][1][number]
+    return group
+
+
+@pytest.mark.parametrize("count", [1, 1000, 10**15, -1])
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        (lambda footer, count: footer.update({3: count}), "and its row groups 3"),
+        (lambda footer, count: _group(footer, 0).update({3: count}), "and its row groups"),
+        (lambda footer, count: (footer.update({3: count}), _group(footer, 1).update({3: count})), "rows"),
+        (
+            lambda footer, count: (
+                footer.update({3: (footers.I64, count[1] + 1)}),
+                _group(footer, 0).update({3: count}),
+            ),
+            "values in a column of it|row groups",
+        ),
+        (lambda footer, count: footers.chunks(footer)[0].update({5: count}), "values in a column of it"),
+    ],
+)
+def test_a_footer_that_contradicts_itself_about_its_rows_is_refused(
+    tmp_path: Path, where: Callable[[Struct, Any], Any], why: str, count: int
+) -> None:
     path = tmp_path / "f.parquet"
     pq.write_table(ROWS, path, row_group_size=2)
+    footers.change(path, lambda footer: where(footer, (footers.I64, count)) and None)
+    with pytest.raises(
+        SourceError, match=rf"f\.parquet is not a readable Parquet file(.|\n)*its footer counts .*{why}"
+    ):
+        footer_of(path)
+    task = ScanTask(0, (Piece("f.parquet", path.stat().st_size),))
+    with pytest.raises(SourceReadError, match="its footer counts"):
+        list(read_task(task, Scan(uri=f"file://{tmp_path}", schema=ROWS.schema)))
+
+
+def test_rows_that_only_a_consistent_footer_claims_are_missed_when_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS, path)
 
     def claim_more(footer: Struct) -> None:
-        footer[3] = (footers.I64, 1000)
+        footer[3] = _group(footer, 0)[3] = (footers.I64, 1000)
+        for chunk in footers.chunks(footer):
+            chunk[5] = (footers.I64, 1000)
 
     footers.change(path, claim_more)
-    assert pq.read_metadata(path).num_rows == 1000
-    assert (footer_of(path).rows, footer_of(path).group_rows) == (3, (2, 1))
+    task = ScanTask(0, (Piece("f.parquet", path.stat().st_size),))
+    with pytest.raises(SourceReadError, match="its footer counts 1,000 rows, and 3 are there"):
+        list(read_task(task, Scan(uri=f"file://{tmp_path}", schema=ROWS.schema)))
 
 
 def test_a_footer_that_pyarrow_cannot_take_is_sparks(tmp_path: Path) -> None:

@@ -139,6 +139,14 @@ def test_a_file_that_is_not_the_planned_one_is_refused(scan: Scan, change: dict[
         read(scan, piece(scan, **change))
 
 
+def test_a_file_with_other_rows_than_the_log_counts_is_not_for_workers(scan: Scan) -> None:
+    assert read(scan, piece(scan, rows=10)).num_rows == 10
+    assert read(scan, piece(scan, rows=4, groups=(0, 3))).num_rows == 4
+    for planned in ({"rows": 9}, {"rows": 10, "groups": (0, 3)}):
+        with pytest.raises(SparkMustReadError, match="rows by its footer, and"):
+            next(read_task(ScanTask(0, (piece(scan, **planned),)), scan))
+
+
 def test_a_damaged_file_is_named(scan: Scan) -> None:
     path = Path(scan.uri.removeprefix("file://")) / "f.parquet"
     path.write_bytes(path.read_bytes()[:-30] + b"x" * 30)
