@@ -48,12 +48,12 @@ def runs(output: Output, config: JobConfig) -> list[RunState]:
         return history(config, spark)
 
 
-def check(output: Output, config: JobConfig, *, new_run: bool = False) -> Plan:
+def check(output: Output, config: JobConfig, *, new_run: bool = False, load: bool = True) -> Plan:
     """Plan a job; nothing is scored or written."""
     from spark_infer import ScoringJob
 
     with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
-        return ScoringJob(config).plan(spark, new_run=new_run)
+        return ScoringJob(config).plan(spark, new_run=new_run, load=load)
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, NewRun, Overrides, Traceback
 from spark_infer.cli.output import Output
 
@@ -10,6 +14,9 @@ def plan(
     job: JobFile,
     overrides: Overrides = None,
     new_run: NewRun = False,
+    no_load: Annotated[
+        bool, typer.Option("--no-load", help="Do not load the model: check all that needs none of its code.")
+    ] = False,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -19,7 +26,7 @@ def plan(
     with output.exit_code():
         from spark_infer.cli.job import check, read_job
 
-        checked = check(output, read_job(output, job, overrides or (), log_file), new_run=new_run)
+        checked = check(output, read_job(output, job, overrides or (), log_file), new_run=new_run, load=not no_load)
         output.result(str(checked), checked.to_dict())
 
 
@@ -27,12 +34,14 @@ HELP = f"""\
 Check a job file and say what a run would do; nothing is scored or written.
 
 Resolves the model, reads the schema of the table, binds its columns to the model's and checks the target.
+Loads the model and has it predict a few rows, which runs its author's code on this machine; --no-load does not.
 
 \b
 Examples:
   spark-infer plan conf/demo.yaml
   spark-infer plan job.yaml --set model.uri=models:/flight_delay/3
   spark-infer plan job.yaml --new-run
+  spark-infer plan job.yaml --no-load
   spark-infer plan job.yaml --json
 
 {EXIT_CODES}

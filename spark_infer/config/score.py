@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction, PathText
 from spark_infer.config.params import (
@@ -115,6 +116,19 @@ class ScoreOptions(Frozen):
         "unless it answers rows of the table as the original does. `{to: onnx, bound: 1e-5}` says how far numbers may "
         "differ.",
     )
+    trust: Literal["any", "registry", "digests"] = Field(
+        default="any",
+        description="Which models may run: `any`; `registry`, registered versions only (`models:/name/3`, "
+        "`models:/name@alias`); `digests`, those that `digests` lists. Decided before any of the model's code runs.",
+    )
+    digests: tuple[str, ...] = Field(
+        default=(), description="For `trust: digests`: the SHA-256 digests of the models that may run."
+    )
+    refuse_pickle: bool = Field(
+        default=False,
+        description="Refuse a model with a pickle among its files, which would run its author's code when it loads. "
+        "Python files that a model brings are no pickles: `trust` is for them.",
+    )
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )
@@ -145,10 +159,23 @@ class ScoreOptions(Frozen):
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
 
-    @field_validator("inputs", "predict_method", "allow_casts", mode="before")
+    @field_validator("inputs", "predict_method", "allow_casts", "digests", mode="before")
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given
+
+    @field_validator("digests")
+    @classmethod
+    def _are_sha256(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [digest for digest in given if not re.fullmatch("[0-9a-f]{64}", digest)]:
+            raise ValueError(f"a digest has 64 digits of 0-9 and a-f, unlike {wrong[0]!r}")
+        return given
+
+    @model_validator(mode="after")
+    def _digests_go_with_their_policy(self) -> ScoreOptions:
+        if (self.trust == "digests") != bool(self.digests):
+            raise ValueError("`trust: digests` and `digests`, a list of them, go together: give both or neither")
+        return self
 
     @field_validator("params", mode="before")
     @classmethod

@@ -108,7 +108,7 @@ class Plan:
 def _lines(plan: Plan) -> Iterator[str]:
     version = "" if plan.source_version is None else f", version {plan.source_version}"
     rows = "" if plan.source_rows is None else f", {plan.source_rows:,} rows{_where(plan)}"
-    yield f"{plan.job}: nothing has run, nothing has changed"
+    yield f"{plan.job}: nothing is scored, nothing is written"
     yield ""
     yield _fact("model", f"{plan.model_name} version {plan.model_version} ({plan.model_uri})")
     yield _fact("", f"digest {plan.model_digest[:12]}, {size(plan.model_bytes)}")

@@ -26,7 +26,7 @@ from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.rehearsal import Rehearsal, rehearse
+from spark_infer.models.rehearsal import NOT_LOADED, Rehearsal, rehearse
 from spark_infer.spark.compiled import with_compiled
 from spark_infer.spark.frame import scored_frame, scored_schema
 from spark_infer.spark.metering import Totals, free_name, metered
@@ -87,6 +87,7 @@ def prepare_job(
     *,
     model: ModelRef | None = None,
     new_run: bool = False,
+    loads: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedJob:
     """Resolve the model once, pin the source, match the schemas, check the target; start no Spark task.
@@ -96,6 +97,7 @@ def prepare_job(
         config: The job.
         model: The pinned model, where the caller has resolved it already.
         new_run: Whether to begin a new run whatever was done before.
+        loads: Whether the model may be loaded here, which runs its author's code; without it the job cannot run.
         clock: Seconds that only grow.
 
     Raises:
@@ -109,7 +111,7 @@ def prepare_job(
     resolved = clock()
     snapshot = open_snapshot(spark, config.source)
     rows = read(spark, snapshot, config.source)
-    scoring, plane, rehearsal = _scoring(spark, config, ref, snapshot, rows, store=store, stage=stage)
+    scoring, plane, rehearsal = _scoring(spark, config, ref, snapshot, rows, store=store, stage=stage, loads=loads)
     served = scoring.load_here()
     # The driver has it on the CPU, which says nothing of a GPU.
     elsewhere = stage.resources.gpu and uses_gpu(scoring.recipe.load.backend)
@@ -174,6 +176,7 @@ def _scoring(
     *,
     store: ModelStore,
     stage: Stage,
+    loads: bool,
 ) -> tuple[Prepared, Plane, Rehearsal]:
     """Match the model and the table, choose who reads it, and compile the model where that is asked for.
 
@@ -191,6 +194,7 @@ def _scoring(
         keep=config.target.keep,
         output=config.target.output,
         rows=rows,
+        loads=loads,
     )
     check_local_python(spark, scoring.recipe)
     rehearsal = _rehearsed(scoring, scoring.load_here())
@@ -204,6 +208,8 @@ def _scoring(
         slots=stage.slots(spark),
         sparkml=scoring.sparkml is not None,
     )
+    if not loads:
+        return scoring, plane, rehearsal
     return with_compiled(spark, scoring, partial(take_sample, rows, scoring, plane)), plane, rehearsal
 
 
@@ -238,7 +244,9 @@ def _with_writers(
 
 
 def _rehearsed(scoring: Prepared, loaded: Described) -> Rehearsal:
-    """Try the model here, unless it is meant for another place."""
+    """Try the model here, unless it is meant for another place, or not to be loaded."""
+    if not scoring.loads:
+        return NOT_LOADED
     if scoring.sparkml is not None or scoring.stage.resources.gpu:
         return Rehearsal()
     return rehearse(scoring.recipe, loaded, scoring.store.path(scoring.recipe.ref.digest))  # type: ignore[arg-type]

@@ -67,23 +67,26 @@ class ScoringJob:
         with _hiding_secrets(self.config):
             return self._open_session()
 
-    def plan(self, spark: SparkSession | None = None, *, new_run: bool = False) -> Plan:
+    def plan(self, spark: SparkSession | None = None, *, new_run: bool = False, load: bool = True) -> Plan:
         """Resolve and check everything, and say what a run would do; starts no Spark task, changes no table.
+
+        Loads the model and has it predict a few rows, which runs the code of the model's author on the driver.
 
         With `compile`, Spark reads the rows to compare in one small job where only Spark can read them.
 
         Args:
             spark: The session; without it that of `session`. Engine `local` has none.
             new_run: Plan a new run whatever was done before, as `run` would begin it.
+            load: False checks all that needs none of the model's code. Steps of the job's own are still imported.
 
         Raises:
             PlanError: The job cannot run as it stands.
         """
         with _hiding_secrets(self.config):
             if self.config.engine == "local":
-                return plan_of(prepare_local(self.config, model=self._model, new_run=new_run))
+                return plan_of(prepare_local(self.config, model=self._model, new_run=new_run, loads=load))
             session = spark or self._open_session()
-            return plan_of(prepare_job(session, self.config, model=self._model, new_run=new_run))
+            return plan_of(prepare_job(session, self.config, model=self._model, new_run=new_run, loads=load))
 
     def run(
         self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False

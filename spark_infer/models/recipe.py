@@ -23,6 +23,7 @@ from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
+from spark_infer.models.trust import require_trusted
 
 if TYPE_CHECKING:
     from spark_infer.models.compile.parity import Parity
@@ -131,6 +132,7 @@ def make_recipe(
     Raises:
         PlanError: The table, the model and the options do not fit together.
     """
+    require_trusted(ref, options, folder)
     choice = choose(ref.mlmodel, options, folder)
     kept = _kept(schema, keep)
     prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)

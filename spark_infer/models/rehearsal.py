@@ -36,6 +36,13 @@ class Rehearsal:
     warning: str | None = None
 
 
+NOT_LOADED = Rehearsal(
+    warning="the model was not loaded: that it loads, predicts its example and answers rows in their order is not "
+    "checked, nor is a compiled one; a run checks it before any task starts"
+)
+"""For a plan that runs none of the model's code."""
+
+
 @captured_output()
 def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
     """Predict a few rows and compare the answer with what the recipe promises.

@@ -54,6 +54,9 @@ def score(
     allow_casts: Sequence[str] = (),
     deduplicate: str | None = None,
     row_order: str | None = None,
+    trust: str | None = None,
+    digests: Sequence[str] = (),
+    refuse_pickle: bool = False,
     compile: str | CompileOptions | Mapping[str, Any] | None = None,
     cache_bytes: int | None = None,
     load_seconds: float | None = None,
@@ -93,6 +96,9 @@ def score(
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
             that they belong to other rows (default ``check``, an error).
+        trust: ``registry`` allows registered versions only, ``digests`` those that `digests` lists (default ``any``).
+        digests: SHA-256 digests of the models that may run, for ``trust="digests"``.
+        refuse_pickle: Refuse a model with a pickle among its files.
         compile: ``onnx``, or ``{"to": "onnx", "bound": 1e-5}``: the model compiled for ONNX Runtime, once it answered
             the first rows as the original does, which one small Spark job reads now.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
@@ -130,6 +136,9 @@ def score(
         max_batch_bytes=max_batch_bytes,
         deduplicate=deduplicate,
         row_order=row_order,
+        trust=trust,
+        digests=digests,
+        refuse_pickle=refuse_pickle,
         cache_bytes=cache_bytes,
         load_seconds=load_seconds,
         predict_seconds=predict_seconds,

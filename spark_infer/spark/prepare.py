@@ -17,9 +17,9 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.session_settings import setting
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ModelLoadError, ResourcesError
+from spark_infer.errors import ModelLoadError, PlanError, ResourcesError
 from spark_infer.models.backends.choice import SPARK
-from spark_infer.models.backends.spec import Described, LoadedModel, LoadSpec
+from spark_infer.models.backends.spec import Described, LoadedModel, LoadSpec, NotLoaded
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.files.store import ModelStore, default_root
 from spark_infer.models.pins import warn_once
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class Prepared:
     """A recipe for a table, how the model's files reach the workers, and what their tasks get.
 
-    ``sparkml`` is the model itself where Spark runs it.
+    ``sparkml`` is the model itself where Spark runs it. Without ``loads`` the model is loaded nowhere.
     """
 
     recipe: Recipe
@@ -53,6 +53,7 @@ class Prepared:
     store: ModelStore
     stage: Stage
     sparkml: SparkMLModel | None = None
+    loads: bool = True
 
     def load_here(self) -> Described:
         """Load the model on the driver (once for this process) and return it.
@@ -60,6 +61,8 @@ class Prepared:
         Raises:
             ModelRefusedError: It does not load.
         """
+        if not self.loads:
+            return NotLoaded()
         if self.sparkml is not None:
             return self.sparkml
         return load_here(self.recipe.load, self.recipe.ref, self.store, self.recipe.options.cache_bytes)
@@ -92,6 +95,7 @@ def prepare(
     output: Output = None,
     undeclared: pa.Schema | None = None,
     rows: DataFrame | None = None,
+    loads: bool = True,
 ) -> Prepared:
     """Decide how a table of ``schema`` is scored by ``ref`` in this session, and how the model's files travel.
 
@@ -109,6 +113,7 @@ def prepare(
         output: Names of the outputs.
         undeclared: What a model returns of which nothing else says it; None refuses such a model.
         rows: The table itself, where there is one.
+        loads: Whether the model may be loaded here, which runs its author's code.
 
     Raises:
         PlanError: The table, the model and the options do not fit together.
@@ -126,6 +131,8 @@ def prepare(
         return SparkMLModel(pipeline(), spec, rows if options.preprocess is None else None, spark)
 
     def load(spec: LoadSpec) -> Described:
+        if not loads:
+            return NotLoaded()
         if spec.backend == SPARK:
             return load_sparkml(spec)
         return load_here(spec, ref, store, options.cache_bytes)
@@ -146,8 +153,13 @@ def prepare(
     _require_session(spark, recipe, schema, stage, store.path(ref.digest))
     warn_once(ref, recipe.load.backend, store.path(ref.digest))
     files = choose_way(spark, store, ref.digest, options.model_files)
+    if recipe.load.backend == SPARK and not loads:
+        raise PlanError(
+            f"{ref} is a Spark ML pipeline: only Spark, which loads it, knows what it makes of the table.",
+            next_step="let the plan load the model.",
+        )
     sparkml = load_sparkml(recipe.load) if recipe.load.backend == SPARK else None
-    return Prepared(recipe=recipe, table=schema, files=files, store=store, stage=stage, sparkml=sparkml)
+    return Prepared(recipe=recipe, table=schema, files=files, store=store, stage=stage, sparkml=sparkml, loads=loads)
 
 
 def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, stage: Stage, folder: Path) -> None:

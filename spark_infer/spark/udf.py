@@ -67,6 +67,9 @@ def model_udf(
     allow_casts: Sequence[str] = (),
     deduplicate: str | None = None,
     row_order: str | None = None,
+    trust: str | None = None,
+    digests: Sequence[str] = (),
+    refuse_pickle: bool = False,
     cache_bytes: int | None = None,
     load_seconds: float | None = None,
     predict_seconds: float | None = None,
@@ -131,6 +134,9 @@ def model_udf(
         deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
         row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
             that they belong to other rows (default ``check``, an error).
+        trust: ``registry`` allows registered versions only, ``digests`` those that `digests` lists (default ``any``).
+        digests: SHA-256 digests of the models that may run, for ``trust="digests"``.
+        refuse_pickle: Refuse a model with a pickle among its files.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
         load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
         predict_seconds: The same for one predict call.
@@ -161,6 +167,9 @@ def model_udf(
         max_batch_bytes=max_batch_bytes,
         deduplicate=deduplicate,
         row_order=row_order,
+        trust=trust,
+        digests=digests,
+        refuse_pickle=refuse_pickle,
         cache_bytes=cache_bytes,
         load_seconds=load_seconds,
         predict_seconds=predict_seconds,

@@ -299,6 +299,28 @@ def test_files_with_columns_of_their_own_are_merged_and_other_types_refused(line
         run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "none")})
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_plan_that_loads_no_model_runs_none_of_its_code_and_checks_the_rest(source: Path, tmp_path: Path) -> None:
+    example = pd.DataFrame({"x": [1.0]})
+    mlflow.pyfunc.save_model(
+        tmp_path / "model",
+        python_model=str(Path(__file__).parent / "models" / "moody.py"),
+        signature=infer_signature(example, example["x"].rename("prediction")),
+        pip_requirements=["pandas"],
+    )
+    (tmp_path / "model" / "moody.py").write_text("raise SystemExit('the code of the model runs')")
+    target = {"path": str(tmp_path / "out")}
+    scoring = job(str(tmp_path / "model"), {"path": str(source)}, target)
+    plan = scoring.plan(load=False)
+    assert sum("the model was not loaded" in warning for warning in plan.warnings) == 1
+    with pytest.raises(PlanError, match="does not load"):
+        scoring.plan()
+    (tmp_path / "other").mkdir()
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "other" / "a.parquet")
+    with pytest.raises(SchemaMismatchError, match=r"'x' .* is missing"):
+        job(str(tmp_path / "model"), {"path": str(tmp_path / "other")}, target).plan(load=False)
+
+
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.filterwarnings("ignore")
 def test_a_job_file_configures_its_model_and_the_token_that_it_gives_is_written_nowhere(

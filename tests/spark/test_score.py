@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from spark_infer import SparkInferError, model_udf, score
 from spark_infer.errors import (
     ConfigError,
     ModelNotFoundError,
+    ModelRefusedError,
     PlanError,
     SchemaMismatchError,
     SourceError,
@@ -137,6 +139,19 @@ def test_kept_columns_are_bit_exact(spark: SparkSession, counting: CountingModel
     assert back[0].d == 1.0
     assert math.isnan(back[1].d)
     assert back[2].d is None
+
+
+def test_the_policy_for_models_holds_at_the_doors_of_columns_and_frames(
+    spark: SparkSession, counting: CountingModel
+) -> None:
+    with pytest.raises(ModelRefusedError, match="does not come from a model registry"):
+        model_udf(spark, counting.folder, trust="registry")
+    with pytest.raises(ModelRefusedError, match="does not come from a model registry"):
+        score(spark.range(1).selectExpr("double(id) AS x"), counting.folder, trust="registry")
+    (Path(counting.folder) / "notes.md").write_bytes(pickle.dumps(Path("x")))
+    with pytest.raises(ModelRefusedError, match="holds 1 pickle"):
+        model_udf(spark, counting.folder, refuse_pickle=True)
+    assert counting.loads() == []
 
 
 def test_a_model_is_loaded_once_for_each_python_worker(spark: SparkSession, counting: CountingModel) -> None:

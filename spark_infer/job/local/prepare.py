@@ -23,13 +23,14 @@ from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
 from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
 from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import decide
 from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.rehearsal import Rehearsal, rehearse
+from spark_infer.models.rehearsal import NOT_LOADED, Rehearsal, rehearse
 from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.spark.ddl import parse_ddl
 from spark_infer.spark.frame import scored_schema
@@ -50,7 +51,7 @@ from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
-    from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+Load = Callable[[LoadSpec], LoadedModel | NotLoaded]
 
 _LARGE_BYTES = 16 * 2**30
 _NEXT_STEP = "set engine: spark."
@@ -68,6 +69,7 @@ def prepare_local(
     *,
     model: ModelRef | None = None,
     new_run: bool = False,
+    loads: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> LocalJob:
     """Resolve the model once, pin the source, match the schemas, check the target; start no process.
@@ -76,6 +78,7 @@ def prepare_local(
         config: The job.
         model: The pinned model, where the caller has resolved it already.
         new_run: Whether to begin a new run whatever was done before.
+        loads: Whether the model may be loaded here, which runs its author's code; without it the job cannot run.
         clock: Seconds that only grow.
 
     Raises:
@@ -89,8 +92,9 @@ def prepare_local(
     snapshot = open_snapshot(None, config.source)
     source = schema_of(snapshot)
     table = to_arrow(struct_from_json(source))
-    recipe, plane, rehearsal = _scoring(config, ref, snapshot, table, source, store=store, here=here)
-    served = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    load = _loader(config, ref, store) if loads else _no_loader
+    recipe, plane, rehearsal = _scoring(config, ref, snapshot, table, source, store=store, here=here, load=load)
+    served = load(recipe.load)
     rows = model_rows(recipe.options.batch_size, served)
     plane = plane.in_batches_of(rows, recipe.options.max_batch_bytes)
     schema = stamped_schema(
@@ -146,14 +150,17 @@ def _scoring(
     *,
     store: ModelStore,
     here: Here,
+    load: Load,
 ) -> tuple[Recipe, Plane, Rehearsal]:
     """Match the model and the table, cut the table, and compile the model where that is asked for.
 
     Returns:
         How rows are scored, the plane, and what became of trying the model here.
     """
-    recipe = _recipe(ref, table, config, store, here)
-    loaded = load_here(recipe.load, ref, store, recipe.options.cache_bytes)
+    recipe = _recipe(ref, table, config, store, here, load)
+    loaded = load(recipe.load)
+    if isinstance(loaded, NotLoaded):
+        return recipe, _plane(config, snapshot, table, recipe, source, here), NOT_LOADED
     rehearsal = rehearse(recipe, loaded, store.path(ref.digest))
     plane = _plane(config, snapshot, table, recipe, source, here)
     if recipe.options.compile is not None and plane.scan is not None:
@@ -182,15 +189,22 @@ def _written_by_workers(config: JobConfig, ref: ModelRef, plane: Plane, schema: 
     return plane
 
 
-def _recipe(ref: ModelRef, table: pa.Schema, config: JobConfig, store: ModelStore, here: Here) -> Recipe:
-    # A plain copy: what the job file took from the environment does not travel to the workers.
-    options = ScoreOptions.model_validate(config.score.model_dump())
-
+def _loader(config: JobConfig, ref: ModelRef, store: ModelStore) -> Load:
     def load(spec: LoadSpec) -> LoadedModel:
         if spec.backend == SPARK:
             raise _spark_runs_it(ref)
-        return load_here(spec, ref, store, options.cache_bytes)
+        return load_here(spec, ref, store, config.score.cache_bytes)
 
+    return load
+
+
+def _no_loader(spec: LoadSpec) -> NotLoaded:
+    return NotLoaded()
+
+
+def _recipe(ref: ModelRef, table: pa.Schema, config: JobConfig, store: ModelStore, here: Here, load: Load) -> Recipe:
+    # A plain copy: what the job file took from the environment does not travel to the workers.
+    options = ScoreOptions.model_validate(config.score.model_dump())
     recipe = make_recipe(
         ref,
         table,

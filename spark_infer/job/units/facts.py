@@ -39,8 +39,11 @@ _NO_MATTER = (
     "row_order",
     "load_seconds",
     "predict_seconds",
+    "trust",
+    "digests",
+    "refuse_pickle",
 )
-"""Options that change how fast rows are scored, and never the rows."""
+"""Options that change how fast rows are scored, or whether they are, and never the rows."""
 
 
 def deciding_facts(

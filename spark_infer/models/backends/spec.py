@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from spark_infer.core.contract import Binding
 from spark_infer.core.scoring import Model
+from spark_infer.errors import PlanError
 
 if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
@@ -96,6 +97,24 @@ class Described(Protocol):
     def outputs(self) -> pa.Schema | None:
         """Columns it returns, where it knows; None where only its signature could say."""
         ...
+
+
+class NotLoaded:
+    """Stands for a model in a plan that loads none."""
+
+    how = "unknown, since the model is not loaded"
+
+    def outputs(self) -> pa.Schema | None:
+        """Refuse to answer: without its signature only the loaded model knows.
+
+        Raises:
+            PlanError: Always.
+        """
+        raise PlanError(
+            "Nothing but the loaded model says what it returns, and this plan does not load it.",
+            details=["its signature does not declare these outputs"],
+            next_step="say what it returns with result_type, or let the plan load the model.",
+        )
 
 
 class LoadedModel(Described, Model, Protocol):

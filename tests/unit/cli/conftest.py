@@ -35,6 +35,7 @@ class Stage:
     config: JobConfig | None = None
     fails: BaseException | None = None
     new_runs: list[bool] = field(default_factory=list)
+    loads: list[bool] = field(default_factory=list)
     looked_for: list[JobConfig] = field(default_factory=list)
 
 
@@ -98,8 +99,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
                 raise stage.fails
             return stage.config
 
-        def plan(self, spark: Session, *, new_run: bool = False) -> CheckedPlan:
+        def plan(self, spark: Session, *, new_run: bool = False, load: bool = True) -> CheckedPlan:
             stage.new_runs.append(new_run)
+            stage.loads.append(load)
             return CheckedPlan(self._act())
 
         def run(

@@ -29,6 +29,11 @@ def test_plan_looks_at_a_new_run_where_one_is_asked_for(command: Command, stage:
     assert stage.new_runs == [False, True]
 
 
+def test_plan_loads_the_model_unless_it_is_told_not_to(command: Command, stage: Stage, job_file: Path) -> None:
+    assert [command("plan", job_file, *more).exit_code for more in ([], ["--no-load"])] == [0, 0]
+    assert stage.loads == [True, False]
+
+
 def test_plan_refuses_what_run_would_refuse(command: Command, stage: Stage, job_file: Path) -> None:
     result = command("plan", job_file, "--set", "target.mode=apend")
     assert result.exit_code == 2

@@ -1,0 +1,48 @@
+"""Which models may run here: decided from their origin, their digest and their files, before any of their code runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spark_infer.config import ScoreOptions
+from spark_infer.errors import ModelRefusedError
+from spark_infer.models.pickles import pickles_in
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.registry.uri import VersionUri, parse_uri
+
+_SHOWN = 5
+
+
+def require_trusted(ref: ModelRef, options: ScoreOptions, folder: Path) -> None:
+    """Refuse a model that the policy of these options does not allow; imports and unpickles nothing.
+
+    Args:
+        ref: The pinned model; the digest is that of the files.
+        options: ``trust``, ``digests`` and ``refuse_pickle``.
+        folder: The model's verified files on this node.
+
+    Raises:
+        ModelRefusedError: The model is not from the registry, its digest is not listed, or it holds pickles.
+    """
+    if options.trust == "registry" and not isinstance(parse_uri(ref.uri), VersionUri):
+        raise ModelRefusedError(
+            f"Model {ref} does not come from a model registry: it is {ref.uri}.",
+            details=["trust: registry allows registered versions only, such as models:/name/3 or models:/name@alias"],
+            next_step="register the model and name it by its version or alias.",
+        )
+    if options.trust == "digests" and ref.digest not in options.digests:
+        raise ModelRefusedError(
+            f"The digest of model {ref} is not among the {len(options.digests)} that are allowed.",
+            details=[f"its files have the digest {ref.digest}", "trust: digests allows models by this digest only"],
+            next_step="review these files, and add the digest to `digests` to allow exactly them; "
+            "`spark-infer models inspect` shows it and runs none of the model's code.",
+        )
+    if options.refuse_pickle and (found := pickles_in(folder)):
+        more = len(found) - _SHOWN
+        raise ModelRefusedError(
+            f"Model {ref} holds {len(found)} pickle{'s' if len(found) > 1 else ''}, and refuse_pickle is set: "
+            "unpickling a file runs what its author wrote into it.",
+            details=[*found[:_SHOWN], *([f"and {more} more"] if more > 0 else [])],
+            next_step="log the model again in a format without pickle (skops for scikit-learn, ONNX, XGBoost's and "
+            "LightGBM's own formats), or take refuse_pickle out.",
+        )
