@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,18 @@ from spark_infer.tables.ledger.signed import signed
 OTHER = 12345
 Plant = Callable[[Path, Path], None]
 """Changes the folder of a run, so that it names a private folder."""
+
+
+def each(corpus: dict[str, Plant], shared: Path, home: Path) -> Iterator[str]:
+    """Leave one ledger after the other beside the target `shared`/out, whose own is put back in the end."""
+    saved = home.parent / "saved"
+    shutil.copytree(shared, saved)
+    for name, plant in corpus.items():
+        plant(next((shared / ".out.spark_infer").iterdir()), home)
+        yield name
+        for path in (shared, home.parent / "aside"):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(saved, shared)
 
 
 def rewrite(file: Path, change: Callable[[Any], Any]) -> None:

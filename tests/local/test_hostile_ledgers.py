@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from spark_infer import ScoringJob
 from spark_infer.core.faults import InjectedError
 from spark_infer.errors import LedgerError
 from spark_infer.job.units.history import history
-from tests.hostile import CORPUS, MODES, OWNERS
+from tests.hostile import CORPUS, MODES, OWNERS, each
 from tests.local.eight import EACH, exact
 from tests.local.jobs import job
 from tests.tree import Tree, tree
@@ -43,23 +42,18 @@ def outside(tmp_path: Path) -> Tree:
 def test_hostile_ledgers_are_refused_and_nothing_outside_them_is_touched(
     line: str, files: Path, tmp_path: Path, breaks: Break, mode: str
 ) -> None:
-    home, shared, saved = tmp_path / "home", tmp_path / "shared", tmp_path / "saved"
+    home, shared = tmp_path / "home", tmp_path / "shared"
     home.mkdir(mode=0o700)
     pq.write_table(pa.table({"id": [-1], "x": [1.0], "part": [0]}), home / "private.parquet")
     shared.mkdir()
     scoring = job(line, {"path": str(files)}, {"path": str(shared / "out"), "mode": mode}, **EACH)
     broken(scoring, breaks)
-    shutil.copytree(shared, saved)
-    for name, plant in CORPUS.items():
-        plant(next((shared / ".out.spark_infer").iterdir()), home)
+    for name in each(CORPUS, shared, home):
         before = outside(tmp_path)
         with pytest.raises(LedgerError) as refused:
             scoring.run()
         assert refused.value.next_step, name
         assert outside(tmp_path) == before, name
-        for path in (shared, tmp_path / "aside"):
-            shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(saved, shared)
     assert scoring.run().units_before == 5
     exact(shared / "out")
     if not OWNERS:
@@ -69,21 +63,16 @@ def test_hostile_ledgers_are_refused_and_nothing_outside_them_is_touched(
 def test_plan_and_status_refuse_a_ledger_that_somebody_else_may_have_written(
     line: str, files: Path, tmp_path: Path, breaks: Break
 ) -> None:
-    shared, saved = tmp_path / "shared", tmp_path / "saved"
+    shared = tmp_path / "shared"
     shared.mkdir()
     scoring = job(line, {"path": str(files)}, {"path": str(shared / "out")}, **EACH)
     broken(scoring, breaks)
-    shutil.copytree(shared, saved)
-    for name, plant in (MODES | OWNERS).items():
-        plant(next((shared / ".out.spark_infer").iterdir()), tmp_path / "home")
+    for name in each(MODES | OWNERS, shared, tmp_path / "home"):
         before = tree(tmp_path)
         for look in (scoring.plan, partial(history, scoring.config)):
             with pytest.raises(LedgerError, match="a part of a ledger"):
                 look()
         assert tree(tmp_path) == before, name
-        for path in (shared, tmp_path / "aside"):
-            shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(saved, shared)
 
 
 @pytest.mark.parametrize(("mask", "kind"), [(0o000, "delta"), (0o002, "parquet"), (0o022, "delta"), (0o077, "parquet")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from pyspark.sql import SparkSession
 from spark_infer import Report, ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import DeadlineError, RunError, TargetError
+from spark_infer.errors import DeadlineError, LedgerError, RunError, TargetError
 from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units import on_spark
+from tests.hostile import CORPUS, each
 from tests.sleepy import save_sleepy
 from tests.spark.tables.seen import no_spark_job
+from tests.tree import tree
 
 FILES, ROWS = 6, 60
 
@@ -67,6 +70,28 @@ def test_units_of_workers_go_on(
     assert rows_of(spark, target) == expected()
     if kind == "delta":
         assert DeltaTable(str(tmp_path / "out")).version() == FILES
+
+
+def test_a_ledger_that_somebody_else_made_or_changed_is_refused_and_no_job_of_spark_runs(
+    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any
+) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    home.mkdir()
+    shutil.copy(next(source.glob("*.parquet")), home / "private.parquet")
+    shared.mkdir()
+    scoring = job(
+        line, source, {"path": str(shared / "out"), "format": "parquet", "mode": "append"}, units={"bytes": 1}
+    )
+    breaks("sealed:6:raise")  # only moves are left
+    with pytest.raises(InjectedError):
+        scoring.run(spark)
+    breaks("")
+    for name in each(CORPUS, shared, home):
+        before = {path: facts for path, facts in tree(tmp_path).items() if ".spark_infer/" not in path}
+        with no_spark_job(spark), pytest.raises(LedgerError):
+            scoring.run(spark)
+        assert {path: facts for path, facts in tree(tmp_path).items() if ".spark_infer/" not in path} == before, name
+    assert scoring.run(spark).units_before == FILES
 
 
 def test_a_unit_that_fails_stops_the_others_and_those_that_are_done_stay(

@@ -183,7 +183,10 @@ def report_in(ledger: Ledger) -> dict[str, Any] | None:
         return None
     where = f"{ledger.folder.root}/report.json"
     report = stamped_in(text, where)
-    if not all(stays_inside(str(path)) for path in report.get("some_files") or ()):
+    paths = report.get("some_files") or []
+    if not isinstance(paths, list):
+        raise damaged(where)
+    if not all(stays_inside(str(path)) for path in paths):
         raise leads_outside(where)
     return report
 

@@ -132,7 +132,8 @@ class ParquetSink:
             why = without_partition_values(str(error)) if isinstance(error, OSError) else type(error).__name__
             raise WriteError(
                 f"A worker could not write into {self._spec.uri.removeprefix('file://')}: {why}",
-                next_step="check the folder's permissions, its free space, and the worker's credentials, then run "
+                next_step="check the folder's permissions (where workers are another user than the driver, "
+                "target.ledger_group names a group of both), its free space, and the worker's credentials, then run "
                 "the same command again; units that were done stay done.",
             ) from error
 
