@@ -136,14 +136,21 @@ def access_of(table: Storage, target: TargetConfig) -> Access | None:
     """Return whose ledgers count beside a table; None where its file system shows no owners.
 
     Raises:
-        ConfigError: The job names a user or a group that this machine does not know.
+        ConfigError: The job names a user or group that this machine does not know, or a group without this user.
     """
     if grp is None or not isinstance(disk_of(table), LocalDisk):
         return None
     users = {0, os.geteuid(), *(_number(name, "user") for name in target.ledger_users)}
     with suppress(OSError):
-        users |= {os.stat(table.root).st_uid} - {_NOBODY}
+        # Anybody can make an empty folder where a table is going to be.
+        if any(not name.startswith(".") for name in os.listdir(table.root)):
+            users |= {os.stat(table.root).st_uid} - {_NOBODY}
     group = None if target.ledger_group is None else _number(target.ledger_group, "group")
+    if group not in {None, os.getegid(), *os.getgroups()} and os.geteuid() != 0:
+        raise ConfigError(
+            f"target.ledger_group names {target.ledger_group!r}, and the user of this process is not in that group.",
+            next_step="name a group that it is in, or log in again where it was added since.",
+        )
     return Access(users=frozenset(users), group=group)
 
 

@@ -152,15 +152,18 @@ def test_a_ledger_of_the_tables_owner_or_of_a_member_of_the_group_counts(tmp_pat
         read_all(tmp_path)
     read_all(tmp_path, ledger_group=MEMBER)
     read_all(tmp_path, ledger_users=MEMBER)
-    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / ".spark").mkdir(parents=True)
     os.chown(tmp_path / "t", member, -1)
+    with pytest.raises(LedgerError, match=f"belongs to the user {MEMBER}"):
+        read_all(tmp_path)  # anybody can make an empty folder where a table is going to be
+    (tmp_path / "t" / "part-0.parquet").touch()
     read_all(tmp_path)
 
 
 @needs_root
 def test_an_owner_whom_a_container_cannot_name_may_be_anybody(tmp_path: Path) -> None:
     begun(tmp_path)
-    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "_delta_log").mkdir(parents=True)
     for path in (tmp_path / "t", tmp_path / RUN):
         os.chown(path, 65534, 65534)
     with pytest.raises(LedgerError, match="belongs to the user nobody"):
@@ -238,6 +241,16 @@ def test_a_ledger_that_may_not_be_read_is_refused_with_its_way_out(tmp_path: Pat
 def test_a_user_that_the_machine_does_not_know_is_an_error_in_the_job(tmp_path: Path, key: str, given: Any) -> None:
     with pytest.raises(ConfigError, match=f"target.{key} names 'no-such-"):
         access_of(table(tmp_path), TargetConfig(path="t", **{key: given}))
+
+
+@needs_root
+def test_a_group_that_the_user_is_not_in_is_an_error_in_the_job(tmp_path: Path) -> None:
+    def look() -> None:
+        with pytest.raises(ConfigError, match=f"names '{MEMBER}', and the user of this process is not in that group"):
+            access_of(table(tmp_path), TargetConfig(path="t", ledger_group=MEMBER))
+        assert access_of(table(tmp_path), TargetConfig(path="t", ledger_group="nogroup"))
+
+    as_nobody(look)
 
 
 def open_for_all(tmp_path: Path) -> None:
