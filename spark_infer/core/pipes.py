@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import queue
+import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +22,8 @@ from spark_infer.errors import RunError
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5
 _CLOSE_SECONDS = 10
+_PARENT = "SPARK_INFER_PARENT"
+_PR_SET_PDEATHSIG = 1
 _LAST_PRINTS_SECONDS = 2
 _LONGEST_LINE = 2**16
 
@@ -26,7 +31,8 @@ _LONGEST_LINE = 2**16
 class Child:
     """A child process that answers each message with one of its own.
 
-    It ends with `close`, and soon after this process, however that ends.
+    It ends with `close`, and soon after this process, however that ends: at once where the main thread made it, else
+    when it next runs Python code.
 
     Args:
         module: The module that the child runs; it serves the pipes of `own_pipes`.
@@ -44,9 +50,11 @@ class Child:
         environ: Mapping[str, str] | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
+        # The kernel's signal comes when the thread ends that started the child, and the main thread ends last.
+        parent = {_PARENT: str(os.getpid())} if threading.current_thread() is threading.main_thread() else {}
         self._process = subprocess.Popen(
             module_command(module),
-            env={**os.environ, **(environ or {}), "PYTHONPATH": inherited_path()},
+            env={**os.environ, **(environ or {}), **parent, "PYTHONPATH": inherited_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if log is None else subprocess.PIPE,
@@ -159,9 +167,25 @@ def messages(pipe: IO[bytes]) -> queue.Queue[bytes | None]:
 
 
 def own_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Return the pipes of a child, to receive and to send; what user code reads or prints stays out of them."""
+    """Return the pipes of a child, to receive and to send; what user code reads or prints stays out of them.
+
+    From now on the child ends with its parent.
+    """
+    if parent := os.environ.pop(_PARENT, ""):
+        _end_with(int(parent))
     receive, send = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     return receive, send
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process with its parent, also in native code that holds Python's lock.
+
+    https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            os._exit(1)

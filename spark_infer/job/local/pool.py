@@ -6,8 +6,6 @@ import logging
 import os
 import pickle
 import queue
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,6 +16,7 @@ from spark_infer.core.capture import LOG_LEVEL
 from spark_infer.core.deadline import FOLDER, expired, stacks_of
 from spark_infer.core.pipes import Child
 from spark_infer.errors import RunError, SparkInferError
+from spark_infer.job.local.stacks import stacks_folder
 from spark_infer.job.local.worker import MODULE, LocalWork
 from spark_infer.job.units.deadline import Deadline
 
@@ -44,29 +43,29 @@ def do_tasks(
     Raises:
         RunError: A task failed, or its process died.
     """
-    stacks = Path(tempfile.mkdtemp(prefix="spark_infer-stacks-"))
-    pool = _Pool(numbers, wanted, stacks)
-    environ = {FOLDER: str(stacks)}
-    # What native code and threads of a model print may be values of rows: not for the screen, unless that is asked for.
-    log = None if os.environ.get(LOG_LEVEL) else partial(logger.info, "%s")
-    count = min(processes, len(numbers))
-    children = [Child(MODULE, own_group=True, environ=environ, log=log) for _ in range(count)]
-    message = pickle.dumps(job)
-    threads = [threading.Thread(target=pool.work, args=(child, message), daemon=True) for child in children]
-    try:
-        for thread in threads:
-            thread.start()
-        yield from pool.answers(len(threads), deadline)
-    except BaseException:
-        for child in children:
-            child.kill()
-        raise
-    finally:
-        for thread in threads:
-            thread.join()
-        for child in children:
-            child.close()
-        shutil.rmtree(stacks, ignore_errors=True)
+    with stacks_folder() as stacks:
+        pool = _Pool(numbers, wanted, stacks)
+        environ = {FOLDER: str(stacks)}
+        # What native code and threads of a model print may be values of rows: not for the screen, unless that is asked
+        # for.
+        log = None if os.environ.get(LOG_LEVEL) else partial(logger.info, "%s")
+        count = min(processes, len(numbers))
+        children = [Child(MODULE, own_group=True, environ=environ, log=log) for _ in range(count)]
+        message = pickle.dumps(job)
+        threads = [threading.Thread(target=pool.work, args=(child, message), daemon=True) for child in children]
+        try:
+            for thread in threads:
+                thread.start()
+            yield from pool.answers(len(threads), deadline)
+        except BaseException:
+            for child in children:
+                child.kill()
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+            for child in children:
+                child.close()
 
 
 class _Pool:
