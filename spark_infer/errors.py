@@ -40,6 +40,8 @@ from typing import Any, ClassVar
 
 from spark_infer.printable import printable_lines
 
+_MOST_CHARACTERS = 4_000
+
 
 class SparkInferError(Exception):
     """Root of every error that spark_infer raises on purpose.
@@ -53,10 +55,10 @@ class SparkInferError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, details: Iterable[str] = (), next_step: str = "") -> None:
-        self.what = what
-        self.details = tuple(details)
-        self.next_step = next_step
-        super().__init__(what)
+        self.what = _bounded(what)
+        self.details = tuple(_bounded(line) for line in details)
+        self.next_step = _bounded(next_step)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = [self.what, *(f"  {line}" for line in self.details)]
@@ -105,8 +107,12 @@ class ModelRefusedError(PlanError):
     """The model's files cannot be served here, or are not what they claim to be."""
 
 
+MOST_PROBLEMS = 30
+"""How many problems of a table one error lists."""
+
+
 class SchemaMismatchError(PlanError):
-    """The table does not fit the model's signature; every problem is listed at once."""
+    """The table does not fit the model's signature; the problems are listed at once, at most 30 of them."""
 
     def __init__(
         self,
@@ -116,11 +122,15 @@ class SchemaMismatchError(PlanError):
         next_step: str = "",
         problems: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(what, details=problems if problems is not None else details, next_step=next_step)
+        listed = tuple(details if problems is None else problems)
+        more = len(listed) - MOST_PROBLEMS
+        if more > 1:
+            listed = (*listed[:MOST_PROBLEMS], f"and {more:,} more")
+        super().__init__(what, details=listed, next_step=next_step)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One sentence for each column that does not fit."""
+        """One sentence for each column that does not fit, and how many more there are."""
         return self.details
 
 
@@ -226,6 +236,12 @@ def nearest_names(name: str, names: Iterable[str], *, most: int = 3) -> list[str
     names = list(names)
     folded = [other for other in names if other.casefold() == name.casefold()]
     return folded or difflib.get_close_matches(name, names, n=most, cutoff=0.6)
+
+
+def _bounded(line: str) -> str:
+    """Cut a line that lists what there are thousands of."""
+    more = len(line) - _MOST_CHARACTERS
+    return line if more <= 0 else f"{line[:_MOST_CHARACTERS]} … ({more:,} more characters)"
 
 
 def _rebuild(cls: type[SparkInferError], what: str, details: tuple[str, ...], next_step: str) -> SparkInferError:

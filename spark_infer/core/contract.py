@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from spark_infer.config import CASTS
 from spark_infer.core.open_types import settled
 from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, marked, spelled
 from spark_infer.core.vectors import is_vector
-from spark_infer.errors import SchemaMismatchError, did_you_mean, nearest, nearest_names
+from spark_infer.errors import MOST_PROBLEMS, SchemaMismatchError, did_you_mean, nearest_names
 
 _MOST_SHOWN = 5
 
@@ -157,11 +157,12 @@ class _Available:
         self.counts = Counter(schema.names)
         self.problems: list[str] = []
         self.wanted_casts: set[str] = set()
+        self._suggestions = 0
 
     def column(
-        self, source: str, target: str, wanted: pa.DataType, *, required: bool = True, others: Sequence[str] = ()
+        self, source: str, target: str, wanted: pa.DataType, *, required: bool = True, unused: Sequence[str] = ()
     ) -> list[BoundColumn]:
-        """Return the bound column, or note the problem and return nothing; ``others`` are the model's other columns."""
+        """Return the bound column, or note the problem and return nothing; ``unused`` columns may be misspelt ones."""
         if self.counts[source] > 1:
             self.problems.append(f"column {source!r} stands {self.counts[source]} times in the table: ambiguous")
         elif source in self.counts:
@@ -178,13 +179,16 @@ class _Available:
                 return [BoundColumn(source=source, target=target, type=wanted, cast=cast)]
             self._refuse_cast(source, got, wanted, step)
         elif required:
-            self.problems.append(
-                f"column {source!r} ({spelled(wanted)}) is missing{nearest(source, self.schema.names)}"
-            )
+            near = did_you_mean(self._near(source, self.counts))
+            self.problems.append(f"column {source!r} ({spelled(wanted)}) is missing{near}")
         else:
-            near = nearest_names(source, [name for name in self.schema.names if name not in others])
-            return [BoundColumn(source=None, target=target, type=wanted, near=tuple(near))]
+            return [BoundColumn(source=None, target=target, type=wanted, near=tuple(self._near(source, unused)))]
         return []
+
+    def _near(self, name: str, names: Iterable[str]) -> list[str]:
+        """What may have been meant; for the first names alone, since each is compared with all that there are."""
+        self._suggestions += 1
+        return nearest_names(name, names) if self._suggestions <= MOST_PROBLEMS else []
 
     def depth(self, source: str) -> int | None:
         """How many arrays deep a column is; None for a column that is not there."""
@@ -308,9 +312,11 @@ def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[
             available.problems.append(
                 f"inputs={list(inputs)} was given, but the signature names its columns: {list(named)}"
             )
+    known = set(sources)
+    unused = [name for name in available.schema.names if name not in known]
     for source, item in zip(sources, signature.inputs, strict=False):
         assert isinstance(item, Column)
-        columns += available.column(source, item.name or source, item.type, required=item.required, others=sources)
+        columns += available.column(source, item.name or source, item.type, required=item.required, unused=unused)
     return Binding(columns=tuple(columns), numbered=named is None)
 
 

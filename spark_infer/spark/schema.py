@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -70,7 +71,10 @@ def refuse_case_twins(schema: pa.Schema, columns: Iterable[str]) -> None:
     Raises:
         SchemaMismatchError: One of ``columns`` has such a twin in the table.
     """
-    twins = {name: [other for other in schema.names if other.casefold() == name.casefold()] for name in columns}
+    by_case: dict[str, list[str]] = defaultdict(list)
+    for name in schema.names:
+        by_case[name.casefold()].append(name)
+    twins = {name: by_case.get(name.casefold(), []) for name in columns}
     problems = [f"column {name!r}: the table has {found}" for name, found in twins.items() if len(found) > 1]
     if problems:
         case = any(len(set(found)) > 1 for found in twins.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pyarrow import ArrowException, fs
+
+from spark_infer.errors import SourceError
 
 _ATOMIC_RENAME = ("file", "hdfs", "viewfs")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(.*)", re.DOTALL)
@@ -99,6 +102,8 @@ class Storage:
         return [path for path, entry in self._below() if entry.type != fs.FileType.Directory]
 
     def _below(self) -> list[tuple[str, Any]]:
+        if isinstance(self.files, fs.LocalFileSystem):
+            _refuse_loops(self.root)
         selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
         found = [(entry.path[len(self.root) :].lstrip("/"), entry) for entry in self.files.get_file_info(selector)]
         return sorted(found, key=lambda each: each[0])
@@ -107,6 +112,33 @@ class Storage:
         """The names directly inside a folder; none where there is no folder."""
         selector = fs.FileSelector(self.at(path), allow_not_found=True)
         return sorted(posixpath.basename(entry.path) for entry in self.files.get_file_info(selector))
+
+
+def _refuse_loops(root: str) -> None:
+    """Refuse a local folder with a link to one of the folders that it lies in: following it never ends.
+
+    Other links to folders are followed, as Hadoop's local file system does it.
+
+    Raises:
+        SourceError: There is such a link.
+    """
+    pending: list[tuple[str, tuple[str, ...]]] = [(root, (os.path.realpath(root),))]
+    while pending:
+        folder, above = pending.pop()
+        for path, folders, _ in os.walk(folder):
+            for name in folders:
+                link = os.path.join(path, name)
+                if not os.path.islink(link):
+                    continue
+                real = os.path.realpath(link)
+                inside = (*above, os.path.realpath(path))
+                if any(f"{each}/".startswith(f"{real.rstrip('/')}/") for each in inside):
+                    raise SourceError(
+                        f"The folder {root} has a link that leads back into itself: {os.path.relpath(link, root)}.",
+                        details=[f"it points to {real}, in which the link itself lies"],
+                        next_step="remove the link, or name a folder without it.",
+                    )
+                pending.append((link, inside))
 
 
 def data_file(path: str, entry: Any) -> DataFile:

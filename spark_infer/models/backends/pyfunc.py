@@ -111,8 +111,9 @@ def _takes_one(rows: int) -> InputValueError:
 
 def _refuse_turned_nulls(inputs: pa.RecordBatch, signature: Signature) -> None:
     declared = [item.type for item in signature.inputs if isinstance(item, Column)]
-    for name, data_type in zip(signature.names or inputs.schema.names, declared, strict=False):
-        found = turned_nulls(inputs.column(name), data_type) if name in inputs.schema.names else None
+    given = dict(zip(inputs.schema.names, inputs.columns, strict=True))
+    for name, data_type in zip(signature.names or given, declared, strict=False):
+        found = turned_nulls(given[name], data_type) if name in given else None
         if found is not None:
             raise InputValueError(
                 f"Column {name!r} holds a null inside {spelled(found)}: MLflow's enforcement of the signature would "

@@ -121,6 +121,9 @@ class ModelStore:
             ModelRefusedError: A link leaves the folder, or something in it is not a file.
             ModelFilesError: The folder cannot be read or changes while it is copied, or the disk is full.
         """
+        with self._explained():
+            self._prepare()
+            self._require_room(folder)
         facts = hash_files(folder)
         digest = combine(facts)
         size = sum(each.size for each in facts.values())
@@ -135,6 +138,17 @@ class ModelStore:
 
         self.ensure(digest, copy)
         return digest
+
+    def _require_room(self, folder: Path) -> None:
+        """Refuse a folder that is larger than what is free, unless a model of its size is here; reads no file of it."""
+        size = sum(path.stat().st_size for path in model_files(folder).values())
+        free = shutil.disk_usage(self.root).free
+        if size > free and size not in map(self.size_bytes, self._digests()):
+            raise OSError(errno.ENOSPC, f"{size} bytes wanted, {free} free")
+
+    def _digests(self) -> list[str]:
+        """The models that are here."""
+        return [manifest.parent.name for manifest in self._models.glob("*/*/manifest.json")]
 
     def receive(self, fetch: Callable[[Path], None]) -> str:
         """Fetch a model whose digest is not known yet into the store and return its digest.

@@ -6,6 +6,7 @@ https://github.com/apache/spark/blob/master/sql/core/src/main/java/org/apache/sp
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -64,8 +65,9 @@ def stored_columns(file: pa.Schema, scan: Scan) -> dict[str, StoredColumn]:
         UnlikeSparkError: Spark may read other values.
     """
     columns = {}
+    names = _Names.of(file)
     for wanted, asked in scan.from_files:
-        name = _stored_name(file, asked, case_sensitive=scan.case_sensitive)
+        name = _stored_name(names, asked, case_sensitive=scan.case_sensitive)
         if name is None:
             continue
         kind = file.field(name).type
@@ -76,14 +78,35 @@ def stored_columns(file: pa.Schema, scan: Scan) -> dict[str, StoredColumn]:
     return columns
 
 
-def _stored_name(file: pa.Schema, asked: pa.Field, *, case_sensitive: bool) -> str | None:
+@dataclass(frozen=True)
+class _Names:
+    """The columns of a file by what a table finds them by.
+
+    Attributes:
+        by_id: Names by field id; None stands for columns without one.
+        by_case: Names by themselves without case, in the file's order.
+        count: How many columns there are.
+    """
+
+    by_id: dict[str | None, str]
+    by_case: dict[str, list[str]]
+    count: int
+
+    @classmethod
+    def of(cls, file: pa.Schema) -> _Names:
+        by_case: dict[str, list[str]] = defaultdict(list)
+        for name in file.names:
+            by_case[name.casefold()].append(name)
+        return cls({field_id(each): each.name for each in file}, by_case, len(file))
+
+
+def _stored_name(file: _Names, asked: pa.Field, *, case_sensitive: bool) -> str | None:
     """The name in a file of a column that is found by its id or by its name; None where the file does not have it."""
     if (wanted := field_id(asked)) is not None:
-        ids = {field_id(each): each.name for each in file}
-        if set(ids) <= {None} or len(ids) < len(file):
+        if file.by_id.keys() <= {None} or len(file.by_id) < file.count:
             raise UnlikeSparkError("the table finds its columns by ids, which a file lacks or has twice")
-        return ids.get(wanted)
-    same = [name for name in file.names if name.casefold() == asked.name.casefold()]
+        return file.by_id.get(wanted)
+    same = file.by_case.get(asked.name.casefold(), [])
     twins = [name for name in same if name != asked.name]
     if twins and not case_sensitive:
         raise UnlikeSparkError(f"column {asked.name!r} is spelled {twins[0]!r} in a file")

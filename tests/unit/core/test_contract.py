@@ -243,3 +243,20 @@ def test_a_tensor_that_no_column_can_make_is_refused(shape: tuple[int, ...], col
     signature = Signature(inputs=(Tensor(name="t", dtype="float64", shape=shape),))
     with pytest.raises(SchemaMismatchError, match=message):
         bind(pa.schema([("t", column)]), signature)
+
+
+MANY = 20_000
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_table_that_lacks_thousands_of_columns_gives_a_short_error(required: bool) -> None:
+    signature = Signature(
+        inputs=tuple(Column(name=f"a{i}", type=pa.float64(), required=required or i == 0) for i in range(MANY))
+    )
+    table = pa.schema([(f"b{i}", pa.float64()) for i in range(MANY)])
+    with pytest.raises(SchemaMismatchError) as refused:
+        bind(table, signature)
+    assert len(str(refused.value).splitlines()) <= 40
+    assert len(str(refused.value)) < 20_000
+    if required:
+        assert refused.value.problems[-1] == f"and {MANY - 30:,} more"

@@ -98,7 +98,7 @@ def test_a_list_that_is_missing_or_damaged_is_named_as_what_it_is(
         deleted_rows(storage, vector, "part=1/f.parquet")
     assert "deletion vector of" in str(refused.value)
     assert str(path) in str(refused.value)
-    assert "part=1/f.parquet" in str(refused.value)
+    assert "part=…/f.parquet" in str(refused.value)
 
 
 def test_a_list_of_another_length_or_format_than_the_log_says_is_refused(storage: Storage, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spark_infer.errors import SourceError
 from spark_infer.tables.storage import DataFile, open_storage, partition_values, split_uri
 
 
@@ -44,3 +45,38 @@ def test_a_uri_is_split_without_decoding(uri: str, parts: tuple[str, str, str]) 
 
 def test_a_file_system_nobody_knows_is_not_opened() -> None:
     assert open_storage("dbfs:/a/b") is None
+
+
+LOOPS = {
+    "itself": {"a=1": ".", "b=1": "."},
+    "the folder above": {"a=1/b=1": ".."},
+    "far above": {"a=1/b=1": "/"},
+    "by way of another folder": {"a=1": "../aside", "../aside/back": "../in"},
+    "between two links": {"a=1": "../aside", "../aside/c=1": "../other", "../other/d=1": "../aside"},
+}
+
+
+@pytest.mark.parametrize("links", LOOPS.values(), ids=LOOPS)
+def test_a_folder_that_links_back_into_itself_is_refused(tmp_path: Path, links: dict[str, str]) -> None:
+    for name in ("in/a=1", "aside", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, target in links.items():
+        link = tmp_path / "in" / name
+        if link.is_dir():
+            link.rmdir()
+        link.symlink_to(target)
+    storage = open_storage(f"file://{tmp_path}/in")
+    assert storage is not None
+    with pytest.raises(SourceError, match="link that leads back into itself"):
+        storage.data_files()
+
+
+def test_a_link_to_another_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "aside" / "b=1").mkdir(parents=True)
+    (tmp_path / "aside" / "b=1" / "x.parquet").write_text("x")
+    for name in ("a=1", "a=2"):
+        (tmp_path / "in" / name).symlink_to("../aside")
+    storage = open_storage(f"file://{tmp_path}/in")
+    assert storage is not None
+    assert [file.path for file in storage.data_files()] == ["a=1/b=1/x.parquet", "a=2/b=1/x.parquet"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelFilesError, ModelRefusedError
+from spark_infer.models.files import store as store_module
 from spark_infer.models.files.digest import folder_digest, hash_files
 from spark_infer.models.files.store import ModelStore
 
@@ -241,3 +242,13 @@ def test_a_disk_that_is_really_full_holds_no_half_entry(small_disk: Path, folder
         store.receive(fetch)
     assert _temporary(store) == []
     assert list((store.root / "models" / "sha256").iterdir()) == []
+
+
+def test_a_model_larger_than_the_disk_is_refused_by_its_size_before_it_is_read(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.truncate(folder / "model.skops", 10 * 2**40)  # ten TiB of holes
+    monkeypatch.setattr(store_module, "hash_files", lambda folder: pytest.fail("its files are read"))
+    with pytest.raises(ModelFilesError, match="is full") as refused:
+        ModelStore(tmp_path / "store").admit(folder)
+    assert f"{10 * 2**40 // 10**6}" in str(refused.value)

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from spark_infer.tables.scan.fit import as_spark, same_values
+from spark_infer.tables.scan.fit import as_spark, same_values, stored_columns
+from spark_infer.tables.scan.task import Scan
 
 UTC = pa.timestamp("us", "UTC")
 WALL = pa.timestamp("us")
@@ -122,3 +123,9 @@ def test_a_decimal_with_more_digits_than_its_type_has_is_refused(nested: bool) -
         column = pa.ListArray.from_arrays([0, 1], column)
     with pytest.raises(pa.ArrowInvalid):
         as_spark(column, column.type)
+
+
+def test_thousands_of_columns_are_found_in_a_file() -> None:
+    schema = pa.schema([(f"c{i}", pa.float64()) for i in range(20_000)])
+    found = stored_columns(schema, Scan(uri="file:///t", schema=schema))
+    assert [column.name for column in found.values()] == schema.names
