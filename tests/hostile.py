@@ -68,6 +68,10 @@ def _plan(run: Path, home: Path) -> None:
     rewrite(run / "plan.json", lambda facts: facts.update(tasks=os.path.relpath(home / "tasks.json", run)))
 
 
+def _run_id(run: Path, home: Path) -> None:
+    rewrite(run / "plan.json", lambda facts: facts.update(run_id=f"x/{os.path.relpath(home, run / 'files' / 's')}/x"))
+
+
 def _link(name: str) -> Plant:
     def plant(run: Path, home: Path) -> None:
         place = run / name
@@ -104,6 +108,7 @@ PATHS: dict[str, Plant] = {
     "a full path": _entry(path=lambda run, home: str(home / "private.parquet")),
     "a task that reads a home": _tasks,
     "a plan with its tasks in a home": _plan,
+    "a run whose files lie in a home": _run_id,
     "a linked file": _linked_file,
 }
 MODES: dict[str, Plant] = {

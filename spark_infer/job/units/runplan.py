@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.relative import is_name
 
 FORMAT = 1
+_RUN_ID = re.compile(r"[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class RunPlan:
                 raise damaged(where)
             if not is_name(facts["tasks"]):
                 raise leads_outside(where)
+            if not _RUN_ID.fullmatch(facts["run_id"]):  # it is a part of the names of files that are made and removed
+                raise damaged(where)
             return cls(**{**facts, "started_at": datetime.fromisoformat(facts["started_at"]).astimezone(UTC)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise damaged(where) from error

@@ -24,7 +24,7 @@ def facts_in(text: bytes, where: str) -> Any:
         found = json.loads(text)
         if set(found) == {"facts", "sha256"} and _digest(found["facts"]) == found["sha256"]:
             return found["facts"]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise damaged(where) from error
     raise damaged(where)
 
@@ -45,7 +45,7 @@ def stamped_in(text: bytes, where: str) -> dict[str, Any]:
         found = json.loads(text)
         if isinstance(found, dict) and found.pop("sha256", None) == _digest(found):
             return found
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(where) from error
     raise damaged(where)
 

@@ -15,7 +15,7 @@ from spark_infer.job.units.runplan import RunPlan
 from spark_infer.job.units.unit import from_json
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
-from spark_infer.tables.ledger.signed import signed, stamped
+from spark_infer.tables.ledger.signed import signed, stamped, stamped_in
 from spark_infer.tables.predicate import partition_scope
 from spark_infer.tables.publishers.place import place, put_partitions, take
 from spark_infer.tables.storage import Storage, open_storage
@@ -71,10 +71,26 @@ def test_a_task_reads_deletion_vectors_of_the_source_alone() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tasks_of_a_plan_lie_in_its_ledger(name: str) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    plan = RunPlan(run_id="r", started_at=at, facts={}, write={}, units=1, tasks=name, rows=None)
     with pytest.raises(LedgerError, match="leads outside"):
-        RunPlan.from_json(plan.to_json(), "here")
+        RunPlan.from_json(plan(tasks=name), "here")
+
+
+@pytest.mark.parametrize("run_id", ["../../../home/x", "part", "", "r", 5, None, "0" * 15, "0" * 32 + "/"])
+def test_a_run_id_which_names_the_files_that_a_run_makes_and_removes_is_a_number(run_id: Any) -> None:
+    with pytest.raises(LedgerError, match="damaged"):
+        RunPlan.from_json(plan(run_id=run_id), "here")
+
+
+def plan(run_id: Any = "0" * 32, tasks: str = "tasks.json") -> bytes:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return RunPlan(run_id=run_id, started_at=at, facts={}, write={}, units=1, tasks=tasks, rows=None).to_json()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_a_file_that_nests_without_end_is_a_damaged_one(text: str) -> None:
+    for read in (Sealed.from_json, RunPlan.from_json, from_json, stamped_in):
+        with pytest.raises(LedgerError, match="damaged"):
+            read(text.encode(), "here")
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
