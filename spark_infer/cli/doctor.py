@@ -71,7 +71,7 @@ def doctor(
 
         findings = look_around(os.environ, tracking_uri=tracking_uri)
         if deep or row_order is not None:
-            output.log_file = open_log(log_file, name="doctor", environ=os.environ)
+            output.log_file = open_log(log_file, name="doctor", environ=os.environ, hide=output.hide)
         if deep:
             findings.append(_run_small_job(output))
         if row_order is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_infer.cli.logfile import open_log
 from spark_infer.cli.output import Output
 from spark_infer.config import JobConfig
+from spark_infer.config.secrets import hide
 from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
 
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
     """Load a job file, open the log, and tell ``output`` what to hide and where the log is."""
     config = load_job(path, overrides)
-    output.hide = config.hide
-    output.log_file = open_log(log_file, name=config.name, environ=os.environ)
+    output.hide = partial(hide, known=config.known_secrets())
+    output.log_file = open_log(log_file, name=config.name, environ=os.environ, hide=output.hide)
     return config
 
 

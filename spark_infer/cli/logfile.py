@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,13 +32,25 @@ def create_log(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600))
 
 
-def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Path:
+class _HidingFormatter(PrintableFormatter):
+    """Writes a log without secrets, whoever wrote the line."""
+
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._hide(super().format(record))
+
+
+def open_log(path: Path | None, *, name: str, environ: Mapping[str, str], hide: Callable[[str], str]) -> Path:
     """Send all logging of this process to a file, which only its owner can read where it is new, and return the file.
 
     Args:
         path: The file that was asked for; it is appended to.
         name: Of the job, for the default file.
         environ: Where the default folder is looked up.
+        hide: Takes the secrets out of a line.
 
     Raises:
         EnvironmentProblem: The file cannot be written.
@@ -52,7 +64,7 @@ def open_log(path: Path | None, *, name: str, environ: Mapping[str, str]) -> Pat
         raise EnvironmentProblem(
             f"the log file {chosen} cannot be written: {reason}", next_step="Name another with --log-file."
         ) from None
-    to_file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_file.setFormatter(_HidingFormatter(hide))
     root = logging.getLogger()
     for before in list(root.handlers):
         root.removeHandler(before)

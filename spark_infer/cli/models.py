@@ -41,7 +41,7 @@ def inspect(
     with output.exit_code():
         from spark_infer.cli.logfile import open_log
 
-        output.log_file = open_log(log_file, name="models-inspect", environ=os.environ)
+        output.log_file = open_log(log_file, name="models-inspect", environ=os.environ, hide=output.hide)
 
         from spark_infer.models.files.store import ModelStore, default_root
         from spark_infer.models.registry.resolve import resolve

@@ -50,9 +50,9 @@ class Frozen(BaseModel):
 
         Whatever is made from a job file and may quote it passes through here before it is shown.
         """
-        return hide(value, self._known())
+        return hide(value, self.known_secrets())
 
-    def _known(self) -> dict[str, str]:
+    def known_secrets(self) -> dict[str, str]:
         """Every secret of this group and those below, and what is shown in its place."""
         known: dict[str, str] = {}
         for name in type(self).model_fields:
@@ -60,7 +60,7 @@ class Frozen(BaseModel):
             if name in self.free_names or isinstance(value, str):
                 known |= dict.fromkeys(secret_texts(value), HIDDEN)
         for group in self._groups():
-            known |= group._known()
+            known |= group.known_secrets()
         return known | self._secrets
 
     def _groups(self) -> Iterator[Frozen]:
@@ -69,7 +69,7 @@ class Frozen(BaseModel):
             yield from (item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Frozen))
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        known = self._known()
+        known = self.known_secrets()
         for name, value in super().__repr_args__():
             yield name, hide(shown_params(value) if name in self.free_names else value, known)
 

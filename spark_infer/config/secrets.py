@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -35,22 +36,25 @@ _OF_DATA["keys"] = _OF_DATA["key"]
 _PLAIN_USERS = ("abfs", "abfss", "wasb", "wasbs", "hdfs", "viewfs")
 """Schemes in which a name alone before the ``@`` is a container's or a user's, and no secret."""
 
-_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.\-]*)://([^/\s?#]*)@")
+# Every repetition has a bound: a text from outside may be long, and made to take a search ages.
+_SCHEME = r"\b([A-Za-z][A-Za-z0-9+.\-]{0,30})://"
+_USERINFO = re.compile(_SCHEME + r"([^/\s?#]{0,4096})@")
 # Passwords may hold a slash that nobody escaped; digits up to a slash are the port of a host.
-_LONG_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.\-]*)://([^\s/@:\[]+:(?!\d+(?:/|\s|$))[^\s'\"]*)@")
+_LONG_USERINFO = re.compile(_SCHEME + r"([^\s/@:\[]{1,255}:(?!\d{1,5}(?:/|\s|$))[^\s'\"]{0,4096})@")
 # SQLAlchemy and object stores know no port there: it is a password whatever it begins with.
 _PORTLESS_USERINFO = re.compile(
-    r"\b((?:(?:postgresql|mysql|mssql|oracle)[A-Za-z0-9+]*|s3[an]?|gs|gcs|abfss?|wasbs?))://([^\s/@:]+:\S*)@"
+    r"\b((?:(?:postgresql|mysql|mssql|oracle)[A-Za-z0-9+]{0,20}|s3[an]?|gs|gcs|abfss?|wasbs?))://"
+    r"([^\s/@:]{1,255}:\S{0,4096})@"
 )
 _BARE_USERINFO = re.compile(
-    r"(?<![^\s'\"(,])((?!https?:|models:|runs:)[A-Za-z][\w.+-]*:[^\s/@'\"][^\s@'\"]*)@(?=[A-Za-z0-9])"
+    r"(?<![^\s'\"(,])((?!https?:|models:|runs:)[A-Za-z][\w.+-]{0,255}:[^\s/@'\"][^\s@'\"]{0,4096})@(?=[A-Za-z0-9])"
 )
-_ORACLE_USERINFO = re.compile(r"(\bjdbc:oracle:\w+:)([^\s@:]+/[^\s@]+)@")
-_QUERY = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*:/[^\s?#'\"<>]*)\?[^\s'\"<>)]*")
+_ORACLE_USERINFO = re.compile(r"(\bjdbc:oracle:\w{1,20}:)([^\s@:]{1,255}/[^\s@]{1,4096})@")
+_QUERY = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]{0,30}:/[^\s?#'\"<>]{0,4096})\?[^\s'\"<>)]*")
 # Error texts of HTTP libraries name the path apart from its host: "... with url: /api/…?token=…".
-_BARE_QUERY = re.compile(r"(\burl: /[^\s?#]*)\?[^\s'\"<>)]*")
+_BARE_QUERY = re.compile(r"(\burl: /[^\s?#]{0,4096})\?[^\s'\"<>)]*")
 # Connection strings and options of a JVM; a condition such as `token = 5` is neither.
-_PAIR = re.compile(r"((?:[;&?]|-D)([\w.-]+)=|\b([\w.-]+)=(?=[^;\s'\"]*;))([^;&\s'\"]+)")
+_PAIR = re.compile(r"((?:[;&?]|-D)([\w.-]{1,255})=|\b([\w.-]{1,255})=(?=[^;\s'\"]{0,4096};))([^;&\s'\"]+)")
 _PARTITION_VALUE = re.compile(r"(?<=[^/=\s])=[^/\n]+(?=/)")
 
 _LONG_ENOUGH = 8
@@ -105,14 +109,21 @@ def _hide(value: Any, known: Mapping[str, str]) -> Any:
 def _without_known(text: str, known: Mapping[str, str]) -> str:
     if text in known:
         return known[text]
-    shown = {value: name for value, name in known.items() if len(value) >= _TOO_SHORT}
+    found, shown = _forms(tuple(known.items()))
+    return found.sub(lambda match: shown[match[0]], text) if shown else text
+
+
+@lru_cache(maxsize=8)
+def _forms(known: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], Mapping[str, str]]:
+    """All spellings of known secrets that can be told from other words, and what to show for each."""
+    shown = {value: name for value, name in known if len(value) >= _TOO_SHORT}
     # An error often quotes a value, and quoting escapes it.
     shown |= {form: name for value, name in shown.items() for form in (repr(value)[1:-1], json.dumps(value)[1:-1])}
     forms = [
         re.escape(form) if len(form) >= _LONG_ENOUGH else rf"(?<!\w){re.escape(form)}(?!\w)"
         for form in sorted(shown, key=len, reverse=True)
     ]
-    return re.sub("|".join(forms), lambda match: shown[match[0]], text) if forms else text
+    return re.compile("|".join(forms)), shown
 
 
 def without_secrets(text: str) -> str:
@@ -123,8 +134,10 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("https://me:pw@host/a?sig=1 failed")
     'https://host/a failed'
     """
-    text = _BARE_QUERY.sub(r"\1", _QUERY.sub(r"\1", _without_users(text)))
-    return _PAIR.sub(_without_value, text)
+    text = _without_users(text)
+    if "?" in text:
+        text = _BARE_QUERY.sub(r"\1", _QUERY.sub(r"\1", text))
+    return _PAIR.sub(_without_value, text) if "=" in text else text
 
 
 def without_partition_values(path: str) -> str:
@@ -161,6 +174,8 @@ def secret_texts(value: Any, *, is_secret_value: bool = False) -> Iterator[str]:
 
 
 def _without_users(text: str) -> str:
+    if "@" not in text:
+        return text
     for pattern in (_PORTLESS_USERINFO, _LONG_USERINFO, _USERINFO):
         text = pattern.sub(_without_user, text)
     return _BARE_USERINFO.sub("", _ORACLE_USERINFO.sub(r"\1", text))

@@ -43,11 +43,11 @@ class Indiscreet(mlflow.pyfunc.PythonModel):
         print(said)
         warnings.warn(said)
         logging.getLogger("framework").error(said)
+        if "{ROW}" not in said:  # the example that the model is tried with
+            return [{{"p": 1.0}} for name in model_input["name"]]
         thread = threading.Thread(target=print, args=(said,), kwargs={{"flush": True}})
         thread.start()
         thread.join()
-        if "{ROW}" not in said:  # the example that the model is tried with
-            return [{{"p": 1.0}} for name in model_input["name"]]
         os.write(1, said.encode() + b"\\n")
         os.write(2, said.encode() + b"\\n")
         os.system("echo '" + said + "'; echo '" + said + "' >&2")
@@ -159,6 +159,7 @@ def test_a_run_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
     assert leaks({"screen": printed, "ps": command_lines, **left}, SECRET, ROW) == {}
     # What the model prints, by whatever way, is in the log, which its owner alone can read.
     assert log.read_text().count(ROW) >= 8
+    assert leaks({"log": log.read_text()}, SECRET) == {}
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     # What is no secret is shown as it is.
     assert "day = '2026-11-29'" in printed

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from spark_infer.config.secrets import hide, without_secrets
@@ -66,3 +68,9 @@ def test_a_known_secret_is_hidden_wherever_a_text_quotes_it(secret: str, text: s
 def test_lists_and_mappings_are_hidden_at_every_depth() -> None:
     found = hide({"a": ["hunter22", 1, ("s3://k:v@b/x",)], "hunter22": None}, {"hunter22": "${secret:PW}"})
     assert found == {"a": ["${secret:PW}", 1, ("s3://b/x",)], "${secret:PW}": None}
+
+
+def test_a_long_text_is_searched_in_bounded_time() -> None:
+    began = time.perf_counter()
+    hide("a." * 10_000 + "@?=")
+    assert time.perf_counter() - began < 5  # a tenth of a second; where a pattern has no bound, a quarter of a minute
