@@ -13,6 +13,9 @@ import sys
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable by which Python leaves the current folder alone; Python 3.11 and later read it."""
 
+MODEL_FOLDERS: set[str] = set()
+"""Where on the path of this process the modules lie that its model brings along (`models.code`)."""
+
 
 def module_command(module: str) -> list[str]:
     """Return the command that runs a module in a Python like this one, which `inherited_path` goes with."""
@@ -22,8 +25,11 @@ def module_command(module: str) -> list[str]:
 
 
 def inherited_path() -> str:
-    """Return the `PYTHONPATH` of a process that imports from where this one does."""
-    return os.pathsep.join(filter(None, sys.path))
+    """Return the `PYTHONPATH` of a process that imports from where this one does, save for the modules of its model.
+
+    These would come before Python's own and all libraries while the process starts; it enters its model by itself.
+    """
+    return os.pathsep.join(path for path in sys.path if path and path not in MODEL_FOLDERS)
 
 
 def imports_from_current_folder() -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from spark_infer.core.import_path import MODEL_FOLDERS
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.mlmodel import MLModel
 
@@ -23,7 +24,6 @@ _SCORING = frozenset(
 )
 """What scores, reads and writes: a model's own version would serve other models and the engine too, or in part."""
 
-_entered: set[str] = set()
 _parked: dict[str, dict[str, ModuleType]] = {}
 
 
@@ -35,18 +35,18 @@ def enter_code(folder: Path, mlmodel: MLModel) -> None:
     while it predicts. Costs nothing where the model before was the same.
     """
     own = set(map(str, code_folders(mlmodel, folder)))
-    if own == _entered:
+    if own == MODEL_FOLDERS:
         return
-    for other in _entered - own:
+    for other in MODEL_FOLDERS - own:
         sys.path[:] = [path for path in sys.path if path != other]
         names = [name for name, module in sys.modules.items() if _lies_in(module, other)]
         _parked[other] = {name: sys.modules.pop(name) for name in names}
-    for path in own - _entered:
+    for path in own - MODEL_FOLDERS:
         if path not in sys.path:
             sys.path.insert(0, path)
         sys.modules.update(_parked.pop(path, {}))
-    _entered.clear()
-    _entered.update(own)
+    MODEL_FOLDERS.clear()
+    MODEL_FOLDERS.update(own)
     importlib.invalidate_caches()
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from spark_infer.core.import_path import imports_from_current_folder
 from spark_infer.core.pipes import Child
+from spark_infer.models.code import enter_code
+from spark_infer.models.mlmodel import MLModel
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
@@ -66,6 +68,19 @@ def test_a_child_imports_from_the_current_folder_where_this_process_does(
         (data / f"{name}.py").unlink()
     monkeypatch.setattr(sys, "path", [*sys.path, str(data) if entry == "the folder" else entry])
     assert Path(found_by_child("own_steps")).resolve() == data / "own_steps.py"
+
+
+def test_a_child_starts_without_the_modules_of_a_model_that_this_process_has_loaded(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "model" / "code").mkdir(parents=True)
+    for name in ("errno_of_test", "contextlib", "typing_extensions"):
+        (tmp_path / "model" / "code" / f"{name}.py").write_text("raise SystemExit('a module of the model')")
+    enter_code(tmp_path / "model", MLModel(flavors={"python_function": {"code": "code"}}))
+    try:
+        assert "/model/code/" not in found_by_child("typing_extensions")
+        with pytest.raises(ImportError):
+            found_by_child("errno_of_test")
+    finally:
+        enter_code(tmp_path, MLModel(flavors={}))
 
 
 def test_the_current_folder_is_seen_however_the_path_names_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
