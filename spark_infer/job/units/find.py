@@ -13,7 +13,7 @@ from spark_infer.job.units.facts import Facts, differences, fingerprint
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.access import Access
-from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
+from spark_infer.tables.ledger.ledger import BELIEVED, JOURNAL, Ledger
 from spark_infer.tables.ledger.signed import damaged, leads_outside, stamped_in
 from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.storage import Storage
@@ -109,7 +109,7 @@ def ledgers_of(target: Storage, access: Access | None) -> Storage:
     """
     root = _place(target)
     if access is not None:
-        access.check(root.root, (UNITS, FILES))
+        access.check(root.root, BELIEVED)
     return root
 
 
@@ -259,11 +259,12 @@ def sweep(runs: Runs, ledger: Ledger) -> None:
 
 
 def refuse_taken_over(ledger: Ledger) -> None:
-    """Stop a driver whose run was given up by another.
+    """Stop a driver whose run was given up by another, or whose ledger may be somebody else's by now.
 
     Raises:
-        LedgerError: It was.
+        LedgerError: So it is.
     """
+    ledger.check()
     if ledger.closed():
         raise LedgerError(
             f"The run {ledger.name} was given up: another command began a new run of this job.",

@@ -62,11 +62,15 @@ class Access:
         Raises:
             LedgerError: One of them may have been made or changed by somebody else.
         """
-        if self._look(root):
+        if self.look(root):
             for run in _folders(root):
-                if self._look(run):
-                    for name in inside:
-                        self._look(f"{run}/{name}")
+                self.check_run(run, inside)
+
+    def check_run(self, run: str, inside: Iterable[str]) -> None:
+        """Look at the folder of one run, and at those inside it; the same arguments and errors."""
+        if self.look(run):
+            for name in inside:
+                self.look(f"{run}/{name}")
 
     def read(self, path: str) -> bytes | None:
         """The content of a file; None where there is none.
@@ -92,15 +96,19 @@ class Access:
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
-            self._look(path)
+            self.look(path)
             return
         if self.group is not None:
             os.chown(path, -1, self.group)
             os.chmod(path, 0o2770)
         sync(posixpath.dirname(path))
 
-    def _look(self, path: str) -> bool:
-        """Look at a folder; False where there is none."""
+    def look(self, path: str) -> bool:
+        """Look at one folder; False where there is none.
+
+        Raises:
+            LedgerError: It may have been made or changed by somebody else.
+        """
         try:
             facts = os.lstat(path)
         except OSError as error:

@@ -22,6 +22,9 @@ PLAN, JOURNAL, REPORT, CLOSED, UNITS, FILES = (
     "files",
 )
 
+BELIEVED = (UNITS, FILES)
+"""The folders of a run whose content decides what becomes part of a table."""
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -134,6 +137,16 @@ class Ledger:
         below = folder.root.removeprefix(f"{root.root}/").split("/")
         for path in itertools.accumulate(below, posixpath.join, initial=root.root):
             self.access.make_folder(path)
+
+    def check(self) -> None:
+        """Look again at who may write the run's folders, which others may have exchanged while it was at work.
+
+        Raises:
+            LedgerError: One of them may have been made or changed by somebody else.
+        """
+        if self.access is not None:
+            self.access.look(self.folder.parent().root)
+            self.access.check_run(self.folder.root, BELIEVED)
 
     def discard(self, parts: Iterable[str]) -> None:
         """Remove folders of this run."""

@@ -6,6 +6,7 @@ import ctypes
 import grp
 import os
 import pwd
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError
-from spark_infer.job.units.find import ledgers_of
+from spark_infer.job.units.find import ledgers_of, refuse_taken_over
 from spark_infer.tables.ledger import access as module
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.entry import Sealed
@@ -182,6 +183,23 @@ def test_a_part_of_a_ledger_that_is_a_link_is_refused(tmp_path: Path, place: str
     with pytest.raises(LedgerError, match=f"{place}, a part of a ledger, is a symbolic link"):
         read_all(tmp_path)
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", FOLDERS)
+def test_a_folder_that_is_exchanged_while_a_run_is_at_work_is_found_before_anything_is_sealed_or_published(
+    tmp_path: Path, place: str
+) -> None:
+    made = begun(tmp_path)
+    refuse_taken_over(made)
+    (tmp_path / place).rename(tmp_path / "aside")
+    shutil.copytree(tmp_path / "aside", tmp_path / place)
+    (tmp_path / place).chmod(0o777)
+    with pytest.raises(LedgerError, match=f"Others may write to {tmp_path / place}"):
+        refuse_taken_over(made)
+    shutil.rmtree(tmp_path / place)
+    (tmp_path / place).symlink_to(tmp_path / "aside")
+    with pytest.raises(LedgerError, match="is a symbolic link"):
+        refuse_taken_over(made)
 
 
 def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
