@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
-from spark_infer.config import DEFAULT_BATCH_SIZE
 from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
+from spark_infer.tables.scan.batch_rows import rows_that_fit
 from spark_infer.tables.scan.deletions import within, without
 from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
 from spark_infer.tables.scan.fit import StoredColumn, UnlikeSparkError, as_spark, stored_columns
@@ -77,7 +77,7 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             groups = _groups(file, piece, scan, plan)
             if scan.condition is None:
                 _refuse_other_count(file, piece, path)
-            batches = _all_rows(_batches(file, groups, scan, plan, threads), file, groups, path)
+            batches = _all_rows(_batches(stream, file, groups, scan, plan, threads), file, groups, path)
             if piece.vector is not None:
                 batches = without(_deleted(storage, piece, file, groups), batches)
             for found in batches:
@@ -232,11 +232,11 @@ def _groups(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan) -> 
 
 
 def _batches(
-    file: pq.ParquetFile, groups: list[int], scan: Scan, plan: _FilePlan, threads: int
+    stream: pa.NativeFile, file: pq.ParquetFile, groups: list[int], scan: Scan, plan: _FilePlan, threads: int
 ) -> Iterator[pa.RecordBatch]:
     if plan.stored:
         names = list(plan.stored.values())
-        rows = min(scan.batch_rows, _rows_in(scan.batch_bytes, file, groups, names))
+        rows = min(scan.batch_rows, rows_that_fit(scan.batch_bytes, stream, file.metadata, groups, names))
         yield from file.iter_batches(rows, row_groups=groups, columns=names, use_threads=threads > 1)
         return
     # Nothing of the file is wanted but how many rows it has.
@@ -244,29 +244,6 @@ def _batches(
     for start in range(0, rows, scan.batch_rows):
         count = min(scan.batch_rows, rows - start)
         yield pa.RecordBatch.from_arrays([pa.nulls(count)], names=[""])
-
-
-def _rows_in(size: int, file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str]) -> int:
-    """About how many rows of some columns fit into so many bytes, by the first row group; few of texts that repeat."""
-    if not groups:
-        return 1
-    group, wanted = file.metadata.row_group(groups[0]), set(names)
-    chunks = [
-        chunk
-        for chunk in (group.column(index) for index in range(group.num_columns))
-        if chunk.path_in_schema.partition(".")[0] in wanted or chunk.path_in_schema in wanted
-    ]
-    # Values that repeat lie in a file as places in a dictionary, and in memory as they are.
-    total = sum(
-        max(chunk.total_uncompressed_size, _WIDTHS.get(chunk.physical_type, 0) * chunk.num_values) for chunk in chunks
-    )
-    rows = max(1, int(size * group.num_rows // max(1, total)))
-    is_unsure = any(chunk.has_dictionary_page and chunk.physical_type not in _WIDTHS for chunk in chunks)
-    return min(rows, DEFAULT_BATCH_SIZE) if is_unsure else rows
-
-
-_WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
-"""Bytes of a value in memory."""
 
 
 def _as_planned(found: pa.RecordBatch, plan: _FilePlan, scan: Scan, path: str) -> pa.RecordBatch:
