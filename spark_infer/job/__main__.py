@@ -22,6 +22,7 @@ if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] == os.getc
     del sys.path[0]
 
 import argparse
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kind = "refused" if isinstance(error, PlanError) else "failed"
         sys.stderr.write(f"{printable_text(hide(f'{kind}: {error}'))}\n")
         return error.exit_code
+    except Exception as error:  # Python would print it with what it quotes
+        sys.stderr.write(printable_text(hide("".join(traceback.format_exception(error)))))
+        return 1
     sys.stdout.write(f"{printable_text(secrets.hide(str(report)))}\n")
     return 0
 

@@ -31,6 +31,8 @@ from spark_infer.spark.remote import open_remote
 logger = logging.getLogger(__name__)
 
 _LISTS = ("spark.jars.packages", "spark.sql.extensions")
+_REDACTED = r"(?i)secret|passw|token|(access|account|api|private)[._-]?key|[.]sas[.]|credential|connectionstring"
+"""What Spark hides in its UI, event logs and logs: its own default knows no account keys and SAS of Azure."""
 _PYSPARK_FOLDER = str(Path(pyspark.__file__).parent)
 
 
@@ -148,7 +150,10 @@ def _remote(config: SparkConfig) -> str | None:
 
 
 def _everywhere() -> dict[str, str]:
-    return _session_settings() | {"spark.python.worker.faulthandler.enabled": "true"}
+    return _session_settings() | {
+        "spark.python.worker.faulthandler.enabled": "true",
+        "spark.redaction.regex": _REDACTED,
+    }
 
 
 def _session_settings() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -66,6 +67,23 @@ def test_workers_of_this_machine_import_from_the_current_folder_only_where_the_d
     assert safe not in merged(SparkConfig(master="spark://host:7077"), submitted=submitted)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert safe not in merged(SparkConfig(master="local[2]"), submitted=submitted)
+
+
+@pytest.mark.parametrize(
+    ("name", "redacted"),
+    [
+        ("spark.hadoop.fs.azure.account.key.me.dfs.core.windows.net", True),
+        ("spark.hadoop.fs.azure.sas.fixed.token.me", True),
+        ("spark.hadoop.fs.azure.sas.c.me.blob.core.windows.net", True),
+        ("spark.hadoop.fs.s3a.access.key", True),
+        ("spark.hadoop.javax.jdo.option.ConnectionPassword", True),
+        ("spark.sql.shuffle.partitions", False),
+        ("spark.sql.session.timeZone", False),
+    ],
+)
+def test_spark_hides_names_of_secrets_that_its_default_does_not_know(name: str, redacted: bool) -> None:
+    assert bool(re.search(merged(SparkConfig())["spark.redaction.regex"], name)) is redacted
+    assert merged(SparkConfig(conf={"spark.redaction.regex": "mine"}))["spark.redaction.regex"] == "mine"
 
 
 def test_packages_and_extensions_of_the_user_are_merged_with_deltas() -> None:
@@ -204,6 +222,7 @@ def test_a_fresh_start_is_silent_and_safe_though_python3_and_the_hostname_are_wr
         facts["java_commands"] = sum("org.apache.spark.deploy.SparkSubmit" in line for line in lines)
         facts["shown"] = any("hunter2" in line for line in lines)
         facts["conf"] = {name: spark.conf.get(name) for name in given["conf"]}
+        facts["redaction"] = spark.sparkContext.getConf().get("spark.redaction.regex")
         facts["packages"] = spark.conf.get("spark.jars.packages")
         ours = {"PYSPARK_PYTHON", "SPARK_LOCAL_IP", "SPARK_HOME", "PYSPARK_SUBMIT_ARGS"}
         facts["environ"] = sorted(ours & os.environ.keys())
@@ -214,9 +233,11 @@ def test_a_fresh_start_is_silent_and_safe_though_python3_and_the_hostname_are_wr
         conf=conf,
         delta_conf=delta_conf(),
     )
+    assert facts.get("refused") is None
     assert facts["python"] == sys.executable
     assert facts["rows"] == 3
     assert facts["conf"] == conf
+    assert "account" in facts["redaction"]
     assert facts["packages"] == delta_conf()["spark.jars.packages"]
     assert facts["java_commands"] >= 1
     assert not facts["shown"]

@@ -43,7 +43,8 @@ target:
   `score.extra_env` (`fs.s3a.secret.key`, `password`, `api_key`; shown as `***`), and user parts and queries of
   addresses. In errors, a secret of fewer than four characters is hidden only where it is the whole text. A URI with
   credentials (`s3://KEY:SECRET@bucket`) is refused as source or target: give them to the environment, or to
-  `spark.conf`.
+  `spark.conf`, which Spark gets in a file that is yours alone and not on its command line. What `--set` says is on the
+  command line of spark-infer itself, where `ps` shows it: let a secret come from `${secret:NAME}`.
 - **Overrides**: `--set score.batch_size=5000` replaces or adds one value, written as YAML; `--set score.result_type=`
   sets null. Below `spark.conf` and other mappings with free names the rest of the path is one name:
   `--set spark.conf.spark.sql.shuffle.partitions=8`. A list is replaced whole.
