@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError
@@ -218,11 +218,16 @@ def _without_links(path: str, flags: int) -> int:
 _WHY = "a ledger decides which files a run moves, and where: it counts only where nobody else can have written it"
 
 
-def _foreign(path: str, facts: os.stat_result) -> LedgerError:
+def _name(entry: Callable[[int], tuple[Any, ...]], number: int) -> str:
+    """The name of a user or a group, or its number where it has none."""
     try:
-        owner = pwd.getpwuid(facts.st_uid).pw_name
+        return str(entry(number)[0])
     except KeyError:
-        owner = str(facts.st_uid)
+        return str(number)
+
+
+def _foreign(path: str, facts: os.stat_result) -> LedgerError:
+    owner = _name(pwd.getpwuid, facts.st_uid)
     return LedgerError(
         f"{path}, a part of a ledger, belongs to the user {owner}, who is not named by the job.",
         details=[_WHY, "nothing of it was used"],
@@ -232,10 +237,7 @@ def _foreign(path: str, facts: os.stat_result) -> LedgerError:
 
 
 def _writable(path: str, facts: os.stat_result) -> LedgerError:
-    try:
-        group = grp.getgrgid(facts.st_gid).gr_name
-    except KeyError:
-        group = str(facts.st_gid)
+    group = _name(grp.getgrgid, facts.st_gid)
     return LedgerError(
         f"Others may write to {path}, a part of a ledger (mode {stat.S_IMODE(facts.st_mode):04o}, group {group}).",
         details=[_WHY, "nothing of it was used"],
