@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -119,6 +121,9 @@ def bring(
         raise absent_files(located.title, located.location, inside)
 
     def fetch(folder: Path) -> None:
+        size = asked(located.location, lambda: sum(size or 0 for _, size in _listed(remote)))
+        if size > (free := shutil.disk_usage(folder).free):
+            raise OSError(errno.ENOSPC, f"{size} bytes wanted, {free} free")
         try:
             with settings(WHOLE_CALL):
                 within(seconds, lambda: remote.download_artifacts("", str(folder)), "the files were not there")

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from spark_infer.errors import DeadlineError, ModelNotFoundError, RegistryUnavailableError
+from spark_infer.errors import DeadlineError, ModelFilesError, ModelNotFoundError, RegistryUnavailableError
 from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry.resolve import resolve
@@ -69,6 +70,17 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 _FILES = ["MLmodel", "conda.yaml", "model.skops", "python_env.yaml", "requirements.txt"]
+
+
+def test_a_model_for_which_there_is_no_room_is_refused_before_it_is_downloaded(
+    served: Logged, store: ModelStore, downloads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "spark_infer.models.registry.bring.shutil.disk_usage", lambda folder: SimpleNamespace(free=99, total=100)
+    )
+    with pytest.raises(ModelFilesError, match="is full"):
+        resolve("models:/churn@champion", tracking_uri=served.tracking_uri, store=store)
+    assert downloads == []
 
 
 def test_a_registered_version_is_downloaded_once(served: Logged, store: ModelStore, downloads: list[str]) -> None:
