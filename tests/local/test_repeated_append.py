@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from spark_infer.core.faults import InjectedError
 from spark_infer.errors import TargetError
 from spark_infer.job.file.load import load_job
 from spark_infer.job.scoring import ScoringJob
-from spark_infer.job.units.facts import FILES
+from spark_infer.job.units.facts import FILES, SECRETS
 from spark_infer.job.units.runplan import RunPlan
 from tests.line import save_line
 from tests.local.eight import EACH
@@ -165,12 +168,15 @@ def test_a_new_run_that_is_killed_goes_on_without_being_requested_again(
     assert len(read(tmp_path / "out")) == 321
 
 
-def test_a_condition_from_the_environment_selects_new_rows_when_its_value_changes(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reference", ["${DAY}", "${secret:DAY}"])
+def test_a_condition_from_the_environment_selects_new_rows_when_its_value_changes(
+    line: str, tmp_path: Path, reference: str
+) -> None:
     first, second = 20260101, 20260102
     add_day(tmp_path / "in", "parquet", first)
     add_day(tmp_path / "in", "parquet", second)
     (tmp_path / "job.yaml").write_text(
-        f"model: {line}\nengine: local\nsource: {{path: {tmp_path / 'in'}, where: 'day = ${{DAY}}'}}\n"
+        f"model: {line}\nengine: local\nsource: {{path: {tmp_path / 'in'}, where: 'day = {reference}'}}\n"
         f"target: {{path: {tmp_path / 'out'}, mode: append}}\n"
     )
 
@@ -184,13 +190,30 @@ def test_a_condition_from_the_environment_selects_new_rows_when_its_value_change
     with pytest.raises(TargetError, match="This job has put 2 rows"):
         nightly(first).run()
     account = "".join(path.read_text() for path in (tmp_path / ".out.spark_infer").rglob("*.json"))
-    assert "day = ${DAY}" in account
-    assert str(first) not in account
+    secret = reference == "${secret:DAY}"
+    assert ("day = ${secret:DAY}" in account) is secret
+    assert (f"day = {first}" in account) is not secret
+    assert not secret or str(first) not in account
 
 
-def test_a_year_from_the_environment_that_stands_among_the_digits_of_digests_hides_no_file(
-    line: str, tmp_path: Path
-) -> None:
+def test_runs_of_a_version_that_kept_values_of_variables_as_digests_are_recognised(line: str, tmp_path: Path) -> None:
+    add_day(tmp_path / "in", "parquet", 1)
+    source, target = (
+        {"path": str(tmp_path / "in"), "where": "id < 9"},
+        {"path": str(tmp_path / "out"), "mode": "append"},
+    )
+    job(line, source, target).run()
+    (plan,) = (tmp_path / ".out.spark_infer").rglob("plan.json")
+    kept = RunPlan.from_json(plan.read_bytes(), str(plan))
+    digest = hashlib.sha256(json.dumps("id < 9").encode()).hexdigest()
+    facts = {name: fact for name, fact in kept.facts.items() if name != SECRETS}
+    old = {**facts, "where": "id < ${MOST}", "of the environment": {"where": digest}}
+    plan.write_bytes(replace(kept, facts=old).to_json())
+    with pytest.raises(TargetError, match="This job has put"):
+        job(line, source, target).run()
+
+
+def test_a_secret_that_stands_among_the_digits_of_digests_hides_no_file(line: str, tmp_path: Path) -> None:
     for day in range(6):
         add_day(tmp_path / "in", "parquet", day)
     job(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "other")}).run()
@@ -201,7 +224,8 @@ def test_a_year_from_the_environment_that_stands_among_the_digits_of_digests_hid
     def of_days(partition_filter: str) -> ScoringJob:
         (tmp_path / "job.yaml").write_text(
             f"model: {line}\nengine: local\n"
-            f"source: {{path: {tmp_path / 'in'}, where: 'id <> ${{YEAR}}', partition_filter: {partition_filter}}}\n"
+            f"source: {{path: {tmp_path / 'in'}, where: 'id <> ${{secret:YEAR}}', "
+            f"partition_filter: {partition_filter}}}\n"
             f"target: {{path: {tmp_path / 'out'}, mode: append}}\n"
         )
         return ScoringJob(load_job(tmp_path / "job.yaml", environ={"YEAR": year[0]}))

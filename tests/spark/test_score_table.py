@@ -383,15 +383,18 @@ def test_a_job_file_runs_with_overrides(
     monkeypatch.setenv("GARDEN", garden)
     job = tmp_path / "job.yaml"
     job.write_text(
-        f"name: nightly\nmodel: {flower.folder}\nsource: ${{GARDEN}}\n"
+        f"name: nightly\nmodel: {flower.folder}\nsource: ${{secret:GARDEN}}\n"
         f"target:\n  path: {tmp_path}/out\n  format: delta\n  keep: [id]\n"
         "score:\n  postprocess:\n    - label_map: {column: prediction, labels: {small: S, tall: T}}\n"
     )
     ready = ScoringJob.from_yaml(job, [f"target.path={tmp_path}/other", "score.batch_size=100"])
-    assert "${GARDEN}" in str(ready.plan(spark))
+    assert "${secret:GARDEN}" in str(ready.plan(spark))
     assert garden not in str(ready.plan(spark))
     report = ready.run(spark)
-    assert report.source == "${GARDEN}"
+    assert report.source == "${secret:GARDEN}"
+    history = "".join(path.read_text() for path in (tmp_path / "other" / "_delta_log").glob("*.json"))
+    assert "${secret:GARDEN}" in history
+    assert garden not in history
     assert {row["prediction"] for row in read(tmp_path / "other")} == {"S", "T"}
     assert not (tmp_path / "out").exists()
 

@@ -22,6 +22,9 @@ Facts = Mapping[str, Any]
 SECRETS = "of secrets"
 """The fact that holds digests of those facts that have a secret, which is hidden in them."""
 
+VARIABLES = "of the environment"
+"""The same in ledgers of a version that hid every value of a variable, and not secrets alone."""
+
 _OF_USERS = ("source", "where", "partition_filter", "target settings", "score")
 """Facts with text of the user's own, where a secret may stand."""
 
@@ -84,7 +87,7 @@ def deciding_facts(
     score = facts["score"]
     shown = facts | {"score": score | {name: shown_params(score[name]) for name in ("params", "model_config")}}
     hidden = {name: config.hide(fact) if name in _OF_USERS else fact for name, fact in shown.items()}
-    of_secrets = {name: _digest(facts[name]) for name in facts if hidden[name] != facts[name]}
+    of_secrets = {name: digest(facts[name]) for name in facts if hidden[name] != facts[name]}
     if config.score.extra_env:
         of_secrets["extra_env"] = recipe.load.variables_digest
     return {**hidden, FILES: _files(snapshot), SECRETS: of_secrets}
@@ -106,7 +109,7 @@ def _plain(part: Any) -> Any:
 
 def fingerprint(facts: Facts) -> str:
     """Return one text of 64 hex digits for the facts."""
-    return _digest(facts)
+    return digest(facts)
 
 
 def job_key(snapshot: Snapshot) -> str:
@@ -114,7 +117,7 @@ def job_key(snapshot: Snapshot) -> str:
 
     The target is the one that the ledger lies beside, by whatever path both are reached.
     """
-    return _digest(snapshot.location.name)[:8]
+    return digest(snapshot.location.name)[:8]
 
 
 def differences(before: Facts, now: Facts) -> list[str]:
@@ -144,7 +147,7 @@ def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     if re.fullmatch(r"[0-9a-f]{64}", text):
         return text[:12]
-    return text if len(text) <= 100 else f"{text[:60]}… ({len(text):,} characters, {_digest(value)[:8]})"
+    return text if len(text) <= 100 else f"{text[:60]}… ({len(text):,} characters, {digest(value)[:8]})"
 
 
 def _version(snapshot: Snapshot) -> str:
@@ -153,14 +156,14 @@ def _version(snapshot: Snapshot) -> str:
     if snapshot.listing is None:
         return "unknown"
     files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.listing.files)
-    return f"{len(files):,} files of {snapshot.listing.size_bytes:,} bytes ({_digest(files)[:12]})"
+    return f"{len(files):,} files of {snapshot.listing.size_bytes:,} bytes ({digest(files)[:12]})"
 
 
 def _files(snapshot: Snapshot) -> str | None:
     if snapshot.listing is None:
         return None
     files = snapshot.listing.files
-    return "".join(sorted(_digest((file.path, file.size, file.modified_ns))[:FILE_DIGITS] for file in files))
+    return "".join(sorted(digest((file.path, file.size, file.modified_ns))[:FILE_DIGITS] for file in files))
 
 
 def _code(config: JobConfig) -> Iterator[tuple[str, str]]:
@@ -172,5 +175,6 @@ def _code(config: JobConfig) -> Iterator[tuple[str, str]]:
             yield spec, hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:12]
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Return 64 hex digits for a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spark_infer.errors import TargetError
-from spark_infer.job.units.facts import FILE_DIGITS, FILES, SECRETS, Facts, differences
+from spark_infer.job.units.facts import FILE_DIGITS, FILES, SECRETS, VARIABLES, Facts, differences, digest
 from spark_infer.job.units.find import Runs, plan_in, report_in
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.where.sql import canonical
@@ -48,14 +48,15 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
 def _reads_again(before: Facts, now: Facts) -> bool:
     """Whether a run reads rows that an earlier one has read, as far as their conditions say."""
     unchanged = before["source version"] == now["source version"]
-    earlier, later = _where(before), _where(now)
+    earlier, later = _where(before, now), _where(now, now)
     same_where = later in (earlier, _NOTHING) or (unchanged and earlier == _NOTHING)
-    return same_where and _meet(_condition(before, "partition_filter"), _condition(now, "partition_filter"), unchanged)
+    filters = [_condition(facts, now, "partition_filter") for facts in (before, now)]
+    return same_where and _meet(filters[0], filters[1], unchanged)
 
 
 def _reads_same_files(before: Facts, now: Facts) -> bool:
     """Whether a run reads files that an earlier one has read under the same ``where``, or all of them under none."""
-    earlier, later = _where(before), _where(now)
+    earlier, later = _where(before, now), _where(now, now)
     wanted = _files(now)
     known = wanted & _files(before)
     if later in (earlier, _NOTHING):
@@ -68,14 +69,17 @@ def _files(facts: Facts) -> set[str]:
     return {text[at : at + FILE_DIGITS] for at in range(0, len(text), FILE_DIGITS)}
 
 
-def _condition(facts: Facts, name: str) -> tuple[Any, Any]:
+def _condition(facts: Facts, now: Facts, name: str) -> tuple[Any, Any]:
     """A condition as the ledger keeps it, and its digest where a secret is hidden in it."""
-    return facts[name], facts[SECRETS].get(name)
+    before = facts.get(VARIABLES, {}).get(name)
+    if before is not None and before == digest(now[name]):
+        return now[name], None
+    return facts[name], before or facts.get(SECRETS, {}).get(name)
 
 
-def _where(facts: Facts) -> tuple[Any, Any]:
-    text, digest = _condition(facts, "where")
-    return None if text is None else canonical(text), digest
+def _where(facts: Facts, now: Facts) -> tuple[Any, Any]:
+    text, hidden = _condition(facts, now, "where")
+    return None if text is None else canonical(text), hidden
 
 
 _NOTHING = (None, None)
