@@ -7,8 +7,10 @@ import grp
 import os
 import pwd
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +275,8 @@ def test_a_group_that_the_user_is_not_in_is_an_error_in_the_job(tmp_path: Path) 
 
 def open_for_all(tmp_path: Path) -> None:
     """Have another user reach a folder of this test."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    temporary = Path(tempfile.gettempdir())
+    for folder in takewhile(lambda folder: folder != temporary, (tmp_path, *tmp_path.parents)):
         folder.chmod(0o755)
 
 
