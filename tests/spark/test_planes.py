@@ -36,6 +36,8 @@ LIKE_ANOTHER = (
     "Delta, shallow clone",
     "Delta, padded text",
     "reals and instants as partitions",
+    "Delta, widened",
+    "Delta, column added later",
 )
 
 
