@@ -119,15 +119,16 @@ class ScoreOptions(Frozen):
     trust: Literal["any", "registry", "digests"] = Field(
         default="any",
         description="Which models may run: `any`; `registry`, registered versions only (`models:/name/3`, "
-        "`models:/name@alias`); `digests`, those that `digests` lists. Decided before any of the model's code runs.",
+        "`models:/name@alias`, `models:/name/latest`); `digests`, those that `digests` lists. Decided before any of "
+        "the model's code runs.",
     )
     digests: tuple[str, ...] = Field(
         default=(), description="For `trust: digests`: the SHA-256 digests of the models that may run."
     )
     refuse_pickle: bool = Field(
         default=False,
-        description="Refuse a model with a pickle among its files, which would run its author's code when it loads. "
-        "Python files that a model brings are no pickles: `trust` is for them.",
+        description="Refuse a model with a pickle among its files that names a class or function, since its author's "
+        "code runs when it loads. Python files that a model brings are no pickles: `trust` is for them.",
     )
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
@@ -168,13 +169,19 @@ class ScoreOptions(Frozen):
     @classmethod
     def _are_sha256(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [digest for digest in given if not re.fullmatch("[0-9a-f]{64}", digest)]:
-            raise ValueError(f"a digest has 64 digits of 0-9 and a-f, unlike {wrong[0]!r}")
+            raise ValueError(
+                f"a digest has 64 digits of 0-9 and a-f, unlike {wrong[0]!r}: plans and reports shorten it, "
+                "`spark-infer models inspect` shows all of it"
+            )
         return given
 
     @model_validator(mode="after")
     def _digests_go_with_their_policy(self) -> ScoreOptions:
         if (self.trust == "digests") != bool(self.digests):
-            raise ValueError("`trust: digests` and `digests`, a list of them, go together: give both or neither")
+            raise ValueError(
+                "`trust: digests` and `digests`, a list of them, go together: give both or neither; "
+                "`spark-infer models inspect` shows a model's digest"
+            )
         return self
 
     @field_validator("params", mode="before")

@@ -54,7 +54,9 @@ _QUERY = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]{0,30}:/[^\s?#'\"<>]{0,4096})\?[
 # Error texts of HTTP libraries name the path apart from its host: "... with url: /api/…?token=…".
 _BARE_QUERY = re.compile(r"(\burl: /[^\s?#]{0,4096})\?[^\s'\"<>)]*")
 # Connection strings and options of a JVM; a condition such as `token = 5` is neither.
-_PAIR = re.compile(r"((?:[;&?]|-D)([\w.-]{1,255})=|\b([\w.-]{1,255})=(?=[^;\s'\"]{0,4096};))([^;&\s'\"]+)")
+_PAIR = re.compile(
+    r"((?:[;&?]|-D)([\w.-]{1,255})=|\b([\w.-]{1,255})=(?=[^;\s'\"]{0,4096};))(\{[^}\n]{0,4096}\}|[^;&\s'\"]+)"
+)
 _PARTITION_VALUE = re.compile(r"(?<=[^/=\s])=[^/\n]+(?=/)")
 
 _LONG_ENOUGH = 8

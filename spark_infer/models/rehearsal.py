@@ -38,7 +38,7 @@ class Rehearsal:
 
 NOT_LOADED = Rehearsal(
     warning="the model was not loaded: that it loads, predicts its example and answers rows in their order is not "
-    "checked, nor is a compiled one; a run checks it before any task starts"
+    "checked, nor is a compiled one; a run checks it before any task starts, and may choose other batches"
 )
 """For a plan that runs none of the model's code."""
 

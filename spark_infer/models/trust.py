@@ -43,6 +43,7 @@ def require_trusted(ref: ModelRef, options: ScoreOptions, folder: Path) -> None:
             f"Model {ref} holds {len(found)} pickle{'s' if len(found) > 1 else ''}, and refuse_pickle is set: "
             "unpickling a file runs what its author wrote into it.",
             details=[*found[:_SHOWN], *([f"and {more} more"] if more > 0 else [])],
-            next_step="log the model again in a format without pickle (skops for scikit-learn, ONNX, XGBoost's and "
-            "LightGBM's own formats), or take refuse_pickle out.",
+            next_step="log the model again without pickle (skops for scikit-learn, a PythonModel from a file of code, "
+            "ONNX, XGBoost's and LightGBM's own formats), allow these files alone with trust: digests, or take "
+            "refuse_pickle out.",
         )

@@ -123,8 +123,12 @@ def _refuse_loops(root: str) -> None:
         SourceError: There is such a link.
     """
     pending: list[tuple[str, tuple[str, ...]]] = [(root, (os.path.realpath(root),))]
+    seen: set[str] = set()
     while pending:
         folder, above = pending.pop()
+        if (place := os.path.realpath(folder)) in seen:
+            continue
+        seen.add(place)
         for path, folders, _ in os.walk(folder):
             for name in folders:
                 link = os.path.join(path, name)

@@ -102,7 +102,7 @@ class Described(Protocol):
 class NotLoaded:
     """Stands for a model in a plan that loads none."""
 
-    how = "unknown, since the model is not loaded"
+    how = "how batches reach it is known once it is loaded"
 
     def outputs(self) -> pa.Schema | None:
         """Refuse to answer: without its signature only the loaded model knows.

@@ -16,6 +16,9 @@ from spark_infer.tables.scan.thrift import STRUCT, Reader
 _WIDTHS = {"INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes of a value in memory."""
 
+_ROWS_OF_EQUAL_BEGINNINGS = 1_000
+"""Most rows of texts that are stored without what they share with the text before, whose length nothing tells."""
+
 _HEADER_BYTES = 256
 _SIZE, _DICTIONARY, _VALUES = 2, 7, 1
 """Numbers of the fields: the page's bytes, the header of a dictionary page, and how many values it has."""
@@ -42,17 +45,19 @@ def rows_that_fit(size: int, stream: pa.NativeFile, metadata: Any, groups: Seque
 
 
 def _rows_of_group(size: int, stream: pa.NativeFile, group: Any, columns: Sequence[int]) -> int:
-    total, is_unsure = 0, False
+    total, most = 0, int(group.num_rows)
     for chunk in map(group.column, columns):
         # Values that repeat lie in a file as places in a dictionary, and in memory as they are.
         if (width := _WIDTHS.get(chunk.physical_type)) is not None:
             total += max(chunk.total_uncompressed_size, width * chunk.num_values)
             continue
-        is_unsure = is_unsure or chunk.has_dictionary_page
-        may_be_large = chunk.total_uncompressed_size * DEFAULT_BATCH_SIZE > size
+        if chunk.has_dictionary_page:
+            most = min(most, DEFAULT_BATCH_SIZE)
+        if "DELTA_BYTE_ARRAY" in chunk.encodings:
+            most = min(most, _ROWS_OF_EQUAL_BEGINNINGS)
+        may_be_large = chunk.total_uncompressed_size * DEFAULT_BATCH_SIZE > size // len(columns)
         total += _in_memory(stream, chunk) if may_be_large else chunk.total_uncompressed_size
-    rows = max(1, int(size * group.num_rows // max(1, total)))
-    return min(rows, DEFAULT_BATCH_SIZE) if is_unsure else rows
+    return max(1, min(most, int(size * group.num_rows // max(1, total))))
 
 
 def _in_memory(stream: pa.NativeFile, chunk: Any) -> int:

@@ -37,6 +37,7 @@ from spark_infer.config.secrets import hide, without_secrets
         ("at /x.py:12 a@b, 12:44:50 c@d", "at /x.py:12 a@b, 12:44:50 c@d"),
         # connection strings, and options of a JVM
         ("jdbc:sqlserver://h;user=a;password=hunter2;x=1", "jdbc:sqlserver://h;user=a;password=***;x=1"),
+        ("jdbc:sqlserver://h;user=a;password={hun;ter 2};x=1", "jdbc:sqlserver://h;user=a;password=***;x=1"),
         ("jdbc:postgresql://h/db?user=a&password=hunter2", "jdbc:postgresql://h/db"),
         ("jdbc:oracle:thin:scott/hunter2@//h:1521/x", "jdbc:oracle:thin://h:1521/x"),
         ("AccountName=a;AccountKey=hunter2==;Suffix=x", "AccountName=a;AccountKey=***;Suffix=x"),

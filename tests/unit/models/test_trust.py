@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import lzma
 import pickle
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -68,7 +70,44 @@ def saved(save: Callable[[Any], object]) -> bytes:
 
 
 OBJECTS = np.array([{}, Hostile()], dtype=object)
+HOSTILE = [pickle.dumps(Hostile(), number) for number in range(5)]
+
+
+def broken_zip(content: bytes, old: bytes, new: bytes) -> bytes:
+    """A zip that Python refuses and PyTorch reads."""
+    return zipped(content).replace(old, new, 1)
+
+
+def padded_npy() -> bytes:
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"
+    padded = b" " * 1200 + header + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded + HOSTILE[4]
+
+
+def old_tar(content: bytes) -> bytes:
+    """As tar wrote archives before there was a magic number."""
+    packed = bytearray(tarred(content))
+    packed[257:265] = bytes(8)
+    packed[148:156] = b" " * 8
+    packed[148:156] = b"%06o\0 " % sum(packed[:512])
+    return bytes(packed)
+
+
 PICKLES = {
+    "a number that pickletools does not read": HOSTILE[4][:2] + b"I0x10\n0" + HOSTILE[4][2:],
+    "such a number in text": b"I0x10\n0" + HOSTILE[0],
+    "after another pickle": pickle.dumps(1, 0) + HOSTILE[0],
+    "of PyTorch before it wrote zips": pickle.dumps(0x1950A86A20F9469CFC6C, 2) + HOSTILE[2],
+    "a zip with another checksum": broken_zip(HOSTILE[4], zlib.crc32(HOSTILE[4]).to_bytes(4, "little"), b"abcd"),
+    "a zip with another name inside": broken_zip(HOSTILE[4], b"inside", b"insidf"),
+    "a zip behind other bytes": b"#!/bin/sh\n" + zipped(HOSTILE[0]),
+    "lzma with a small dictionary": lzma.compress(
+        HOSTILE[4], format=lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 4096}]
+    ),
+    "the old format of joblib": b"ZF" + hex(len(HOSTILE[4])).encode().ljust(19) + zlib.compress(HOSTILE[4]),
+    "objects of NumPy behind blanks": padded_npy(),
+    "an old tar": old_tar(HOSTILE[0]),
+    "zlib, larger than what is looked at": zlib.compress(bytes(2**29)),
     **{f"protocol {number}": pickle.dumps(LINE, number) for number in range(6)},
     **{f"hostile, protocol {number}": pickle.dumps(Hostile(), number) for number in range(6)},
     "hostile, cut off": pickle.dumps(Hostile(), 4)[:-1],
@@ -94,10 +133,16 @@ OTHERS = {
     "MLmodel": b"artifact_path: model\nflavors:\n  python_function: {}\n",
     "input_example.json": b'{"columns": ["a"], "data": [[1.0]]}',
     "text": b".",
+    "helper.py": b"import os\nimport sys\n",
+    "names.py": b"import numpy as np\nimport pandas as pd\n",
+    "labels.txt": b"cat\ndog\nbird\n",
+    "flowers.txt": "Iris-setosa\nLöwenzahn\n".encode(),
+    "roses.txt": b"iris\nrose\n",
+    "other requirements.txt": b"interpret\nnumpy\n",
+    "xgboost.bin": b"binf" + bytes(range(200)),
     "model.skops": saved(lambda file: skops.io.dump(LINE, file)),
     "numbers.npy": saved(lambda file: np.save(file, np.arange(1000))),
     "numbers.npz": saved(lambda file: np.savez(file, a=np.arange(3))),
-    "bytes like a pickle's": b"\x80\x04" + bytes(range(256)) * 4,
 }
 
 

@@ -208,3 +208,17 @@ def test_a_large_text_that_stands_once_in_a_file_and_in_every_row_fills_no_memor
     )
     assert pa.Table.from_batches(batches).equals(rows)
     assert max(batch.nbytes for batch in batches) <= 2**21 + 2**16
+
+
+def test_texts_that_share_their_beginnings_and_many_columns_of_texts_fill_no_memory(tmp_path: Path) -> None:
+    shared = pa.table({"t": ["x" * 20_000] * 20_000})
+    pq.write_table(shared, tmp_path / "shared.parquet", use_dictionary=False, column_encoding={"t": "DELTA_BYTE_ARRAY"})
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000), pa.array(["y" * 3_800]))
+    many = pa.table({f"c{number}": texts for number in range(60)})
+    pq.write_table(many, tmp_path / "many.parquet", store_schema=False, write_statistics=False)
+    for name, rows, most in (("shared", shared, 2**25), ("many", many, 2**27)):
+        path = tmp_path / f"{name}.parquet"
+        schema = pa.schema([(column, pa.string()) for column in rows.column_names])
+        scan = Scan(uri=f"file://{tmp_path}", schema=schema, batch_rows=65_536)
+        first = next(read_task(ScanTask(0, (Piece(path=path.name, size=path.stat().st_size),)), scan))
+        assert first.nbytes <= most
