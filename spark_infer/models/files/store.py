@@ -143,12 +143,14 @@ class ModelStore:
         """Refuse a folder that is larger than what is free, unless a model of its size is here; reads no file of it."""
         size = sum(path.stat().st_size for path in model_files(folder).values())
         free = shutil.disk_usage(self.root).free
-        if size > free and size not in map(self.size_bytes, self._digests()):
+        if size > free and not any(size == found for found in self._sizes()):
             raise OSError(errno.ENOSPC, f"{size} bytes wanted, {free} free")
 
-    def _digests(self) -> list[str]:
-        """The models that are here."""
-        return [manifest.parent.name for manifest in self._models.glob("*/*/manifest.json")]
+    def _sizes(self) -> Iterator[int]:
+        """Bytes of the models that are here, without damaged ones."""
+        for manifest in self._models.glob("*/*/manifest.json"):
+            with suppress(ModelFilesError, ValueError):
+                yield self.size_bytes(manifest.parent.name)
 
     def receive(self, fetch: Callable[[Path], None]) -> str:
         """Fetch a model whose digest is not known yet into the store and return its digest.

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -252,3 +253,19 @@ def test_a_model_larger_than_the_disk_is_refused_by_its_size_before_it_is_read(
     with pytest.raises(ModelFilesError, match="is full") as refused:
         ModelStore(tmp_path / "store").admit(folder)
     assert f"{10 * 2**40 // 10**6}" in str(refused.value)
+
+
+def test_a_model_that_is_here_is_admitted_again_on_a_full_disk_beside_a_damaged_one(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ModelStore(tmp_path / "store")
+    digest = store.admit(folder)
+    (folder / "MLmodel").write_text("flavors: {}\n# another\n")
+    other = store.admit(folder)
+    (store.path(digest).parent / "manifest.json").write_text("{")
+    full = SimpleNamespace(free=0, total=1)
+    monkeypatch.setattr("spark_infer.models.files.store.shutil.disk_usage", lambda path: full)
+    assert store.admit(folder) == other
+    (folder / "MLmodel").write_text("flavors: {}\n# one that is larger than both\n")
+    with pytest.raises(ModelFilesError, match="is full"):
+        store.admit(folder)
