@@ -60,7 +60,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def uninstall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each != str(tmp_path / "lib")])
-    monkeypatch.delitem(sys.modules, "gonelib")
+    del sys.modules["gonelib"]  # for good: monkeypatch would bring it back for the tests that follow
 
 
 @pytest.mark.parametrize("kind", ["cloudpickle", "pickle", "skops", "pyfunc"])
@@ -98,7 +98,7 @@ def test_a_library_that_only_the_models_own_pickle_names_is_refused_with_what_to
 
 
 def test_a_model_that_does_not_load_is_refused_with_the_libraries_that_differ(
-    pipeline: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Any, source: Path, tmp_path: Path
 ) -> None:
     mlflow.sklearn.save_model(
         pipeline,
@@ -108,7 +108,7 @@ def test_a_model_that_does_not_load_is_refused_with_the_libraries_that_differ(
         pip_requirements=["scikit-learn", "pandas==98.7"],
     )
     (tmp_path / "lib" / "gonelib.py").write_text("")
-    monkeypatch.delitem(sys.modules, "gonelib")
+    del sys.modules["gonelib"]
     with pytest.raises(ModelRefusedError, match="does not load with backend 'sklearn'") as refused:
         job(str(tmp_path / "model"), {"path": str(source)}, {"path": str(tmp_path / "out")}).plan()
     assert refused.value.exit_code == 2
