@@ -12,7 +12,8 @@
     │   ├── StepError              a preprocess or postprocess step cannot be imported or used
     │   ├── SourceError            the source table cannot be found or read
     │   ├── TargetError            the target exists, is the source, or does not fit the write mode
-    │   └── UnfinishedRunError     an unfinished run of this job planned something else
+    │   ├── UnfinishedRunError     an unfinished run of this job planned something else
+    │   └── LedgerRefusedError     a LedgerError that was found before anything ran
     └── RunError                   failed while running; says what was and was not written
         ├── DeadlineError          a step or the whole job took longer than it may
         ├── DeviceError            the GPU asked for is not seen by the worker or by the model's framework
@@ -216,6 +217,10 @@ class CommitConflictError(WriteError):
 
 class LedgerError(RunError):
     """The account of an unfinished run is damaged, or another driver took the run over."""
+
+
+class LedgerRefusedError(PlanError, LedgerError):
+    """A ledger is damaged, or somebody else may have written it; found before anything ran."""
 
 
 def nearest(name: str, names: Iterable[str], *, most: int = 3) -> str:

@@ -12,6 +12,7 @@ from spark_infer.config import JobConfig
 from spark_infer.errors import TargetError
 from spark_infer.job.planes.choice import Plane
 from spark_infer.job.units.facts import deciding_facts
+from spark_infer.job.units.find import before_running
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
 from spark_infer.tables.plan import WritePlan
@@ -43,6 +44,7 @@ class Agreed:
     started_at: datetime
 
 
+@before_running()
 def agree_on_writers(
     agreed: Callable[[bool], Agreed], writers: Callable[[Agreed], Plane], *, new_run: bool
 ) -> tuple[Agreed, Plane]:
@@ -56,7 +58,8 @@ def agree_on_writers(
         new_run: Whether the user wants a new run whatever was done before.
 
     Raises:
-        PlanError: As `agree`; and where others have done a part of the run.
+        PlanError: As `agree`; and where others have done a part of the run, or a ledger is damaged or not to be
+            trusted.
     """
     run = agreed(new_run)
     plane = writers(run)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
-from spark_infer.job.units.find import Runs, refuse_taken_over, sweep
+from spark_infer.job.units.find import Runs, before_running, refuse_taken_over, sweep
 from spark_infer.job.units.unit import Unit
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
@@ -101,9 +101,11 @@ def drive(
 
     Raises:
         RunError: A unit failed, or could not be published; those sealed before stay.
+        LedgerRefusedError: An entry of an earlier command is damaged, or names a path outside the run's folders.
         LedgerError: Another command gave the run up.
     """
-    sealed = ledger.all_sealed()
+    with before_running():
+        sealed = ledger.all_sealed()
     outcome = Outcome(done_before=len(sealed), rows_before=sum(entry.rows for entry in sealed.values()))
     order = _InOrder(ledger, publisher, outcome)
     order.go_on(sealed)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from spark_infer.errors import LedgerError, UnfinishedRunError
+from spark_infer.errors import LedgerError, LedgerRefusedError, UnfinishedRunError
 from spark_infer.job.units.facts import Facts, differences, fingerprint
 from spark_infer.job.units.runplan import RunPlan
 from spark_infer.tables.durable import disk_of
@@ -95,6 +96,19 @@ class Runs:
     def ledger(self, number: int, digest: str) -> Ledger:
         """The ledger of a run that may not be there yet."""
         return Ledger(self.root.below(f"{self.name}.{self.key}.{number:04}.{digest[:_DIGITS]}"), self.access)
+
+
+@contextmanager
+def before_running() -> Iterator[None]:
+    """Make what is wrong with a ledger a refusal: nothing has run yet.
+
+    Raises:
+        LedgerRefusedError: In place of a LedgerError.
+    """
+    try:
+        yield
+    except LedgerError as error:
+        raise LedgerRefusedError(error.what, details=error.details, next_step=error.next_step) from error
 
 
 def ledgers_of(target: Storage, access: Access | None) -> Storage:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.config import JobConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.job.decided import partitions_named
-from spark_infer.job.units.find import ledgers_of, plan_in, report_in
+from spark_infer.job.units.find import before_running, ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.printable import printable
 from spark_infer.tables.ledger.access import access_of
@@ -69,6 +69,7 @@ class RunState:
         return printable(line)
 
 
+@before_running()
 def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunState]:
     """Return the runs of a job's target, the oldest first; reads the ledgers beside it, and nothing else.
 
@@ -78,7 +79,7 @@ def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunSta
 
     Raises:
         TargetError: The target's folder cannot be reached.
-        LedgerError: A ledger is damaged, or may have been written by somebody else.
+        LedgerRefusedError: A ledger is damaged, or may have been written by somebody else.
     """
     try:
         location, _ = find_target(spark, config.target, config.target.format or "delta")
