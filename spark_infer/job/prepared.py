@@ -35,9 +35,10 @@ from spark_infer.spark.prepare import Prepared, open_store, prepare
 from spark_infer.spark.resources import Stage, plan_stage
 from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.stamp import stamped, stamped_schema
-from spark_infer.tables.read import open_snapshot, read
+from spark_infer.spark.tables.frames import read
 from spark_infer.tables.settings import SessionConf
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from spark_infer import score_table
 from spark_infer.job import run
 from spark_infer.spark.batches import batch_settings, row_bytes
+from spark_infer.spark.tables.write import stage
 from spark_infer.tables.sink.spec import WrittenFile
-from spark_infer.tables.write import stage
 from tests.spark.made import FlowerModel
 
 BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"

@@ -15,13 +15,13 @@ from spark_infer.config import SourceConfig
 from spark_infer.core.casts import in_utc
 from spark_infer.errors import SchemaMismatchError
 from spark_infer.spark.schema import struct_from_json, to_arrow
-from spark_infer.tables.read import open_snapshot
 from spark_infer.tables.scan.cut import cut
 from spark_infer.tables.scan.doubts import footer_doubts
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
 from tests.logical_types import LOGICAL, write, written_alike
 
 READ_BY_SPARK = [name for name, column in LOGICAL.items() if column.spark is not None]

@@ -43,9 +43,9 @@ from spark_infer.spark.schema import (
     to_arrow,
 )
 from spark_infer.spark.stamp import stamped_schema
-from spark_infer.tables.read import open_snapshot
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
 
 if TYPE_CHECKING:

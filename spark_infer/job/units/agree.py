@@ -15,10 +15,10 @@ from spark_infer.job.units.facts import deciding_facts
 from spark_infer.job.units.find import before_running
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
+from spark_infer.tables.check_target import find_target, plan_write
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.write import find_target, plan_write
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -13,9 +13,9 @@ from spark_infer.job.decided import partitions_named
 from spark_infer.job.units.find import before_running, ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.printable import printable
+from spark_infer.tables.check_target import find_target
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
-from spark_infer.tables.write import find_target
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

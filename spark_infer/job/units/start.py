@@ -21,6 +21,7 @@ from spark_infer.job.units.presence import holds_rows, presence
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.runplan import RunPlan, written_of
 from spark_infer.job.units.unit import WHOLE, Unit, cut_units, from_json, to_json
+from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
@@ -30,7 +31,6 @@ from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.transaction import published
-from spark_infer.tables.write import planned_write
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
-from spark_infer.tables.publish import is_staged, refresh
-from spark_infer.tables.read import Snapshot, open_snapshot
-from spark_infer.tables.write import WritePlan, Written, plan_write, size_notes, stage, write
+from spark_infer.spark.tables.publish import is_staged, refresh
+from spark_infer.spark.tables.write import size_notes, stage, write
+from spark_infer.tables.check_target import plan_write
+from spark_infer.tables.plan import WritePlan, Written
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
 from tests.runs import publish
 
 

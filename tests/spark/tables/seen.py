@@ -11,7 +11,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig
-from spark_infer.tables.read import open_snapshot, read
+from spark_infer.spark.tables.frames import read
+from spark_infer.tables.source import open_snapshot
 
 
 def read_back(spark: SparkSession, source: SourceConfig) -> DataFrame:

@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 
 from spark_infer.config import SourceConfig
 from spark_infer.errors import EnvironmentProblem, PlanError, SourceError
-from spark_infer.tables.read import open_snapshot, read
+from spark_infer.spark.tables.frames import read
+from spark_infer.tables.source import open_snapshot
 from tests.spark.tables.seen import no_spark_job, read_back, rows_of
 
 ROWS = pa.table({"id": pa.array(range(6), pa.int64()), "month": pa.array([10, 10, 11, 11, 12, None], pa.int32())})

@@ -13,8 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import TargetError
-from spark_infer.tables.read import Snapshot
-from spark_infer.tables.write import EMPTY_PARTITION, OUTSIDE_SCOPE, plan_write
+from spark_infer.spark.tables.write import EMPTY_PARTITION, OUTSIDE_SCOPE
+from spark_infer.tables.check_target import plan_write
+from spark_infer.tables.snapshot import Snapshot
 from tests.spark.tables.conftest import Put
 from tests.spark.tables.seen import hidden_beside, no_spark_job, read_back, rows_of, tree
 

@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import TargetError, WriteError
-from spark_infer.tables.read import Snapshot, open_snapshot
-from spark_infer.tables.write import plan_write
+from spark_infer.tables.check_target import plan_write
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
 from tests.spark.tables.conftest import put_rows
 from tests.spark.tables.seen import no_spark_job, tree
 

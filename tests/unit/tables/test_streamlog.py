@@ -16,7 +16,7 @@ from pyarrow import parquet as pq
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables.location import locate
-from spark_infer.tables.read import open_snapshot
+from spark_infer.tables.source import open_snapshot
 
 
 class Sink:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from pyarrow import parquet as pq
 
 from spark_infer.errors import TargetError
+from spark_infer.spark.tables.newtable import removed_on_failure
 from spark_infer.tables.catalog import describe
 from spark_infer.tables.footers import read_footers
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
-from spark_infer.tables.newtable import removed_on_failure
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.sink.spec import WrittenFile

@@ -1,4 +1,4 @@
-"""Read a source: pin what there is, then a frame over the partitions and rows asked for."""
+"""Find a source, pin what there is of it, and check the partitions asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
 from spark_infer.tables import delta, parquet
-from spark_infer.tables.analysis import refused_condition
 from spark_infer.tables.catalog import describe, near_tables
 from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
@@ -19,10 +18,8 @@ from spark_infer.tables.settings import refuse_lossy_settings
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, open_storage
 
-__all__ = ["Snapshot", "open_snapshot", "read"]
-
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 
 def open_snapshot(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
@@ -45,35 +42,20 @@ def open_snapshot(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
         return _open(spark, source)
 
 
-def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataFrame:
-    """Return the rows of a snapshot that ``partition_filter`` and ``where`` leave; nothing runs yet.
-
-    A Delta table is read at the pinned version. Partition values travel as literals of the column's type, so
-    Spark lists and opens only their files.
+def scope_of(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
+    """Return the table partitions of a source that ``partition_filter`` asks for.
 
     Raises:
-        SourceError: ``where`` does not parse, names an unknown column, or is no condition.
+        SourceError: The filter does not fit the table's partitions.
     """
-    if snapshot.location.format == "delta":
-        frame = delta.pinned_frame(spark, snapshot.location, snapshot.version)
-    else:
-        frame = parquet.frame(spark, snapshot)
-    if source.partition_filter:
-        frame = frame.where(_scope(snapshot, source).sql)
-    if source.where is None:
-        return frame
-    columns = frame.columns
-    try:
-        # In brackets, where `a = 1 AND` is no condition with a name.
-        frame = frame.where(f"({source.where}\n)")
-        frame.select("*").schema  # noqa: B018 - Spark Connect looks only when a schema that it does not know is asked for
-    except Exception as error:  # PySpark's exceptions cannot be named here
+    scope, problems = partition_scope(source.partition_filter, snapshot.types)
+    if problems:
         raise SourceError(
-            f"`where` cannot be used on {snapshot.location.name}: {refused_condition(error, columns)}",
-            details=[f"where: {source.where}"],
-            next_step="write a SQL condition over the table's columns, such as \"month >= 10 AND origin = 'JFK'\".",
-        ) from error
-    return frame
+            f"`partition_filter` does not fit the partitions of {snapshot.location.name}.",
+            details=problems,
+            next_step="filter by other columns, and by conditions, with `where`.",
+        )
+    return scope
 
 
 def _open(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
@@ -100,7 +82,7 @@ def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
     """Narrow a snapshot to the partitions asked for."""
     if not source.partition_filter:
         return snapshot
-    scope = _scope(snapshot, source)
+    scope = scope_of(snapshot, source)
     if snapshot.listing is None:
         return replace(snapshot, rows=None, files=None, size_bytes=None)
     doubts = partition_doubts(snapshot.listing.files, {each.name: each.type_name for each in scope.columns})
@@ -136,17 +118,6 @@ def _unlisted(spark: SparkSession, location: TableLocation, columns: tuple[str, 
         files=None,
         size_bytes=None,
     )
-
-
-def _scope(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
-    scope, problems = partition_scope(source.partition_filter, snapshot.types)
-    if problems:
-        raise SourceError(
-            f"`partition_filter` does not fit the partitions of {snapshot.location.name}.",
-            details=problems,
-            next_step="filter by other columns, and by conditions, with `where`.",
-        )
-    return scope
 
 
 def _missing(spark: SparkSession | None, source: SourceConfig) -> SourceError:

@@ -9,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from spark_infer.config import SourceConfig
-from spark_infer.tables.read import open_snapshot
+from spark_infer.tables.source import open_snapshot
 
 
 @pytest.mark.parametrize(("filtered", "files"), [({"n": [1]}, 0), ({}, 2)])

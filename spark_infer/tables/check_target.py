@@ -1,17 +1,12 @@
-"""Write scored rows: check the target first, then write so that a failure leaves it as it was."""
+"""Check a target, and plan what a write is going to do to it; nothing changes."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
-from spark_infer.core.session_settings import setting
 from spark_infer.errors import TargetError
-from spark_infer.tables.commit import write_delta
 from spark_infer.tables.delta import check_delta
 from spark_infer.tables.fit import (
     partitioning_problems,
@@ -29,49 +24,21 @@ from spark_infer.tables.merging import (
     refuse_appends_only,
     refuse_unrecognisable,
 )
-from spark_infer.tables.plan import WritePlan, Written
-from spark_infer.tables.predicate import PartitionScope, partition_scope, quote_name
-from spark_infer.tables.publish import stage_parquet, write_parquet
-from spark_infer.tables.settings import refuse_lossy_settings, settings
-from spark_infer.tables.sink.folders import NULL_PARTITION
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.predicate import PartitionScope, partition_scope
+from spark_infer.tables.settings import refuse_lossy_settings
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import Storage
 from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location
 from spark_infer.tables.writable import check_writable
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
-__all__ = [
-    "EMPTY_PARTITION",
-    "OUTSIDE_SCOPE",
-    "WritePlan",
-    "Written",
-    "find_target",
-    "plan_write",
-    "planned_write",
-    "size_notes",
-    "stage",
-    "write",
-]
-
-_ROW = "__spark_infer_row"
-_NO_ADAPTIVE = (
-    "`target_file_bytes` had no effect on the files' size: spark.sql.adaptive.enabled is false in this session, and "
-    "then spark.sql.shuffle.partitions decides."
-)
-
-logger = logging.getLogger(__name__)
-
-OUTSIDE_SCOPE = "spark_infer: a row lies outside the table partitions that this job may replace"
-EMPTY_PARTITION = "spark_infer: a partition column holds an empty string, which a table stores as null"
 _ONE_FILE_DECIDES = (
     "Spark takes the columns of a Parquet folder from one of its files, so that files with fewer may hide the others: "
     "bring the column, or use Delta"
 )
-NULL_TEXT = f"spark_infer: a partition column holds the text {NULL_PARTITION}, which a table takes for null"
 
 
 def find_target(spark: SparkSession | None, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
@@ -143,66 +110,6 @@ def plan_write(
     refuse_lossy_settings(spark)
     with looking_at(target):
         return _plan(spark, target, snapshot, schema)
-
-
-def write(
-    frame: DataFrame, plan: WritePlan, *, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None = None
-) -> Written:
-    """Write the frame as planned.
-
-    A failing Spark job raises Spark's own exception, after everything that was staged has been removed; the target is
-    then as it was. Rows outside the declared scope fail the job.
-
-    With ``target_file_bytes`` Spark shuffles the scored rows once more, by table partition where the target has some,
-    and cuts the shuffle's output into pieces of that size. This costs the shuffle's disk and network, and is not exact:
-    the pieces are measured as compressed rows, and as Parquet columns most are two to four times smaller. A table
-    partition with fewer bytes still gets a file of its own. The setting for that, and the one that stores timestamps as
-    TIMESTAMP_MICROS, hold in this session only while the write runs.
-
-    Args:
-        frame: The rows, with the schema that was planned.
-        plan: From `plan_write`.
-        facts: What the run wants to be remembered by; Delta keeps them in the commit's ``userMetadata``. With a
-            ``run_id`` of its own each run finds its commit among those of other writers.
-        txn: Application and version that Delta takes once: a commit that is there already is not made again.
-
-    Raises:
-        WriteError: The complete rows could not be moved to their place; says what state the target is in.
-    """
-    with _held(frame, plan) as rows:
-        written = write_delta(rows, plan, facts, txn) if plan.location.format == "delta" else write_parquet(rows, plan)
-    return replace(written, notes=(*written.notes, *size_notes(frame.sparkSession, plan)))
-
-
-def stage(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFile]:
-    """Have Spark write the frame as Parquet into a folder of our own, as `write` does, and return its files.
-
-    Raises:
-        Exception: Spark's own, where its job fails.
-    """
-    with _held(frame, plan) as rows:
-        return stage_parquet(rows, plan, folder)
-
-
-def size_notes(spark: SparkSession, plan: WritePlan) -> tuple[str, ...]:
-    """What the reader of a report should know of the files' sizes."""
-    if plan.target_file_bytes is not None and setting(spark, "spark.sql.adaptive.enabled").lower() == "false":
-        return (_NO_ADAPTIVE,)
-    return ()
-
-
-@contextmanager
-def _held(frame: DataFrame, plan: WritePlan) -> Iterator[DataFrame]:
-    """The rows to write, and the settings of the session that hold meanwhile."""
-    held = {
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.databricks.delta.history.metricsEnabled": "true",
-    }
-    if plan.target_file_bytes is not None:
-        held["spark.sql.adaptive.advisoryPartitionSizeInBytes"] = f"{plan.target_file_bytes}b"
-    logger.info("Writing: %s", plan.how)
-    with settings(frame.sparkSession, held):
-        yield _sized(_guarded(frame, plan), plan)
 
 
 def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
@@ -309,29 +216,6 @@ def _scope(
     if not partition_by:
         return None, ["`overwrite_partitions` needs a table with partitions, and this one has none"]
     return partition_scope(target.partitions, {name: types[name] for name in partition_by if name in types})
-
-
-def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
-    """Make rows that must not be written fail the job."""
-    texts = [quote_name(name) for name in plan.texts if name in frame.columns]
-    checks = [(f"NOT ({name} <=> '')", EMPTY_PARTITION) for name in texts]
-    checks += [(f"NOT ({name} <=> '{NULL_PARTITION}')", NULL_TEXT) for name in texts]
-    if plan.scope is not None:
-        checks.append((plan.scope.sql, OUTSIDE_SCOPE))
-    if not checks:
-        return frame
-    # The checks lean on a row number, which keeps Spark from moving them below the model and into the scan: there
-    # they would meet partitions none of whose rows get this far.
-    numbered = frame.selectExpr("*", f"monotonically_increasing_id() AS {_ROW}")
-    for condition, message in checks:
-        numbered = numbered.where(f"IF({_ROW} >= 0 AND {condition}, true, CAST(raise_error('{message}') AS BOOLEAN))")
-    return numbered.drop(_ROW)
-
-
-def _sized(frame: DataFrame, plan: WritePlan) -> DataFrame:
-    if plan.target_file_bytes is None:
-        return frame
-    return frame.hint("rebalance", *(quote_name(name) for name in plan.partition_by if name in frame.columns))
 
 
 def _listed(names: tuple[str, ...]) -> str:
