@@ -117,13 +117,13 @@ class TargetConfig(TableConfig):
     )
     ledger_users: tuple[str, ...] = Field(
         default=(),
-        description="Users of this machine, besides yourself, root and the owner of the table, whose ledgers beside "
-        "the table this job believes: names, or numbers in quotes.",
+        description="Users of this machine, besides yourself, root and the owner of the table (unless that is "
+        "`nobody`), whose ledgers beside the table this job believes: names, or numbers in quotes.",
     )
     ledger_group: str | None = Field(
         default=None,
         description="Group whose members share the runs of this table: its ledger is made for them, and those of its "
-        "members count. Without it the ledger is for your user alone.",
+        "members count. They need the umask 002. Without it the ledger is for your user alone.",
     )
 
     @field_validator("partitions", mode="before")

@@ -159,7 +159,7 @@ def prepare_job(
         start=agreed.start,
         rehearsal=rehearsal,
         told=partial(stage.told, spark),
-        warnings=(*stage.warnings(), *recipe_warnings(scoring.recipe, store)),
+        warnings=(*stage.warnings(), *recipe_warnings(scoring.recipe, store), *agreed.warnings),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         scoring=scoring,

@@ -9,6 +9,7 @@ from pyarrow import ArrowException, fs
 
 from spark_infer.errors import TargetError
 from spark_infer.tables.location import TableLocation
+from spark_infer.tables.sharing import closed_to_group
 from spark_infer.tables.storage import Storage
 
 _LOG = "_delta_log"
@@ -34,7 +35,8 @@ def check_writable(location: TableLocation, *, exists: bool) -> None:
     if problem:
         raise TargetError(
             f"The target {location.name} cannot be written: {problem}.",
-            next_step="choose another target, or have it made writable for the user that this process runs as.",
+            next_step=closed_to_group([storage, storage.below(_LOG), storage.parent()])
+            or "choose another target, or have it made writable for the user that this process runs as.",
         )
 
 

@@ -18,6 +18,7 @@ from spark_infer.job.units.history import history
 from tests.hostile import CORPUS, MODES, OWNERS, each
 from tests.local.eight import EACH, exact
 from tests.local.jobs import job
+from tests.second_user import umask
 from tests.tree import Tree, tree
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -81,18 +82,24 @@ def test_plan_and_status_refuse_a_ledger_that_somebody_else_may_have_written(
 def test_a_run_keeps_its_ledger_to_itself_and_gives_the_table_the_modes_of_the_umask(
     line: str, files: Path, tmp_path: Path, breaks: Break, mask: int, kind: str
 ) -> None:
-    before = os.umask(mask)
-    try:
+    with umask(mask):
         target = {"path": str(tmp_path / "out"), "format": kind, "partition_by": "part"}
         scoring = job(line, {"path": str(files)}, target, **EACH)
         broken(scoring, breaks)
         assert modes(tmp_path / ".out.spark_infer", but="files") == {0o700, 0o600}
         assert scoring.run().units_before == 5
-    finally:
-        os.umask(before)
     assert modes(tmp_path / ".out.spark_infer") == {0o700, 0o600}
     assert modes(tmp_path / "out") == {0o777 & ~mask, 0o666 & ~mask}
     exact(tmp_path / "out")
+
+
+def test_plan_warns_of_a_umask_that_keeps_the_group_from_writing_the_table(
+    line: str, files: Path, tmp_path: Path
+) -> None:
+    target = {"path": str(tmp_path / "out"), "ledger_group": str(os.getegid())}
+    with umask(0o022):
+        warnings = job(line, {"path": str(files)}, target, **EACH).plan().warnings
+    assert any(warning.startswith("the umask 022 of this process keeps the group ") for warning in warnings)
 
 
 def modes(folder: Path, but: str = "") -> set[int]:

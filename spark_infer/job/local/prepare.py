@@ -134,7 +134,7 @@ def prepare_local(
         start=agreed.start,
         rehearsal=rehearsal,
         told=here.told,
-        warnings=(*_warnings(snapshot), *recipe_warnings(recipe, store)),
+        warnings=(*_warnings(snapshot), *recipe_warnings(recipe, store), *agreed.warnings),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
         here=here,

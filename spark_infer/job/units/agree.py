@@ -43,6 +43,12 @@ class Agreed:
     run_id: str
     started_at: datetime
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader of plan and report should know of the ledger, a sentence each."""
+        access = None if self.start is None else self.start.runs.access
+        return () if access is None else access.warnings()
+
 
 @before_running()
 def agree_on_writers(

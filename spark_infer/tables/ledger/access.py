@@ -16,23 +16,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from pathlib import Path
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError
+from spark_infer.tables import owners
 from spark_infer.tables.durable import LocalDisk, disk_of, sync
 from spark_infer.tables.storage import Storage
 
-try:
-    import grp
-    import pwd
-except ImportError:  # Windows keeps other books
-    grp = pwd = None  # type: ignore[assignment]
-
 _OTHERS = stat.S_IWOTH | stat.S_IWGRP
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-_NOBODY = 65534
-"""Whom Linux shows where a container cannot name the owner: it may be anybody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +44,17 @@ class Access:
     def file_mode(self) -> int:
         """The mode of a new file."""
         return 0o600 if self.group is None else 0o640
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the group cannot do with the table after this run, whose files keep the umask."""
+        mask = owners.umask()
+        if self.group is None or mask is None or not mask & stat.S_IRWXG:
+            return ()
+        return (
+            f"the umask {mask:03o} of this process keeps the group {owners.group_name(self.group)} of "
+            "target.ledger_group from writing what this run adds to the table; set the umask 002, for the workers too, "
+            "or give the table's folder a default ACL for the group",
+        )
 
     def check(self, root: str, inside: Iterable[str]) -> None:
         """Look at the folder of a target's ledgers, and at that of each run.
@@ -121,7 +125,7 @@ class Access:
     def _refuse(self, path: str, facts: os.stat_result, is_right: Callable[[int], bool]) -> None:
         if not is_right(facts.st_mode):
             raise _misplaced(path)
-        foreign, writable = not self._counts(facts.st_uid), self._others_write(facts)
+        foreign, writable = not self._counts(path, facts), self._others_write(facts)
         if not foreign and not writable:
             return
         shown = None
@@ -132,12 +136,32 @@ class Access:
         if writable and (shown is None or not shown.st_mode & _OTHERS):
             raise _writable(path, facts)
 
-    def _counts(self, user: int) -> bool:
-        return user in self.users or (self.group is not None and self.group in _groups(user))
+    def _counts(self, path: str, facts: os.stat_result) -> bool:
+        if facts.st_uid in self.users:
+            return True
+        return self.group is not None and (
+            self.group in owners.groups_of(facts.st_uid) or self._is_of_a_member(path, facts)
+        )
+
+    def _is_of_a_member(self, path: str, facts: os.stat_result) -> bool:
+        """Whether only members of the group can have made a file or folder, whoever the machine says they are.
+
+        Containers give processes groups that no list of the machine has (``fsGroup`` of Kubernetes). So the file has
+        the group, and where it lies, up to a folder of a user who counts, only the group and such users may write.
+        """
+        place = Path(posixpath.dirname(path)).resolve()
+        for folder in (place, *place.parents):
+            around = folder.stat()
+            if facts.st_gid != self.group or self._others_write(around):
+                return False
+            if around.st_uid in self.users:
+                return True
+            facts = around
+        return False
 
     def _others_write(self, facts: os.stat_result) -> bool:
         by_group = facts.st_mode & stat.S_IWGRP and facts.st_gid != self.group
-        return bool(facts.st_mode & stat.S_IWOTH or (by_group and not _is_private(facts.st_gid, facts.st_uid)))
+        return bool(facts.st_mode & stat.S_IWOTH or (by_group and not owners.is_private(facts.st_gid, facts.st_uid)))
 
 
 def access_of(table: Storage, target: TargetConfig) -> Access | None:
@@ -146,50 +170,20 @@ def access_of(table: Storage, target: TargetConfig) -> Access | None:
     Raises:
         ConfigError: The job names a user or group that this machine does not know, or a group without this user.
     """
-    if grp is None or not isinstance(disk_of(table), LocalDisk):
+    if not owners.KNOWN or not isinstance(disk_of(table), LocalDisk):
         return None
-    users = {0, os.geteuid(), *(_number(name, "user") for name in target.ledger_users)}
+    users = {0, os.geteuid(), *(owners.number(name, "user") for name in target.ledger_users)}
     with suppress(OSError):
         # Anybody can make an empty folder where a table is going to be.
         if any(not name.startswith(".") for name in os.listdir(table.root)):
-            users |= {os.stat(table.root).st_uid} - {_NOBODY}
-    group = None if target.ledger_group is None else _number(target.ledger_group, "group")
-    if group not in {None, os.getegid(), *os.getgroups()} and os.geteuid() != 0:
+            users |= {os.stat(table.root).st_uid} - {owners.NOBODY}
+    group = None if target.ledger_group is None else owners.number(target.ledger_group, "group")
+    if group not in {None, *owners.own_groups()} and os.geteuid() != 0:
         raise ConfigError(
             f"target.ledger_group names {target.ledger_group!r}, and the user of this process is not in that group.",
             next_step="name a group that it is in, or log in again where it was added since.",
         )
     return Access(users=frozenset(users), group=group)
-
-
-def _number(name: str, kind: Literal["user", "group"]) -> int:
-    if name.isdigit():
-        return int(name)
-    try:
-        return pwd.getpwnam(name).pw_uid if kind == "user" else grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise ConfigError(
-            f"target.ledger_{kind}{'s' if kind == 'user' else ''} names {name!r}, and this machine has no such {kind}.",
-            next_step="correct the name, or give the number.",
-        ) from None
-
-
-def _groups(user: int) -> tuple[int, ...]:
-    try:
-        entry = pwd.getpwuid(user)
-        return tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
-    except (KeyError, OSError):
-        return ()
-
-
-def _is_private(group: int, user: int) -> bool:
-    """Whether a group has a user alone, as where each user has a group of the same name and the umask is 002."""
-    try:
-        owner, members = pwd.getpwuid(user), grp.getgrgid(group)
-    except KeyError:
-        return False
-    alone = not set(members.gr_mem) - {owner.pw_name}
-    return alone and (owner.pw_gid, owner.pw_name) == (group, members.gr_name)
 
 
 @lru_cache
@@ -218,16 +212,8 @@ def _without_links(path: str, flags: int) -> int:
 _WHY = "a ledger decides which files a run moves, and where: it counts only where nobody else can have written it"
 
 
-def _name(entry: Callable[[int], tuple[Any, ...]], number: int) -> str:
-    """The name of a user or a group, or its number where it has none."""
-    try:
-        return str(entry(number)[0])
-    except KeyError:
-        return str(number)
-
-
 def _foreign(path: str, facts: os.stat_result) -> LedgerError:
-    owner = _name(pwd.getpwuid, facts.st_uid)
+    owner = owners.user_name(facts.st_uid)
     return LedgerError(
         f"{path}, a part of a ledger, belongs to the user {owner}, who is not named by the job.",
         details=[_WHY, "nothing of it was used"],
@@ -237,13 +223,14 @@ def _foreign(path: str, facts: os.stat_result) -> LedgerError:
 
 
 def _writable(path: str, facts: os.stat_result) -> LedgerError:
-    group = _name(grp.getgrgid, facts.st_gid)
+    group, by_all = owners.group_name(facts.st_gid), facts.st_mode & stat.S_IWOTH
+    shared = f"if the group {group} shares the runs of this table, name it in target.ledger_group"
+    closed = f"run `chmod -R {'o' if by_all else 'g'}-w` on the folder of the ledger if nobody else did write there"
     return LedgerError(
         f"Others may write to {path}, a part of a ledger (mode {stat.S_IMODE(facts.st_mode):04o}, group {group}).",
         details=[_WHY, "nothing of it was used"],
-        next_step="run `chmod -R go-w` on the folder of the ledger if nobody else did write there; where a group "
-        "shares the runs, name it in target.ledger_group; else remove that folder, after a look at what the target "
-        "holds.",
+        next_step=(f"{closed}, and {shared}" if by_all else f"{shared}; if not, {closed}")
+        + "; else remove that folder, after a look at what the target holds.",
     )
 
 

@@ -17,6 +17,7 @@ from spark_infer.tables.delta_log import list_log, taken_back
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.sharing import closed_to_group
 from spark_infer.tables.storage import Storage, partition_values
 
 STAGED, READY, OLD = "new", "ready-", "old"
@@ -95,7 +96,7 @@ def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
         run.files.move(run.at(staged[0]), mine.root)
     except (ArrowException, OSError) as error:
         if run.kind(staged[0]):
-            raise _half_way(run.at(staged[0]), error) from error
+            raise _half_way(run.at(staged[0]), error, run) from error
         raise _taken(run) from error
     return mine
 
@@ -141,7 +142,7 @@ def put_table(ready: Storage, table: Storage, run: Storage) -> None:
             point("between_renames")
             table.files.move(ready.root, table.root)
     except (ArrowException, OSError) as error:
-        raise (_half_way(table.root, error) if ready.kind() else _taken(run)) from error
+        raise (_half_way(table.root, error, table.parent(), run) if ready.kind() else _taken(run)) from error
     point("swapped")
 
 
@@ -172,7 +173,8 @@ def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[
                 _move(table, run.below(OLD), folder)
                 _move(ready, table, folder)
         except (ArrowException, OSError) as error:
-            raise (_half_way(end.root, error) if ready.kind() else _taken(run)) from error
+            around = _around(folder, table, ready, run.below(OLD))
+            raise (_half_way(end.root, error, *around) if ready.kind() else _taken(run)) from error
     if not new and not table.data_files() and ready.kind(EMPTY_TABLE_FILE):
         _move(ready, table, EMPTY_TABLE_FILE)
     if new and table.kind(EMPTY_TABLE_FILE):
@@ -220,10 +222,16 @@ def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
 def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) -> WriteError | LedgerError:
     if staged.kind(path) == "file":
         # A folder of the run that is not there any more was taken by another driver.
-        return _half_way(target.at(path), error) if target.kind() else _taken(target.parent())
+        around = _around(path, staged, target)
+        return _half_way(target.at(path), error, *around) if target.kind() else _taken(target.parent())
     if not target.kind() and ".spark_infer" in target.root:
         return _taken(target.parent())
     return gone([target.at(path)])
+
+
+def _around(path: str, *storages: Storage) -> list[Storage]:
+    """The folders that a path lies in, below each of some others."""
+    return [storage.below(folder) if (folder := posixpath.dirname(path)) else storage for storage in storages]
 
 
 def gone(paths: Sequence[str]) -> WriteError:
@@ -235,13 +243,13 @@ def gone(paths: Sequence[str]) -> WriteError:
     )
 
 
-def _half_way(path: str, error: Exception) -> WriteError:
+def _half_way(path: str, error: Exception, *folders: Storage) -> WriteError:
     shown = without_partition_values(f"{path}: {error}")
     return WriteError(
         f"The new files could not all be moved into their place; the first that could not is {shown}",
         details=["All rows are scored, and kept beside the target."],
-        next_step="check the folder's permissions and free space, then run the same command again: it goes on from "
-        "there.",
+        next_step=f"{closed_to_group(folders) or 'check the permissions and free space of the folder.'} Then run the "
+        "same command again: it goes on from there.",
     )
 
 

@@ -7,10 +7,6 @@ import grp
 import os
 import pwd
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,58 +14,14 @@ import pytest
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError
-from spark_infer.job.units.find import ledgers_of, refuse_taken_over
+from spark_infer.job.units.find import refuse_taken_over
 from spark_infer.tables.ledger import access as module
 from spark_infer.tables.ledger.access import access_of
-from spark_infer.tables.ledger.entry import Sealed
-from spark_infer.tables.ledger.ledger import Ledger
-from spark_infer.tables.storage import Storage, open_storage
+from tests.second_user import UMASKS, as_nobody, needs_root, open_for_all, umask
 from tests.tree import tree
+from tests.unit.tables.ledger.begun import FILES, FOLDERS, ROOT, RUN, begun, ledger, read_all, table
 
-UMASKS = [0o000, 0o002, 0o022, 0o077]
 OTHER, MEMBER = 12345, "daemon"
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as a second user")
-
-ROOT, RUN = ".t.spark_infer", ".t.spark_infer/score.00000000.0001.0123456789ab"
-FOLDERS = [ROOT, RUN, f"{RUN}/units", f"{RUN}/files"]
-FILES = [f"{RUN}/plan.json", f"{RUN}/tasks.json", f"{RUN}/units/000000.json", f"{RUN}/report.json"]
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def table(tmp_path: Path) -> Storage:
-    found = open_storage(f"file://{tmp_path}/t")
-    assert found is not None
-    return found
-
-
-def ledger(tmp_path: Path, **target: Any) -> Ledger:
-    """The run of a job, after a look at who may write there, as `plan`, `run` and `status` find it."""
-    access = access_of(table(tmp_path), TargetConfig(path="t", **target))
-    root = ledgers_of(table(tmp_path), access)
-    return Ledger(root.below(RUN.rpartition("/")[2]), access)
-
-
-def begun(tmp_path: Path, **target: Any) -> Ledger:
-    made = ledger(tmp_path, **target)
-    made.begin(b"plan", b"tasks", "tasks.json")
-    made.make_folder(made.staged("0a1b2c3d"))
-    made.seal(Sealed(unit=0, session="0a1b2c3d", files=()))
-    made.finish(b"report")
-    return made
-
-
-def read_all(tmp_path: Path, **target: Any) -> None:
-    found = ledger(tmp_path, **target)
-    assert (found.plan(), found.tasks("tasks.json"), found.report()) == (b"plan", b"tasks", b"report")
-    assert found.sealed(0).session == "0a1b2c3d"
 
 
 @pytest.mark.parametrize("mask", UMASKS)
@@ -103,7 +55,10 @@ def test_a_group_that_the_job_names_shares_the_ledger_whatever_the_umask(tmp_pat
     read_all(tmp_path, ledger_group=MEMBER)
     with pytest.raises(LedgerError, match=f"Others may write to .* \\(mode 2770, group {MEMBER}\\)") as refused:
         ledger(tmp_path)
-    assert "target.ledger_group" in refused.value.next_step
+    # The other way would end the sharing.
+    assert refused.value.next_step.startswith(
+        f"if the group {MEMBER} shares the runs of this table, name it in target.led"
+    )
 
 
 @pytest.mark.parametrize("place", [*FOLDERS, *FILES])
@@ -115,7 +70,8 @@ def test_a_ledger_that_others_may_write_to_is_refused(tmp_path: Path, place: str
     before = tree(tmp_path)
     with pytest.raises(LedgerError, match=f"Others may write to {spot}, a part of a ledger") as refused:
         read_all(tmp_path)
-    assert "chmod -R go-w" in refused.value.next_step
+    assert refused.value.next_step.startswith("run `chmod -R o-w` on the folder of the ledger")
+    assert "target.ledger_group" in refused.value.next_step
     assert tree(tmp_path) == before
 
 
@@ -261,36 +217,3 @@ def test_a_ledger_that_may_not_be_read_is_refused_with_its_way_out(tmp_path: Pat
 def test_a_user_that_the_machine_does_not_know_is_an_error_in_the_job(tmp_path: Path, key: str, given: Any) -> None:
     with pytest.raises(ConfigError, match=f"target.{key} names 'no-such-"):
         access_of(table(tmp_path), TargetConfig(path="t", **{key: given}))
-
-
-@needs_root
-def test_a_group_that_the_user_is_not_in_is_an_error_in_the_job(tmp_path: Path) -> None:
-    def look() -> None:
-        with pytest.raises(ConfigError, match=f"names '{MEMBER}', and the user of this process is not in that group"):
-            access_of(table(tmp_path), TargetConfig(path="t", ledger_group=MEMBER))
-        assert access_of(table(tmp_path), TargetConfig(path="t", ledger_group="nogroup"))
-
-    as_nobody(look)
-
-
-def open_for_all(tmp_path: Path) -> None:
-    """Have another user reach a folder of this test."""
-    temporary = Path(tempfile.gettempdir())
-    for folder in takewhile(lambda folder: folder != temporary, (tmp_path, *tmp_path.parents)):
-        folder.chmod(0o755)
-
-
-def as_nobody(what: Callable[[], None]) -> None:
-    """Do something in a child process of the user nobody."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            what()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
