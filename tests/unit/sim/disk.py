@@ -39,12 +39,14 @@ class SimDisk:
         step: Called before whatever changes or tells something.
         nodes: What is there.
         lasting: The names that a power cut leaves, and what they name.
+        changes: How often something has changed: between two changes a reader sees the same.
     """
 
     random: random.Random
     step: Step = lambda what: "ok"
     nodes: dict[str, Node] = field(default_factory=dict)
     lasting: dict[str, Node] = field(default_factory=dict)
+    changes: int = 0
     _numbers: int = 0
 
     @property
@@ -175,6 +177,7 @@ class SimDisk:
 
     def cut_power(self) -> None:
         """Leave what was stored, under the names that were."""
+        self.changes += 1
         self.nodes = {}
         for path, node in sorted(self.lasting.items()):
             if posixpath.dirname(path) not in self.nodes and path != "/":
@@ -205,6 +208,7 @@ class SimDisk:
         fate = self.step(what)
         if fate == "refused":
             raise OSError(28, f"refused: {what}")
+        self.changes += 1
         act()
         if fate == "lost":
             raise OSError(5, f"the reply was lost: {what}")

@@ -1,4 +1,7 @@
-"""What the simulation is worth: each of these mistakes, planted, is found."""
+"""What the simulation is worth: each of these mistakes, planted, is found.
+
+Without a mistake the same lives go well: they are among those of test_delta.py and test_parquet.py.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from tests.unit.sim.lives import live
 from tests.unit.sim.log import SimReady
 from tests.unit.sim.world import MODES
 
-LIVES = 600
+LIVES = 250
 ALL = list(itertools.product(("delta", "parquet"), MODES))
 
 Patch = pytest.MonkeyPatch
@@ -191,8 +194,4 @@ def live_many(several: Iterable[tuple[int, str, str]]) -> None:
 def test_a_mistake_is_found(mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
     with pytest.raises((AssertionError, ValueError, KeyError, IndexError)):
-        live_many(lives(STAGED_AT_ONCE if mutant is no_fencing else ALL))
-
-
-def test_without_a_mistake_the_same_lives_go_well() -> None:
-    live_many(itertools.islice(lives(), 200))
+        live_many(lives(STAGED_AT_ONCE if mutant in (no_fencing, exchanged_twice) else ALL))
