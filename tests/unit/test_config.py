@@ -112,6 +112,9 @@ def test_parameters_are_shown_as_json_has_them_and_secrets_by_their_names_alone(
         ("pwd auth Authorization bearer passphrase connection_string connectionString sas_url github_pat", True),
         ("dbpassword user.passwd mysecret clientSecret credentials aws_credential PGPASSWORD", True),
         ("max_tokens num_tokens max_new_tokens maxTokens eos_token eos_token_id pad_token prompt-tokens", False),
+        ("id_token private_key_id client_key secret_name mySecret secrets Passwort", True),
+        ("token_ids token_type_ids tokenIds customer_key product-key key_columns auth_method encompasswidth", False),
+        ("secretary secretariat secretion_rate sig_level signature_name", False),
         ("sort_key primary_key partition_keys groupKey keyword monkey tokenizer author path patience passes", False),
     ],
 )

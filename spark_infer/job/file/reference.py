@@ -40,11 +40,12 @@ target:
   a default, `$${` is a plain `${`. Such values are shown in plans, reports and errors.
 - **Secrets** are hidden wherever something is shown or written: what `${secret:NAME}` takes from the environment (shown
   by that text), values below names of secrets in `spark.conf`, `score.params`, `score.model_config` and
-  `score.extra_env` (`fs.s3a.secret.key`, `password`, `api_key`; shown as `***`), and user parts and queries of
-  addresses. In errors, a secret of fewer than four characters is hidden only where it is the whole text. A URI with
-  credentials (`s3://KEY:SECRET@bucket`) is refused as source or target: give them to the environment, or to
-  `spark.conf`, which Spark gets in a file that is yours alone and not on its command line. What `--set` says is on the
-  command line of spark-infer itself, where `ps` shows it: let a secret come from `${secret:NAME}`.
+  `score.extra_env` (`fs.s3a.secret.key`, `password`, `api_key`; shown as `***`), and of addresses the user parts, the
+  queries, and the fragments that name a secret. In errors, a secret of fewer than four characters is hidden only where
+  it is the whole text. A URI with credentials (`s3://KEY:SECRET@bucket`) is refused as source or target: give them to
+  the environment, or to `spark.conf`, which Spark gets in a file that is yours alone and not on its command line. What
+  `--set` says is on the command line of spark-infer itself, where `ps` shows it: let a secret come from
+  `${secret:NAME}`.
 - **Overrides**: `--set score.batch_size=5000` replaces or adds one value, written as YAML; `--set score.result_type=`
   sets null. Below `spark.conf` and other mappings with free names the rest of the path is one name:
   `--set spark.conf.spark.sql.shuffle.partitions=8`. A list is replaced whole.
