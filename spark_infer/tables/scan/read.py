@@ -20,7 +20,7 @@ from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
-from spark_infer.tables.scan.batch_rows import rows_that_fit
+from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit
 from spark_infer.tables.scan.deletions import within, without
 from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
 from spark_infer.tables.scan.fit import StoredColumn, UnlikeSparkError, as_spark, stored_columns
@@ -77,7 +77,7 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             groups = _groups(file, piece, scan, plan)
             if scan.condition is None:
                 _refuse_other_count(file, piece, path)
-            batches = _all_rows(_batches(stream, file, groups, scan, plan, threads), file, groups, path)
+            batches = _all_rows(_batches(stream, file, groups, scan, plan, path, threads), file, groups, path)
             if piece.vector is not None:
                 batches = without(_deleted(storage, piece, file, groups), batches)
             for found in batches:
@@ -86,6 +86,8 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
         raise _unreadable(path, "it is missing: it vanished after the run was planned, or was never there") from error
     except NotParquetError as error:
         raise _unreadable(path, f"it is damaged: {error}") from error
+    except TooLargeError as error:
+        raise _too_large(path, error) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SparkMustReadError(path, "it is damaged, or pyarrow does not know what it holds") from error
     except (ArrowException, OSError) as error:
@@ -116,6 +118,15 @@ def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list
         if small and chunk.has_dictionary_page and pa.types.is_string(arrow.field(leaf.path).type):
             texts.append(leaf.path)
     return texts
+
+
+def _too_large(path: str, error: TooLargeError) -> SourceReadError:
+    return SourceReadError(
+        f"The file {path} cannot be read: one row or page of column {error.column!r} takes {error.size:,} bytes.",
+        details=[f"at most {error.most:,} are allowed: 16 times max_batch_bytes, or 1 GiB where that is more"],
+        next_step="leave the column out with keep=[…], write the file again with smaller pages, or raise "
+        "max_batch_bytes, if workers have the memory.",
+    )
 
 
 def _refuse_changed(storage: Storage, piece: Piece) -> None:
@@ -232,11 +243,14 @@ def _groups(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan) -> 
 
 
 def _batches(
-    stream: pa.NativeFile, file: pq.ParquetFile, groups: list[int], scan: Scan, plan: _FilePlan, threads: int
+    stream: pa.NativeFile, file: pq.ParquetFile, groups: list[int], scan: Scan, plan: _FilePlan, path: str, threads: int
 ) -> Iterator[pa.RecordBatch]:
     if plan.stored:
         names = list(plan.stored.values())
-        rows = min(scan.batch_rows, rows_that_fit(scan.batch_bytes, stream, file.metadata, groups, names))
+        try:
+            rows = rows_that_fit(scan.batch_bytes, scan.batch_rows, stream, file.metadata, groups, names)
+        except ValueError as error:
+            raise SparkMustReadError(path, f"it is damaged, or its pages are of an unknown kind ({error})") from error
         yield from file.iter_batches(rows, row_groups=groups, columns=names, use_threads=threads > 1)
         return
     # Nothing of the file is wanted but how many rows it has.
