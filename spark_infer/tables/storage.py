@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from dataclasses import dataclass, field, replace
@@ -11,12 +10,12 @@ from urllib.parse import quote
 
 from pyarrow import ArrowException, fs
 
-from spark_infer.errors import SourceError
+from spark_infer.tables.hidden import is_hidden, is_hidden_folder
+from spark_infer.tables.loops import has_hidden_loop, without_loops
 
 _ATOMIC_RENAME = ("file", "hdfs", "viewfs")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(.*)", re.DOTALL)
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_SUMMARIES = ("_metadata", "_common_metadata")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
@@ -85,7 +84,7 @@ class Storage:
         Spark: HadoopFSUtils.shouldFilterOutPathName and PartitioningAwareFileIndex.isDataPath.
         """
         if self.kind() == "file":
-            return [] if _is_hidden(self.name) else [data_file("", self.files.get_file_info(self.root))]
+            return [] if is_hidden(self.name) else [data_file("", self.files.get_file_info(self.root))]
         files = [data_file(path, entry) for path, entry in self._below() if entry.type == fs.FileType.File]
         return [file for file in files if _is_data(file.path)]
 
@@ -102,47 +101,17 @@ class Storage:
         return [path for path, entry in self._below() if entry.type != fs.FileType.Directory]
 
     def _below(self) -> list[tuple[str, Any]]:
-        if isinstance(self.files, fs.LocalFileSystem):
-            _refuse_loops(self.root)
-        selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
-        found = [(entry.path[len(self.root) :].lstrip("/"), entry) for entry in self.files.get_file_info(selector)]
+        if isinstance(self.files, fs.LocalFileSystem) and has_hidden_loop(self.root):
+            entries = without_loops(self.root)
+        else:
+            entries = self.files.get_file_info(fs.FileSelector(self.root, recursive=True, allow_not_found=True))
+        found = [(entry.path[len(self.root) :].lstrip("/"), entry) for entry in entries]
         return sorted(found, key=lambda each: each[0])
 
     def names(self, path: str = "") -> list[str]:
         """The names directly inside a folder; none where there is no folder."""
         selector = fs.FileSelector(self.at(path), allow_not_found=True)
         return sorted(posixpath.basename(entry.path) for entry in self.files.get_file_info(selector))
-
-
-def _refuse_loops(root: str) -> None:
-    """Refuse a local folder with a link to one of the folders that it lies in: following it never ends.
-
-    Other links to folders are followed, as Hadoop's local file system does it.
-
-    Raises:
-        SourceError: There is such a link.
-    """
-    pending: list[tuple[str, tuple[str, ...]]] = [(root, (os.path.realpath(root),))]
-    seen: set[str] = set()
-    while pending:
-        folder, above = pending.pop()
-        if (place := os.path.realpath(folder)) in seen:
-            continue
-        seen.add(place)
-        for path, folders, _ in os.walk(folder):
-            for name in folders:
-                link = os.path.join(path, name)
-                if not os.path.islink(link):
-                    continue
-                real = os.path.realpath(link)
-                inside = (*above, os.path.realpath(path))
-                if any(f"{each}/".startswith(f"{real.rstrip('/')}/") for each in inside):
-                    raise SourceError(
-                        f"The folder {root} has a link that leads back into itself: {os.path.relpath(link, root)}.",
-                        details=[f"it points to {real}, in which the link itself lies"],
-                        next_step="remove the link, or name a folder without it.",
-                    )
-                pending.append((link, inside))
 
 
 def data_file(path: str, entry: Any) -> DataFile:
@@ -212,10 +181,4 @@ def unescaped(text: str) -> str:
 
 def _is_data(path: str) -> bool:
     *folders, name = path.split("/")
-    # Spark looks into folders whose names begin as Parquet's summary files do.
-    hidden = [folder for folder in folders if not folder.startswith(_SUMMARIES)]
-    return not _is_hidden(name) and not any(map(_is_hidden, hidden))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.endswith("._COPYING_") or (name.startswith("_") and "=" not in name)
+    return not is_hidden(name) and not any(map(is_hidden_folder, folders))

@@ -71,6 +71,37 @@ def test_a_folder_that_links_back_into_itself_is_refused(tmp_path: Path, links: 
         storage.data_files()
 
 
+HIDDEN_LOOPS = {
+    "in a hidden folder": {"_staging/a=1": ".", "_staging/b=1": "."},
+    "of a hidden name": {".a": ".", "_b": ".."},
+    "behind a link that is followed": {"a=1": "../aside", "../aside/.back": "../in"},
+    "out of a hidden folder": {".staging/far": "/"},
+}
+
+
+@pytest.mark.parametrize("links", HIDDEN_LOOPS.values(), ids=HIDDEN_LOOPS)
+def test_a_link_back_where_spark_does_not_look_is_passed_over(tmp_path: Path, links: dict[str, str]) -> None:
+    for name in ("in/_staging", "in/.staging", "aside", "in/c=1"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, target in links.items():
+        (tmp_path / "in" / name).symlink_to(target)
+    for name in ("in/c=1/x.parquet", "in/_staging/y.parquet"):
+        (tmp_path / name).write_text("x")
+    storage = open_storage(f"file://{tmp_path}/in")
+    assert storage is not None
+    assert [file.path for file in storage.data_files()] == ["c=1/x.parquet"]
+    assert storage.every_path() == ["_staging/y.parquet", "c=1/x.parquet"]
+
+
+@pytest.mark.parametrize("name", ["_x=1", "_metadata.d"])
+def test_a_link_back_where_spark_looks_in_spite_of_its_name_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to(".")
+    storage = open_storage(f"file://{tmp_path}")
+    assert storage is not None
+    with pytest.raises(SourceError, match="link that leads back into itself"):
+        storage.data_files()
+
+
 def test_a_link_to_another_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "aside" / "b=1").mkdir(parents=True)
