@@ -43,11 +43,16 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
 def runs(output: Output, config: JobConfig) -> list[RunState]:
     """Look at the runs of a job's target; starts Spark only where the catalog must say where that is."""
     from spark_infer.job.units.history import history
+    from spark_infer.tables.local_tables import LocalTables
 
     if config.target.path is not None:
-        return history(config)
+        return history(config, LocalTables())
     with ProgressLine(output.screen) as line, _session(output, config, line, scores=False) as spark:
-        return history(config, spark)
+        if spark is None:
+            return history(config, LocalTables())
+        from spark_infer.spark.tables.spark_tables import SparkTables
+
+        return history(config, SparkTables(spark))
 
 
 def check(output: Output, config: JobConfig, *, new_run: bool = False, load: bool = True) -> Plan:

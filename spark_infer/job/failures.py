@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spark_infer.errors import EnvironmentProblem, PlanError, RunError, SparkInferError
+from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.faults import is_lost, is_sparks, translate
-from spark_infer.tables.analysis import condition, first_line
 
 _MEMORY = "where it was killed for its memory, lower spark.driver.memory or free some first"
 

@@ -36,7 +36,8 @@ from spark_infer.spark.resources import Stage, plan_stage
 from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.stamp import stamped, stamped_schema
 from spark_infer.spark.tables.frames import read
-from spark_infer.tables.settings import SessionConf
+from spark_infer.spark.tables.settings import SessionConf
+from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
 
@@ -110,7 +111,7 @@ def prepare_job(
     store = open_store()
     ref = model or pinned(config, store)
     resolved = clock()
-    snapshot = open_snapshot(spark, config.source)
+    snapshot = open_snapshot(SparkTables(spark), config.source)
     rows = read(spark, snapshot, config.source)
     scoring, plane, rehearsal = _scoring(spark, config, ref, snapshot, rows, store=store, stage=stage, loads=loads)
     served = scoring.load_here()
@@ -122,7 +123,7 @@ def prepare_job(
     schema = _target_schema(rows, scoring, config) if first is None else first.frame.schema
     agreed, plane = agree_on_writers(
         lambda anew: agree(
-            spark,
+            SparkTables(spark),
             config,
             scoring.recipe,
             snapshot,

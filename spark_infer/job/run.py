@@ -34,12 +34,12 @@ from spark_infer.spark.tables.commit import written_before
 from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.merge import MergeDelta, refuse_doubled_keys
 from spark_infer.spark.tables.publish import is_staged, refresh
+from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.write import size_notes, stage, write
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.choice import publisher_of
 from spark_infer.tables.publishers.work import Publisher, PublishWork, app_of
-from spark_infer.tables.settings import settings
 from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
-from spark_infer.tables.delta import check_delta
 from spark_infer.tables.fit import (
     partitioning_problems,
     schema_problems,
@@ -22,17 +21,15 @@ from spark_infer.tables.merging import (
     merge_problems,
     optional_columns,
     refuse_appends_only,
-    refuse_unrecognisable,
 )
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope, partition_scope
-from spark_infer.tables.settings import refuse_lossy_settings
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.table_lookup import TableLookup
 from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location
 from spark_infer.tables.writable import check_writable
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
 _ONE_FILE_DECIDES = (
@@ -41,15 +38,15 @@ _ONE_FILE_DECIDES = (
 )
 
 
-def find_target(spark: SparkSession | None, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
+def find_target(lookup: TableLookup, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
     """Say where a target is or will be, and whether there is a table; without ``format`` a new one is of the source's.
 
     Raises:
         TargetError: Its place cannot be looked at.
     """
     with looking_at(target):
-        found = locate(spark, target)
-        return found or new_location(spark, target, source_format), found is not None
+        found = locate(lookup, target)
+        return found or new_location(lookup, target, source_format), found is not None
 
 
 def planned_write(
@@ -90,15 +87,13 @@ def planned_write(
     return sentence(plan)
 
 
-def plan_write(
-    spark: SparkSession | None, target: TargetConfig, *, snapshot: Snapshot, schema: StructType
-) -> WritePlan:
+def plan_write(lookup: TableLookup, target: TargetConfig, *, snapshot: Snapshot, schema: StructType) -> WritePlan:
     """Check that rows may be written to the target as asked; nothing runs and nothing changes.
 
     A new table without ``format`` gets the source's.
 
     Args:
-        spark: The session; None where there is none, and then the target is a path that this process can reach.
+        lookup: What the engine knows of tables.
         target: Where the rows should go.
         snapshot: The source that they come from.
         schema: All columns of the target.
@@ -107,16 +102,16 @@ def plan_write(
         TargetError: The target exists, shares files with the source, or does not fit; all problems at once.
         EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
     """
-    refuse_lossy_settings(spark)
+    lookup.check_settings()
     with looking_at(target):
-        return _plan(spark, target, snapshot, schema)
+        return _plan(lookup, target, snapshot, schema)
 
 
-def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
-    found = locate(spark, target)
-    location = found or new_location(spark, target, snapshot.location.format)
-    if location.format == "delta" and spark is not None:
-        check_delta(spark)
+def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
+    found = locate(lookup, target)
+    location = found or new_location(lookup, target, snapshot.location.format)
+    if location.format == "delta":
+        lookup.check_delta()
     if same_table(location, snapshot.location):
         raise TargetError(
             f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
@@ -133,9 +128,9 @@ def _plan(spark: SparkSession | None, target: TargetConfig, snapshot: Snapshot, 
     check_writable(location, exists=found is not None)
     if location.format == "parquet":
         check_storage(location, target, exists=found is not None)
-    if target.mode == "merge" and found is not None and location.format == "delta" and spark is not None:
-        refuse_unrecognisable(spark, location)
-    existing = existing_table(spark, location, type(schema)) if found else None
+    if target.mode == "merge" and found is not None and location.format == "delta":
+        lookup.check_merge(location)
+    existing = existing_table(lookup, location, target, type(schema)) if found else None
     if existing is not None and target.mode != "append":
         refuse_appends_only(location, existing.log)
     return _checked_plan(location, target, existing, schema)

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pyarrow import ArrowException
 
 from spark_infer.config import TableConfig, TargetConfig
-from spark_infer.core.session_settings import setting
 from spark_infer.errors import PlanError, SourceError, TargetError
-from spark_infer.tables.analysis import condition, parameters
-from spark_infer.tables.catalog import CatalogEntry, describe
-from spark_infer.tables.disk import same_disk
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.storage import Storage, open_storage, split_uri
 from spark_infer.tables.streamlog import has_stream_log, unread_target
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from spark_infer.tables.table_lookup import CatalogEntry, TableLookup
 
 FORMATS = ("delta", "parquet")
 _GLOB = frozenset("*?[]{}")
@@ -62,13 +54,13 @@ class TableLocation:
         return open_storage(self.path, same_disk=self.same_disk) if self.path else None
 
 
-def locate(spark: SparkSession | None, config: TableConfig) -> TableLocation | None:
+def locate(lookup: TableLookup, config: TableConfig) -> TableLocation | None:
     """Find a table and its format; None where nothing is there yet.
 
     Looks at the catalog or at the folder, and starts no Spark job.
 
     Args:
-        spark: The session; None where there is none, and then only paths that this process can reach are found.
+        lookup: What the engine knows of tables.
         config: One side of a job.
 
     Raises:
@@ -76,33 +68,20 @@ def locate(spark: SparkSession | None, config: TableConfig) -> TableLocation | N
         TargetError: The same for a target.
     """
     if config.table is not None:
-        return _in_catalog(_needed(spark, config, "the catalog"), config, config.table)
-    uri, here = qualify(spark, config), same_disk(spark)
+        return _in_catalog(lookup, config, config.table)
+    uri, here = qualify(lookup, config), lookup.same_disk
     storage = open_storage(uri, same_disk=here)
-    if storage is None:
-        found = _format_by_spark(_needed(spark, config, "this file system"), uri)
-    else:
-        found = _format_by_files(storage, config)
+    found = lookup.format_at(config, uri) if storage is None else _format_by_files(storage, config)
     if found is None:
         return None
     _check_format(config, found)
     return TableLocation(found, uri, same_disk=here)
 
 
-def _needed(spark: SparkSession | None, config: TableConfig, what: str) -> SparkSession:
-    if spark is None:
-        raise refusal(config)(
-            f"Only Spark knows {what}, and engine `local` runs without it: {config.name}.",
-            next_step="name a folder that this process can reach, or set engine: spark.",
-        )
-    return spark
-
-
-def qualify(spark: SparkSession | None, config: TableConfig) -> str:
+def qualify(lookup: TableLookup, config: TableConfig) -> str:
     """Return the one full URI of a configured path: scheme added, ``..``, links and trailing slashes resolved.
 
-    A path without a scheme belongs to Spark's default file system and, where relative, to the folder the JVM was
-    started in. Spark is asked for both by way of the path that it reports as missing.
+    The engine says where a path starts that has no scheme, or no host.
     """
     path = config.path or ""
     refuse = refusal(config)
@@ -113,14 +92,14 @@ def qualify(spark: SparkSession | None, config: TableConfig) -> str:
         )
     scheme, authority, rest = split_uri(path)
     if not scheme:
-        scheme, authority, base = split_uri(_home(spark))
+        scheme, authority, base = split_uri(lookup.base_uri(config, ""))
         rest = posixpath.join(base, path)
     elif not authority and scheme != "file":
-        _, authority, _ = split_uri(_reported(_needed(spark, config, f"the host of {scheme}:///"), f"{scheme}:///"))
+        _, authority, _ = split_uri(lookup.base_uri(config, scheme))
     if not rest.startswith("/") and not authority:
         raise refuse(f"The path {path!r} is not absolute below its scheme.", next_step=f"write {scheme}:///…")
     if scheme == "file":
-        return f"file://{_resolved(rest, here=same_disk(spark))}"
+        return f"file://{_resolved(rest, here=lookup.same_disk)}"
     # posixpath keeps two leading slashes, which mean nothing here.
     return f"{scheme}://{authority}/{posixpath.normpath(rest).lstrip('/')}".rstrip("/")
 
@@ -168,16 +147,16 @@ def _resolved(path: str, *, here: bool) -> str:
     return os.path.realpath(path) if here else posixpath.normpath(path)
 
 
-def _in_catalog(spark: SparkSession, config: TableConfig, table: str) -> TableLocation | None:
+def _in_catalog(lookup: TableLookup, config: TableConfig, table: str) -> TableLocation | None:
     try:
-        entry = describe(spark, table)
+        entry = lookup.catalog(config).describe(table)
     except ValueError as error:
         raise refusal(config)(str(error)) from error
     if entry is None:
         return None
     _check_entry(config, entry)
     _check_format(config, entry.provider)
-    here = same_disk(spark)
+    here = lookup.same_disk
     path = canonical(entry.location, here=here) if entry.location else None
     return TableLocation(entry.provider, path, entry.name, same_disk=here)
 
@@ -241,50 +220,6 @@ def _table_above(storage: Storage) -> str:
         if has_stream_log(outer):
             return f"the folder {outer.uri.removeprefix('file://')}, which a stream writes"
     return ""
-
-
-def _format_by_spark(spark: SparkSession, uri: str) -> str | None:
-    """Ask Spark where this process cannot look itself."""
-    try:
-        if spark.sql(f"DESCRIBE DETAIL delta.{quote_name(uri)}").collect()[0]["format"] == "delta":
-            return "delta"
-    except Exception as error:  # PySpark's exceptions cannot be named here
-        if not condition(error).startswith(("DELTA_", "PARSE_SYNTAX", "PATH_NOT_FOUND")):
-            raise
-    try:
-        spark.read.parquet(uri).schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
-    except Exception as error:
-        if condition(error).startswith(("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")):
-            return None
-        raise
-    return "parquet"
-
-
-_HOMES: dict[str, str] = {}
-
-
-def _home(spark: SparkSession | None) -> str:
-    """The folder in which a relative path starts, as a full URI; asked once for each application or server session."""
-    if spark is None:
-        return f"file://{os.getcwd()}/"
-    session = str(getattr(spark, "session_id", "")) or setting(spark, "spark.app.id")
-    if not session:
-        return _reported(spark, "")
-    if session not in _HOMES:
-        _HOMES[session] = _reported(spark, "")
-    return _HOMES[session]
-
-
-def _reported(spark: SparkSession, folder: str) -> str:
-    """The full URI of a folder as Spark itself spells it."""
-    name = f"spark-infer-{uuid.uuid4().hex}"
-    try:
-        # Twice: for a single path Spark also looks for a stream's log, and logs a stack trace that it finds none.
-        spark.read.text([folder + name] * 2).schema  # noqa: B018 - as above
-    except Exception as error:
-        if path := parameters(error).get("path", ""):
-            return path.removesuffix(name)
-    return f"file://{os.getcwd()}/"
 
 
 def _is_inside(path: str, folder: str) -> bool:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.settings import can_set
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-TXN_APP = "spark.databricks.delta.write.txnAppId"
-TXN_VERSION = "spark.databricks.delta.write.txnVersion"
-"""What a MERGE is recognised by in the table's log; SQL takes it from the session's settings."""
 
 _UNCOMPARABLE = ((r"\bmap<", "map"), (r"(?:^|[:<,])variant(?:$|[,>])", "variant"))
 """A type stands after the colon of its field's name, which may itself be `variant`."""
@@ -73,21 +65,6 @@ def identity_problems(log: LogState | None, brought: Collection[str], *, merges:
         open_ = [each["name"] for each in marked if each["name"] not in closed]
         problems += [f"{name} is an identity column, which Delta's MERGE does not update" for name in open_]
     return problems
-
-
-def refuse_unrecognisable(spark: SparkSession, location: TableLocation) -> None:
-    """Refuse a merge in a session that will not give its commit an identifier, which has no other way in than settings.
-
-    Raises:
-        TargetError: After a lost reply it would not be known whether the rows were merged.
-    """
-    refused = [name for name in (TXN_APP, TXN_VERSION) if not can_set(spark, name)]
-    if refused:
-        raise TargetError(
-            f"This session does not let a merge into {location.name} be recognised afterwards.",
-            details=[f"it refuses the setting {name}" for name in refused],
-            next_step="choose overwrite_partitions or overwrite, or run on a cluster that takes these settings.",
-        )
 
 
 def merge_problems(

@@ -1,4 +1,4 @@
-"""Parquet tables as a source: footers, partition folders, and the frame over them.
+"""Parquet tables as a source: footers and partition folders.
 
 Partition values keep their text. Spark guesses a type for each partition column and reads the folders ``p=001`` and
 ``p=1`` both as 1; here a column is an integer or a date only where every one of its folders is written exactly as that
@@ -10,16 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from spark_infer.errors import SourceError
-from spark_infer.tables.analysis import first_line
 from spark_infer.tables.footers import read_footers, with_footers
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.partitioning import partition_type, refuse_stray
 from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
-from spark_infer.tables.settings import settings
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import (
     NULL_PARTITION,
@@ -29,10 +26,6 @@ from spark_infer.tables.storage import (
     partition_values,
 )
 from spark_infer.tables.streamlog import committed_files, has_stream_log
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
 
 MOST_FOOTERS = 2_000
 EMPTY_TABLE_FILE = "part-00000-no-rows.parquet"
@@ -69,7 +62,7 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         schema_json=known.decode() if known else None,
         mixed_schemas=len({footer.columns for footer in footers if footer.columns}) > 1,
         listing=listing,
-        refused=_types(listing)[1] if known is None else {},
+        refused=column_types(listing)[1] if known is None else {},
     )
 
 
@@ -110,70 +103,7 @@ def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str
     return columns, tuple(partition_type({each.get(name) for each in texts} - {NULL_PARTITION}) for name in columns)
 
 
-def frame(spark: SparkSession, found: Snapshot) -> DataFrame:
-    """The whole table as a DataFrame.
-
-    No Spark job starts where the files carry Spark's schema, or columns of types that are the same to everybody; of
-    others that something else wrote, Spark reads footers in one small job of its own.
-    """
-    location = found.location
-    if location.table:
-        return spark.table(location.table)
-    path = location.path or ""
-    try:
-        schema = _schema(spark, found, path)
-        return spark.read.schema(schema).parquet(path)
-    except SourceError:
-        raise
-    except Exception as error:  # PySpark's exceptions cannot be named here
-        raise SourceError(f"Spark cannot read {location.name}: {first_line(error)}") from error
-
-
-def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
-    if found.schema_json is not None:
-        fields = json.loads(found.schema_json)["fields"]
-    elif (plain := _plain_fields(found)) is not None:
-        fields = plain
-    elif found.refused and found.listing is not None:
-        # One column that Spark refuses would keep it from finding the types of the others.
-        types, _ = _types(found.listing)
-        fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
-    else:
-        # The types that Spark guesses for the partitions are replaced below.
-        with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
-            inferred = spark.read.option("mergeSchema", str(found.mixed_schemas).lower()).parquet(path).schema
-        fields = json.loads(inferred.json())["fields"]
-    # The class StructType without importing PySpark.
-    struct_type: Any = type(spark.range(0).schema)
-    schema: StructType = struct_type.fromJson({"type": "struct", "fields": with_partitions(fields, found)})
-    return schema
-
-
-def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
-    """The columns as Spark's JSON where no setting and no annotation can make Spark read another type; else None."""
-    if found.mixed_schemas or found.listing is None or len(found.listing.schemas) != 1:
-        return None
-    ((*nodes,),) = found.listing.schemas
-    twins = len({node.name.casefold() for node in nodes}) < len(nodes)
-    if not nodes or twins or any((node.physical, node.annotation) not in _PLAIN_TYPES for node in nodes):
-        return None
-    if any(node.repetition == "repeated" for node in nodes):
-        return None
-    return [{"name": node.name, "type": spark_type(node), "nullable": True, "metadata": {}} for node in nodes]
-
-
-_PLAIN_TYPES = (
-    ("BOOLEAN", ""),
-    ("INT32", ""),
-    ("INT64", ""),
-    ("FLOAT", ""),
-    ("DOUBLE", ""),
-    ("BYTE_ARRAY", "STRING"),
-)
-"""What a file can hold in one way only."""
-
-
-def _types(listing: Listing) -> tuple[dict[str, Any], dict[str, str]]:
+def column_types(listing: Listing) -> tuple[dict[str, Any], dict[str, str]]:
     """Spark's types of columns, those of the first file where files differ, and the stored types that Spark refuses."""
     types: dict[str, Any] = {}
     refused: dict[str, str] = {}

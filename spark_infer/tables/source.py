@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
 from spark_infer.tables import delta, parquet
-from spark_infer.tables.catalog import describe, near_tables
-from spark_infer.tables.disk import same_disk
 from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.scan.doubts import partition_doubts
-from spark_infer.tables.settings import refuse_lossy_settings
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, open_storage
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from spark_infer.tables.table_lookup import TableLookup
 
 
-def open_snapshot(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
+def open_snapshot(lookup: TableLookup, source: SourceConfig) -> Snapshot:
     """Find the source, pin its version, and check the partitions asked for; no Spark job reads its rows.
 
-    Looks at Delta's log and Parquet's footers from this process. Where it cannot reach the file system, Spark reads
-    Delta's log in small jobs of its own.
+    Looks at Delta's log and Parquet's footers from this process. Where it cannot reach the file system, the engine
+    reads Delta's log; Spark does so in small jobs of its own.
 
     Args:
-        spark: The session; None where there is none.
+        lookup: What the engine knows of tables.
         source: What to read.
 
     Raises:
@@ -37,9 +31,9 @@ def open_snapshot(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
             ``partition_filter`` does not fit the table's partitions.
         EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
     """
-    refuse_lossy_settings(spark)
+    lookup.check_settings()
     with looking_at(source):
-        return _open(spark, source)
+        return _open(lookup, source)
 
 
 def scope_of(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
@@ -58,24 +52,19 @@ def scope_of(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
     return scope
 
 
-def _open(spark: SparkSession | None, source: SourceConfig) -> Snapshot:
-    location = locate(spark, source)
+def _open(lookup: TableLookup, source: SourceConfig) -> Snapshot:
+    location = locate(lookup, source)
     if location is None:
-        raise _missing(spark, source)
+        raise _missing(lookup, source)
     if location.format == "delta":
-        if spark is not None:
-            delta.check_delta(spark)
-        return _delta_snapshot(spark, location, source)
+        lookup.check_delta()
+        return _within(delta.snapshot(lookup, location, source.version), source)
     if source.version is not None:
         raise SourceError(
             f"{location.name} is a Parquet table and has no versions; `version: {source.version}` was asked for.",
             next_step="leave `version` out.",
         )
-    return _parquet_snapshot(spark, location, source)
-
-
-def _delta_snapshot(spark: SparkSession | None, location: TableLocation, source: SourceConfig) -> Snapshot:
-    return _within(delta.snapshot(spark, location, source.version), source)
+    return _parquet_snapshot(lookup, location, source)
 
 
 def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
@@ -95,39 +84,25 @@ def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
     return replace(snapshot, rows=inside.rows, files=len(inside.files), size_bytes=inside.size_bytes, listing=inside)
 
 
-def _parquet_snapshot(spark: SparkSession | None, location: TableLocation, source: SourceConfig) -> Snapshot:
+def _parquet_snapshot(lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
     storage = location.storage()
-    entry = describe(spark, source.table) if source.table and spark else None
-    if spark is not None and (storage is None or (entry is not None and entry.partition_columns)):
+    entry = lookup.catalog(source).describe(source.table) if source.table else None
+    columns = entry.partition_columns if entry else ()
+    if storage is None or columns:
         # The catalog, not the folder, knows which partitions belong to the table.
-        return _within(_unlisted(spark, location, entry.partition_columns if entry else ()), source)
-    if storage is None:
-        raise SourceError(f"This process cannot reach {location.name}.")
+        return _within(lookup.unlisted_parquet(location, columns), source)
     return parquet.counted(storage, _within(parquet.snapshot(storage, location), source))
 
 
-def _unlisted(spark: SparkSession, location: TableLocation, columns: tuple[str, ...]) -> Snapshot:
-    frame = spark.table(location.table) if location.table else spark.read.parquet(location.path or "")
-    types = {each.name: each.dataType.simpleString() for each in frame.schema}
-    return Snapshot(
-        location=location,
-        version=None,
-        partition_columns=columns,
-        partition_types=tuple(types[name] for name in columns),
-        rows=None,
-        files=None,
-        size_bytes=None,
-    )
-
-
-def _missing(spark: SparkSession | None, source: SourceConfig) -> SourceError:
-    if source.table is not None and spark is not None:
+def _missing(lookup: TableLookup, source: SourceConfig) -> SourceError:
+    if source.table is not None:
+        near = lookup.catalog(source).near_tables(source.table)
         return SourceError(
-            f"There is no table {source.table} in the catalog{near_tables(spark, source.table)}.",
+            f"There is no table {source.table} in the catalog{near}.",
             next_step="check the name with SHOW TABLES; a name without a schema means the current one.",
         )
-    uri = qualify(spark, source)
-    storage = open_storage(uri, same_disk=same_disk(spark))
+    uri = qualify(lookup, source)
+    storage = open_storage(uri, same_disk=lookup.same_disk)
     shown = uri.removeprefix("file://")
     if storage is not None and storage.kind() == "folder":
         return SourceError(
@@ -143,8 +118,7 @@ def _missing(spark: SparkSession | None, source: SourceConfig) -> SourceError:
     beside = storage.parent().names() if storage is not None else []
     return SourceError(
         f"There is nothing at {shown}{nearest(posixpath.basename(uri), beside)}.",
-        next_step="check the path; a relative one starts in the folder that "
-        f"{'this command' if spark is None else 'Spark'} was started in.",
+        next_step=f"check the path; a relative one starts in the folder that {lookup.process} was started in.",
     )
 
 

@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables import delta, parquet
-from spark_infer.tables.analysis import first_line
-from spark_infer.tables.catalog import default_location, describe
 from spark_infer.tables.delta_log import LogState, newest_state
-from spark_infer.tables.disk import same_disk
 from spark_infer.tables.durable import is_mount
 from spark_infer.tables.location import TableLocation, canonical, qualify
 from spark_infer.tables.predicate import quote_table
-from spark_infer.tables.schema import schema_of
+from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, plain_folder
+from spark_infer.tables.table_lookup import TableLookup
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
 _FOOTERS_FOR_SCHEMA = 16
@@ -47,12 +44,12 @@ class Existing:
     log: LogState | None = None
 
 
-def new_location(spark: SparkSession | None, target: TargetConfig, source_format: str) -> TableLocation:
+def new_location(lookup: TableLookup, target: TargetConfig, source_format: str) -> TableLocation:
     """Where a target that does not exist yet is going to be; without ``format`` it is of the source's."""
-    kind, here = target.format or source_format, same_disk(spark)
-    if target.table is None or spark is None:
-        return TableLocation(kind, qualify(spark, target), same_disk=here)
-    place = default_location(spark, target.table)
+    kind, here = target.format or source_format, lookup.same_disk
+    if target.table is None:
+        return TableLocation(kind, qualify(lookup, target), same_disk=here)
+    place = lookup.catalog(target).default_location(target.table)
     path = canonical(place, here=here) if place else None
     return TableLocation(kind, path, quote_table(target.table), same_disk=here)
 
@@ -118,52 +115,40 @@ def _is_foreign(path: str) -> bool:
     return plain_folder(path) is not None or not (name in _TABLE_FILES or name.endswith(_TABLE_SUFFIXES))
 
 
-def existing_table(spark: SparkSession | None, location: TableLocation, struct_type: type[StructType]) -> Existing:
+def existing_table(
+    lookup: TableLookup, location: TableLocation, target: TargetConfig, struct_type: type[StructType]
+) -> Existing:
     """Look at an existing target; of a Parquet folder, at a few footers.
 
     Args:
-        spark: The session; None where there is none.
+        lookup: What the engine knows of tables.
         location: The target.
+        target: What the job says of it.
         struct_type: The class of its schema.
 
     Raises:
         TargetError: It cannot be read.
     """
     try:
-        if spark is None:
-            return _without_spark(location, struct_type)
         if location.format == "delta":
-            snapshot = delta.snapshot(spark, location, None)
-            schema = delta.pinned_frame(spark, location, None).schema
-            return Existing(schema, snapshot.partition_columns, {}, _log(location))
-        if location.table:
-            entry = describe(spark, location.table)
-            return Existing(spark.table(location.table).schema, entry.partition_columns if entry else (), {})
-        return _folder(spark, location, location.storage())
+            newest = delta.snapshot(lookup, location, None)
+            schema = _parsed(lookup.target_schema(newest), location, struct_type)
+            return Existing(schema, newest.partition_columns, {}, _log(location))
+        newest = _parquet_snapshot(lookup, location, target)
+        schema = _parsed(lookup.target_schema(newest), location, struct_type)
+        return Existing(schema, newest.partition_columns, {} if location.table else newest.types)
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
 
 
-def _without_spark(location: TableLocation, struct_type: type[StructType]) -> Existing:
-    storage = location.storage()
-    if location.format == "delta":
-        found = delta.snapshot(None, location, None)
-    elif storage is not None:
-        found = parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
-    else:
-        raise TargetError(f"This process cannot reach {location.name}.")
-    folder_types = found.types if location.format == "parquet" else {}
+def _parsed(schema: str, location: TableLocation, struct_type: type[StructType]) -> StructType:
     try:
-        schema = struct_type.fromJson(json.loads(schema_of(found)))
-    except SourceError:
-        raise
+        return struct_type.fromJson(json.loads(schema))
     except Exception as error:  # PySpark's exceptions cannot be named here
         raise TargetError(
-            f"{location.name} has a column of a type that this PySpark does not know: {first_line(error)}",
+            f"{location.name} has a column of a type that this PySpark does not know: {error}",
             next_step="choose another target, or a version of PySpark that knows the type.",
         ) from error
-    log = _log(location) if location.format == "delta" else None
-    return Existing(schema, found.partition_columns, folder_types, log)
 
 
 def _log(location: TableLocation) -> LogState | None:
@@ -171,8 +156,11 @@ def _log(location: TableLocation) -> LogState | None:
     return newest_state(storage) if storage is not None else None
 
 
-def _folder(spark: SparkSession, location: TableLocation, storage: Storage | None) -> Existing:
+def _parquet_snapshot(lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
+    if location.table:
+        entry = lookup.catalog(target).describe(location.table)
+        return lookup.unlisted_parquet(location, entry.partition_columns if entry else ())
+    storage = location.storage()
     if storage is None:
         raise TargetError(f"This process cannot reach {location.name}.")
-    snapshot = parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
-    return Existing(parquet.frame(spark, snapshot).schema, snapshot.partition_columns, snapshot.types)
+    return parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)

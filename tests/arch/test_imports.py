@@ -103,7 +103,9 @@ def test_the_contracts_of_setup_cfg_hold(copy: Path) -> None:
         ("tables/delta.py", "import spark_infer.observe", "Imports point one way"),
         ("extra/__init__.py", "", "Imports point one way"),
         ("core/scoring.py", "def f():\n    import pandas", "The core runs on numpy and pyarrow alone"),
-        ("tables/delta.py", "import pyspark", "Only spark_infer.spark imports PySpark"),
+        ("job/plan.py", "import pyspark", "Only spark_infer.spark imports PySpark"),
+        ("tables/delta.py", "import pyspark", "Tables are found, checked and written without Spark"),
+        ("tables/delta.py", "import spark_infer.spark.analysis", "Tables are found, checked and written without Spark"),
         ("job/__init__.py", "import delta", "Only spark_infer.tables imports Delta"),
         ("models/ref.py", "import mlflow", "Only the registry, the pyfunc backend and one error import MLflow"),
         ("models/ref.py", "import sklearn.base", "Only the backends import pandas and model frameworks"),
@@ -133,6 +135,20 @@ def test_no_place_is_allowed_a_framework_that_it_does_not_import(framework: str)
     files = files_that_import(framework)
     allowed = WHERE_FRAMEWORKS_ARE_IMPORTED[framework]
     assert [pattern for pattern in allowed if not any(fnmatch(file, pattern) for file in files)] == []
+
+
+def names_of_spark(source: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} | {
+        node.arg for node in nodes if isinstance(node, ast.arg)
+    }
+    return names & {"DataFrame", "DataFrameReader", "DataFrameWriter", "SparkSession", "spark"}
+
+
+def test_no_function_of_tables_takes_a_spark_session_or_a_frame() -> None:
+    found = {path.name: names_of_spark(path.read_text()) for path in (PACKAGE / "tables").rglob("*.py")}
+    assert {name: names for name, names in found.items() if names} == {}
+    assert names_of_spark("def f(spark: SparkSession | None): spark.sql('')") == {"spark", "SparkSession"}
 
 
 def test_importing_the_package_loads_nothing_but_the_standard_library() -> None:

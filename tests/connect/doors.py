@@ -27,7 +27,7 @@ from spark_infer.config import SparkConfig
 from spark_infer.job.__main__ import main as job_entry
 from spark_infer.spark.server import require_server
 from spark_infer.spark.session import start_session
-from spark_infer.tables import disk
+from spark_infer.spark.tables import same_disk
 from spark_infer.tables.delta import delta_conf
 from tests.connect import serverless
 
@@ -138,8 +138,8 @@ def entries(spark: SparkSession) -> dict[str, Any]:
 
 def elsewhere(spark: SparkSession) -> dict[str, Any]:
     """As on a server whose disk is not ours: nothing is looked at from here, Spark is asked for all of it."""
-    here = disk.same_disk(spark)
-    disk._FOUND[spark.session_id] = False  # type: ignore[attr-defined]
+    here = same_disk.same_disk(spark)
+    same_disk._FOUND[spark.session_id] = False  # type: ignore[attr-defined]
     try:
         table = {"path": at("in_delta"), "partition_filter": {"half": [0]}}
         report = score_table(spark, source=table, target=at("far"), model=MODEL)
@@ -148,7 +148,7 @@ def elsewhere(spark: SparkSession) -> dict[str, Any]:
         again = raised(lambda: score_table(spark, source=table, target=at("far"), model=MODEL))
         absent = raised(lambda: score_table(spark, source=at("nix"), target=at("p"), model=MODEL))
     finally:
-        disk._FOUND[spark.session_id] = here  # type: ignore[attr-defined]
+        same_disk._FOUND[spark.session_id] = here  # type: ignore[attr-defined]
     return {
         "same disk": here,
         "report": report.to_dict(),

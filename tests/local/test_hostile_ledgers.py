@@ -15,6 +15,7 @@ from spark_infer import ScoringJob
 from spark_infer.core.faults import InjectedError
 from spark_infer.errors import LedgerError, LedgerRefusedError
 from spark_infer.job.units.history import history
+from spark_infer.tables.local_tables import LocalTables
 from tests.hostile import CORPUS, MODES, OWNERS, each
 from tests.local.eight import EACH, exact
 from tests.local.jobs import job
@@ -72,7 +73,7 @@ def test_plan_and_status_refuse_a_ledger_that_somebody_else_may_have_written(
     broken(scoring, breaks)
     for name in each(MODES | OWNERS, shared, tmp_path / "home"):
         before = tree(tmp_path)
-        for look in (scoring.plan, partial(history, scoring.config)):
+        for look in (scoring.plan, partial(history, scoring.config, LocalTables())):
             with pytest.raises(LedgerRefusedError, match="a part of a ledger"):
                 look()
         assert tree(tmp_path) == before, name

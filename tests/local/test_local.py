@@ -35,6 +35,7 @@ from spark_infer.job.__main__ import SCRIPT
 from spark_infer.job.__main__ import main as job_entry
 from spark_infer.job.units.history import history
 from spark_infer.observe.progress import Progress
+from spark_infer.tables.local_tables import LocalTables
 from tests.local.conftest import ROWS, children
 from tests.local.jobs import job, read, run, write_in
 
@@ -375,7 +376,7 @@ def test_a_table_partition_is_named_by_a_date(line: str, tmp_path: Path, kind: s
         assert f"{columns}\n" in str(shown)
         assert "only rows where x > 0\n" in str(shown)
         assert list(shown.target_columns.values())[:4] == ["bigint", "double", "date", "double"]
-    (state,) = history(scoring.config)
+    (state,) = history(scoring.config, LocalTables())
     assert "day in ['2024-02-01', '2024-02-02']  into day in ['2024-02-01', '2024-02-02']" in str(state)
     assert state.to_dict()["partitions"] == ["day in ['2024-02-01', '2024-02-02']"]
     assert report.rows_scored == 2

@@ -24,6 +24,7 @@ from mlflow.models import infer_signature
 from spark_infer import RunError, ScoringJob
 from spark_infer.errors import ConfigError
 from spark_infer.job.units.history import history
+from spark_infer.tables.local_tables import LocalTables
 
 SECRET = "planted-s3cret-7519"
 ROW = "planted-value-of-a-row"
@@ -178,7 +179,7 @@ def test_a_plan_and_an_error_show_no_secret_and_no_value_of_a_row(
     plan = job.plan()
     with pytest.raises(RunError) as failed:
         job.run()
-    state = "".join(map(str, history(job.config)))
+    state = "".join(map(str, history(job.config, LocalTables())))
     shown = {"config": repr(job.config), "plan": str(plan), "facts": json.dumps(plan.to_dict()), "status": state}
     assert "unfinished" in state
     assert leaks({**shown, "error": str(failed.value), "pickled": str(pickle.dumps(failed.value))}, SECRET, ROW) == {}

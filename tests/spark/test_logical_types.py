@@ -15,6 +15,7 @@ from spark_infer.config import SourceConfig
 from spark_infer.core.casts import in_utc
 from spark_infer.errors import SchemaMismatchError
 from spark_infer.spark.schema import struct_from_json, to_arrow
+from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.scan.cut import cut
 from spark_infer.tables.scan.doubts import footer_doubts
 from spark_infer.tables.scan.read import read_task
@@ -28,7 +29,7 @@ READ_BY_SPARK = [name for name, column in LOGICAL.items() if column.spark is not
 
 
 def found_in(folder: Path) -> Snapshot:
-    return open_snapshot(None, SourceConfig(path=str(folder)))
+    return open_snapshot(LocalTables(), SourceConfig(path=str(folder)))
 
 
 def read_by_workers(found: Snapshot, table: pa.Schema) -> pa.Table:

@@ -17,7 +17,7 @@ from spark_infer import score_table
 from spark_infer.errors import SourceReadError, WriteError
 from spark_infer.job.planes import choice
 from spark_infer.job.run import run_job
-from spark_infer.tables.settings import settings
+from spark_infer.spark.tables.settings import settings
 from tests.spark.odd_tables import (
     ROWS,
     numbers,

@@ -43,6 +43,7 @@ from spark_infer.spark.schema import (
     to_arrow,
 )
 from spark_infer.spark.stamp import stamped_schema
+from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
@@ -89,7 +90,7 @@ def prepare_local(
     store = open_store()
     ref = model or pinned(config, store)
     resolved = clock()
-    snapshot = open_snapshot(None, config.source)
+    snapshot = open_snapshot(LocalTables(), config.source)
     source = schema_of(snapshot)
     table = to_arrow(struct_from_json(source))
     load = _loader(config, ref, store) if loads else _no_loader
@@ -102,7 +103,7 @@ def prepare_local(
     )
     agreed, plane = agree_on_writers(
         lambda anew: agree(
-            None,
+            LocalTables(),
             config,
             recipe,
             snapshot,

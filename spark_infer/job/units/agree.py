@@ -19,9 +19,9 @@ from spark_infer.tables.check_target import find_target, plan_write
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.table_lookup import TableLookup
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
 _MOST_SHOWN = 5
@@ -78,7 +78,7 @@ def agree_on_writers(
 
 
 def agree(
-    spark: SparkSession | None,
+    lookup: TableLookup,
     config: JobConfig,
     recipe: Recipe,
     snapshot: Snapshot,
@@ -93,7 +93,7 @@ def agree(
     """Find the run, and plan its write unless it was planned when the run began; changes nothing.
 
     Args:
-        spark: The session; None where there is none.
+        lookup: What the engine knows of tables.
         config: The job.
         recipe: How its rows are scored.
         snapshot: Its source.
@@ -107,7 +107,7 @@ def agree(
     Raises:
         PlanError: The target cannot take the rows, or an unfinished run planned something else.
     """
-    location, exists = find_target(spark, config.target, snapshot.location.format)
+    location, exists = find_target(lookup, config.target, snapshot.location.format)
     facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema.json())
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
@@ -118,7 +118,7 @@ def agree(
             next_step="bring it back and run the same command again; or begin anew with --new-run (new_run=True).",
         )
     _refuse_made_keys(config, recipe)
-    write = write or plan_write(spark, config.target, snapshot=snapshot, schema=schema)
+    write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
     _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
         return Agreed(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)

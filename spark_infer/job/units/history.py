@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import SourceError, TargetError
@@ -16,9 +16,7 @@ from spark_infer.printable import printable
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from spark_infer.tables.table_lookup import TableLookup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,19 +68,19 @@ class RunState:
 
 
 @before_running()
-def history(config: JobConfig, spark: SparkSession | None = None) -> list[RunState]:
+def history(config: JobConfig, lookup: TableLookup) -> list[RunState]:
     """Return the runs of a job's target, the oldest first; reads the ledgers beside it, and nothing else.
 
     Args:
         config: The job; only its target is looked at.
-        spark: The session, for a target in the catalog.
+        lookup: What the engine knows of tables; a target in a catalog needs one that has it.
 
     Raises:
         TargetError: The target's folder cannot be reached.
         LedgerRefusedError: A ledger is damaged, or may have been written by somebody else.
     """
     try:
-        location, _ = find_target(spark, config.target, config.target.format or "delta")
+        location, _ = find_target(lookup, config.target, config.target.format or "delta")
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
     table = location.storage()

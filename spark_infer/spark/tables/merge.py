@@ -11,21 +11,26 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.core.faults import point
-from spark_infer.errors import CommitConflictError, SourceError, SparkInferError, WriteError
-from spark_infer.tables.analysis import condition, first_line
+from spark_infer.errors import CommitConflictError, SourceError, SparkInferError, TargetError, WriteError
+from spark_infer.spark.analysis import condition, first_line
+from spark_infer.spark.tables.settings import can_set, settings
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
-from spark_infer.tables.merging import TXN_APP, TXN_VERSION
+from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.publishers.place import refuse_links
 from spark_infer.tables.publishers.tries import tried
 from spark_infer.tables.publishers.work import Ended, PublishWork
-from spark_infer.tables.settings import settings
 from spark_infer.tables.transaction import metrics_of, version_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+TXN_APP = "spark.databricks.delta.write.txnAppId"
+TXN_VERSION = "spark.databricks.delta.write.txnVersion"
+"""What a MERGE is recognised by in the table's log; SQL takes it from the session's settings."""
+
 
 _CONFLICT = "DELTA_CONCURRENT"
 
@@ -124,6 +129,21 @@ def _twice(entries: Sequence[Sealed], replaced: int | None, added: int | None) -
     if more <= 0:
         return ()
     return (f"The target has keys that occur more than once: {more:,} rows beyond those scored were updated as well.",)
+
+
+def refuse_unrecognisable(spark: SparkSession, location: TableLocation) -> None:
+    """Refuse a merge in a session that will not give its commit an identifier, which has no other way in than settings.
+
+    Raises:
+        TargetError: After a lost reply it would not be known whether the rows were merged.
+    """
+    refused = [name for name in (TXN_APP, TXN_VERSION) if not can_set(spark, name)]
+    if refused:
+        raise TargetError(
+            f"This session does not let a merge into {location.name} be recognised afterwards.",
+            details=[f"it refuses the setting {name}" for name in refused],
+            next_step="choose overwrite_partitions or overwrite, or run on a cluster that takes these settings.",
+        )
 
 
 def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None:

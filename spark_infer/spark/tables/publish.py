@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pyarrow import parquet as pq
 
 from spark_infer.errors import TargetError
+from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.newtable import removed_on_failure
-from spark_infer.tables.catalog import describe
 from spark_infer.tables.footers import read_footers
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
@@ -88,7 +88,7 @@ def _create_in_catalog(
     table = plan.location.table or ""
     with removed_on_failure(expected):
         writer.saveAsTable(table)
-    entry = describe(spark, table)
+    entry = SparkCatalog(spark).describe(table)
     place = canonical(entry.location, here=plan.location.same_disk) if entry and entry.location else None
     storage = replace(plan.location, path=place).storage()
     if storage is None:

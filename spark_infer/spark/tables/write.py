@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from spark_infer.core.session_settings import setting
 from spark_infer.spark.tables.commit import write_delta
 from spark_infer.spark.tables.publish import stage_parquet, write_parquet
+from spark_infer.spark.tables.settings import settings
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
-from spark_infer.tables.settings import settings
 from spark_infer.tables.sink.folders import NULL_PARTITION
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.spark.tables.publish import is_staged, refresh
+from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import size_notes, stage, write
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.plan import WritePlan, Written
@@ -44,7 +45,7 @@ def snapshot(spark: SparkSession, flights: DataFrame, tmp_path_factory: pytest.T
     """The source that the rows are said to come from."""
     folder = tmp_path_factory.mktemp("tables") / "source"
     flights.write.parquet(str(folder))
-    return open_snapshot(spark, SourceConfig(path=str(folder)))
+    return open_snapshot(SparkTables(spark), SourceConfig(path=str(folder)))
 
 
 def put_rows(frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float]) -> Written:
@@ -67,7 +68,7 @@ def put(spark: SparkSession, snapshot: Snapshot) -> Put:
     def planned_and_written(
         frame: DataFrame, target: TargetConfig, facts: Mapping[str, str | int | float] | None = None
     ) -> Written:
-        plan = plan_write(spark, target, snapshot=snapshot, schema=frame.schema)
+        plan = plan_write(SparkTables(spark), target, snapshot=snapshot, schema=frame.schema)
         return put_rows(frame, plan, facts or {"run_id": uuid.uuid4().hex})
 
     return planned_and_written

@@ -103,9 +103,10 @@ REFUSED: dict[str, Callable[[Path], None]] = {
 def listed(path: Path) -> list[tuple[object, ...]]:
     """The rows of the files that a source's listing names, with its partition values as text, sorted."""
     from spark_infer.config import SourceConfig
+    from spark_infer.tables.local_tables import LocalTables
     from spark_infer.tables.source import open_snapshot
 
-    found = open_snapshot(None, SourceConfig(path=str(path)))
+    found = open_snapshot(LocalTables(), SourceConfig(path=str(path)))
     storage = found.location.storage()
     assert storage is not None
     assert found.listing is not None

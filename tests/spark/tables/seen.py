@@ -12,11 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig
 from spark_infer.spark.tables.frames import read
+from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.source import open_snapshot
 
 
 def read_back(spark: SparkSession, source: SourceConfig) -> DataFrame:
-    return read(spark, open_snapshot(spark, source), source)
+    return read(spark, open_snapshot(SparkTables(spark), source), source)
 
 
 def rows_of(frame: DataFrame) -> set[tuple[object, ...]]:

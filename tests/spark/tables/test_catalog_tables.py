@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
@@ -60,14 +61,14 @@ def test_a_name_and_its_path_are_the_same_table(
     spark: SparkSession, flights: DataFrame, put: Put, table: str, kind: str
 ) -> None:
     put(flights, target(table, format=kind))
-    by_name = open_snapshot(spark, SourceConfig(table=f"spark_catalog.default.{table}"))
+    by_name = open_snapshot(SparkTables(spark), SourceConfig(table=f"spark_catalog.default.{table}"))
     assert by_name.rows == 12
     place = by_name.location.path or ""
-    by_path = open_snapshot(spark, SourceConfig(path=place))
+    by_path = open_snapshot(SparkTables(spark), SourceConfig(path=place))
     for snapshot, other in ((by_name, {"path": place}), (by_path, {"table": table})):
         config = TargetConfig.model_validate({**other, "mode": "overwrite"})
         with pytest.raises(TargetError, match="shares its folder"):
-            plan_write(spark, config, snapshot=snapshot, schema=flights.schema)
+            plan_write(SparkTables(spark), config, snapshot=snapshot, schema=flights.schema)
 
 
 def test_a_new_table_may_not_land_inside_the_source(
@@ -76,9 +77,9 @@ def test_a_new_table_may_not_land_inside_the_source(
     spark.sql(f"CREATE DATABASE db_{table} LOCATION '{tmp_path}/source/db'")
     try:
         flights.write.mode("append").parquet(str(tmp_path / "source"))
-        inside = open_snapshot(spark, SourceConfig(path=str(tmp_path / "source")))
+        inside = open_snapshot(SparkTables(spark), SourceConfig(path=str(tmp_path / "source")))
         with pytest.raises(TargetError, match="shares its folder"):
-            plan_write(spark, target(f"db_{table}.scores"), snapshot=inside, schema=flights.schema)
+            plan_write(SparkTables(spark), target(f"db_{table}.scores"), snapshot=inside, schema=flights.schema)
     finally:
         spark.sql(f"DROP DATABASE db_{table}")
 
@@ -87,11 +88,11 @@ def test_views_other_formats_and_near_names_are_named(spark: SparkSession, fligh
     flights.write.format("json").saveAsTable(table)
     flights.createOrReplaceTempView(f"view_{table}")
     with pytest.raises(SourceError, match="is a json table"):
-        open_snapshot(spark, SourceConfig(table=table))
+        open_snapshot(SparkTables(spark), SourceConfig(table=table))
     with pytest.raises(SourceError, match="is a view, not a table"):
-        open_snapshot(spark, SourceConfig(table=f"view_{table}"))
+        open_snapshot(SparkTables(spark), SourceConfig(table=f"view_{table}"))
     with pytest.raises(SourceError, match=re.escape(f"did you mean '{table}'")):
-        open_snapshot(spark, SourceConfig(table=f"{table}s"))
+        open_snapshot(SparkTables(spark), SourceConfig(table=f"{table}s"))
     spark.catalog.dropTempView(f"view_{table}")
 
 
@@ -102,4 +103,4 @@ def test_a_parquet_table_of_the_catalog_keeps_its_declared_columns(
     for more in ({"partition_by": ["id"]}, {}):
         config, frame = target(table, "overwrite", **more), flights.withColumn("extra", flights["id"])
         with pytest.raises(TargetError, match="do not fit"):
-            plan_write(spark, config, snapshot=snapshot, schema=frame.schema)
+            plan_write(SparkTables(spark), config, snapshot=snapshot, schema=frame.schema)

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.config import TargetConfig
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark.tables import commit
-from spark_infer.tables.delta import check_delta
+from spark_infer.spark.tables.delta_session import check_delta
 from spark_infer.tables.location import TableLocation
 from tests.spark.tables.conftest import Put
 

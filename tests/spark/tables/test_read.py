@@ -17,6 +17,8 @@ from pyspark.sql import SparkSession
 from spark_infer.config import SourceConfig
 from spark_infer.errors import EnvironmentProblem, PlanError, SourceError
 from spark_infer.spark.tables.frames import read
+from spark_infer.spark.tables.spark_tables import SparkTables
+from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.source import open_snapshot
 from tests.spark.tables.seen import no_spark_job, read_back, rows_of
 
@@ -44,11 +46,11 @@ def source(path: Path | str, **more: object) -> SourceConfig:
 
 
 def test_a_run_reads_the_version_it_began_with(spark: SparkSession, delta: Path) -> None:
-    begun = open_snapshot(spark, source(delta))
+    begun = open_snapshot(SparkTables(spark), source(delta))
     write_deltalake(delta, ROWS, mode="append")
     assert (begun.version, begun.rows, begun.partition_columns) == (1, 12, ("month",))
     assert read(spark, begun, source(delta)).count() == 12
-    assert open_snapshot(spark, source(delta)).version == 2
+    assert open_snapshot(SparkTables(spark), source(delta)).version == 2
     assert read_back(spark, source(delta, version=0)).count() == 6
 
 
@@ -56,8 +58,8 @@ def test_counts_come_without_a_job_and_are_those_of_the_partitions_asked_for(
     spark: SparkSession, delta: Path, parquet: Path
 ) -> None:
     with no_spark_job(spark):
-        of_delta = open_snapshot(spark, source(delta, partition_filter={"month": [10, None]}))
-        of_parquet = open_snapshot(spark, source(parquet, partition_filter={"month": [10, None]}))
+        of_delta = open_snapshot(SparkTables(spark), source(delta, partition_filter={"month": [10, None]}))
+        of_parquet = open_snapshot(SparkTables(spark), source(parquet, partition_filter={"month": [10, None]}))
     assert (of_delta.rows, of_delta.files) == (6, 4)
     assert (of_parquet.rows, of_parquet.files) == (3, 2)
     sizes = [file.stat().st_size for month in ("10", "__HIVE*") for file in parquet.glob(f"month={month}/*")]
@@ -116,7 +118,7 @@ def test_partition_folders_keep_their_text_unless_every_one_is_written_as_the_nu
     one = read_back(spark, source(tmp_path / "t", partition_filter={"p": ["001"], "day": ["2013-10-01"]}))
     assert [row["id"] for row in one.collect()] == [1]
     with pytest.raises(SourceError, match=r"p: the column is a string: write '1' in quotes"):
-        open_snapshot(spark, source(tmp_path / "t", partition_filter={"p": [1]}))
+        open_snapshot(SparkTables(spark), source(tmp_path / "t", partition_filter={"p": [1]}))
 
 
 def test_planning_a_read_of_spark_written_tables_starts_no_job(spark: SparkSession, tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_settings_that_lose_rows_are_refused_by_name(spark: SparkSession, delta:
     spark.conf.set(name, value)
     try:
         with pytest.raises(EnvironmentProblem, match=rf"{name}={value}"):
-            open_snapshot(spark, source(delta))
+            open_snapshot(SparkTables(spark), source(delta))
     finally:
         spark.conf.unset(name)
 
@@ -213,17 +215,17 @@ def test_a_log_with_a_checkpoint_and_deletion_vectors_counts_what_delta_counts(
     rows.write.format("delta").mode("append").save(str(path))
     spark.sql(f"DELETE FROM delta.`{path}` WHERE id < 10")
     checkpoints = list((path / "_delta_log").glob("*.checkpoint*.parquet"))
-    one = open_snapshot(spark, source(path, partition_filter={"in month": [1]}))
+    one = open_snapshot(SparkTables(spark), source(path, partition_filter={"in month": [1]}))
     assert checkpoints
     assert one.rows == 45
-    assert open_snapshot(spark, source(path)).rows == 90 == read_back(spark, source(path)).count()
+    assert open_snapshot(SparkTables(spark), source(path)).rows == 90 == read_back(spark, source(path)).count()
 
 
 def test_a_delta_source_that_python_cannot_replay_is_described_by_spark(
     spark: SparkSession, delta: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark_infer.tables.delta_log.MOST_LOG_BYTES", 0)
-    found = open_snapshot(spark, source(delta, partition_filter={"month": [10]}))
+    found = open_snapshot(SparkTables(spark), source(delta, partition_filter={"month": [10]}))
     assert (found.version, found.partition_columns, found.partition_types) == (1, ("month",), ("int",))
     assert (found.rows, found.files, found.size_bytes) == (None, None, None)
     assert read(spark, found, source(delta, partition_filter={"month": [10]})).count() == 4
@@ -264,9 +266,9 @@ def test_a_damaged_log_is_refused_in_words_with_spark_and_without(
 ) -> None:
     damage(delta / "_delta_log")
     spark.sql("CLEAR CACHE")
-    for session, told in ((spark, "Delta cannot read"), (None, why)):
+    for lookup, told in ((SparkTables(spark), "Delta cannot read"), (LocalTables(), why)):
         with pytest.raises(SourceError, match=told) as refused:
-            open_snapshot(session, source(delta))
+            open_snapshot(lookup, source(delta))
         assert str(delta) in str(refused.value)
         assert refused.value.next_step
         assert "engine: spark" not in str(refused.value)

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import TargetError
+from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import EMPTY_PARTITION, OUTSIDE_SCOPE
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.snapshot import Snapshot
@@ -183,7 +184,7 @@ def test_an_existing_target_is_refused_before_any_job(
     put(flights, target(path, kind))
     before = tree(path)
     with no_spark_job(spark), pytest.raises(TargetError, match="exists already"):
-        plan_write(spark, target(path, kind), snapshot=snapshot, schema=flights.schema)
+        plan_write(SparkTables(spark), target(path, kind), snapshot=snapshot, schema=flights.schema)
     assert tree(path) == before
 
 

@@ -9,6 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from spark_infer.config import SourceConfig
+from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.source import open_snapshot
 
 
@@ -19,7 +20,7 @@ def test_texts_that_only_spark_can_tell_keep_a_filter_from_deciding_alone(
     write_deltalake(tmp_path, pa.table({"id": [1, 2], "n": pa.array([1, 2], pa.int32())}), partition_by=["n"])
     log = tmp_path / "_delta_log" / f"{0:020}.json"
     log.write_text(log.read_text().replace('"partitionValues":{"n":"1"}', '"partitionValues":{"n":" 1"}'))
-    found = open_snapshot(None, SourceConfig(path=str(tmp_path), partition_filter=filtered))
+    found = open_snapshot(LocalTables(), SourceConfig(path=str(tmp_path), partition_filter=filtered))
     assert found.listing is not None
     assert found.listing.doubts == (("only Spark can tell what partition values of n are as int",) if filtered else ())
     assert len(found.listing.files) == files

@@ -15,6 +15,7 @@ from pyarrow import parquet as pq
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.location import locate
 from spark_infer.tables.source import open_snapshot
 
@@ -39,7 +40,7 @@ class Sink:
         (self.log / name).write_text("\n".join(("v1", *lines)))
 
     def listed(self) -> list[str]:
-        found = open_snapshot(None, SourceConfig(path=str(self.folder)))
+        found = open_snapshot(LocalTables(), SourceConfig(path=str(self.folder)))
         assert found.listing is not None
         return [file.path for file in found.listing.files]
 
@@ -111,10 +112,10 @@ def test_a_log_that_does_not_tell_the_rows_is_refused(sink: Sink, break_it: Call
 def test_what_lies_inside_is_refused_in_favour_of_the_whole(sink: Sink) -> None:
     for inside in ("part=0", "part=0/a.parquet", "_spark_metadata"):
         with pytest.raises(SourceError, match="which a stream writes"):
-            open_snapshot(None, SourceConfig(path=str(sink.folder / inside)))
+            open_snapshot(LocalTables(), SourceConfig(path=str(sink.folder / inside)))
 
 
 def test_rows_are_never_put_where_spark_would_not_read_them(sink: Sink) -> None:
     for path, why in ((sink.folder, "is written by a stream"), (sink.folder / "new", "which a stream writes")):
         with pytest.raises(TargetError, match=why):
-            locate(None, TargetConfig(path=str(path), mode="append"))
+            locate(LocalTables(), TargetConfig(path=str(path), mode="append"))

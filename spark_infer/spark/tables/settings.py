@@ -26,14 +26,12 @@ _LOSES_ROWS = {
 }
 
 
-def refuse_lossy_settings(spark: SparkSession | None) -> None:
+def refuse_lossy_settings(spark: SparkSession) -> None:
     """Refuse a session whose settings can lose or double rows silently; name each setting.
 
     Raises:
         EnvironmentProblem: At least one such setting is on.
     """
-    if spark is None:
-        return
     problems = [f"{name}=true {why}" for name, why in _LOSES_ROWS.items() if setting(spark, name).lower() == "true"]
     for name in (_COMMITTER, f"spark.hadoop.{_COMMITTER}"):
         if setting(spark, name) == "2":

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.tables.settings import can_set, refuse_lossy_settings, settings
+from spark_infer.spark.tables.settings import can_set, refuse_lossy_settings, settings
 
 
 class Conf(dict[str, str]):

@@ -6,19 +6,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spark_infer.spark.server import is_connect
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _FOUND: dict[str, bool] = {}
 
 
-def same_disk(spark: SparkSession | None) -> bool:
+def same_disk(spark: SparkSession) -> bool:
     """Whether Spark's driver has the disk of this process; costs one question for each Spark Connect session.
 
     The server of a Spark Connect session may run on another machine, where the same path is another folder. It is asked
-    for a file that exists here alone. Without a session there is only the disk of this process.
+    for a file that exists here alone.
     """
-    if spark is None or not type(spark).__module__.startswith("pyspark.sql.connect"):
+    if not is_connect(spark):
         return True
     session = str(spark.session_id)  # type: ignore[attr-defined,unused-ignore]
     if session not in _FOUND:

@@ -1,0 +1,127 @@
+"""What an engine knows of tables beyond the files that this process can read.
+
+Engine `local` knows nothing more (`local_tables.LocalTables`); Spark also knows a catalog, its own paths and file
+systems (`spark.tables.spark_tables.SparkTables`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from spark_infer.config import TableConfig
+
+if TYPE_CHECKING:
+    from spark_infer.tables.delta_actions import UnreadableLogError
+    from spark_infer.tables.location import TableLocation
+    from spark_infer.tables.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A table of the catalog.
+
+    Attributes:
+        name: The quoted full name, for SQL.
+        kind: ``MANAGED``, ``EXTERNAL``, ``VIEW``, …; ``""`` for a temporary view.
+        provider: ``delta``, ``parquet``, …; ``""`` for a view.
+        location: Where its files are, as Spark's full URI; ``""`` for a view.
+        partition_columns: The columns it is partitioned by.
+        buckets: Whether its files are bucketed.
+    """
+
+    name: str
+    kind: str
+    provider: str
+    location: str
+    partition_columns: tuple[str, ...]
+    buckets: bool
+
+
+class Catalog(Protocol):
+    """The tables that an engine knows by name."""
+
+    def describe(self, table: str) -> CatalogEntry | None:
+        """Describe a table; None where there is no such table.
+
+        Raises:
+            ValueError: ``table`` is not a table name.
+        """
+
+    def near_tables(self, table: str) -> str:
+        """Name the tables beside a missing one that are spelled most like it, as the end of a sentence."""
+
+    def default_location(self, table: str) -> str:
+        """Return where a new table would be; ``""`` where that cannot be known."""
+
+
+class TableLookup(Protocol):
+    """What an engine knows of tables beyond the files that this process can read.
+
+    A method that needs more than the engine has raises the error for that side of the job.
+    """
+
+    @property
+    def process(self) -> str:
+        """The process that resolves relative paths, as an error names it."""
+
+    @property
+    def same_disk(self) -> bool:
+        """Whether a `file:` path is the same folder to the engine as to this process."""
+
+    def check_settings(self) -> None:
+        """Refuse settings of the engine that can lose or double rows.
+
+        Raises:
+            EnvironmentProblem: At least one such setting is on.
+        """
+
+    def check_delta(self) -> None:
+        """Refuse an engine that cannot read Delta tables.
+
+        Raises:
+            EnvironmentProblem: Something that Delta needs is missing.
+        """
+
+    def check_merge(self, location: TableLocation) -> None:
+        """Refuse an engine whose merge into a table could not be recognised afterwards.
+
+        Raises:
+            TargetError: After a lost reply it would not be known whether the rows were merged.
+        """
+
+    def base_uri(self, config: TableConfig, scheme: str) -> str:
+        """Return the full URI in which paths without a host start.
+
+        Args:
+            config: The side of the job that has the path.
+            scheme: Its scheme; ``""`` for a path without one, which may be relative.
+        """
+
+    def catalog(self, config: TableConfig) -> Catalog:
+        """Return the catalog that a side of the job names a table of."""
+
+    def format_at(self, config: TableConfig, uri: str) -> str | None:
+        """Return the format of a table on a file system that this process cannot reach; None where there is none."""
+
+    def unlisted_delta(self, location: TableLocation, version: int | None, why: UnreadableLogError | None) -> Snapshot:
+        """Describe a Delta table whose log this process cannot read.
+
+        Args:
+            location: The table.
+            version: The version asked for; None for the newest.
+            why: What is wrong with the log; None where this process cannot reach it.
+
+        Raises:
+            SourceError: There is no such version, or the engine cannot read the log either.
+        """
+
+    def unlisted_parquet(self, location: TableLocation, partition_columns: tuple[str, ...]) -> Snapshot:
+        """Describe a Parquet table that this process cannot reach, or whose partitions only the catalog knows.
+
+        Raises:
+            SourceError: The engine cannot reach it either.
+        """
+
+    def target_schema(self, newest: Snapshot) -> str:
+        """Return Spark's JSON of the columns of a target, which is described by its newest state."""
