@@ -51,7 +51,8 @@ def test_a_version_is_registered_once_for_each_state_of_code_and_data(here: Path
         unread, tracking_uri="sqlite:///demo/mlflow.db", artifacts=Path("demo/artifacts"), mark="one"
     )
     assert again == train.Champion("1", None)
-    assert champion(table, "two").version == "2"
+    few = table.slice(0, 20_000)
+    assert champion(few, "two").version == "2"
 
     # The current folder holds the demo and nothing that MLflow put there by itself.
     assert [path.name for path in here.iterdir()] == ["demo"]
@@ -73,7 +74,7 @@ def test_a_version_is_registered_once_for_each_state_of_code_and_data(here: Path
     # A version whose files are gone is trained again.
     for file in here.glob("demo/artifacts/**/MLmodel"):
         file.unlink()
-    assert champion(table, "two").version == "3"
+    assert champion(few, "two").version == "3"
 
 
 def test_only_flights_before_october_with_a_known_arrival_are_learned_from(table: pa.Table) -> None:

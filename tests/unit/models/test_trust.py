@@ -107,7 +107,7 @@ PICKLES = {
     "the old format of joblib": b"ZF" + hex(len(HOSTILE[4])).encode().ljust(19) + zlib.compress(HOSTILE[4]),
     "objects of NumPy behind blanks": padded_npy(),
     "an old tar": old_tar(HOSTILE[0]),
-    "zlib, larger than what is looked at": zlib.compress(bytes(2**29)),
+    "zlib, larger than what is looked at": zlib.compress(bytes(2**29), 1),
     **{f"protocol {number}": pickle.dumps(LINE, number) for number in range(6)},
     **{f"hostile, protocol {number}": pickle.dumps(Hostile(), number) for number in range(6)},
     "hostile, cut off": pickle.dumps(Hostile(), 4)[:-1],
