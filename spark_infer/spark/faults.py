@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pyspark.errors import PySparkException
 
 from spark_infer import errors
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.core.deadline import expired
 from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
+from spark_infer.tables.shown_path import logged_path
 
 _OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL)
 _FILE = re.compile(
@@ -124,7 +124,7 @@ def _damaged_file(text: str) -> SparkInferError | None:
     if match is None:
         return None
     return SourceReadError(
-        f"A file of the source cannot be read: {without_partition_values(match.group(1).rstrip('.'))}",
+        f"A file of the source cannot be read: {logged_path(match.group(1).rstrip('.'))}",
         next_step="restore or remove this file, then run again; units that were done stay done.",
     )
 

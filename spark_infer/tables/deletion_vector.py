@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceReadError
 from spark_infer.tables.relative import stays_inside
+from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.storage import Storage
 
 _INLINE, _RELATIVE, _ABSOLUTE = "i", "u", "p"
@@ -140,7 +140,7 @@ def _from_z85(text: str) -> bytes:
 def _unreadable(storage: Storage, vector: DeletionVector, file: str, why: str) -> SourceReadError:
     where = f"in the file {storage.at(vector.path)}" if vector.path else "in the table's log"
     return SourceReadError(
-        f"The deletion vector of {without_partition_values(storage.at(file))}, {where}, cannot be read: {why}.",
+        f"The deletion vector of {logged_path(storage.at(file))}, {where}, cannot be read: {why}.",
         details=["it lists the rows of that file that are deleted; without it they would come back"],
         next_step="run again when no VACUUM is at work, or restore the file or the table; nothing of this run was "
         "published.",

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 from pyarrow import ArrowException
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceError
 from spark_infer.tables.listing import Footer, Listing
 from spark_infer.tables.scan.doubts import file_column_doubts, file_doubt
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter, read_footer
 from spark_infer.tables.scan.parquet_schema import SchemaReader
+from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.storage import Storage
 
 _READ_AT_ONCE = 16
@@ -43,12 +43,12 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
                 return _footer(read_footer(stream, schemas), arrow)
         except FileNotFoundError as error:
             raise SourceError(
-                f"The file {without_partition_values(storage.at(path))} of the table is missing.",
+                f"The file {logged_path(storage.at(path))} of the table is missing.",
                 next_step="run again when no other job writes this table.",
             ) from error
         except (NotParquetError, ArrowException, OSError) as error:
             raise SourceError(
-                f"The file {without_partition_values(storage.at(path))} is not a readable Parquet file.",
+                f"The file {logged_path(storage.at(path))} is not a readable Parquet file.",
                 details=[str(error) if isinstance(error, NotParquetError) else "its footer cannot be read"],
                 next_step="restore or remove the file.",
             ) from error

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceError
 from spark_infer.tables.scan.values import parsed
+from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.storage import partition_folders, partition_values, plain_folder
 
 
@@ -28,15 +28,14 @@ def refuse_stray(name: str, paths: Sequence[str], columns: Sequence[str]) -> Non
     plain = [folder for path in paths if (folder := plain_folder(path)) is not None]
     if plain:
         raise SourceError(
-            f"{name} has files in a folder that is no partition: {without_partition_values(plain[0] + '/')}.",
+            f"{name} has files in a folder that is no partition: {logged_path(plain[0] + '/')}.",
             details=["Spark looks for rows in folders that are called name=value, and would leave out most others."],
             next_step="name that folder itself, move its files, or give it a name of the form name=value.",
         )
     unclear = next((path for path in paths if _is_unclear(partition_folders(path))), None)
     if unclear is not None:
         raise SourceError(
-            f"{name} has a partition folder without a value, or two of the same name: "
-            f"{without_partition_values(unclear)}.",
+            f"{name} has a partition folder without a value, or two of the same name: {logged_path(unclear)}.",
             details=["Spark refuses such a table."],
             next_step="rename the folder, or move its files.",
         )
@@ -45,8 +44,7 @@ def refuse_stray(name: str, paths: Sequence[str], columns: Sequence[str]) -> Non
     if stray:
         place = "/".join(f"{column}=…" for column in columns)
         raise SourceError(
-            f"{name} mixes partition folders: {without_partition_values(stray[0])} does not lie in "
-            f"{place or 'the folder itself'}.",
+            f"{name} mixes partition folders: {logged_path(stray[0])} does not lie in {place or 'the folder itself'}.",
             details=["Spark would leave its rows out, or refuse the table."],
             next_step="move the file away, or name the folder that you mean.",
         )

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import WriteError
 from spark_infer.tables.durable import disk_of
+from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage
 
@@ -34,7 +34,7 @@ def check_files(folder: Storage, files: Sequence[WrittenFile], *, rows: int | No
     for file, info in zip(files, infos, strict=True):
         if not info.is_file or info.size != file.size:
             raise WriteError(
-                f"The file {without_partition_values(folder.at(file.path))} is not there as a worker wrote it.",
+                f"The file {logged_path(folder.at(file.path))} is not there as a worker wrote it.",
                 details=[f"{info.size} bytes here, {file.size} where it was written"],
                 next_step="write to a folder that all nodes share, or set plane: spark; nothing of it was published.",
             )
@@ -43,7 +43,7 @@ def check_files(folder: Storage, files: Sequence[WrittenFile], *, rows: int | No
         counted = list(readers.map(lambda file: _rows(folder, file.path), files))
     for file, found in zip(files, counted, strict=True):
         if found != file.rows:
-            raise _lacking(f"the file {without_partition_values(folder.at(file.path))}", found, file.rows)
+            raise _lacking(f"the file {logged_path(folder.at(file.path))}", found, file.rows)
     if rows is not None and sum(counted) != rows:
         raise _lacking("a unit's files", sum(counted), rows)
 
@@ -54,7 +54,7 @@ def _rows(folder: Storage, path: str) -> int:
             return int(pq.read_metadata(stream).num_rows)
     except (ArrowException, OSError) as error:
         raise WriteError(
-            f"The file {without_partition_values(folder.at(path))} is damaged: {error}",
+            f"The file {logged_path(folder.at(path))} is damaged: {error}",
             next_step="look at the disk, then run again; nothing of it was published.",
         ) from error
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.core.faults import point
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.tables.delta_log import list_log, taken_back
@@ -18,6 +17,7 @@ from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.sharing import closed_to_group
+from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.storage import Storage, partition_values
 
 STAGED, READY, OLD = "new", "ready-", "old"
@@ -237,14 +237,14 @@ def _around(path: str, *storages: Storage) -> list[Storage]:
 def gone(paths: Sequence[str]) -> WriteError:
     """The error of files that are not where they were put."""
     return WriteError(
-        f"{len(paths):,} files that this run wrote are gone, the first of them {without_partition_values(paths[0])}.",
+        f"{len(paths):,} files that this run wrote are gone, the first of them {logged_path(paths[0])}.",
         details=["somebody removed them, or the whole target, after they were published or staged"],
         next_step="see what the target holds; then begin anew with --new-run (new_run=True).",
     )
 
 
 def _half_way(path: str, error: Exception, *folders: Storage) -> WriteError:
-    shown = without_partition_values(f"{path}: {error}")
+    shown = logged_path(f"{path}: {error}")
     return WriteError(
         f"The new files could not all be moved into their place; the first that could not is {shown}",
         details=["All rows are scored, and kept beside the target."],

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
@@ -28,6 +27,7 @@ from spark_infer.tables.scan.footer import READING, NotParquetError, RawFooter, 
 from spark_infer.tables.scan.parquet_schema import SchemaReader
 from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from spark_infer.tables.shown_path import logged_path, shown_path
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.where.mask import kept
 
@@ -59,11 +59,15 @@ def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.Re
     if threads > 1:
         pa.set_cpu_count(threads)
     for piece in task.pieces:
-        yield from _read(storage, piece, scan, threads)
+        try:
+            yield from _read(storage, piece, scan, threads)
+        except SourceReadError:
+            logged_path(storage.at(piece.path))
+            raise
 
 
 def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[pa.RecordBatch]:
-    path = without_partition_values(storage.at(piece.path))
+    path = shown_path(storage.at(piece.path))
     try:
         _refuse_changed(storage, piece)
         with storage.files.open_input_file(storage.at(piece.path)) as stream:
@@ -134,9 +138,7 @@ def _refuse_changed(storage: Storage, piece: Piece) -> None:
     if not info.is_file:
         raise FileNotFoundError(piece.path)
     if info.size != piece.size or (piece.modified_ns is not None and info.mtime_ns != piece.modified_ns):
-        raise _unreadable(
-            without_partition_values(storage.at(piece.path)), "it was written again after the run was planned"
-        )
+        raise _unreadable(shown_path(storage.at(piece.path)), "it was written again after the run was planned")
 
 
 def _refuse_other_count(file: pq.ParquetFile, piece: Piece, path: str) -> None:
@@ -221,7 +223,7 @@ def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Seque
     """The deleted rows among those of some row groups."""
     if piece.vector is None or not can_read():
         raise SparkMustReadError(
-            without_partition_values(storage.at(piece.path)), "a worker lacks pyroaring, which reads deletion vectors"
+            shown_path(storage.at(piece.path)), "a worker lacks pyroaring, which reads deletion vectors"
         )
     rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
     return within(deleted_rows(storage, piece.vector, piece.path), rows, groups)

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
-from spark_infer.config.secrets import without_partition_values
 from spark_infer.core.casts import retype
 from spark_infer.errors import WriteError
+from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.sink.folders import NULL_PARTITION, folder_of, split
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.sink.statistics import may_hold_nan, statistics
@@ -129,7 +129,7 @@ class ParquetSink:
         try:
             yield
         except (ArrowException, OSError, OverflowError, ValueError) as error:
-            why = without_partition_values(str(error)) if isinstance(error, OSError) else type(error).__name__
+            why = logged_path(str(error)) if isinstance(error, OSError) else type(error).__name__
             raise WriteError(
                 f"A worker could not write into {self._spec.uri.removeprefix('file://')}: {why}",
                 next_step="check the folder's permissions (where workers are another user than the driver, "
