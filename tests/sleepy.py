@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
+
+AWAKE = threading.Event()
+"""Set when planning that hangs on purpose may end."""
+
+
+@contextmanager
+def planning_that_hangs(folder: Path) -> Iterator[str]:
+    """A step whose module hangs while it is imported, as planning does; yields its name."""
+    (folder / "hangs_on_import.py").write_text(
+        "from tests.sleepy import AWAKE\nAWAKE.wait(60)\n\n\ndef step(batch):\n    return batch\n"
+    )
+    sys.path.insert(0, str(folder))
+    AWAKE.clear()
+    try:
+        yield "hangs_on_import:step"
+    finally:
+        AWAKE.set()
+        sys.path.remove(str(folder))
+        sys.modules.pop("hangs_on_import", None)
 
 
 def save_sleepy(folder: Path) -> str:

@@ -233,7 +233,7 @@ class JobConfig(Frozen):
         gt=0,
         le=MOST_SECONDS,
         allow_inf_nan=False,
-        description="How long a command may score before it stops with an error; what is done stays done.",
+        description="How long a command may plan and score before it stops with an error; what is done stays done.",
     )
     units: UnitOptions = Field(
         default_factory=UnitOptions, description="How a run is cut into units, which are what a rerun need not repeat."

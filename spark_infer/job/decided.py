@@ -13,6 +13,7 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, PartitionValue
 from spark_infer.config.params import shown_params
 from spark_infer.job.planes.choice import Plane
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.start import Start
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.files.store import ModelStore
@@ -54,6 +55,7 @@ class Decided:
         notes: What the reader of the report should know besides.
         started_at: When preparing began, UTC; also the time on every scored row.
         seconds: Wall seconds of `resolve` and `plan`.
+        deadline: When all must be done.
     """
 
     config: JobConfig
@@ -76,6 +78,7 @@ class Decided:
     notes: tuple[str, ...] = ()
     started_at: datetime
     seconds: dict[str, float]
+    deadline: Deadline
 
     @property
     def by_workers(self) -> bool:

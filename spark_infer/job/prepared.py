@@ -22,6 +22,7 @@ from spark_infer.job.planes.direct import direct_frame
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import take_sample
 from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.store import ModelStore
@@ -90,6 +91,7 @@ def prepare_job(
     model: ModelRef | None = None,
     new_run: bool = False,
     loads: bool = True,
+    deadline: Deadline | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedJob:
     """Resolve the model once, pin the source, match the schemas, check the target; start no Spark task.
@@ -100,12 +102,14 @@ def prepare_job(
         model: The pinned model, where the caller has resolved it already.
         new_run: Whether to begin a new run whatever was done before.
         loads: Whether the model may be loaded here, which runs its author's code; without it the job cannot run.
+        deadline: When all must be done; by default after the job's ``deadline_seconds`` from now.
         clock: Seconds that only grow.
 
     Raises:
         PlanError: Something does not fit; nothing has run and nothing has changed.
     """
     now, begin = datetime.now(UTC), clock()
+    deadline = deadline or Deadline(config.deadline_seconds)
     # First of all: what follows may start tasks, which could wait for ever.
     stage = plan_stage(spark, ResourceOptions.model_validate(config.resources.model_dump()))
     store = open_store()
@@ -163,6 +167,7 @@ def prepare_job(
         warnings=(*stage.warnings(), *recipe_warnings(scoring.recipe, store), *agreed.warnings),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+        deadline=deadline,
         scoring=scoring,
         rows_to_write=chosen,
         fallback=by_spark if plane.name == "direct" and config.plane == "auto" else None,

@@ -15,7 +15,6 @@ from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.failures import while_running
 from spark_infer.job.prepared import PreparedJob, PreparedRows
-from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.on_spark import SparkUnits
 from spark_infer.job.units.run import UnitRun, again, conclude, run_units
@@ -182,7 +181,7 @@ def _by_spark(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | N
     """Run an action of Spark, with its progress told and its failure in our words."""
     try:
         with settings(spark, _batch_settings(spark, job)):
-            return _in_time(spark, job.config.deadline_seconds, partial(_tracked, spark, job, on_progress, action))
+            return _in_time(spark, job, partial(_tracked, spark, job, on_progress, action))
     except Exception as error:
         translated = translate(error)
         if translated is None or translated is error:
@@ -195,10 +194,10 @@ def _tracked(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | No
         return action()
 
 
-def _in_time(spark: SparkSession, seconds: float | None, action: Callable[[], Any]) -> Any:
-    if seconds is None:
+def _in_time(spark: SparkSession, job: PreparedJob, action: Callable[[], Any]) -> Any:
+    if job.config.deadline_seconds is None:
         return action()
-    return Tagged(spark, f"spark_infer-{uuid.uuid4().hex}").call(action, Deadline(seconds).get)
+    return Tagged(spark, f"spark_infer-{uuid.uuid4().hex}").call(action, job.deadline.get)
 
 
 def _batch_settings(spark: SparkSession, job: PreparedJob) -> dict[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +15,18 @@ from spark_infer.core.options import mapping, validated
 from spark_infer.errors import SparkInferError
 from spark_infer.job.describe import plan_of
 from spark_infer.job.file.load import load_job
-from spark_infer.job.local.prepare import prepare_local
+from spark_infer.job.local.prepare import LocalJob, prepare_local
 from spark_infer.job.local.run import run_local
 from spark_infer.job.plan import Plan
-from spark_infer.job.prepared import prepare_job
+from spark_infer.job.prepared import PreparedJob, prepare_job
 from spark_infer.job.run import OnProgress, run_job
 from spark_infer.job.session import find_model, open_session
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 from spark_infer.spark.quiet import without_query_context
+from spark_infer.spark.side import Tagged
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -84,9 +88,8 @@ class ScoringJob:
         """
         with _hiding_secrets(self.config):
             if self.config.engine == "local":
-                return plan_of(prepare_local(self.config, model=self._model, new_run=new_run, loads=load))
-            session = spark or self._open_session()
-            return plan_of(prepare_job(session, self.config, model=self._model, new_run=new_run, loads=load))
+                return plan_of(self._prepare_local(new_run=new_run, loads=load))
+            return plan_of(self._prepare_on_spark(spark, new_run=new_run, loads=load)[1])
 
     def run(
         self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False
@@ -109,11 +112,23 @@ class ScoringJob:
         """
         with _hiding_secrets(self.config):
             if self.config.engine == "local":
-                job = prepare_local(self.config, model=self._model, new_run=new_run)
-                return run_local(job, on_progress=on_progress)
-            session = spark or self._open_session()
-            prepared = prepare_job(session, self.config, model=self._model, new_run=new_run)
+                return run_local(self._prepare_local(new_run=new_run), on_progress=on_progress)
+            session, prepared = self._prepare_on_spark(spark, new_run=new_run)
             return run_job(session, prepared, on_progress=on_progress)
+
+    def _prepare_local(self, *, new_run: bool, loads: bool = True) -> LocalJob:
+        deadline = Deadline(self.config.deadline_seconds)
+        prepare = partial(prepare_local, self.config, model=self._model, new_run=new_run, loads=loads)
+        return deadline.plan(partial(prepare, deadline=deadline))
+
+    def _prepare_on_spark(
+        self, spark: SparkSession | None, *, new_run: bool, loads: bool = True
+    ) -> tuple[SparkSession, PreparedJob]:
+        deadline = Deadline(self.config.deadline_seconds)
+        session = spark or self._open_session()
+        prepare = partial(prepare_job, session, self.config, model=self._model, new_run=new_run, loads=loads)
+        in_a_thread = Tagged(session, f"spark_infer-{uuid.uuid4().hex}").call
+        return session, deadline.plan(partial(prepare, deadline=deadline), in_a_thread)
 
     def _open_session(self) -> SparkSession:
         if self._model is None:

@@ -11,13 +11,12 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 from pyspark.util import InheritableThread
 
+from spark_infer.core.threads import Ended, Wait, call_in_thread
 from spark_infer.spark.server import is_connect
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Ended = tuple[T] | BaseException
-"""What an action came to."""
 
 
 class Tagged:
@@ -44,30 +43,26 @@ class Tagged:
         thread: threading.Thread = InheritableThread(target=tagged, session=self._spark, name=self._tag, daemon=True)
         return thread
 
-    def call(self, action: Callable[[], T], wait: Callable[[queue.SimpleQueue[Ended[T]]], Ended[T]]) -> T:
+    def call(self, action: Callable[[], T], wait: Wait[T]) -> T:
         """Call an action in a thread of its own, and stop it when the wait for it ends in an error.
 
         Args:
             action: Starts tasks of Spark.
             wait: Waits for the one thing that comes into a queue, and raises when that takes too long.
         """
-        done: queue.SimpleQueue[Ended[T]] = queue.SimpleQueue()
+        waited = False
 
-        def work() -> None:
-            try:
-                done.put((action(),))
-            except BaseException as error:  # raised again below, in the thread that asked
-                done.put(error)
-
-        self.thread(work).start()
-        try:
+        def watched(done: queue.SimpleQueue[Ended[T]]) -> Ended[T]:
+            nonlocal waited
             ended = wait(done)
-        except BaseException:
-            self.cancel()
-            raise
-        if isinstance(ended, BaseException):
-            raise ended
-        return ended[0]
+            waited = True
+            return ended
+
+        try:
+            return call_in_thread(action, watched, self.thread)
+        finally:
+            if not waited:
+                self.cancel()
 
     def cancel(self) -> None:
         """Stop the actions that run."""

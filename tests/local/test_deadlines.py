@@ -9,8 +9,8 @@ import pytest
 
 from spark_infer.errors import DeadlineError
 from tests.local.conftest import children
-from tests.local.jobs import run, write_in
-from tests.sleepy import save_sleepy
+from tests.local.jobs import job, run, write_in
+from tests.sleepy import planning_that_hangs, save_sleepy
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,20 @@ def test_a_predict_call_that_hangs_is_stopped_and_its_stack_is_told(sleepy: str,
     assert not children()
 
 
+@pytest.mark.parametrize("does", ["run", "plan"])
+def test_planning_that_takes_too_long_is_stopped(sleepy: str, tmp_path: Path, does: str) -> None:
+    source, target = write_in(tmp_path, [1.0]), {"path": str(tmp_path / "out")}
+    begin = time.monotonic()
+    with planning_that_hangs(tmp_path) as step:
+        hanging = job(sleepy, source, target, deadline_seconds=1, score={"preprocess": step})
+        with pytest.raises(DeadlineError, match="The job took longer than 1 seconds while it was planned"):
+            getattr(hanging, does)()
+    assert time.monotonic() - begin < 20
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_job_that_takes_too_long_is_stopped(sleepy: str, tmp_path: Path) -> None:
     source = write_in(tmp_path, [1.0, 900.0])
-    with pytest.raises(DeadlineError, match="The job took longer than 3 seconds"):
+    with pytest.raises(DeadlineError, match="The job took longer than 3 seconds, and was stopped"):
         run(sleepy, source, {"path": str(tmp_path / "out")}, deadline_seconds=3)
     assert not children()

@@ -19,7 +19,7 @@ from spark_infer.errors import DeadlineError, LedgerError, RunError, TargetError
 from spark_infer.job.planes.direct import write_files
 from spark_infer.job.units import on_spark
 from tests.hostile import CORPUS, each
-from tests.sleepy import save_sleepy
+from tests.sleepy import planning_that_hangs, save_sleepy
 from tests.spark.tables.seen import no_spark_job
 from tests.tree import tree
 
@@ -177,8 +177,19 @@ def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Pat
     model = save_sleepy(tmp_path / "model")
     spark.range(3).selectExpr("id", "IF(id = 2, 900D, 1D) AS x").write.parquet(str(tmp_path / "in"))
     target = {"path": str(tmp_path / "out"), "format": "parquet"}
-    with pytest.raises(DeadlineError, match="The job took longer than 3 seconds"):
-        job(model, tmp_path / "in", target, plane=plane, deadline_seconds=3, score={"predict_seconds": 20.0}).run(spark)
+    with pytest.raises(DeadlineError, match="The job took longer than 5 seconds, and was stopped"):
+        job(model, tmp_path / "in", target, plane=plane, deadline_seconds=5, score={"predict_seconds": 20.0}).run(spark)
+    assert not (tmp_path / "out").exists()
+
+
+def test_planning_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Path) -> None:
+    model = save_sleepy(tmp_path / "model")
+    spark.range(1).selectExpr("id", "1D AS x").write.parquet(str(tmp_path / "in"))
+    target = {"path": str(tmp_path / "out"), "format": "parquet"}
+    with planning_that_hangs(tmp_path) as step:
+        hanging = job(model, tmp_path / "in", target, deadline_seconds=1, score={"preprocess": step})
+        with pytest.raises(DeadlineError, match="The job took longer than 1 seconds while it was planned"):
+            hanging.run(spark)
     assert not (tmp_path / "out").exists()
 
 

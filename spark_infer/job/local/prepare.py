@@ -22,6 +22,7 @@ from spark_infer.job.planes.choice import Plane, choose_plane
 from spark_infer.job.planes.writers import with_writers
 from spark_infer.job.sample import from_files
 from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
+from spark_infer.job.units.deadline import Deadline
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
 from spark_infer.models.compile.gate import compile_recipe
@@ -71,6 +72,7 @@ def prepare_local(
     model: ModelRef | None = None,
     new_run: bool = False,
     loads: bool = True,
+    deadline: Deadline | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> LocalJob:
     """Resolve the model once, pin the source, match the schemas, check the target; start no process.
@@ -80,12 +82,14 @@ def prepare_local(
         model: The pinned model, where the caller has resolved it already.
         new_run: Whether to begin a new run whatever was done before.
         loads: Whether the model may be loaded here, which runs its author's code; without it the job cannot run.
+        deadline: When all must be done; by default after the job's ``deadline_seconds`` from now.
         clock: Seconds that only grow.
 
     Raises:
         PlanError: Something does not fit, or only Spark can do it; nothing has run and nothing has changed.
     """
     now, begin = datetime.now(UTC), clock()
+    deadline = deadline or Deadline(config.deadline_seconds)
     here = find_here(ResourceOptions.model_validate(config.resources.model_dump()))
     store = open_store()
     ref = model or pinned(config, store)
@@ -138,6 +142,7 @@ def prepare_local(
         warnings=(*_warnings(snapshot), *recipe_warnings(recipe, store), *agreed.warnings),
         started_at=agreed.started_at,
         seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+        deadline=deadline,
         here=here,
     )
 

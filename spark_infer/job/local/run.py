@@ -10,7 +10,6 @@ from spark_infer.job.local.pool import do_tasks
 from spark_infer.job.local.prepare import LocalJob
 from spark_infer.job.local.worker import LocalWork
 from spark_infer.job.planes.worker import DirectWork
-from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.gather import Gathered
 from spark_infer.job.units.run import UnitRun, again, run_units
@@ -66,9 +65,8 @@ class _Pool:
         for empty in gathered.empty():
             told.unit()
             yield empty
-        deadline = Deadline(job.config.deadline_seconds)
         for number, (files, stats) in do_tasks(
-            work, gathered.numbers, job.here.processes, gathered.is_wanted, deadline
+            work, gathered.numbers, job.here.processes, gathered.is_wanted, job.deadline
         ):
             told.task()
             if (scored := gathered.add(number, files, stats)) is not None:

@@ -1,18 +1,20 @@
-"""The deadline of a whole command, kept while it waits for its workers."""
+"""The deadline of a whole command, kept while it is planned and while it waits for its workers."""
 
 from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable
 from typing import TypeVar
 
+from spark_infer.core.threads import Ended, Wait, call_in_thread
 from spark_infer.errors import DeadlineError
 
 T = TypeVar("T")
 
 
 class Deadline:
-    """When a command must have scored all that it scores.
+    """When a command must have done all that it does.
 
     Args:
         seconds: From now; None for ever.
@@ -29,7 +31,7 @@ class Deadline:
             DeadlineError: It did not come in time.
         """
         try:
-            return told.get(timeout=None if self._end is None else max(0.0, self._end - time.monotonic()))
+            return told.get(timeout=self._left())
         except queue.Empty:
             raise DeadlineError(
                 f"The job took longer than {self._seconds:g} seconds, and was stopped.",
@@ -37,3 +39,31 @@ class Deadline:
                 next_step="run the same command again if `spark-infer status` tells of units that are done: it goes on "
                 "from there; else raise deadline_seconds, or have smaller units (units.bytes).",
             ) from None
+
+    def plan(self, plan: Callable[[], T], call: Callable[[Callable[[], T], Wait[T]], T] | None = None) -> T:
+        """Plan a job, in a thread of its own where there is a deadline; nothing else ends a wait in foreign code.
+
+        The thread that is given up on changes no table; it ends with what it waits for, or with the process.
+
+        Args:
+            plan: Plans it.
+            call: Calls that in a thread and waits for it, as `call_in_thread` does; stops what it started.
+
+        Raises:
+            DeadlineError: It took too long.
+        """
+        return plan() if self._end is None else (call or call_in_thread)(plan, self._planned)
+
+    def _planned(self, ended: queue.SimpleQueue[Ended[T]]) -> Ended[T]:
+        try:
+            return ended.get(timeout=self._left())
+        except queue.Empty:
+            raise DeadlineError(
+                f"The job took longer than {self._seconds:g} seconds while it was planned, and was stopped.",
+                details=["nothing was scored, and no table has changed"],
+                next_step="see which of them hangs: the storage of the source or the target, the registry, or the "
+                "model while it loads; or raise deadline_seconds.",
+            ) from None
+
+    def _left(self) -> float | None:
+        return None if self._end is None else max(0.0, self._end - time.monotonic())

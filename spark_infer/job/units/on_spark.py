@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.job.planes.direct import write_files
-from spark_infer.job.units.deadline import Deadline
 from spark_infer.job.units.drive import Scored
 from spark_infer.job.units.run import UnitRun
 from spark_infer.job.units.told import OnProgress, Told
@@ -86,7 +85,6 @@ class SparkUnits:
                 return
             done.put(None)
 
-        deadline = Deadline(self._job.config.deadline_seconds)
         side = Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}")
         threads = [side.thread(work) for _ in range(min(AT_ONCE, len(units)))]
         try:
@@ -94,7 +92,7 @@ class SparkUnits:
                 thread.start()
             running = len(threads)
             while running:
-                found = deadline.get(done)
+                found = self._job.deadline.get(done)
                 if found is None:
                     running -= 1
                 elif isinstance(found, BaseException):
