@@ -130,6 +130,13 @@ class ScoreOptions(Frozen):
         description="Refuse a model with a pickle among its files that names a class or function, since its author's "
         "code runs when it loads. Python files that a model brings are no pickles: `trust` is for them.",
     )
+    scan_pickle: bool = Field(
+        default=False,
+        description="Have picklescan (the extra `scan`, on the driver) look through the model's pickles, and refuse "
+        "the model where one names what does harm (`os.system`, `eval`, …) or cannot be scanned to its end, before any "
+        "of it is unpickled. Functions that cloudpickle holds by value are refused too, and arrays inside joblib's "
+        "files.",
+    )
     cache_bytes: int = Field(
         default=DEFAULT_CACHE_BYTES, ge=0, description="Bytes of loaded models that one Python worker may keep."
     )

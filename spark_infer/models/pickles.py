@@ -37,38 +37,53 @@ def pickles_in(folder: Path) -> list[str]:
     A file that cannot be looked into counts as one; its entry says why. Stops at the first pickle in a file.
     """
     found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in _files(folder):
         with path.open("rb") as file:
-            inside = _pickle_in(file, 0)
+            inside = next(_found_in(file, 0), None)
         if inside is not None:
-            found.append(f"{path.relative_to(folder)}{inside}")
+            found.append(f"{path.relative_to(folder)}{inside[0]}")
     return found
 
 
-def _pickle_in(file: IO[bytes], depth: int) -> str | None:
-    """Where in a file a pickle is: empty for the file itself; None where there is none."""
+def every_pickle(folder: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Yield each pickle among the files of a model, and where it is; None in place of what cannot be looked into.
+
+    A file that is a pickle and an archive at once is both. Each is read from its beginning, before the next is yielded.
+    """
+    for path in _files(folder):
+        with path.open("rb") as file:
+            for place, pickled in _found_in(file, 0):
+                yield f"{path.relative_to(folder)}{place}", pickled
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _found_in(file: IO[bytes], depth: int) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Where in a file pickles are, empty for the file itself, and each of them; None where nobody can look."""
     head = file.read(_HEAD)
     file.seek(0)
     if kind := _UNREADABLE.get(head[:4]):
-        return f" (compressed with {kind}, which is not looked into)"
+        yield f" (compressed with {kind}, which is not looked into)", None
+        return
     if head.startswith(b"ZF"):
-        return " (in an old format of joblib, which is not looked into)"
-    if head.startswith(_PROTOCOLS) or _is_pickle(file):
-        return ""
+        yield " (in an old format of joblib, which is not looked into)", None
+        return
+    if head.startswith(_PROTOCOLS) or is_pickle(file):
+        file.seek(0)
+        yield "", file
     try:
         members = _members(file, head)
-        if depth == _MOST_DEPTH:
-            return None if next(members, None) is None else " (archives inside archives, which are not looked into)"
-        return next((found for member in members if (found := _inside(member, depth)) is not None), None)
+        if depth < _MOST_DEPTH:
+            for name, content in members:
+                with content:
+                    for place, pickled in _found_in(content, depth + 1):
+                        yield f", {name}{place}" if name else place, pickled
+        elif next(members, None) is not None:
+            yield " (archives inside archives, which are not looked into)", None
     except Exception as error:  # whatever a damaged archive makes its reader raise; other readers are more lenient
-        return f" (cannot be looked into: {type(error).__name__})"
-
-
-def _inside(member: tuple[str, IO[bytes]], depth: int) -> str | None:
-    name, content = member
-    with content:
-        found = _pickle_in(content, depth + 1)
-    return None if found is None else f", {name}{found}" if name else found
+        yield f" (cannot be looked into: {type(error).__name__})", None
 
 
 def _members(file: IO[bytes], head: bytes) -> Iterator[tuple[str, IO[bytes]]]:
@@ -113,7 +128,7 @@ def _is_tar(file: IO[bytes]) -> bool:
     return True
 
 
-def _is_pickle(file: IO[bytes]) -> bool:
+def is_pickle(file: IO[bytes]) -> bool:
     """Whether the unpickler may call what it finds named in a file; further pickles may follow the first."""
     while (found := _calls(file)) is None:
         if not file.read(1):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import ModelRefusedError
+from spark_infer.models.pickle_scan import dangers_in
 from spark_infer.models.pickles import pickles_in
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.uri import VersionUri, parse_uri
@@ -18,11 +19,13 @@ def require_trusted(ref: ModelRef, options: ScoreOptions, folder: Path) -> None:
 
     Args:
         ref: The pinned model; the digest is that of the files.
-        options: ``trust``, ``digests`` and ``refuse_pickle``.
+        options: ``trust``, ``digests``, ``refuse_pickle`` and ``scan_pickle``.
         folder: The model's verified files on this node.
 
     Raises:
-        ModelRefusedError: The model is not from the registry, its digest is not listed, or it holds pickles.
+        ModelRefusedError: The model is not from the registry, its digest is not listed, or it holds pickles, or those
+            that are dangerous.
+        EnvironmentProblem: ``scan_pickle`` is set, and picklescan is not installed.
     """
     if options.trust == "registry" and not isinstance(parse_uri(ref.uri), VersionUri):
         raise ModelRefusedError(
@@ -38,12 +41,25 @@ def require_trusted(ref: ModelRef, options: ScoreOptions, folder: Path) -> None:
             "`spark-infer models inspect` shows it and runs none of the model's code.",
         )
     if options.refuse_pickle and (found := pickles_in(folder)):
-        more = len(found) - _SHOWN
         raise ModelRefusedError(
             f"Model {ref} holds {len(found)} pickle{'s' if len(found) > 1 else ''}, and refuse_pickle is set: "
             "unpickling a file runs what its author wrote into it.",
-            details=[*found[:_SHOWN], *([f"and {more} more"] if more > 0 else [])],
+            details=_first(found),
             next_step="log the model again without pickle (skops for scikit-learn, a PythonModel from a file of code, "
             "ONNX, XGBoost's and LightGBM's own formats), allow these files alone with trust: digests, or take "
             "refuse_pickle out.",
         )
+    if options.scan_pickle and (found := dangers_in(folder)):
+        raise ModelRefusedError(
+            f"Model {ref} has pickles that call what a model has no need of, or that nobody can look through, and "
+            "scan_pickle is set.",
+            details=_first(found),
+            next_step="see where the model comes from, and do not load it before; if it is harmless, log it again "
+            "without pickle (skops, a PythonModel from a file of code, a framework's own format), or take scan_pickle "
+            "out and allow these files alone with trust: digests.",
+        )
+
+
+def _first(found: list[str]) -> list[str]:
+    more = len(found) - _SHOWN
+    return [*found[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]

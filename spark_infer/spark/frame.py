@@ -57,6 +57,7 @@ def score(
     trust: str | None = None,
     digests: Sequence[str] = (),
     refuse_pickle: bool = False,
+    scan_pickle: bool = False,
     compile: str | CompileOptions | Mapping[str, Any] | None = None,
     cache_bytes: int | None = None,
     load_seconds: float | None = None,
@@ -99,6 +100,7 @@ def score(
         trust: ``registry`` allows registered versions only, ``digests`` those that `digests` lists (default ``any``).
         digests: SHA-256 digests of the models that may run, for ``trust="digests"``.
         refuse_pickle: Refuse a model with a pickle among its files.
+        scan_pickle: Refuse a model with a pickle that picklescan (the extra ``scan``) finds dangerous.
         compile: ``onnx``, or ``{"to": "onnx", "bound": 1e-5}``: the model compiled for ONNX Runtime, once it answered
             the first rows as the original does, which one small Spark job reads now.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
@@ -139,6 +141,7 @@ def score(
         trust=trust,
         digests=digests,
         refuse_pickle=refuse_pickle,
+        scan_pickle=scan_pickle,
         cache_bytes=cache_bytes,
         load_seconds=load_seconds,
         predict_seconds=predict_seconds,

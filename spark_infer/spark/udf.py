@@ -70,6 +70,7 @@ def model_udf(
     trust: str | None = None,
     digests: Sequence[str] = (),
     refuse_pickle: bool = False,
+    scan_pickle: bool = False,
     cache_bytes: int | None = None,
     load_seconds: float | None = None,
     predict_seconds: float | None = None,
@@ -137,6 +138,7 @@ def model_udf(
         trust: ``registry`` allows registered versions only, ``digests`` those that `digests` lists (default ``any``).
         digests: SHA-256 digests of the models that may run, for ``trust="digests"``.
         refuse_pickle: Refuse a model with a pickle among its files.
+        scan_pickle: Refuse a model with a pickle that picklescan (the extra ``scan``) finds dangerous.
         cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
         load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
         predict_seconds: The same for one predict call.
@@ -170,6 +172,7 @@ def model_udf(
         trust=trust,
         digests=digests,
         refuse_pickle=refuse_pickle,
+        scan_pickle=scan_pickle,
         cache_bytes=cache_bytes,
         load_seconds=load_seconds,
         predict_seconds=predict_seconds,

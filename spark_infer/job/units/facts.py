@@ -45,6 +45,7 @@ _NO_MATTER = (
     "trust",
     "digests",
     "refuse_pickle",
+    "scan_pickle",
 )
 """Options that change how fast rows are scored, or whether they are, and never the rows."""
 
