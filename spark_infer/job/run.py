@@ -29,12 +29,12 @@ from spark_infer.spark.preflight import check_workers
 from spark_infer.spark.ship import ship
 from spark_infer.spark.side import Tagged
 from spark_infer.spark.stacks import worker_stacks
-from spark_infer.spark.tables.commit import written_before
 from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.merge import MergeDelta, refuse_doubled_keys
-from spark_infer.spark.tables.publish import is_staged, refresh
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.write import size_notes, stage, write
+from spark_infer.spark.tables.write_delta import written_before
+from spark_infer.spark.tables.write_parquet import is_staged, refresh
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.choice import publisher_of
@@ -110,7 +110,7 @@ def _run(spark: SparkSession, job: PreparedJob, on_progress: OnProgress | None, 
 
 
 def _publisher(spark: SparkSession, job: PreparedJob, work: PublishWork) -> Publisher:
-    return MergeDelta(spark, work, job.schema, translate) if job.write.merges else publisher_of(work)
+    return MergeDelta(spark, work, job.schema) if job.write.merges else publisher_of(work)
 
 
 class _Staged:

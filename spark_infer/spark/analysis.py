@@ -1,4 +1,4 @@
-"""What Spark's analysis refused, read from its exceptions without importing PySpark."""
+"""What Spark's analysis refused, read from its exceptions without importing PySpark, which engine `local` may lack."""
 
 from __future__ import annotations
 

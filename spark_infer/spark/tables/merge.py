@@ -7,12 +7,13 @@ of a merge twice.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.core.faults import point
-from spark_infer.errors import CommitConflictError, SourceError, SparkInferError, TargetError, WriteError
+from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
 from spark_infer.spark.analysis import condition, first_line
+from spark_infer.spark.faults import translate
 from spark_infer.spark.tables.settings import can_set, settings
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
@@ -31,10 +32,7 @@ TXN_APP = "spark.databricks.delta.write.txnAppId"
 TXN_VERSION = "spark.databricks.delta.write.txnVersion"
 """What a MERGE is recognised by in the table's log; SQL takes it from the session's settings."""
 
-
 _CONFLICT = "DELTA_CONCURRENT"
-
-Explain = Callable[[BaseException], SparkInferError | None]
 
 
 class MergeDelta:
@@ -44,16 +42,14 @@ class MergeDelta:
         spark: The session.
         work: The run.
         schema: The target's columns.
-        explain: Says in our words why a job of Spark failed; None where it does not know.
     """
 
     one_by_one = False
 
-    def __init__(self, spark: SparkSession, work: PublishWork, schema: StructType, explain: Explain) -> None:
+    def __init__(self, spark: SparkSession, work: PublishWork, schema: StructType) -> None:
         self._spark = spark
         self._work = work
         self._schema = schema
-        self._explain = explain
 
     def publish(self, sealed: Sealed) -> int | None:
         """Nothing is published before the end."""
@@ -84,7 +80,7 @@ class MergeDelta:
             name = self._work.plan.location.name
             if _CONFLICT in str(error):
                 raise _conflict(name) from error
-            explained = self._explain(error)
+            explained = translate(error)
             if explained is error:
                 raise
             raise explained or _refused(name, error) from error

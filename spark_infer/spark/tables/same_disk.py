@@ -34,6 +34,6 @@ def _sees_our_file(spark: SparkSession) -> bool:
         ours.touch()
         try:
             spark.read.text(f"file://{ours}").schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
-        except Exception:  # not there, or not for its eyes; PySpark's exceptions cannot be named here
+        except Exception:  # not there, or the server may not read it
             return False
     return True

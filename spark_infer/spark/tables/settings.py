@@ -92,7 +92,7 @@ def can_set(spark: SparkSession, name: str) -> bool:
         before = set_value(spark, name)
         try:
             spark.conf.set(name, before or "0")
-        except Exception:  # PySpark's exceptions cannot be named here
+        except Exception:  # each kind of session and platform has an exception of its own
             return False
         _put(spark, name, before)
         return True
@@ -104,5 +104,5 @@ def _put(spark: SparkSession, name: str, value: str | None) -> None:
             spark.conf.unset(name)
         else:
             spark.conf.set(name, value)
-    except Exception as error:  # PySpark's exceptions cannot be named here; the setting is a wish, not a need
+    except Exception as error:  # as above; the setting is a wish, not a need
         logger.warning("Spark does not let this session set %s: %s", name, type(error).__name__)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_infer.core.session_settings import setting
-from spark_infer.spark.tables.commit import write_delta
-from spark_infer.spark.tables.publish import stage_parquet, write_parquet
 from spark_infer.spark.tables.settings import settings
+from spark_infer.spark.tables.write_delta import write_delta
+from spark_infer.spark.tables.write_parquet import stage_parquet, write_parquet
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.sink.folders import NULL_PARTITION
