@@ -53,7 +53,7 @@ def _problems(error: ValidationError, model: type[Frozen]) -> Iterator[str]:
         known = list(_fields(model, names[:-1]))
         match each["type"]:
             case "extra_forbidden":
-                yield f"{where} is not an option{nearest(names[-1], known)}"
+                yield f"{where} is not an option{_place_of(names, model) or nearest(names[-1], known)}"
             case "missing":
                 yield f"{where} is missing"
             case "value_error":
@@ -61,6 +61,15 @@ def _problems(error: ValidationError, model: type[Frozen]) -> Iterator[str]:
             case _:
                 message = each["msg"].removeprefix("Input ").removeprefix("Value error, ")
                 yield f"{where} {message[:1].lower()}{message[1:]}"
+
+
+def _place_of(names: list[str], model: type[Frozen]) -> str:
+    """Say where an option belongs that stands in the wrong group."""
+    *groups, name = names
+    inside = [other for other in model.settings() if other not in groups and name in _fields(model, [other])]
+    if inside:
+        return " (it goes under " + " or ".join(f'{other}: {other}={{"{name}": …}}' for other in inside) + ")"
+    return " (it is a key of the job itself, not of a group)" if groups and name in model.settings() else ""
 
 
 def _fields(model: type[Frozen], path: list[str]) -> Mapping[str, object]:

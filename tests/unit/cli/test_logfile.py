@@ -22,7 +22,7 @@ def test_the_default_log_file_follows_the_xdg_specification() -> None:
         assert log.name.startswith("nightly-20250102T030405Z-")
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
 def test_a_new_log_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:

@@ -38,5 +38,27 @@ def test_all_problems_of_all_groups_come_at_once_and_show_no_value() -> None:
     assert "pydantic" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "hint"),
+    [
+        ("score", "keep", ' (it goes under target: target={"keep": …})'),
+        ("score", "partition_filter", ' (it goes under source: source={"partition_filter": …})'),
+        ("score", "tracking_uri", ' (it goes under model: model={"tracking_uri": …})'),
+        ("score", "gpu", ' (it goes under resources: resources={"gpu": …})'),
+        ("score", "format", ' (it goes under source: source={"format": …} or target: target={"format": …})'),
+        ("score", "deadline_seconds", " (it is a key of the job itself, not of a group)"),
+        ("target", "batch_size", ' (it goes under score: score={"batch_size": …})'),
+        ("score", "batchsize", " (did you mean 'batch_size'?)"),
+        ("score", "colour", ""),
+    ],
+)
+def test_an_option_in_the_wrong_group_is_refused_with_its_place(group: str, name: str, hint: str) -> None:
+    job = {"source": {"path": "a"}, "target": {"path": "b"}, "model": {"uri": "m"}, "score": {}}
+    job[group] = {**job[group], name: "hunter2"}
+    with pytest.raises(ConfigError) as refusal:
+        validated(JobConfig, job)
+    assert refusal.value.details == (f"{group}.{name} is not an option{hint}",)
+
+
 def test_what_fits_comes_back_made() -> None:
     assert validated(ScoreOptions, {"batch_size": 5}).batch_size == 5
