@@ -17,13 +17,17 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLMODEL, read_mlmodel
 from spark_infer.models.registry import known
 from spark_infer.models.registry.absent import absent_files
-from spark_infer.models.registry.failures import printable_cause, too_slow, translated
-from spark_infer.models.registry.patience import WHOLE_CALL, GivenUpError, ask, settings, within
+from spark_infer.models.registry.download import TooManyBytesError, download
+from spark_infer.models.registry.failures import printable_cause, too_large, too_slow, translated
+from spark_infer.models.registry.patience import WHOLE_CALL, GivenUpError, ask, settings
 from spark_infer.models.registry.uri import is_local, local_folder
 
 logger = logging.getLogger(__name__)
 
 DOWNLOAD_SECONDS = 3600.0
+
+_UNLISTED_BYTES = 64 * 2**20
+"""How much more than twice the listed sizes a download may bring: not all files beside a model are listed."""
 
 Answer = TypeVar("Answer")
 
@@ -121,14 +125,19 @@ def bring(
         raise absent_files(located.title, located.location, inside)
 
     def fetch(folder: Path) -> None:
-        size = asked(located.location, lambda: sum(size or 0 for _, size in _listed(remote)))
+        sizes = asked(located.location, lambda: [size for _, size in _listed(remote)])
+        size = sum(size or 0 for size in sizes)
         if size > (free := shutil.disk_usage(folder).free):
             raise OSError(errno.ENOSPC, f"{size} bytes wanted, {free} free")
+        most = free if None in sizes else min(free, 2 * size + _UNLISTED_BYTES)
         try:
             with settings(WHOLE_CALL):
-                within(seconds, lambda: remote.download_artifacts("", str(folder)), "the files were not there")
+                fetch_all = partial(remote.download_artifacts, "", str(folder))
+                download(fetch_all, folder, seconds=seconds, most_bytes=most)
         except GivenUpError as error:
             raise too_slow(error, located.location) from None
+        except TooManyBytesError as error:
+            raise too_large(error, located.location, size) from None
         except Exception as error:
             raise translated(error, located.location) from printable_cause(error)
 

@@ -13,9 +13,11 @@ from spark_infer.errors import (
     DeadlineError,
     EnvironmentProblem,
     ModelNotFoundError,
+    ModelRefusedError,
     RegistryUnavailableError,
     SparkInferError,
 )
+from spark_infer.models.registry.download import TooManyBytesError
 from spark_infer.models.registry.patience import GivenUpError
 
 _DENIED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
@@ -74,6 +76,16 @@ def too_slow(error: GivenUpError, address: str) -> DeadlineError:
         f"The model's files could not be brought from {without_secrets(address)}: {error}.",
         details=["it stood, the innermost call first:", *error.stack],
         next_step="see whether the place answers; or give it longer with model.download_seconds.",
+    )
+
+
+def too_large(error: TooManyBytesError, address: str, listed: int) -> ModelRefusedError:
+    """The error of a download that brought more than the listing says."""
+    return ModelRefusedError(
+        f"The model's files could not be brought from {without_secrets(address)}: {error.size:,} bytes came, and the "
+        "download was stopped.",
+        details=[f"its listing has {listed:,} bytes; at most {error.most:,} are taken"],
+        next_step="see what the place holds, and whether it still changes; log the model again.",
     )
 
 

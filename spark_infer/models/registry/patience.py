@@ -116,11 +116,12 @@ def within(seconds: float, call: Callable[[], Answer], nothing: str) -> Answer:
     if failures:
         raise failures[0]
     if not answers:
-        raise GivenUpError(f"{nothing} in {seconds:g} seconds", _stack(thread))
+        raise GivenUpError(f"{nothing} in {seconds:g} seconds", stack_of(thread))
     return answers[0]
 
 
-def _stack(thread: threading.Thread) -> list[str]:
+def stack_of(thread: threading.Thread) -> list[str]:
+    """Where a thread stands, the innermost call first."""
     frame = sys._current_frames().get(thread.ident or 0)
     calls = [] if frame is None else traceback.extract_stack(frame)
     return [
