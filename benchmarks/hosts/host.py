@@ -35,7 +35,14 @@ class Host:
     """
 
     def __init__(
-        self, module: str, *, python: str, log: Path, arguments: Sequence[str], environment: Mapping[str, str]
+        self,
+        module: str,
+        *,
+        python: str,
+        log: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path | None = None,
     ) -> None:
         started = time.perf_counter()
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +55,7 @@ class Host:
                 stderr=errors,
                 text=True,
                 env=os.environ | dict(environment),
+                cwd=folder,
             )
         self._used_at: dict[str, float] = {}
         ready = self._read()
