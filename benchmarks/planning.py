@@ -27,7 +27,8 @@ from sklearn.linear_model import LinearRegression
 
 from benchmarks.options import WORK, silence_mlflow
 from spark_infer.config import JobConfig
-from spark_infer.job.local.prepare import prepare_local
+from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.job.prepare import prepare_job
 
 SMALL_FILES = 100_000
 LARGE_BYTES = 10 * 2**30
@@ -55,9 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(name: str, table: Path, model: str, folder: Path) -> None:
     document = {"model": {"uri": model}, "source": {"path": str(table)}, "target": {"path": str(folder / "out")}}
-    job = prepare_local(JobConfig.model_validate({**document, "engine": "local"}))  # the model is loaded, caches warm
+    config = JobConfig.model_validate({**document, "engine": "local"})
+    engine = LocalEngine(config.resources)
+    prepare_job(engine, config)  # the model is loaded, caches warm
     start = time.perf_counter()
-    job = prepare_local(JobConfig.model_validate({**document, "engine": "local"}))
+    job = prepare_job(engine, config)
     seconds = time.perf_counter() - start
     weights = [task.weight for task in job.plane.tasks]
     mean = sum(weights) / len(weights)

@@ -17,8 +17,10 @@ from benchmarks.options import WORK, silence_mlflow
 from benchmarks.planning import links, make_model
 from spark_infer.config import JobConfig
 from spark_infer.core import faults
-from spark_infer.job.local.prepare import prepare_local
-from spark_infer.job.local.run import run_local
+from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.job.prepare import prepare_job
+from spark_infer.job.run import run_job
 
 T = TypeVar("T")
 
@@ -48,15 +50,16 @@ def _measure(folder: Path, model: str, kind: str, units: int) -> None:
         "engine": "local",
     }
     config = JobConfig.model_validate(document)
-    prepare_local(config)  # the model is loaded, caches warm
-    planned, job = _timed(lambda: prepare_local(config))
+    engine = LocalEngine(config.resources)
+    prepare_job(engine, config)  # the model is loaded, caches warm
+    planned, job = _timed(lambda: prepare_job(engine, config))
     left = 10
     faults._fault = faults._Fault(f"sealed:{units - left}:raise")
     scored, _ = _timed(lambda: _broken(job))
     faults._fault = None
-    taken_up, job = _timed(lambda: prepare_local(config))
+    taken_up, job = _timed(lambda: prepare_job(engine, config))
     read, _ = _timed(lambda: job.start and job.start.found.ledger.all_sealed())
-    finished, report = _timed(lambda: run_local(job))
+    finished, report = _timed(lambda: run_job(job))
     print(
         f"{kind:8} {report.units:,} units: planned in {planned:.2f} s; scored in {scored:.0f} s; taken up again in "
         f"{taken_up + read:.2f} s with {report.units_before:,} done; the last {left} and the end in {finished:.1f} s",
@@ -64,9 +67,9 @@ def _measure(folder: Path, model: str, kind: str, units: int) -> None:
     )
 
 
-def _broken(job: object) -> None:
+def _broken(job: PreparedJob) -> None:
     try:
-        run_local(job)  # type: ignore[arg-type]
+        run_job(job)
     except faults.InjectedError:
         return
     raise SystemExit("the run was not broken")

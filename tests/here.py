@@ -6,9 +6,9 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from spark_infer.job.local.worker import LocalWork
-from spark_infer.job.planes.worker import written_files
-from spark_infer.job.units.deadline import Deadline
+from spark_infer.engines.direct_work import written_files
+from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.local.process import LocalWork
 
 
 def tasks_here(

@@ -65,12 +65,13 @@ def check(output: Output, config: JobConfig, *, new_run: bool = False, load: boo
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
     """Tune a job; its target stays as it is."""
+    from spark_infer.job.session import open_session
     from spark_infer.job.tune.tune import tune
 
     with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
         if not output.as_json:
             line.note("measuring")
-        return tune(config, spark, sample_rows=rows)
+        return tune(config, lambda: spark or open_session(config), sample_rows=rows)
 
 
 @contextmanager

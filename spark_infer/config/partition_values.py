@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -46,3 +46,8 @@ def _text(name: object, value: Any) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     raise ValueError(f"{name}: {type(value).__name__} is not text, a whole number, a date, true, false or null")
+
+
+def partitions_named(values: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """Say which table partitions are meant, a condition for each column."""
+    return tuple(f"{column} in {list(each)}" for column, each in values.items())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.totals import TaskTotals
-from spark_infer.job.decided import Decided, partitions_named
+from spark_infer.engines.base import PreparedJob
 from spark_infer.observe.report import Report
 from spark_infer.tables.plan import Written
 
 
-def facts_of(job: Decided) -> dict[str, str | int | float]:
+def facts_of(job: PreparedJob) -> dict[str, str | int | float]:
     """Return what the target's history will say of this run."""
     ref = job.recipe.ref
     facts: dict[str, str | int | float] = {
@@ -28,7 +29,7 @@ def facts_of(job: Decided) -> dict[str, str | int | float]:
     return facts
 
 
-def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds: dict[str, float]) -> Report:
+def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seconds: dict[str, float]) -> Report:
     """Report what a run did.
 
     Args:
@@ -80,7 +81,7 @@ def report_of(job: Decided, written: Written, found: TaskTotals | None, seconds:
     )
 
 
-def _warnings(job: Decided, written: Written, found: TaskTotals | None, totals: TaskTotals) -> list[str]:
+def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, totals: TaskTotals) -> list[str]:
     warnings = [*job.warnings, *job.notes, *written.notes]
     if found is None and job.by_workers:
         warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")

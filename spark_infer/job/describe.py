@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spark_infer.config import JobConfig, PostprocessStep
+from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.signature import spelled
-from spark_infer.job.decided import Decided, partitions_named
+from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.plane import Plane
 from spark_infer.job.plan import Plan, PlannedColumn
-from spark_infer.job.planes.choice import Plane
 from spark_infer.observe.report import size
 from spark_infer.tables.publishers.choice import one_by_one
 
 
-def plan_of(job: Decided) -> Plan:
+def plan_of(job: PreparedJob) -> Plan:
     """Tell what a prepared job would do."""
     recipe, snapshot, config = job.recipe, job.snapshot, job.config
     ref = recipe.ref
@@ -50,19 +51,19 @@ def plan_of(job: Decided) -> Plan:
         plane=_plane(job.plane, by_workers=job.by_workers, merges=job.write.merges),
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=hide(tuple(_units(job))),
-        tasks=job.told() if job.by_workers else (),
+        tasks=job.engine.describe_slots() if job.by_workers else (),
         warnings=hide((*job.warnings, *filter(None, [job.rehearsal.warning]))),
     )
 
 
-def _write(job: Decided) -> str:
+def _write(job: PreparedJob) -> str:
     if job.start is None or job.start.finished is None:
         return job.write.how
     again = ", which would add the rows once more" if job.config.target.mode == "append" else ""
     return f"nothing, for a finished run has written it; --new-run begins anew{again}"
 
 
-def _units(job: Decided) -> Iterator[str]:
+def _units(job: PreparedJob) -> Iterator[str]:
     start = job.start
     if start is None:
         yield "nobody keeps account of this run: the target's folder is Spark's alone to reach, and a rerun starts over"

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.core.convert import project
 from spark_infer.core.roworder import ROWS, RowOrder
+from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
-from spark_infer.job.local.prepare import prepare_local
+from spark_infer.job.prepare import prepare_job
 from spark_infer.job.tune.rows import some_rows
+from spark_infer.models.driver import load_here, open_store
 from spark_infer.models.expected import expected_schema
-from spark_infer.models.files.store import ModelStore, default_root
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.rehearsal import example_rows, row_order
-from spark_infer.spark.prepare import load_here
 
 
 def row_order_of(model: str, source: str | None = None, *, tracking_uri: str | None = None) -> RowOrder:
@@ -35,7 +34,7 @@ def row_order_of(model: str, source: str | None = None, *, tracking_uri: str | N
     """
     if source is not None:
         return _with_rows_of(source, model, tracking_uri)
-    store = ModelStore(default_root(os.environ))
+    store = open_store()
     ref = resolve(model, tracking_uri=tracking_uri, registry_uri=None, store=store)
     folder, options = store.path(ref.digest), ScoreOptions()
     recipe = make_recipe(
@@ -61,11 +60,11 @@ def _with_rows_of(source: str, model: str, tracking_uri: str | None) -> RowOrder
                 "engine": "local",
             }
         )
-        job = prepare_local(config)
+        job = prepare_job(LocalEngine(config.resources), config)
     assert job.plane.scan is not None  # engine `local` has no other plane
     rows = some_rows(job.plane.scan, job.plane.tasks, ROWS)
     if not rows.num_rows:
         raise PlanError(f"{job.snapshot.location.name} has no rows to try the model with.")
     (batch,) = rows.combine_chunks().to_batches()
-    loaded = load_here(job.recipe.load, job.recipe.ref, ModelStore(default_root(os.environ)), config.score.cache_bytes)
+    loaded = load_here(job.recipe.load, job.recipe.ref, open_store(), config.score.cache_bytes)
     return row_order(job.recipe, loaded, project(batch, job.recipe.load.binding))

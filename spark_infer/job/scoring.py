@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.core.options import mapping, validated
+from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkInferError
 from spark_infer.job.describe import plan_of
+from spark_infer.job.engine import engine_of
 from spark_infer.job.file.load import load_job
-from spark_infer.job.local.prepare import LocalJob, prepare_local
-from spark_infer.job.local.run import run_local
 from spark_infer.job.plan import Plan
-from spark_infer.job.prepared import PreparedJob, prepare_job
-from spark_infer.job.run import OnProgress, run_job
+from spark_infer.job.prepare import prepare_job
+from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, open_session
-from spark_infer.job.units.deadline import Deadline
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 from spark_infer.spark.quiet import without_query_context
-from spark_infer.spark.side import Tagged
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -87,9 +85,7 @@ class ScoringJob:
             PlanError: The job cannot run as it stands.
         """
         with _hiding_secrets(self.config):
-            if self.config.engine == "local":
-                return plan_of(self._prepare_local(new_run=new_run, loads=load))
-            return plan_of(self._prepare_on_spark(spark, new_run=new_run, loads=load)[1])
+            return plan_of(self._prepare(spark, new_run=new_run, loads=load))
 
     def run(
         self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False
@@ -111,24 +107,12 @@ class ScoringJob:
                 goes on from there.
         """
         with _hiding_secrets(self.config):
-            if self.config.engine == "local":
-                return run_local(self._prepare_local(new_run=new_run), on_progress=on_progress)
-            session, prepared = self._prepare_on_spark(spark, new_run=new_run)
-            return run_job(session, prepared, on_progress=on_progress)
+            return run_job(self._prepare(spark, new_run=new_run), on_progress=on_progress)
 
-    def _prepare_local(self, *, new_run: bool, loads: bool = True) -> LocalJob:
+    def _prepare(self, spark: SparkSession | None, *, new_run: bool, loads: bool = True) -> PreparedJob:
         deadline = Deadline(self.config.deadline_seconds)
-        prepare = partial(prepare_local, self.config, model=self._model, new_run=new_run, loads=loads)
-        return deadline.plan(partial(prepare, deadline=deadline))
-
-    def _prepare_on_spark(
-        self, spark: SparkSession | None, *, new_run: bool, loads: bool = True
-    ) -> tuple[SparkSession, PreparedJob]:
-        deadline = Deadline(self.config.deadline_seconds)
-        session = spark or self._open_session()
-        prepare = partial(prepare_job, session, self.config, model=self._model, new_run=new_run, loads=loads)
-        in_a_thread = Tagged(session, f"spark_infer-{uuid.uuid4().hex}").call
-        return session, deadline.plan(partial(prepare, deadline=deadline), in_a_thread)
+        engine = engine_of(self.config, lambda: spark or self._open_session())
+        return prepare_job(engine, self.config, model=self._model, new_run=new_run, loads=loads, deadline=deadline)
 
     def _open_session(self) -> SparkSession:
         if self._model is None:

@@ -15,12 +15,13 @@ from pyspark.sql.types import DataType, StructType
 from spark_infer.config import CompileOptions, PostprocessStep, ResourceOptions
 from spark_infer.core.options import mapping, validated
 from spark_infer.core.stats import STATS_TYPE
+from spark_infer.models.driver import open_store
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.beside import frame_beside, pays
 from spark_infer.spark.compiled import first_rows, with_compiled
 from spark_infer.spark.mapping import mapped
-from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
+from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
 from spark_infer.spark.quiet import refusing_condition
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark

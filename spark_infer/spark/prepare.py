@@ -6,7 +6,6 @@ import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +15,19 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.session_settings import setting
-from spark_infer.core.stats import Stats
-from spark_infer.errors import ModelLoadError, PlanError, ResourcesError
+from spark_infer.errors import PlanError, ResourcesError
 from spark_infer.models.backends.choice import SPARK
-from spark_infer.models.backends.spec import Described, LoadedModel, LoadSpec, NotLoaded
+from spark_infer.models.backends.native import uses_gpu
+from spark_infer.models.backends.spec import Described, LoadSpec, NotLoaded
 from spark_infer.models.configuration import read_configuration
-from spark_infer.models.files.store import ModelStore, default_root
+from spark_infer.models.driver import load_here
+from spark_infer.models.files.store import ModelStore
 from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.requirements import refuse_unmet, requirements
-from spark_infer.models.unloadable import refuse_missing_modules, refused_load
-from spark_infer.models.worker import load_model
+from spark_infer.models.unloadable import refuse_missing_modules
 from spark_infer.spark.resources import Stage, refuse_idle_gpu
 from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
 from spark_infer.spark.server import require_server
@@ -55,6 +54,16 @@ class Prepared:
     sparkml: SparkMLModel | None = None
     loads: bool = True
 
+    @property
+    def tried_here(self) -> bool:
+        """Whether the model can be tried on the driver as the workers run it."""
+        return self.sparkml is None and not self.stage.resources.gpu
+
+    @property
+    def like_workers(self) -> bool:
+        """Whether the workers run the model on the CPU, as the driver does."""
+        return not (self.stage.resources.gpu and uses_gpu(self.recipe.load.backend))
+
     def load_here(self) -> Described:
         """Load the model on the driver (once for this process) and return it.
 
@@ -66,11 +75,6 @@ class Prepared:
         if self.sparkml is not None:
             return self.sparkml
         return load_here(self.recipe.load, self.recipe.ref, self.store, self.recipe.options.cache_bytes)
-
-
-def open_store() -> ModelStore:
-    """Return this node's model store."""
-    return ModelStore(default_root(os.environ))
 
 
 def make_options(**given: Any) -> ScoreOptions:
@@ -195,18 +199,3 @@ def pin(
     if isinstance(model, ModelRef):
         return model
     return resolve(model, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
-
-
-def load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> LoadedModel:
-    """Load a model in this process, once.
-
-    Raises:
-        ModelRefusedError: It does not load.
-        EnvironmentProblem: A library that it needs is missing.
-    """
-    refuse_unmet(requirements(ref.mlmodel, spec.backend))
-    folder = partial(store.path, spec.files(ref.digest))
-    try:
-        return load_model(spec, ref, folder, Stats(), cache_bytes=cache_bytes)
-    except ModelLoadError as error:
-        raise refused_load(error, ref, spec.backend, store.path(ref.digest)) from error

@@ -21,11 +21,12 @@ from spark_infer.core.options import mapping
 from spark_infer.core.outputs import ONLY_OUTPUT
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, nearest
 from spark_infer.models.backends.choice import runs_in_spark
+from spark_infer.models.driver import open_store
 from spark_infer.models.expected import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
-from spark_infer.spark.prepare import Prepared, make_options, open_store, pin, prepare
+from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import as_ddl, is_struct, last_part, quoted, to_spark
 from spark_infer.spark.ship import ship

@@ -156,7 +156,7 @@ def test_a_run_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
     (log,) = (place / "state").rglob("*.log")
     assert json.loads(printed)["rows_scored"] == 2
     assert {"plan.json", "report.json", "00000000000000000000.json"} <= {Path(path).name for path in left}
-    assert "spark_infer.job.local.worker" in command_lines
+    assert "spark_infer.engines.local.process" in command_lines
     assert leaks({"screen": printed, "ps": command_lines, **left}, SECRET, ROW) == {}
     # What the model prints, by whatever way, is in the log, which its owner alone can read.
     assert log.read_text().count(ROW) >= 8

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import JobConfig
-from spark_infer.job.prepared import PreparedJob, prepare_job
+from spark_infer.engines.base import PreparedJob
+from tests.spark.prepared import prepare_on
 
 ROWS = 300
 
@@ -449,7 +450,7 @@ def prepared(
 ) -> PreparedJob:
     name = target.get("mode", "create")  # a job that has made the table may not append the same rows to it
     document = {"name": name, "model": {"uri": model}, "source": source, "target": target, "plane": plane}
-    return prepare_job(spark, JobConfig.model_validate(document))
+    return prepare_on(spark, JobConfig.model_validate(document))
 
 
 def rows_of(frame: DataFrame) -> list[tuple[Any, ...]]:

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
 from spark_infer.errors import TargetError
-from spark_infer.job.prepared import prepare_job
 from spark_infer.job.run import run_job
 from tests.spark.odd_tables import rows_of
+from tests.spark.prepared import prepare_on
 from tests.spark.test_merge import PLAIN
 
 ROWS = 4
@@ -43,10 +43,10 @@ def test_an_append_fills_them_as_sparks_own_append_does(spark: SparkSession, lin
     theirs = spark.read.parquet(str(tmp_path / "in")).selectExpr("id", "x * 2 AS prediction")
     for name in TABLES:
         target, other = (made(spark, tmp_path / f"{name}-{who}", name) for who in ("ours", "sparks"))
-        prepared = prepare_job(spark, job(line, tmp_path / "in", target))
+        prepared = prepare_on(spark, job(line, tmp_path / "in", target))
         assert (prepared.plane.sink is not None) == (name == "null"), (name, prepared.plane.writes_why)
         assert "as the table fills them" in prepared.write.how
-        assert run_job(spark, prepared).rows_scored == ROWS
+        assert run_job(prepared).rows_scored == ROWS
         theirs.write.format("delta").mode("append").save(other)
         found, expected = (spark.read.format("delta").load(path) for path in (target, other))
         assert found.schema == expected.schema

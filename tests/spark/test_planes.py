@@ -12,9 +12,9 @@ from pyspark.sql import SparkSession
 
 from spark_infer import ScoringJob, score_table
 from spark_infer.config import JobConfig
+from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.local import engine as local_engine
 from spark_infer.errors import PlanError
-from spark_infer.job.local import run as local_run
-from spark_infer.job.prepared import PreparedJob
 from spark_infer.job.run import run_job
 from tests.here import tasks_here
 from tests.spark.odd_tables import (
@@ -54,7 +54,7 @@ def test_both_planes_write_the_same_rows(
     for plane in ("auto", "spark"):
         target = {"path": str(tmp_path / plane), **(case.target or {})}
         job = prepared(spark, line, source, target, plane)
-        report = run_job(spark, job)
+        report = run_job(job)
         assert report.rows_read == report.rows_scored
         assert not [warning for warning in report.warnings if "began anew" in warning]
         written[plane] = spark.read.format(job.write.location.format).load(str(tmp_path / plane))
@@ -79,7 +79,7 @@ def test_both_planes_write_the_same_rows(
         assert not (tmp_path / "local").exists()
         return
     # What its processes do, here: starting them is the business of tests/local, and takes seconds each time.
-    monkeypatch.setattr(local_run, "do_tasks", tasks_here)
+    monkeypatch.setattr(local_engine, "do_tasks", tasks_here)
     report = ScoringJob(local).run()
     assert report.rows_scored == len(expected)
     alone = spark.read.format(local.target.format or job.write.location.format).load(str(tmp_path / "local"))

@@ -14,8 +14,8 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from spark_infer import score_table
+from spark_infer.engines import plane as plane_choice
 from spark_infer.errors import SourceReadError, WriteError
-from spark_infer.job.planes import choice
 from spark_infer.job.run import run_job
 from spark_infer.spark.tables.settings import settings
 from tests.spark.odd_tables import (
@@ -35,13 +35,13 @@ def test_a_file_that_only_spark_reads_is_met_by_a_worker_and_spark_reads_all(
     spark: SparkSession, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
     make(spark, tmp_path / "in")
-    monkeypatch.setattr(choice, "footer_doubts", lambda footers, scan: ())
+    monkeypatch.setattr(plane_choice, "footer_doubts", lambda footers, scan: ())
     source = {"path": str(tmp_path / "in")}
     job = prepared(spark, line, source, {"path": str(tmp_path / "out")}, "auto")
     assert job.plane.name == "direct"
-    report = run_job(spark, job)
+    report = run_job(job)
     assert "began anew on the spark plane" in report.warnings[0]
-    by_spark = run_job(spark, prepared(spark, line, source, {"path": str(tmp_path / "spark")}, "spark"))
+    by_spark = run_job(prepared(spark, line, source, {"path": str(tmp_path / "spark")}, "spark"))
     assert by_spark.rows_scored == report.rows_scored >= ROWS
     written = [spark.read.parquet(str(tmp_path / folder)) for folder in ("out", "spark")]
     assert rows_of(written[0]) == rows_of(written[1])
@@ -71,12 +71,12 @@ def test_a_file_that_changes_after_the_plan_fails_the_run_and_nothing_is_publish
 ) -> None:
     numbers(spark).write.format(kind).save(str(tmp_path / "in"))
     source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")}
-    run_job(spark, prepared(spark, line, source, target, "auto"))
+    run_job(prepared(spark, line, source, target, "auto"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
     job = prepared(spark, line, source, {**target, "mode": "append"}, "auto")
     damage(next((tmp_path / "in").glob("*.parquet")))
     with pytest.raises(SourceReadError, match=why):
-        run_job(spark, job)
+        run_job(job)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
     assert {path.name for path in tmp_path.iterdir()} == {".out.spark_infer", "in", "out"}
     assert not list((tmp_path / ".out.spark_infer").rglob("*.parquet"))
@@ -98,14 +98,14 @@ def test_a_delta_target_that_has_rules_of_its_own_is_written_by_spark(
 ) -> None:
     numbers(spark).write.format("delta").save(str(tmp_path / "in"))
     source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")}
-    run_job(spark, prepared(spark, line, source, target, "auto"))
+    run_job(prepared(spark, line, source, target, "auto"))
     if rule:
         spark.sql(RULES[rule].format(table=f"delta.`{tmp_path / 'out'}`"))
     job = prepared(spark, line, source, {**target, "mode": "append"}, "auto")
     assert job.plane.name == "direct"
     assert (job.plane.sink is None) == bool(rule)
     assert rule in job.plane.writes_why
-    assert run_job(spark, job).rows_scored == ROWS
+    assert run_job(job).rows_scored == ROWS
     assert spark.read.format("delta").load(str(tmp_path / "out")).count() == 2 * ROWS
 
 
@@ -118,7 +118,7 @@ def test_workers_append_overwrite_and_replace_partitions_of_a_delta_table(
     def run(target: dict[str, Any], **source: Any) -> int | None:
         job = prepared(spark, line, {"path": str(tmp_path / "in"), **source}, {**place, **target}, "direct")
         assert job.plane.sink is not None
-        return run_job(spark, job).target_version
+        return run_job(job).target_version
 
     def counts() -> dict[int, int]:
         rows = spark.read.format("delta").load(str(tmp_path / "out")).groupBy("part").count().collect()
@@ -151,13 +151,13 @@ def test_a_target_that_another_writer_changes_meanwhile_takes_nothing(
 ) -> None:
     numbers(spark).write.format("delta").save(str(tmp_path / "in"))
     source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")}
-    run_job(spark, prepared(spark, line, source, target, "auto"))
+    run_job(prepared(spark, line, source, target, "auto"))
     job = prepared(spark, line, source, {**target, "mode": "append"}, "auto")
     assert job.plane.sink is not None
     spark.sql(f"ALTER TABLE delta.`{tmp_path / 'out'}` {rule}")
     files = set((tmp_path / "out").glob("*.parquet"))
     with pytest.raises(WriteError, match="changed by another writer"):
-        run_job(spark, job)
+        run_job(job)
     assert set((tmp_path / "out").glob("*.parquet")) == files
     assert spark.read.format("delta").load(str(tmp_path / "out")).count() == ROWS
 
@@ -188,8 +188,8 @@ def test_conditions_find_the_same_rows_in_what_workers_wrote(
     target = {"path": str(place), "format": kind}
     job = prepared(spark, line, {"path": str(tmp_path / "in")}, target, "direct")
     assert job.plane.sink is not None
-    run_job(spark, job)
-    run_job(spark, prepared(spark, line, {"path": str(tmp_path / "in")}, {**target, "mode": "append"}, "direct"))
+    run_job(job)
+    run_job(prepared(spark, line, {"path": str(tmp_path / "in")}, {**target, "mode": "append"}, "direct"))
     source, written = spark.read.parquet(str(tmp_path / "in")), spark.read.format(kind).load(str(place))
     found = {condition: written.where(condition).count() for condition in CONDITIONS}
     assert found == {condition: 2 * source.where(condition).count() for condition in CONDITIONS}
@@ -203,7 +203,7 @@ def test_a_delta_target_whose_path_the_committing_library_would_decode_is_writte
     target = {"path": str(tmp_path / "o%41"), "format": "delta"}
     job = prepared(spark, line, {"path": str(tmp_path / "in")}, target, "auto")
     assert (job.plane.name, job.plane.sink) == ("direct", None)
-    run_job(spark, job)
+    run_job(job)
     assert spark.read.format("delta").load(str(tmp_path / "o%41")).count() == ROWS
 
 
@@ -213,7 +213,7 @@ def test_what_python_or_pyarrow_cannot_hold_passes_through(
 ) -> None:
     make(spark, tmp_path / "in")
     reports = [
-        run_job(spark, prepared(spark, line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / plane)}, plane))
+        run_job(prepared(spark, line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / plane)}, plane))
         for plane in ("auto", "spark")
     ]
     assert [report.rows_scored for report in reports] == [ROWS, ROWS]
@@ -232,10 +232,10 @@ def test_an_overwrite_replaces_files_whose_names_spark_did_not_escape(
 ) -> None:
     numbers(spark, "'é' AS word").write.format("delta").save(str(tmp_path / "in"))
     source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out"), "partition_by": "word"}
-    run_job(spark, prepared(spark, line, source, target, "spark"))
+    run_job(prepared(spark, line, source, target, "spark"))
     again = {**target, "mode": mode, **({"partitions": {"word": ["é"]}} if mode == "overwrite_partitions" else {})}
     for _ in range(2):
-        run_job(spark, prepared(spark, line, source, again, "auto"))
+        run_job(prepared(spark, line, source, again, "auto"))
         assert spark.read.format("delta").load(str(tmp_path / "out")).count() == ROWS
         assert DeltaTable(str(tmp_path / "out")).to_pyarrow_table().num_rows == ROWS
 
@@ -272,7 +272,7 @@ def test_an_overwrite_by_workers_keeps_the_order_and_the_comments_of_the_columns
     target = {"path": str(tmp_path / "out"), "mode": "overwrite"}
     job = prepared(spark, line, {"path": str(tmp_path / "in")}, target, "auto")
     for _ in range(2):
-        run_job(spark, job)
+        run_job(job)
         job = prepared(spark, line, {"path": str(tmp_path / "in")}, target, "auto")
     after = spark.read.format("delta").load(str(tmp_path / "out"))
     assert (after.schema, after.count()) == (before, ROWS)
@@ -284,7 +284,7 @@ def test_a_parquet_table_without_rows_keeps_its_partition_column(
     numbers(spark, "'a' AS word", "CAST(id % 2 AS int) AS n").write.partitionBy("n").parquet(str(tmp_path / "in"))
     source = {"path": str(tmp_path / "in"), "partition_filter": {"n": [7]}}
     target = {"path": str(tmp_path / "out"), "partition_by": "word"}
-    run_job(spark, prepared(spark, line, source, target, "direct"))
+    run_job(prepared(spark, line, source, target, "direct"))
     assert "word" in spark.read.parquet(str(tmp_path / "out")).columns
 
 
@@ -298,7 +298,7 @@ def test_a_parquet_table_of_the_catalog_is_read_with_its_own_options(
     spark.sql(f"CREATE TABLE globbed (id BIGINT, x DOUBLE) USING parquet {options}")
     try:
         target = {"path": str(tmp_path / "out")}
-        assert run_job(spark, prepared(spark, line, {"table": "globbed"}, target, "auto")).rows_scored == 5
+        assert run_job(prepared(spark, line, {"table": "globbed"}, target, "auto")).rows_scored == 5
     finally:
         spark.sql("DROP TABLE globbed")
 
@@ -308,7 +308,7 @@ def test_files_of_a_commit_stay_when_what_follows_the_commit_fails(
 ) -> None:
     numbers(spark).write.format("delta").save(str(tmp_path / "in"))
     source, target = {"path": str(tmp_path / "in")}, {"path": str(tmp_path / "out")}
-    run_job(spark, prepared(spark, line, source, target, "auto"))
+    run_job(prepared(spark, line, source, target, "auto"))
     spark.sql(f"ALTER TABLE delta.`{tmp_path / 'out'}` SET TBLPROPERTIES ('delta.checkpointInterval' = '1')")
     last = tmp_path / "out" / "_delta_log" / "_last_checkpoint"
     if last.exists():
@@ -316,7 +316,7 @@ def test_files_of_a_commit_stay_when_what_follows_the_commit_fails(
     (last / "in the way").mkdir(parents=True)
     job = prepared(spark, line, source, {**target, "mode": "append"}, "auto")
     assert job.plane.sink is not None
-    assert run_job(spark, job).target_version == 2
+    assert run_job(job).target_version == 2
     assert DeltaTable(str(tmp_path / "out"), version=2).to_pyarrow_table().num_rows == 2 * ROWS
 
 

@@ -26,11 +26,12 @@ from spark_infer.errors import (
     SchemaMismatchError,
 )
 from spark_infer.models.backends.spec import LoadSpec
+from spark_infer.models.driver import open_store
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.spark.cast import input_column, output_column
 from spark_infer.spark.faults import translate
-from spark_infer.spark.prepare import make_options, open_store, pin, prepare
+from spark_infer.spark.prepare import make_options, pin, prepare
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.sparkml import SparkMLModel, load_pipeline, refuse_other_rows

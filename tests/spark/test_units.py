@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 from spark_infer import Report, ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
+from spark_infer.engines.spark import units as spark_units
+from spark_infer.engines.spark.direct import write_files
 from spark_infer.errors import DeadlineError, LedgerError, RunError, TargetError
-from spark_infer.job.planes.direct import write_files
-from spark_infer.job.units import on_spark
 from tests.hostile import CORPUS, each
 from tests.sleepy import planning_that_hangs, save_sleepy
 from tests.spark.tables.seen import no_spark_job
@@ -105,7 +105,7 @@ def test_a_unit_that_fails_stops_the_others_and_those_that_are_done_stay(
             raise RunError("the fourth unit fails")
         return write_files(session, scored, plane, tasks, into)
 
-    monkeypatch.setattr(on_spark, "write_files", fail)
+    monkeypatch.setattr(spark_units, "write_files", fail)
     with pytest.raises(RunError, match="the fourth unit"):
         scoring.run(spark)
     assert not (tmp_path / "out").exists()

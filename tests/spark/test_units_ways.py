@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
+from spark_infer.engines.spark import units as spark_units
 from spark_infer.errors import SparkMustReadError, UnfinishedRunError
 from spark_infer.job import run as run_module
-from spark_infer.job.units import on_spark
 from tests.spark.test_units import FILES, ROWS, expected, job, rows_of, source
 
 __all__ = ["source"]  # a fixture
@@ -175,7 +175,7 @@ def test_spark_reads_all_units_when_a_worker_finds_that_it_must(
     def doubt(*_: Any) -> Any:
         raise SparkMustReadError("a file of another kind")
 
-    monkeypatch.setattr(on_spark, "write_files", doubt)
+    monkeypatch.setattr(spark_units, "write_files", doubt)
     scoring = job(line, source, target, units={"bytes": 1})
     report = scoring.run(spark)
     assert (report.rows_scored, report.units) == (ROWS, 1)

@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.config import JobConfig
 from spark_infer.errors import SourceError
 from spark_infer.job.describe import plan_of
-from spark_infer.job.prepared import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.spark.schema import to_arrow
 from spark_infer.tables.where.mask import outcome
 from spark_infer.tables.where.sql import condition
+from tests.spark.prepared import prepare_on
 
 ODD = """SELECT * FROM VALUES
  (0, 1Y, 1, 1L, float(0.1), 0.1D, 1.50BD, 'a', true, date'2026-01-31'),
@@ -111,12 +111,12 @@ def test_a_job_with_a_condition_reads_only_files_that_may_hold_its_rows(
     rows = spark.range(0, 1000, 1, 10).selectExpr("id", "CAST(id AS double) / 4 AS x", "id % 2 = 0 AS even", "id AS n")
     rows.write.format(kind).save(str(tmp_path / "source"))
     source = {"path": str(tmp_path / "source"), "where": "n >= 850 AND even"}
-    prepared = prepare_job(spark, job({**source, "where": "n >= 850 AND even"}, tmp_path / "scored", line))
+    prepared = prepare_on(spark, job({**source, "where": "n >= 850 AND even"}, tmp_path / "scored", line))
     assert prepared.plane.name == "direct"
     # The log of a Delta table tells the bounds of each file; those of Parquet are in its footers, for the workers.
     assert prepared.plane.left_out == (8 if kind == "delta" else 0)
     assert ("8 more files hold no row of `where`" in str(plan_of(prepared))) is (kind == "delta")
-    report = run_job(spark, prepared)
+    report = run_job(prepared)
     scored = spark.read.format(kind).load(str(tmp_path / "scored"))
     assert sorted(row.id for row in scored.select("id").collect()) == list(range(850, 1000, 2))
     assert all(row.prediction == pytest.approx(2 * row.id / 4) for row in scored.collect())
@@ -130,9 +130,9 @@ def test_a_condition_on_a_partition_leaves_out_files_and_its_column_need_not_be_
     rows.write.partitionBy("part").parquet(str(tmp_path / "source"))
     config = job({"path": str(tmp_path / "source"), "where": "part IN (1, 2) AND id < 50"}, tmp_path / "scored", line)
     config = config.model_copy(update={"target": config.target.model_copy(update={"keep": ("x",)})})
-    prepared = prepare_job(spark, config)
+    prepared = prepare_on(spark, config)
     assert (prepared.plane.name, prepared.plane.left_out) == ("direct", 2)
-    assert run_job(spark, prepared).rows_scored == 25
+    assert run_job(prepared).rows_scored == 25
     scored = spark.read.parquet(str(tmp_path / "scored"))
     assert "part" not in scored.columns
     assert sorted(row.x for row in scored.collect()) == [n / 4 for n in range(50) if n % 4 in (1, 2)]
@@ -142,11 +142,11 @@ def test_no_row_that_meets_the_condition_leaves_a_readable_table(
     spark: SparkSession, tmp_path: Path, line: str
 ) -> None:
     spark.range(0, 100).selectExpr("id", "CAST(id AS double) AS x").write.format("delta").save(str(tmp_path / "source"))
-    prepared = prepare_job(
+    prepared = prepare_on(
         spark, job({"path": str(tmp_path / "source"), "where": "id > 1000"}, tmp_path / "scored", line)
     )
     assert prepared.plane.name == "direct"
-    assert run_job(spark, prepared).rows_scored == 0
+    assert run_job(prepared).rows_scored == 0
     assert spark.read.format("delta").load(str(tmp_path / "scored")).count() == 0
 
 
@@ -154,15 +154,15 @@ def test_what_only_spark_evaluates_goes_by_the_spark_plane_and_the_plan_says_why
     spark: SparkSession, tmp_path: Path, line: str
 ) -> None:
     spark.range(0, 100).selectExpr("id", "CAST(id AS double) AS x").write.parquet(str(tmp_path / "source"))
-    prepared = prepare_job(
+    prepared = prepare_on(
         spark, job({"path": str(tmp_path / "source"), "where": "id % 2 = 0"}, tmp_path / "scored", line)
     )
     assert prepared.plane.name == "spark"
     assert "only Spark can evaluate `where`: it has 'mod'" in str(plan_of(prepared))
-    assert run_job(spark, prepared).rows_scored == 50
+    assert run_job(prepared).rows_scored == 50
 
 
 def test_a_condition_over_a_missing_column_is_refused_as_ever(spark: SparkSession, tmp_path: Path, line: str) -> None:
     spark.range(0, 100).selectExpr("id", "CAST(id AS double) AS x").write.parquet(str(tmp_path / "source"))
     with pytest.raises(SourceError, match="cannot be used"):
-        prepare_job(spark, job({"path": str(tmp_path / "source"), "where": "idd > 2"}, tmp_path / "scored", line))
+        prepare_on(spark, job({"path": str(tmp_path / "source"), "where": "idd > 2"}, tmp_path / "scored", line))

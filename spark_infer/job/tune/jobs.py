@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
-from spark_infer.job.local.prepare import prepare_local
-from spark_infer.job.local.run import run_local
-from spark_infer.job.prepared import prepare_job
+from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.job.engine import engine_of
+from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.job.tune.found import Measured
 from spark_infer.models.ref import ModelRef
@@ -30,20 +31,20 @@ def cores_for_each_task(config: JobConfig, model: ModelRef, sample: Path, cores:
     for number in range(_ROUNDS):
         for cpus in choices:
             job = _on_sample(config, sample, f"cpus-{cpus}-{number}", cpus=cpus, engine="local")
-            report = run_local(prepare_local(job, model=model))
+            report = run_job(prepare_job(LocalEngine(job.resources), job, model=model))
             rates[cpus].append(_rate(report, max(1, report.workers)))
     return [
         Measured(setting="resources.cpus", value=str(cpus), rows_per_second=tuple(each)) for cpus, each in rates.items()
     ]
 
 
-def planes(spark: SparkSession, config: JobConfig, model: ModelRef, sample: Path) -> list[Measured]:
+def planes(session: Callable[[], SparkSession], config: JobConfig, model: ModelRef, sample: Path) -> list[Measured]:
     """Score a sample on Spark by way of each plane; a first run of each is not counted."""
     rates: dict[str, list[float]] = {"auto": [], "spark": []}
     for number in range(_ROUNDS + 1):
         for plane, each in rates.items():
             job = _on_sample(config, sample, f"{plane}-{number}", plane=plane)
-            report = run_job(spark, prepare_job(spark, job, model=model))
+            report = run_job(prepare_job(engine_of(job, session), job, model=model))
             if number:
                 each.append(report.rows_scored / report.seconds["score_and_write"])
     return [Measured(setting="plane", value=plane, rows_per_second=tuple(each)) for plane, each in rates.items()]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
 from spark_infer.core.here import find_here
 from spark_infer.errors import PlanError
-from spark_infer.job.decided import Decided
-from spark_infer.job.local.prepare import prepare_local
-from spark_infer.job.prepared import prepare_job
+from spark_infer.job.engine import engine_of
+from spark_infer.job.prepare import prepare_job
 from spark_infer.job.tune.batch import batch_sizes
 from spark_infer.job.tune.found import Measured, Tuning, best_of
 from spark_infer.job.tune.jobs import cores_for_each_task, planes
 from spark_infer.job.tune.rows import some_rows, write_sample
 from spark_infer.models.ref import ModelRef
-from spark_infer.spark.ship import workers_are_here
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,7 +26,11 @@ SAMPLE_ROWS = 100_000
 
 
 def tune(
-    config: JobConfig, spark: SparkSession | None, *, model: ModelRef | None = None, sample_rows: int = SAMPLE_ROWS
+    config: JobConfig,
+    session: Callable[[], SparkSession],
+    *,
+    model: ModelRef | None = None,
+    sample_rows: int = SAMPLE_ROWS,
 ) -> Tuning:
     """Measure batch sizes, cores for each task and planes on a sample of the job's own table.
 
@@ -35,7 +38,7 @@ def tune(
 
     Args:
         config: The job.
-        spark: The session; None for engine `local`.
+        session: Returns the session; not called for engine `local`.
         model: The pinned model, where the caller has resolved it already.
         sample_rows: How many rows to measure; they are taken from all over the table.
 
@@ -44,7 +47,8 @@ def tune(
         RunError: Scoring the sample failed.
     """
     aside = _aside(config)
-    job: Decided = prepare_local(aside, model=model) if spark is None else prepare_job(spark, aside, model=model)
+    engine = engine_of(aside, session)
+    job = prepare_job(engine, aside, model=model)
     if job.plane.scan is None:
         raise PlanError(
             "Tuning measures what workers read themselves, and this job is on the spark plane.",
@@ -65,11 +69,11 @@ def tune(
             by_cores = cores_for_each_task(config, ref, sample, here.cores)
             measured += by_cores
             best["resources.cpus"] = best_of(by_cores, today=str(config.resources.cpus or 1))
-        if spark is not None and workers_are_here(spark):
-            by_plane = planes(spark, config, ref, sample)
+        if len(engine.planes) > 1 and engine.workers_are_here():
+            by_plane = planes(session, config, ref, sample)
             measured += by_plane
             best["plane"] = best_of(by_plane, today=config.plane)
-        elif spark is not None:
+        elif len(engine.planes) > 1:
             notes.append("planes were not measured: the workers are on other machines, and the sample is on this one")
     return Tuning(
         job=config.name,

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
+from spark_infer.engines.plane import Plane
 from spark_infer.errors import TargetError
-from spark_infer.job.planes.choice import Plane
 from spark_infer.job.units.facts import deciding_facts
 from spark_infer.job.units.find import before_running
 from spark_infer.job.units.start import Start, look_up

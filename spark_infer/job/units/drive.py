@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
+from spark_infer.engines.base import Score, Scored
+from spark_infer.engines.unit import Unit
 from spark_infer.job.units.find import Runs, before_running, refuse_taken_over, sweep
-from spark_infer.job.units.unit import Unit
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishers.place import OLD, READY, STAGED
@@ -21,25 +22,6 @@ from spark_infer.tables.sink.spec import WrittenFile
 from spark_infer.tables.storage import Storage
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """What an engine tells of a unit when all of its tasks are done."""
-
-    unit: Unit
-    files: Sequence[WrittenFile]
-    stats: Sequence[Mapping[str, Any]]
-    seconds: float = 0.0
-
-
-class Score(Protocol):
-    """Has an engine score units into a folder, and yields each when it is done, in any order."""
-
-    def __call__(
-        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
-    ) -> Generator[Scored]:
-        """Score; ``wanted`` is asked before a unit begins, since another driver may have done it meanwhile."""
 
 
 class Check(Protocol):

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from spark_infer.config import JobConfig
+from spark_infer.config.partition_values import partitions_named
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.job.decided import partitions_named
 from spark_infer.job.units.find import before_running, ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.printable import printable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,58 +13,32 @@ from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
 from spark_infer.core.totals import TaskTotals
+from spark_infer.engines.base import PreparedJob, Score, UnitRun
+from spark_infer.engines.stamps import constants
+from spark_infer.engines.unit import Unit
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.job.account import facts_of, report_of
-from spark_infer.job.decided import Decided, constants
-from spark_infer.job.units.drive import Outcome, Score, clean, drive
+from spark_infer.job.units.drive import Outcome, clean, drive
 from spark_infer.job.units.find import given_up, plan_in
 from spark_infer.job.units.presence import contents, rows_left
 from spark_infer.job.units.shared import drive_shared
 from spark_infer.job.units.start import Start, begin
-from spark_infer.job.units.unit import Unit
 from spark_infer.observe.report import Report
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.choice import publisher_of
 from spark_infer.tables.publishers.work import Publisher, PublishWork, all_files
-from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
 _SOME_FILES = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnitRun:
-    """A run that was begun, as an engine sees it.
-
-    Attributes:
-        spec: What its tasks write; None where Spark writes.
-        tasks: All its tasks, by number.
-        units: How many units it has.
-    """
-
-    spec: SinkSpec | None
-    tasks: tuple[ScanTask, ...]
-    units: int
-
-    def sink(self, session: str) -> SinkSpec:
-        """What the tasks of one command write; its name is part of the files' names."""
-        if self.spec is None:
-            raise ValueError("Spark writes")
-        return replace(self.spec, run_id=f"{self.spec.run_id}-{session}")
-
-    def rows(self, units: Sequence[Unit]) -> int | None:
-        """Rows of some units, where that is known."""
-        counts = [unit.rows for unit in units]
-        return None if None in counts else sum(filter(None, counts))
-
-
 def run_units(
-    job: Decided,
+    job: PreparedJob,
     start: Start,
-    engine: Callable[[UnitRun], Score],
+    scorer: Callable[[UnitRun], Score],
     *,
     publisher: Callable[[PublishWork], Publisher] = publisher_of,
     seconds: Mapping[str, float] | None = None,
@@ -75,7 +49,7 @@ def run_units(
     Args:
         job: The job.
         start: Its run.
-        engine: Makes the scorer of a run that was begun.
+        scorer: Makes what scores the units of a run that was begun.
         publisher: Makes its publisher.
         seconds: Wall seconds of what was done before, for the report.
         clock: Seconds that only grow.
@@ -110,7 +84,7 @@ def run_units(
         start.units,
         publisher(work),
         folder=work.folder,
-        score=engine(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
+        score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
         check=check,
         session=work.session,
     )
@@ -143,12 +117,12 @@ def conclude(start: Start, report: Report, marks: Mapping[str, Any]) -> None:
     clean(start.runs, start.found.ledger)
 
 
-def _sink(job: Decided) -> SinkSpec | None:
+def _sink(job: PreparedJob) -> SinkSpec | None:
     values = constants(job.config, job.recipe.ref, job.started_at)
     return None if job.plane.sink is None else replace(job.plane.sink, run_id=job.run_id, constants=values)
 
 
-def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:
+def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:
     files = all_files(outcome.entries)
     written = Written(
         location=job.write.location,
@@ -174,7 +148,7 @@ def _report(job: Decided, start: Start, outcome: Outcome, work: PublishWork, sec
     )
 
 
-def _left_behind(job: Decided, start: Start, work: PublishWork) -> Iterator[str]:
+def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[str]:
     """Tell of rows that runs which were given up had added to the target before."""
     if job.write.mode != "append":
         return

@@ -14,13 +14,13 @@ from typing import Any
 from pyarrow import ArrowException
 
 from spark_infer.config import JobConfig
+from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
 from spark_infer.job.units.facts import fingerprint, job_key
 from spark_infer.job.units.find import Found, Runs, find_run, plan_in
 from spark_infer.job.units.presence import holds_rows, presence
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.runplan import RunPlan, written_of
-from spark_infer.job.units.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import Ledger

@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.engines.base import Scored
+from spark_infer.engines.unit import Unit
 from spark_infer.errors import WriteError
-from spark_infer.job.units.drive import Scored, clean, drive
+from spark_infer.job.units.drive import clean, drive
 from spark_infer.job.units.find import Runs, find_run
 from spark_infer.job.units.presence import contents, presence
 from spark_infer.job.units.start import Start, begin
-from spark_infer.job.units.unit import Unit
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan

@@ -11,8 +11,8 @@ from typing import Any
 
 from greenlet import greenlet
 
+from spark_infer.engines.unit import Unit
 from spark_infer.errors import SparkInferError
-from spark_infer.job.units.unit import Unit
 from spark_infer.tables.scan.task import Piece, ScanTask
 from spark_infer.tables.storage import Storage
 from tests.unit.sim.command import command, keys_of

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from spark_infer.engines.unit import from_json
 from spark_infer.errors import LedgerError
 from spark_infer.job.units.find import report_in
 from spark_infer.job.units.runplan import RunPlan
-from spark_infer.job.units.unit import from_json
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import signed, stamped, stamped_in

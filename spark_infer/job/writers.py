@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.job.planes.choice import Plane
+from spark_infer.engines.plane import Plane
 from spark_infer.tables.delta_log import LogState, newest_state
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.doubts import CODECS, write_doubts

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from spark_infer.job.units.told import Told
-from spark_infer.job.units.unit import Unit
+from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_progress import UnitProgress
 from spark_infer.observe.progress import Progress
 from spark_infer.tables.scan.task import Piece, ScanTask
 
@@ -21,7 +21,7 @@ def counted(seen: list[Progress]) -> list[tuple[int, int]]:
 
 def test_tasks_that_end_one_by_one_are_told_one_by_one() -> None:
     seen: list[Progress] = []
-    told = Told(units(2, 2), 2, 100, seen.append)
+    told = UnitProgress(units(2, 2), 2, 100, seen.append)
     for end_of_unit in (False, True, False, True):
         told.task()
         if end_of_unit:
@@ -32,14 +32,14 @@ def test_tasks_that_end_one_by_one_are_told_one_by_one() -> None:
 
 def test_units_that_were_done_before_count_as_units_and_not_as_rows_of_this_command() -> None:
     seen: list[Progress] = []
-    Told(units(5, 1)[3:], 5, 40, seen.append).unit(1)
+    UnitProgress(units(5, 1)[3:], 5, 40, seen.append).unit(1)
     assert (seen[0].tasks_done, seen[0].tasks_total, seen[0].rows_done) == (1, 2, 20)
     assert (seen[0].units_done, seen[0].units_total) == (4, 5)
 
 
 def test_what_spark_says_a_moment_late_is_not_counted_twice_and_never_goes_back() -> None:
     seen: list[Progress] = []
-    told = Told(units(3, 4), 3, None, seen.append)
+    told = UnitProgress(units(3, 4), 3, None, seen.append)
     poll = told.running()
     assert poll is not None
     poll(3, 8, 1.0)  # two units run: eight tasks, of which three have ended
@@ -55,14 +55,14 @@ def test_what_spark_says_a_moment_late_is_not_counted_twice_and_never_goes_back(
 
 def test_no_more_tasks_are_told_than_there_are() -> None:
     seen: list[Progress] = []
-    poll = Told(units(1, 4), 1, None, seen.append).running()
+    poll = UnitProgress(units(1, 4), 1, None, seen.append).running()
     assert poll is not None
     poll(9, 9, 1.0)  # another action of the same session
     assert (seen[0].tasks_done, seen[0].tasks_total) == (4, 4)
 
 
 def test_nobody_is_told_where_nobody_asks() -> None:
-    told = Told(units(1, 1), 1, None, None)
+    told = UnitProgress(units(1, 1), 1, None, None)
     assert told.running() is None
     told.task()
     told.unit()

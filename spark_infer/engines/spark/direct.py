@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from spark_infer.core.stats import STATS_TYPE
-from spark_infer.job.planes.worker import DirectWork, scored_rows, written_files
+from spark_infer.engines.direct_work import DirectWork, scored_rows, written_files
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.place import Place
 from spark_infer.spark.frame import scored_schema
@@ -25,7 +25,7 @@ from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from spark_infer.job.planes.choice import Plane
+    from spark_infer.engines.plane import Plane
 
 _TOLD = pa.schema([pa.field("files", pa.string()), pa.field("stats", STATS_TYPE)])
 

@@ -9,11 +9,10 @@ import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
-from spark_infer.job.planes.direct import write_files
-from spark_infer.job.units.drive import Scored
-from spark_infer.job.units.run import UnitRun
-from spark_infer.job.units.told import OnProgress, Told
-from spark_infer.job.units.unit import Unit
+from spark_infer.engines.base import PreparedJob, Scored, UnitRun
+from spark_infer.engines.spark.direct import write_files
+from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_progress import OnProgress, UnitProgress
 from spark_infer.spark.faults import translate
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.side import Tagged
@@ -22,8 +21,6 @@ from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from spark_infer.job.prepared import PreparedJob
 
 AT_ONCE = 2
 _LAST_SECONDS = 3.0
@@ -36,7 +33,7 @@ class SparkUnits:
         spark: The session.
         job: The job.
         run: Its run.
-        on_progress: Is told how far the run is.
+        on_progress: Is progress how far the run is.
     """
 
     def __init__(self, spark: SparkSession, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> None:
@@ -49,11 +46,11 @@ class SparkUnits:
         self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
     ) -> Generator[Scored]:
         """Score units."""
-        told = Told(units, self._run.units, self._run.rows(units), self._on_progress)
+        progress = UnitProgress(units, self._run.units, self._run.rows(units), self._on_progress)
         # A Connect server tells each thread of its own action; a classic session tells of all that run.
         by_thread = is_connect(self._spark)
-        with tracking(self._spark, None if by_thread else told.running(), all_stages=True):
-            yield from self._side_by_side(units, folder, session, wanted, told, by_thread=by_thread)
+        with tracking(self._spark, None if by_thread else progress.running(), all_stages=True):
+            yield from self._side_by_side(units, folder, session, wanted, progress, by_thread=by_thread)
 
     def _side_by_side(
         self,
@@ -61,7 +58,7 @@ class SparkUnits:
         folder: Storage,
         session: str,
         wanted: Callable[[Unit], bool],
-        told: Told,
+        progress: UnitProgress,
         *,
         by_thread: bool,
     ) -> Generator[Scored]:
@@ -76,7 +73,7 @@ class SparkUnits:
                 while not stopped.is_set():
                     unit = left.get_nowait()
                     if wanted(unit):
-                        with tracking(self._spark, told.running(unit.ordinal) if by_thread else None):
+                        with tracking(self._spark, progress.running(unit.ordinal) if by_thread else None):
                             done.put(self._scored(unit, folder, session))
             except queue.Empty:
                 pass
@@ -98,7 +95,7 @@ class SparkUnits:
                 elif isinstance(found, BaseException):
                     raise found
                 else:
-                    told.unit(len(found.unit.tasks))
+                    progress.unit(len(found.unit.tasks))
                     yield found
         finally:
             stopped.set()

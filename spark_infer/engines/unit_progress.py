@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 
-from spark_infer.job.units.unit import Unit
+from spark_infer.engines.unit import Unit
 from spark_infer.observe.progress import Progress
 
 OnProgress = Callable[[Progress], None]
 
 
-class Told:
+class UnitProgress:
     """Counts what is done and tells it; from any thread.
 
     Args:

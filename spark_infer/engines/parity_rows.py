@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from spark_infer.engines.plane import Plane
 from spark_infer.errors import SparkMustReadError
-from spark_infer.job.planes.choice import Plane
 from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
 from spark_infer.spark.compiled import first_rows
 from spark_infer.spark.prepare import Prepared

@@ -15,10 +15,10 @@ from typing import Any
 from spark_infer.core.capture import LOG_LEVEL
 from spark_infer.core.deadline import FOLDER, expired, stacks_of
 from spark_infer.core.pipes import Child
+from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.local.process import MODULE, LocalWork
+from spark_infer.engines.local.stacks import stacks_folder
 from spark_infer.errors import RunError, SparkInferError
-from spark_infer.job.local.stacks import stacks_folder
-from spark_infer.job.local.worker import MODULE, LocalWork
-from spark_infer.job.units.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 

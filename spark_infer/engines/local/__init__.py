@@ -1,0 +1,1 @@
+"""Engine `local`: processes of this machine."""

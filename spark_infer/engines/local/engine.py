@@ -1,0 +1,337 @@
+"""Engine `local`: processes of this machine, without Java; what only Spark can do is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import pyarrow as pa
+
+from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
+from spark_infer.core.here import Here, find_here
+from spark_infer.core.threads import Wait, call_in_thread
+from spark_infer.engines.base import PreparedJob, Score, Scored, Source, UnitRun
+from spark_infer.engines.direct_work import DirectWork
+from spark_infer.engines.gathered import Gathered
+from spark_infer.engines.local.pool import do_tasks
+from spark_infer.engines.local.process import LocalWork
+from spark_infer.engines.parity_rows import from_files
+from spark_infer.engines.plane import Plane, choose_plane
+from spark_infer.engines.stamps import text_stamps
+from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_progress import OnProgress, UnitProgress
+from spark_infer.errors import PlanError, SourceError, SparkMustReadError
+from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
+from spark_infer.models.compile.gate import compile_recipe
+from spark_infer.models.driver import load_here
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.files.travel import ModelFiles, decide
+from spark_infer.models.pins import warn_once
+from spark_infer.models.place import Place
+from spark_infer.models.recipe import Recipe, make_recipe
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.spark.ddl import parse_ddl
+from spark_infer.spark.frame import scored_schema
+from spark_infer.spark.schema import (
+    refuse_case_twins,
+    refuse_unsupported,
+    result_schema,
+    struct_from_json,
+    to_arrow,
+)
+from spark_infer.spark.stamp import stamped_schema
+from spark_infer.tables.local_tables import LocalTables
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.schema import schema_of
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+T = TypeVar("T")
+
+_LARGE_BYTES = 16 * 2**30
+_NEXT_STEP = "set engine: spark."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalScoring:
+    """A model matched to a table, for processes of this machine; ``loads`` as in `Scoring`."""
+
+    recipe: Recipe
+    table: pa.Schema
+    store: ModelStore
+    loads: bool
+    tried_here: bool = True
+    like_workers: bool = True
+
+    @property
+    def files(self) -> ModelFiles:
+        """The processes read the store of this machine."""
+        digest = self.recipe.load.files(self.recipe.ref.digest)
+        return decide("auto", digest, self.store, workers_here=True)
+
+    def load_here(self) -> LoadedModel | NotLoaded:
+        """Load the model in this process, once."""
+        return self.load(self.recipe.load)
+
+    def load(self, spec: LoadSpec) -> LoadedModel | NotLoaded:
+        """Load what a recipe says."""
+        return _load(self.recipe.ref, self.store, self.recipe.options.cache_bytes, spec, loads=self.loads)
+
+
+class LocalEngine:
+    """Prepares and runs one job in processes of this machine.
+
+    Args:
+        resources: What one process takes.
+    """
+
+    name = "local"
+    planes = ("direct",)
+
+    def __init__(self, resources: ResourceOptions) -> None:
+        self.tables = LocalTables()
+        self._resources = ResourceOptions.model_validate(resources.model_dump())
+
+    @property
+    def here(self) -> Here:
+        """What this machine gives.
+
+        Raises:
+            ResourcesError: It can never give a process what was asked for.
+        """
+        return find_here(self._resources)
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Look at this machine first."""
+        find_here(self._resources)
+        yield
+
+    def call_in_thread(self, work: Callable[[], T], wait: Wait[T]) -> T:
+        """Call in a thread; one that is given up ends with what it waits for."""
+        return call_in_thread(work, wait)
+
+    def slots(self) -> int:
+        """Return how many processes run at once."""
+        return self.here.processes
+
+    def describe_slots(self) -> tuple[str, ...]:
+        """Say how many processes and copies of the model there will be at once, and what stays idle."""
+        return self.here.told()
+
+    def workers_are_here(self) -> bool:
+        """Return True: there are no others."""
+        return True
+
+    def warnings(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Warn of a source that is large for one machine."""
+        size_bytes = snapshot.size_bytes or 0
+        if size_bytes < _LARGE_BYTES:
+            return ()
+        return (
+            f"the source has {size_bytes / 2**30:,.0f} GiB and one machine reads it: engine: spark spreads it over a "
+            "cluster",
+        )
+
+    def conf(self) -> Mapping[str, str]:
+        """Return no settings: the defaults hold."""
+        return {}
+
+    def open_source(self, source: SourceConfig) -> Source:
+        """Pin a source, and read its columns from the files."""
+        snapshot = open_snapshot(self.tables, source)
+        schema = struct_from_json(schema_of(snapshot))
+        return Source(snapshot=snapshot, table=to_arrow(schema), schema=schema)
+
+    def match(
+        self, ref: ModelRef, source: Source, config: JobConfig, store: ModelStore, *, loads: bool
+    ) -> LocalScoring:
+        """Match a model to a source; Spark's own models are refused."""
+        # A plain copy: what the job file took from the environment does not travel to the workers.
+        options = ScoreOptions.model_validate(config.score.model_dump())
+        recipe = make_recipe(
+            ref,
+            source.table,
+            options,
+            folder=store.path(ref.digest),
+            load_model=partial(_load, ref, store, options.cache_bytes, loads=loads),
+            keep=config.target.keep,
+            output=config.target.output,
+            result_schema=result_schema(options.result_type, parse=parse_ddl),
+            threads=self.here.cpus,
+            show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
+        )
+        if recipe.load.backend == SPARK:
+            raise _spark_runs_it(ref)
+        refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
+        warn_once(ref, recipe.load.backend, store.path(ref.digest))
+        refuse_unsupported(source.table, recipe.read_columns(source.table))
+        refuse_case_twins(source.table, recipe.read_columns(source.table))
+        return LocalScoring(recipe=recipe, table=source.table, store=store, loads=loads)
+
+    def choose_plane(self, config: JobConfig, source: Source, scoring: LocalScoring) -> Plane:
+        """Have processes read the files themselves; what only Spark reads is refused."""
+        snapshot = source.snapshot
+        _refuse_condition(config, snapshot, source.table)
+        plane = choose_plane(
+            lambda name: "",
+            config.model_copy(update={"plane": "auto"}),
+            snapshot,
+            table=source.table,
+            columns=scoring.recipe.read_columns(source.table),
+            schema=json.loads(source.schema.json()),
+            slots=self.slots(),
+            sparkml=False,
+            beyond_spark=True,
+        )
+        if plane.name == "spark":
+            raise PlanError(
+                f"Only Spark can read {snapshot.location.name} as it should be read, and engine `local` runs without "
+                "it.",
+                details=[plane.why],
+                next_step=_NEXT_STEP,
+            )
+        return replace(plane, why="by processes of this machine")
+
+    def compiled(self, scoring: LocalScoring, source: Source, plane: Plane) -> LocalScoring:
+        """Compile the model where the job asks for it."""
+        recipe = scoring.recipe
+        if recipe.options.compile is None or plane.scan is None:
+            return scoring
+        loaded = scoring.load_here()
+        if isinstance(loaded, NotLoaded):
+            return scoring
+        recipe = compile_recipe(recipe, loaded, scoring.store, partial(from_files, plane.scan, plane.tasks))
+        refuse_unmet(requirements(recipe.ref.mlmodel, recipe.load.backend))
+        return replace(scoring, recipe=recipe)
+
+    def target_schema(self, config: JobConfig, source: Source, scoring: LocalScoring, plane: Plane) -> StructType:
+        """Return the columns that the target will have."""
+        schema = scored_schema(source.schema, scoring.recipe)
+        stamps = text_stamps(config, scoring.recipe.ref)
+        return stamped_schema(schema, stamps, at=config.target.scored_at_column)
+
+    def check_writers(self, plane: Plane, write: WritePlan) -> None:
+        """Refuse what only Spark can write."""
+        if plane.sink is None:
+            raise PlanError(
+                f"Only Spark can write {write.location.name} as it should be written, and engine `local` runs without "
+                "it.",
+                details=[plane.writes_why],
+                next_step=_NEXT_STEP,
+            )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold nothing: processes end with the units that they score."""
+        yield
+
+    def prepare_workers(self, job: PreparedJob) -> dict[str, float]:
+        """Do nothing: processes have this machine's libraries and files."""
+        return {}
+
+    def score_units(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> Score:
+        """Score units in a pool of processes."""
+        return _Pool(job, run, on_progress, self.here)
+
+    def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
+        """Publish files by ourselves."""
+        return publisher_of(work)
+
+    def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> NoReturn:
+        """Refuse: there are only processes that read and write themselves."""
+        raise PlanError("Engine `local` has only the direct plane.")
+
+    def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> NoReturn:
+        """Refuse: there is no other plane."""
+        error.next_step = _NEXT_STEP
+        raise error
+
+    def refresh(self, write: WritePlan) -> None:
+        """Do nothing: there is no session that has seen older files."""
+
+
+class _Pool:
+    """Scores units in a pool of processes."""
+
+    def __init__(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None, here: Here) -> None:
+        self._job = job
+        self._run = run
+        self._on_progress = on_progress
+        self._here = here
+
+    def __call__(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        """Score units; all their tasks stand in one queue, so that no process waits for the end of a unit."""
+        job = self._job
+        if job.plane.scan is None:
+            raise PlanError("Engine `local` has only the direct plane.")
+        work = LocalWork(
+            work=DirectWork.of(job.recipe, job.plane.scan, self._run.tasks),
+            sink=self._run.sink(session).into(folder.uri),
+            files=job.files,
+            place=Place(cpus=self._here.cpus, resources=job.config.resources),
+        )
+        gathered = Gathered(units, wanted)
+        progress = UnitProgress(units, self._run.units, self._run.rows(units), self._on_progress)
+        for empty in gathered.empty():
+            progress.unit()
+            yield empty
+        for number, (files, stats) in do_tasks(
+            work, gathered.numbers, self._here.processes, gathered.is_wanted, job.deadline
+        ):
+            progress.task()
+            if (scored := gathered.add(number, files, stats)) is not None:
+                progress.unit()
+                yield scored
+
+
+def _load(
+    ref: ModelRef, store: ModelStore, cache_bytes: int, spec: LoadSpec, *, loads: bool
+) -> LoadedModel | NotLoaded:
+    if not loads:
+        return NotLoaded()
+    if spec.backend == SPARK:
+        raise _spark_runs_it(ref)
+    return load_here(spec, ref, store, cache_bytes)
+
+
+def _spark_runs_it(ref: ModelRef) -> PlanError:
+    return PlanError(
+        f"{ref} is a Spark ML pipeline, which Spark itself runs, and engine `local` runs without it.",
+        next_step=_NEXT_STEP,
+    )
+
+
+def _refuse_condition(config: JobConfig, snapshot: Snapshot, table: pa.Schema) -> None:
+    try:
+        if config.source.where is not None:
+            condition(config.source.where, table)
+    except UnknownColumn as error:
+        raise SourceError(
+            f"The condition `where` does not fit {snapshot.location.name}: {error}.",
+            details=[f"where: {config.source.where}", f"columns: {', '.join(table.names)}"],
+            next_step="correct the name.",
+        ) from error
+    except OnlySpark as error:
+        raise SourceError(
+            f"`where` cannot be used on {snapshot.location.name} by engine `local`: {error}.",
+            details=[f"where: {config.source.where}"],
+            next_step="write comparisons with literals, IN, BETWEEN and IS NULL, joined by AND, OR and NOT; or set "
+            "engine: spark, which takes any SQL condition.",
+        ) from error

@@ -1,0 +1,1 @@
+"""Engine `spark`: tasks of a Spark session."""

@@ -1,0 +1,212 @@
+"""Engine `spark`: tasks of a Spark session; workers read and write files themselves, or Spark does it for them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+
+from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
+from spark_infer.core.session_settings import setting
+from spark_infer.core.threads import Wait
+from spark_infer.engines.base import PreparedJob, Score, Source, UnitRun
+from spark_infer.engines.parity_rows import take_sample
+from spark_infer.engines.plane import Plane, choose_plane, without_direct
+from spark_infer.engines.spark.spark_errors import while_planning, while_running
+from spark_infer.engines.spark.units import SparkUnits
+from spark_infer.engines.spark.whole import SparkWriter, scored_rows
+from spark_infer.engines.stamps import text_stamps
+from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.errors import SparkMustReadError
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.ref import ModelRef
+from spark_infer.spark.compiled import with_compiled
+from spark_infer.spark.frame import scored_schema
+from spark_infer.spark.preflight import check_local_python, check_workers
+from spark_infer.spark.prepare import Prepared, prepare
+from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.schema import to_arrow, unsupported
+from spark_infer.spark.ship import ship, workers_are_here
+from spark_infer.spark.side import Tagged
+from spark_infer.spark.stacks import worker_stacks
+from spark_infer.spark.stamp import stamped_schema
+from spark_infer.spark.tables.frames import read
+from spark_infer.spark.tables.merge import MergeDelta, refuse_doubled_keys
+from spark_infer.spark.tables.settings import SessionConf
+from spark_infer.spark.tables.spark_tables import SparkTables
+from spark_infer.spark.tables.write_parquet import refresh
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.source import open_snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class SparkEngine:
+    """Prepares and runs one job on a Spark session.
+
+    Args:
+        spark: The session.
+        resources: What one task of the scoring stage takes.
+    """
+
+    name = "spark"
+    planes = ("direct", "spark")
+
+    def __init__(self, spark: SparkSession, resources: ResourceOptions) -> None:
+        self.tables = SparkTables(spark)
+        self._spark = spark
+        self._resources = ResourceOptions.model_validate(resources.model_dump())
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Turn what Spark raises into errors that say what to do, and decide what tasks get, before any can wait."""
+        with while_planning():
+            self._stage = plan_stage(self._spark, self._resources)
+            yield
+
+    def call_in_thread(self, work: Callable[[], T], wait: Wait[T]) -> T:
+        """Call in a thread whose actions of Spark are cancelled when the wait is given up."""
+        return Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}").call(work, wait)
+
+    def slots(self) -> int | None:
+        """Return how many tasks run at once; None where no executor has registered."""
+        return self._stage.slots(self._spark)
+
+    def describe_slots(self) -> tuple[str, ...]:
+        """Say how many tasks and copies of the model there will be at once, and what stays idle."""
+        return self._stage.told(self._spark)
+
+    def workers_are_here(self) -> bool:
+        """Return whether the workers run on the driver's machine, as its user."""
+        return workers_are_here(self._spark)
+
+    def warnings(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return what the reader of a plan should know of the tasks' resources."""
+        return self._stage.warnings()
+
+    def conf(self) -> Mapping[str, str]:
+        """Return the settings of the session that were set."""
+        return SessionConf(self._spark)
+
+    def open_source(self, source: SourceConfig) -> Source:
+        """Pin a source, and have Spark say what its columns are."""
+        snapshot = open_snapshot(self.tables, source)
+        self._rows = read(self._spark, snapshot, source)
+        schema = self._rows.schema
+        # Those that Spark refuses to read come last, and are errors where they are needed.
+        refused = [
+            unsupported(name, f"{kind} in the files, which Spark does not read")
+            for name, kind in snapshot.refused.items()
+        ]
+        return Source(snapshot=snapshot, table=pa.schema([*to_arrow(schema), *refused]), schema=schema)
+
+    def match(self, ref: ModelRef, source: Source, config: JobConfig, store: ModelStore, *, loads: bool) -> Prepared:
+        """Match a model to a source in this session."""
+        scoring = prepare(
+            self._spark,
+            ref,
+            source.table,
+            # A plain copy: what the job file took from the environment does not travel to the workers.
+            ScoreOptions.model_validate(config.score.model_dump()),
+            store=store,
+            stage=self._stage,
+            keep=config.target.keep,
+            output=config.target.output,
+            rows=self._rows,
+            loads=loads,
+        )
+        check_local_python(self._spark, scoring.recipe)
+        return scoring
+
+    def choose_plane(self, config: JobConfig, source: Source, scoring: Prepared) -> Plane:
+        """Have the workers read the files themselves where that gives the rows that Spark would read."""
+        return choose_plane(
+            partial(setting, self._spark),
+            config,
+            source.snapshot,
+            table=scoring.table,
+            columns=scoring.recipe.read_columns(scoring.table),
+            schema=json.loads(source.schema.json()),
+            slots=self.slots(),
+            sparkml=scoring.sparkml is not None,
+        )
+
+    def compiled(self, scoring: Prepared, source: Source, plane: Plane) -> Prepared:
+        """Compile the model where the job asks for it; Spark reads the rows to compare where workers cannot."""
+        return with_compiled(self._spark, scoring, partial(take_sample, self._rows, scoring, plane))
+
+    def target_schema(self, config: JobConfig, source: Source, scoring: Prepared, plane: Plane) -> StructType:
+        """Return the columns that the target will have; of the spark plane as Spark analyses them."""
+        if plane.name == "spark":
+            return scored_rows(self._rows, config, scoring, plane).frame.schema
+        stamps = text_stamps(config, scoring.recipe.ref)
+        schema = scored_schema(source.schema, scoring.recipe)
+        return stamped_schema(schema, stamps, at=config.target.scored_at_column)
+
+    def check_writers(self, plane: Plane, write: WritePlan) -> None:
+        """Accept every write: what workers cannot write, Spark can."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have crashed workers say where they were; say that Spark is gone, where it is."""
+        with while_running(), worker_stacks(self._spark):
+            yield
+
+    def prepare_workers(self, job: PreparedJob) -> dict[str, float]:
+        """Check one worker of a cluster, send the model's files, and check the keys of a merge."""
+        if job.by_workers:
+            check_workers(self._spark, job.recipe)
+        begun = time.perf_counter()
+        ship(self._spark, job.scoring.store, job.files)
+        seconds = {} if job.files.way == "same_node" else {"ship": time.perf_counter() - begun}
+        if job.write.keys and job.start is not None and job.start.found.plan is None:
+            refuse_doubled_keys(self._rows, job.write.keys, job.snapshot.location.name)
+        return seconds
+
+    def score_units(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> Score:
+        """Score units by tasks of Spark whose workers read and write."""
+        return SparkUnits(self._spark, job, run, on_progress)
+
+    def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
+        """Publish files by ourselves; only a merge is Spark's."""
+        return MergeDelta(self._spark, work, job.schema) if job.write.merges else publisher_of(work)
+
+    def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
+        """Have Spark score and write the whole job."""
+        return SparkWriter(self._rows, job, on_progress)
+
+    def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> PreparedJob:
+        """Return the same job on the spark plane."""
+        if job.plane.name != "direct" or job.config.plane != "auto":
+            raise error
+        if job.start is not None and job.start.found.ledger.done():
+            error.next_step = "set plane: spark and --new-run; rows of units that were published stay in the target."
+            raise error
+        logger.warning("%s Spark reads all of it now.", error.what)
+        return replace(
+            job,
+            plane=without_direct(job.plane, error.what),
+            start=None if job.start is None else job.start.anew().whole(),
+            notes=(*job.notes, f"the run began again on the spark plane: {error.what}"),
+        )
+
+    def refresh(self, write: WritePlan) -> None:
+        """Have the session see the new files of a Parquet table."""
+        refresh(self._spark, write)

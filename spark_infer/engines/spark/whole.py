@@ -1,0 +1,166 @@
+"""A whole job that Spark scores and writes in one action: where only Spark can read the rows, or write them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from spark_infer.config import JobConfig
+from spark_infer.core.totals import TaskTotals
+from spark_infer.engines.base import PreparedJob, Score, Scored, UnitRun
+from spark_infer.engines.plane import Plane
+from spark_infer.engines.spark.direct import direct_frame
+from spark_infer.engines.stamps import text_stamps
+from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.observe.progress import Progress
+from spark_infer.spark.batches import batch_settings
+from spark_infer.spark.beside import crossing
+from spark_infer.spark.faults import translate
+from spark_infer.spark.frame import scored_frame
+from spark_infer.spark.metering import Totals, free_name, metered
+from spark_infer.spark.prepare import Prepared
+from spark_infer.spark.side import Tagged
+from spark_infer.spark.stamp import stamped
+from spark_infer.spark.tables.settings import settings
+from spark_infer.spark.tables.write import size_notes, stage, write
+from spark_infer.spark.tables.write_delta import written_before
+from spark_infer.spark.tables.write_parquet import is_staged
+from spark_infer.spark.tracking import tracking
+from spark_infer.tables.plan import Written
+from spark_infer.tables.storage import Storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """What Spark will write, lazy, and the reader of what scoring it cost; good for one action."""
+
+    frame: DataFrame
+    totals: Totals
+
+
+def scored_rows(
+    rows: DataFrame,
+    config: JobConfig,
+    scoring: Prepared,
+    plane: Plane,
+    *,
+    started_at: datetime | None = None,
+) -> ScoredRows:
+    """Return the scored rows of a source, with the columns that say which model scored them, and when.
+
+    Args:
+        rows: The source.
+        config: The job.
+        scoring: How rows are scored.
+        plane: Who reads them.
+        started_at: When the run began; None where only the schema of the frame is wanted.
+    """
+    frame, totals = _scored(rows, scoring, plane)
+    column = config.target.scored_at_column
+    at = None if column is None else (column, started_at or _ANY_TIME)
+    return ScoredRows(frame=stamped(frame, text_stamps(config, scoring.recipe.ref), at=at), totals=totals)
+
+
+def _scored(rows: DataFrame, scoring: Prepared, plane: Plane) -> tuple[DataFrame, Totals]:
+    if scoring.sparkml is not None:  # no Python worker there that could measure
+        return scored_frame(rows, scoring), lambda: None
+    stats_column = free_name([*rows.columns, *scoring.recipe.outputs.names])
+    if plane.name == "direct":
+        return metered(direct_frame(rows, scoring, plane, stats_column=stats_column), stats_column)
+    return metered(scored_frame(rows, scoring, stats_column=stats_column), stats_column)
+
+
+class SparkWriter:
+    """Scores and writes a whole job.
+
+    Args:
+        rows: The source.
+        job: The job.
+        on_progress: Called while tasks run.
+    """
+
+    def __init__(self, rows: DataFrame, job: PreparedJob, on_progress: OnProgress | None) -> None:
+        self._source = rows
+        self._spark = rows.sparkSession
+        self._job = job
+        self._on_progress = on_progress
+
+    @property
+    def stages(self) -> bool:
+        """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
+        return is_staged(self._job.write)
+
+    def stage(self, run: UnitRun) -> Score:
+        """Have Spark write Parquet files beside the target, as the one unit of the run."""
+        return self._stage
+
+    def write(
+        self, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None
+    ) -> tuple[Written, TaskTotals | None]:
+        """Have Spark score and write in one action."""
+        rows = self._rows()
+        written: Written = self._in_time(partial(write, rows.frame, self._job.write, facts=facts, txn=txn))
+        return written, rows.totals()
+
+    def written_before(self, facts: Mapping[str, str | int | float]) -> Written | None:
+        """Find the commit of an earlier command of the same run; only Delta's log keeps it."""
+        return written_before(self._spark, self._job.write, facts)
+
+    def notes(self) -> tuple[str, ...]:
+        """Say whether files have the size that was asked for."""
+        return size_notes(self._spark, self._job.write)
+
+    def _rows(self) -> ScoredRows:
+        job = self._job
+        return scored_rows(self._source, job.config, job.scoring, job.plane, started_at=job.started_at)
+
+    def _stage(
+        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+    ) -> Generator[Scored]:
+        begin, rows = time.perf_counter(), self._rows()
+        plan = self._job.write
+        files = self._in_time(partial(stage, rows.frame, plan.as_staged() if plan.merges else plan, folder))
+        totals = rows.totals()
+        stats = [] if totals is None else [totals.as_task()]
+        yield Scored(unit=units[0], files=files, stats=stats, seconds=time.perf_counter() - begin)
+
+    def _in_time(self, action: Callable[[], Any]) -> Any:
+        """Run an action of Spark before the job's deadline, with its progress, and with its failure in our words."""
+        tracked = partial(self._tracked, action)
+        try:
+            with settings(self._spark, self._batch_settings()):
+                if self._job.config.deadline_seconds is None:
+                    return tracked()
+                return Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}").call(tracked, self._job.deadline.get)
+        except Exception as error:
+            translated = translate(error)
+            if translated is None or translated is error:
+                raise
+            raise translated from error
+
+    def _tracked(self, action: Callable[[], Any]) -> Any:
+        with tracking(self._spark, self._on_tasks()):
+            return action()
+
+    def _batch_settings(self) -> dict[str, str]:
+        job = self._job
+        if job.plane.name == "direct":
+            return {}  # what travels to Python are the numbers of the tasks
+        return batch_settings(self._spark, [job.table.field(name) for name in crossing(job.scoring, job.table)])
+
+    def _on_tasks(self) -> Callable[[int, int, float], None] | None:
+        on_progress, rows = self._on_progress, self._job.rows
+        if on_progress is None:
+            return None
+        return lambda done, total, seconds: on_progress(Progress(min(done, total), total, rows, seconds))

@@ -1,0 +1,31 @@
+"""The engine of a job: the one place that chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from spark_infer.config import JobConfig
+from spark_infer.engines.base import Engine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def engine_of(config: JobConfig, open_session: Callable[[], SparkSession]) -> Engine[Any]:
+    """Return the engine that a job asks for.
+
+    Args:
+        config: The job.
+        open_session: Returns the session for engine `spark`; not called for engine `local`.
+
+    Raises:
+        EnvironmentProblem: Java, Spark, a jar or an address does not fit.
+    """
+    if config.engine == "local":
+        from spark_infer.engines.local.engine import LocalEngine
+
+        return LocalEngine(config.resources)
+    from spark_infer.engines.spark.engine import SparkEngine
+
+    return SparkEngine(open_session(), config.resources)

@@ -1,1 +1,0 @@
-"""Engine `local`: the direct plane in a pool of processes on this machine, without a JVM."""

@@ -1,0 +1,165 @@
+"""A table job made ready: everything decided and checked, nothing run. The same steps for every engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from spark_infer.config import JobConfig
+from spark_infer.core.batching import model_rows
+from spark_infer.engines.base import Engine, PreparedJob, Scoring
+from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.plane import Plane
+from spark_infer.engines.stamps import constants
+from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
+from spark_infer.job.writers import with_writers
+from spark_infer.models.backends.spec import Described
+from spark_infer.models.driver import open_store
+from spark_infer.models.files.store import ModelStore
+from spark_infer.models.pins import differences
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.rehearsal import NOT_LOADED, Rehearsal, rehearse
+from spark_infer.spark.schema import to_arrow
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+
+def prepare_job(
+    engine: Engine[Any],
+    config: JobConfig,
+    *,
+    model: ModelRef | None = None,
+    new_run: bool = False,
+    loads: bool = True,
+    deadline: Deadline | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> PreparedJob:
+    """Resolve the model once, pin the source, match the schemas, check the target; start no task.
+
+    Args:
+        engine: Where the job will run.
+        config: The job.
+        model: The pinned model, where the caller has resolved it already.
+        new_run: Whether to begin a new run whatever was done before.
+        loads: Whether the model may be loaded here, which runs its author's code; without it the job cannot run.
+        deadline: When all must be done; by default after the job's ``deadline_seconds`` from now.
+        clock: Seconds that only grow.
+
+    Raises:
+        PlanError: Something does not fit; nothing has run and nothing has changed.
+    """
+    until = deadline or Deadline(config.deadline_seconds)
+    prepare = partial(_prepare, engine, config, model, new_run=new_run, loads=loads, deadline=until, clock=clock)
+    return until.plan(prepare, engine.call_in_thread)
+
+
+def _prepare(
+    engine: Engine[Any],
+    config: JobConfig,
+    model: ModelRef | None,
+    *,
+    new_run: bool,
+    loads: bool,
+    deadline: Deadline,
+    clock: Callable[[], float],
+) -> PreparedJob:
+    with engine.planning():
+        now, begin = datetime.now(UTC), clock()
+        store = open_store()
+        ref = model or _resolved(config, store)
+        resolved = clock()
+        source = engine.open_source(config.source)
+        scoring = engine.match(ref, source, config, store, loads=loads)
+        rehearsal = _rehearsal(scoring)
+        plane = engine.choose_plane(config, source, scoring)
+        if loads:
+            scoring = engine.compiled(scoring, source, plane)
+        loaded = scoring.load_here()
+        batch_rows = model_rows(config.score.batch_size, loaded if scoring.like_workers else None)
+        plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
+        schema = engine.target_schema(config, source, scoring, plane)
+        run, plane = agree_on_writers(
+            lambda anew: agree(
+                engine.tables,
+                config,
+                scoring.recipe,
+                source.snapshot,
+                plane.tasks,
+                slots=engine.slots() or 1,
+                source_schema=source.schema.json(),
+                schema=schema,
+                now=now,
+                new_run=anew,
+            ),
+            partial(_with_writers, engine, config, ref, plane, schema),
+            new_run=new_run,
+        )
+        return PreparedJob(
+            config=config,
+            engine=engine,
+            run_id=run.run_id,
+            source=source,
+            scoring=scoring,
+            how=loaded.how,
+            by_row=getattr(loaded, "by_row", False),
+            batch_rows=batch_rows,
+            folder=store.path(ref.digest),
+            plane=plane,
+            schema=schema,
+            write=run.write,
+            start=run.start,
+            rehearsal=rehearsal,
+            warnings=(*engine.warnings(source.snapshot), *_model_warnings(scoring), *run.warnings),
+            started_at=run.started_at,
+            seconds={"resolve": resolved - begin, "plan": clock() - resolved},
+            deadline=deadline,
+        )
+
+
+def _resolved(config: JobConfig, store: ModelStore) -> ModelRef:
+    model = config.model
+    return resolve(
+        model.uri,
+        tracking_uri=model.tracking_uri,
+        registry_uri=model.registry_uri,
+        store=store,
+        download_seconds=model.download_seconds,
+    )
+
+
+def _rehearsal(scoring: Scoring) -> Rehearsal:
+    """Try the model here, unless it is meant for another place, or not to be loaded."""
+    if not scoring.loads:
+        return NOT_LOADED
+    loaded: Described = scoring.load_here()
+    if not scoring.tried_here:
+        return Rehearsal()
+    return rehearse(scoring.recipe, loaded, scoring.store.path(scoring.recipe.ref.digest))  # type: ignore[arg-type]
+
+
+def _with_writers(
+    engine: Engine[Any], config: JobConfig, ref: ModelRef, plane: Plane, schema: StructType, agreed: Agreed
+) -> Plane:
+    if plane.name == "direct":
+        plane = with_writers(
+            plane,
+            agreed.write,
+            columns=to_arrow(schema),
+            schema=schema.json(),
+            constants=constants(config, ref, agreed.started_at),
+            conf=engine.conf(),
+            run_id=agreed.run_id,
+        )
+    engine.check_writers(plane, agreed.write)
+    return plane
+
+
+def _model_warnings(scoring: Scoring) -> tuple[str, ...]:
+    recipe = scoring.recipe
+    folder = scoring.store.path(recipe.ref.digest)
+    return (*recipe.warnings(), *differences(recipe.ref, recipe.load.backend, folder))

@@ -1,0 +1,35 @@
+"""The model on the driver: the store of this machine, and the model loaded in this process."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from spark_infer.core.stats import Stats
+from spark_infer.errors import ModelLoadError
+from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+from spark_infer.models.files.store import ModelStore, default_root
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.models.unloadable import refused_load
+from spark_infer.models.worker import load_model
+
+
+def open_store() -> ModelStore:
+    """Return this node's model store."""
+    return ModelStore(default_root(os.environ))
+
+
+def load_here(spec: LoadSpec, ref: ModelRef, store: ModelStore, cache_bytes: int) -> LoadedModel:
+    """Load a model in this process, once.
+
+    Raises:
+        ModelRefusedError: It does not load.
+        EnvironmentProblem: A library that it needs is missing.
+    """
+    refuse_unmet(requirements(ref.mlmodel, spec.backend))
+    folder = partial(store.path, spec.files(ref.digest))
+    try:
+        return load_model(spec, ref, folder, Stats(), cache_bytes=cache_bytes)
+    except ModelLoadError as error:
+        raise refused_load(error, ref, spec.backend, store.path(ref.digest)) from error
