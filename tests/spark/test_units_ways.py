@@ -12,8 +12,8 @@ from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
 from spark_infer.engines.spark import units as spark_units
+from spark_infer.engines.spark import whole as spark_whole
 from spark_infer.errors import SparkMustReadError, UnfinishedRunError
-from spark_infer.job import run as run_module
 from tests.spark.test_units import FILES, ROWS, expected, job, rows_of, source
 
 __all__ = ["source"]  # a fixture
@@ -37,7 +37,7 @@ def test_workers_begin_anew_what_spark_had_begun(
     def fail(*_: Any, **__: Any) -> Any:
         raise InjectedError("before a row is written")
 
-    monkeypatch.setattr(run_module, "stage" if kind == "parquet" else "write", fail)
+    monkeypatch.setattr(spark_whole, "stage" if kind == "parquet" else "write", fail)
     with pytest.raises(InjectedError):
         job(line, source, target, **BY_SPARK).run(spark)
     monkeypatch.undo()
@@ -120,7 +120,7 @@ def test_workers_leave_alone_what_spark_may_still_append(
     def fail(*_: Any, **__: Any) -> Any:
         raise InjectedError("before the commit")
 
-    monkeypatch.setattr(run_module, "write", fail)
+    monkeypatch.setattr(spark_whole, "write", fail)
     with pytest.raises(InjectedError):
         job(line, source, target, **BY_SPARK).run(spark)
     monkeypatch.undo()
