@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_infer import score_table
-from spark_infer.job import run
+from spark_infer.engines.spark import whole as spark_whole
 from spark_infer.spark.batches import batch_settings, row_bytes
 from spark_infer.spark.tables.write import stage
 from spark_infer.tables.sink.spec import WrittenFile
@@ -75,7 +75,7 @@ def test_a_job_lifts_it_for_its_own_write_alone(
         seen.append(str(spark.conf.get(BYTES)))
         return stage(*given)
 
-    monkeypatch.setattr(run, "stage", watched)
+    monkeypatch.setattr(spark_whole, "stage", watched)
     rows = spark.createDataFrame(flower.rows)
     rows.select("id", "width", "height", "weight").write.parquet(str(tmp_path / "numbers"))
     rows.selectExpr("*", "'n' AS note").write.parquet(str(tmp_path / "texts"))
