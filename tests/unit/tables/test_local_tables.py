@@ -27,7 +27,7 @@ LOCAL: TableLookup = LocalTables()
         ({"table": "db.flights"}, "the catalog"),
         ({"path": "hdfs:///flights"}, "the host of hdfs:///"),
         ({"path": "abfss:///flights"}, "the host of abfss:///"),
-        ({"path": "dbfs://root/flights"}, "this file system"),
+        ({"path": "dbfs://data/flights"}, "this file system"),
     ],
 )
 def test_what_only_spark_knows_is_refused_on_either_side(
