@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
@@ -48,6 +49,9 @@ def as_user(what: Callable[[], object], user: int, groups: list[int]) -> None:
             os.setuid(user)
             what()
             code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,18 +14,19 @@ import pytest
 
 from spark_infer import ScoringJob
 from spark_infer.core.faults import InjectedError
-from spark_infer.errors import LedgerError, LedgerRefusedError
+from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, WriteError
 from spark_infer.job.units.history import history
 from spark_infer.tables.local_tables import LocalTables
-from tests.hostile import CORPUS, MODES, OWNERS, each
+from tests.hostile import CORPUS, MODES, OTHER, OWNERS, each
 from tests.local.eight import EACH, exact
 from tests.local.jobs import job
-from tests.second_user import umask
+from tests.second_user import as_user, needs_root, open_for_all, umask
 from tests.tree import Tree, tree
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 Break = Callable[[str], None]
+FS_GROUP = 2000
 
 
 def broken(scoring: ScoringJob, breaks: Break) -> None:
@@ -101,6 +103,43 @@ def test_plan_warns_of_a_umask_that_keeps_the_group_from_writing_the_table(
     with umask(0o022):
         warnings = job(line, {"path": str(files)}, target, **EACH).plan().warnings
     assert any(warning.startswith("the umask 022 of this process keeps the group ") for warning in warnings)
+
+
+@needs_root
+@pytest.mark.parametrize("mask", [0o002, 0o022])
+def test_members_of_a_group_finish_one_anothers_runs_where_the_umask_lets_them(
+    line: str, files: Path, tmp_path: Path, breaks: Break, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    job(line, {"path": str(files)}, {"path": str(tmp_path / "first"), "format": "parquet"}).run()  # imports all modules
+    model = shutil.copytree(line, tmp_path / "model")
+    open_for_all(tmp_path)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    os.chown(shared, 0, FS_GROUP)
+    shared.chmod(0o2775)
+    target = {"path": str(shared / "out"), "format": "parquet", "ledger_group": str(FS_GROUP), "partition_by": "part"}
+    scoring = job(str(model), {"path": str(files)}, {**target, "mode": "append"}, **EACH)
+
+    def first() -> None:
+        with umask(mask):
+            broken(scoring, breaks)
+
+    def second() -> None:
+        with umask(0o002):
+            if mask == 0o002:
+                assert scoring.run().units_before == 5
+                exact(shared / "out")
+                return
+            with pytest.raises((TargetError, WriteError)) as refused:
+                scoring.run()
+            assert f"has the group {FS_GROUP} and the mode 2755" in refused.value.next_step
+
+    for number, act in enumerate((first, second)):
+        home = tmp_path / f"home{number}"
+        home.mkdir()
+        os.chown(home, OTHER + number, -1)
+        monkeypatch.setenv("SPARK_INFER_HOME", str(home))
+        as_user(act, OTHER + number, [FS_GROUP])
 
 
 def modes(folder: Path, but: str = "") -> set[int]:
