@@ -40,9 +40,10 @@ check: lint types unit ## Run what needs no Spark, before each commit: lint, typ
 classes: venv ## Make the archive of classes that the JVMs of the tests start from
 	@$(BIN)/python -m tests.jvm > /dev/null
 
-lint: contracts ## Check style, format and import contracts
+lint: contracts ## Check style, format, prose and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python -m tests.prose
 
 format: venv ## Fix style and format where a tool can
 	$(BIN)/ruff check --fix

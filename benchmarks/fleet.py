@@ -101,7 +101,7 @@ class Fleet:
     hosts: dict[Place, Host] = field(default_factory=dict)
 
     def host_of(self, engine: str) -> Host:
-        """Return the host of an engine; one that has ended is started anew."""
+        """Return the host of an engine; one that has ended is started again."""
         place = place_of(engine)
         if place in self.hosts and not self.hosts[place].is_alive:
             self.hosts.pop(place).close()

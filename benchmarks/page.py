@@ -242,7 +242,7 @@ def put_into(text: str, section: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the pages of whatever was measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description="Make the pages of the suite anew.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description="Make the pages of the suite again.")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--readme", type=Path, help="a file with marks, where the table and the plot go too")
     options = parser.parse_args(arguments)

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(name: str, options: argparse.Namespace) -> list[str]:
-    """Measure one workload, keep its timings and write the page anew; return the engines that were left out."""
+    """Measure one workload, keep its timings and write the page again; return the engines that were left out."""
     # Imported here because these libraries read the environment when they are imported.
     from benchmarks.fleet import ABLATIONS, ENGINES, ONLY_IN, OURS
     from benchmarks.measured import Settings, check_workload, measure_workload

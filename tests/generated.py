@@ -1,4 +1,4 @@
-"""Parts of the docs that tests write: compared with what is committed, written anew with WRITE_DOCS=1."""
+"""Parts of the docs that tests write: compared with what is committed, written again with WRITE_DOCS=1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(path: Path, name: str, text: str) -> None:
     if os.environ.get("WRITE_DOCS") == "1":
         page.write_text(f"{head}{begin}{marked}{close}{text}{end}{tail}")
     else:
-        assert found == text, f"the part {name!r} of {path} is not what the tests say: write it anew with `make docs`"
+        assert found == text, f"the part {name!r} of {path} is not what the tests say: write it again with `make docs`"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

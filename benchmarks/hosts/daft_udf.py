@@ -1,7 +1,7 @@
 """The host of Daft, in a virtual environment of its own; Daft's native runner works in this process.
 
 Two ways, because neither is always the faster: a class in threads, with the model kept in this process, and the same in
-processes of their own, which start and load the model anew with every job.
+processes of their own, which start and load the model again with every job.
 """
 
 from __future__ import annotations

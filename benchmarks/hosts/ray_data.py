@@ -1,7 +1,7 @@
 """The host of Ray Data, in a virtual environment of its own; Ray runs on this machine alone.
 
 Two ways, because neither is always the faster: a class in two actors, as Ray's documentation has it, whose actors start
-and load the model anew with every job; and a function in tasks, which Ray fuses with the read and the write, with the
+and load the model again with every job; and a function in tasks, which Ray fuses with the read and the write, with the
 model kept in the worker process.
 """
 

@@ -84,7 +84,7 @@ class TargetConfig(TableConfig):
     )
     keys: tuple[ColumnName, ...] = Field(
         default=(),
-        description="For `merge`: the kept columns that tell rows apart. A scored row takes the place of the one with "
+        description="For `merge`: the kept columns that tell rows apart. A scored row replaces the one with "
         "equal keys, null included, or is added; a key that occurs twice in the source is an error.",
     )
     partitions: dict[str, tuple[PartitionValue, ...]] = Field(

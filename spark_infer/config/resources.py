@@ -20,7 +20,8 @@ class ResourceOptions(Frozen):
         default=None, ge=1, description="Cores for a task, and threads for its model; without it `spark.task.cpus`."
     )
     allow_cpu_fallback: bool = Field(
-        default=False, description="Whether the CPU will do where a GPU is asked for and cannot be had; it is told."
+        default=False,
+        description="Whether the CPU will do where a GPU is asked for and cannot be had; the report says so.",
     )
 
     @model_validator(mode="after")

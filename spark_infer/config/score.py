@@ -53,7 +53,7 @@ class ScoreOptions(Frozen):
     pyfunc_config: dict[str, Any] = Field(
         default_factory=dict,
         alias="model_config",
-        description="Values that take the place of those of MLflow's `model_config`, with which the model was logged. "
+        description="Values that replace those of MLflow's `model_config`, with which the model was logged. "
         "Keys that it was not logged with are left out, with a warning.",
     )
     extra_env: dict[str, str] = Field(

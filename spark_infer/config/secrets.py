@@ -70,7 +70,7 @@ def _without_known(text: str, known: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=8)
 def _forms(known: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], Mapping[str, str]]:
-    """All spellings of known secrets that can be told from other words, and what to show for each."""
+    """All spellings of known secrets that differ from ordinary words, and what to show for each."""
     shown = {value: name for value, name in known if len(value) >= _TOO_SHORT}
     # An error often quotes a value, and quoting escapes it.
     shown |= {form: name for value, name in shown.items() for form in (repr(value)[1:-1], json.dumps(value)[1:-1])}

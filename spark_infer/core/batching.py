@@ -10,7 +10,7 @@ from spark_infer.config import DEFAULT_BATCH_SIZE
 
 
 def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Cut a stream of record batches anew: at most ``rows`` rows each, order kept.
+    """Cut a stream of record batches into others: at most ``rows`` rows each, order kept.
 
     A batch of exactly ``rows`` rows passes through without a copy, also after an odd one, which then goes alone; all
     others are joined, as long as they fit into ``max_bytes`` together, and cut to ``rows``. A batch of more than

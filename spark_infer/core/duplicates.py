@@ -16,7 +16,7 @@ Part = npt.NDArray[np.uint64] | npt.NDArray[np.bool_]
 
 
 class Worth:
-    """Whether it pays to look for equal rows; judged anew after each run of batches.
+    """Whether it pays to look for equal rows; judged again after each run of batches.
 
     Attributes:
         active: Whether to look.
@@ -134,7 +134,7 @@ def _fixed(array: pa.Array) -> Iterator[Part]:
     if missing is not None:
         yield missing
     for word in values.T:
-        # What lies below a null is of no account.
+        # What lies below a null does not count.
         yield (word if missing is None else np.where(missing, unit.type(0), word)).astype(np.uint64, copy=False)
 
 

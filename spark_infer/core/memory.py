@@ -1,6 +1,6 @@
 """Where a worker's memory lies: that of one batch is kept for the next, and a model's lies together in large pages.
 
-glibc hands large blocks back to the kernel as soon as they are freed and faults their pages in anew for every batch:
+glibc hands large blocks back to the kernel as soon as they are freed and faults their pages in again for every batch:
 measured with a scaler and a logistic regression on 30 columns, that took three quarters of the time of `predict`.
 `SPARK_INFER_KEEP_MEMORY=0` in a worker's environment leaves memory as it is, to measure what this is worth.
 Source: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html

@@ -146,7 +146,7 @@ def answer(well: bool, value: object) -> bytes:
     except Exception as error:
         if well:
             return answer(False, RunError(f"The answer cannot be pickled ({type(error).__name__})."))
-        # An exception with a constructor of its own; its class and text are what is told of it.
+        # An exception with a constructor of its own; its class and text are what is reported of it.
         return pickle.dumps((False, RuntimeError(f"{type(value).__qualname__}: {value}")))
     return message
 

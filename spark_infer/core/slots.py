@@ -131,7 +131,7 @@ def idle_told(slots: Slots, *, by_application: bool) -> Iterator[str]:
         fewer = max(1, tasks // executor.gpus)
         cores = share.cpus * share.tasks_per_gpu * executor.gpus if share.gpus <= 1 else share.cpus * executor.gpus
         lower = f"set {_per_gpu_key(fewer, by_application)} to use them all, or " if share.tasks_per_gpu > fewer else ""
-        yield f"{counted(slots.idle_gpus, 'GPU')} idle for want of cores: {lower}give executors {cores} cores"
+        yield f"{counted(slots.idle_gpus, 'GPU')} idle because cores are missing: {lower}give executors {cores} cores"
     if slots.idle_cores and tasks:
         yield from _idle_cores_told(slots.idle_cores, executor, share, by_application=by_application)
 

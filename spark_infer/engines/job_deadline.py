@@ -35,7 +35,7 @@ class Deadline:
         except queue.Empty:
             raise DeadlineError(
                 f"The job took longer than {self._seconds:g} seconds, and was stopped.",
-                details=["units that were done stay done; where there are none, the same command begins anew"],
+                details=["units that were done stay done; where there are none, the same command starts again"],
                 next_step="run the same command again if `spark-infer status` tells of units that are done: it goes on "
                 "from there; else raise deadline_seconds, or have smaller units (units.bytes).",
             ) from None

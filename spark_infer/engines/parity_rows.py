@@ -33,7 +33,7 @@ def take_sample(rows: DataFrame, scoring: Prepared, plane: Plane) -> Sample:
     if plane.scan is not None:
         try:
             return from_files(plane.scan, plane.tasks)
-        except SparkMustReadError:  # the run will find that out, and begin anew with Spark
+        except SparkMustReadError:  # the run will find that out, and start again with Spark
             pass
     return first_rows(rows, scoring.recipe.read_columns(scoring.table), scoring.table)
 

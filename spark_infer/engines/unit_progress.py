@@ -19,7 +19,7 @@ class UnitProgress:
         units: The units that this command has to score.
         total: All units of the run.
         rows: Rows of those to score; None where that is not known.
-        on_progress: Who is told; None for nobody.
+        on_progress: Called with it; None for nobody.
         clock: Seconds that only grow.
     """
 

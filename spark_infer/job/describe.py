@@ -60,7 +60,7 @@ def _write(job: PreparedJob) -> str:
     if job.start is None or job.start.finished is None:
         return job.write.how
     again = ", which would add the rows once more" if job.config.target.mode == "append" else ""
-    return f"nothing, for a finished run has written it; --new-run begins anew{again}"
+    return f"nothing, for a finished run has written it; --new-run starts a new run{again}"
 
 
 def _units(job: PreparedJob) -> Iterator[str]:

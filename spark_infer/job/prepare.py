@@ -84,7 +84,7 @@ def _prepare(
         plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
         schema = engine.target_schema(config, source, scoring, plane)
         run, plane = agree_on_writers(
-            lambda anew: agree(
+            lambda new: agree(
                 engine.tables,
                 config,
                 scoring.recipe,
@@ -94,7 +94,7 @@ def _prepare(
                 source_schema=source.schema.json(),
                 schema=schema,
                 now=now,
-                new_run=anew,
+                new_run=new,
             ),
             partial(_with_writers, engine, config, ref, plane, schema),
             new_run=new_run,

@@ -148,7 +148,7 @@ def score_table(
         engine: ``spark``, or ``local``: processes of this machine, without Java.
         on_progress: Called about twice a second while tasks run, from another thread.
         new_run: Begin a new run whatever was done before.
-        model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
+        model_config: Values that replace those of the ``model_config`` that the model was logged with, or
             the path of a YAML file with them.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
 

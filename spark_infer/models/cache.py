@@ -34,7 +34,7 @@ class ModelCache(Generic[T]):
     """A least-recently-used cache of loaded models, bounded in bytes.
 
     The newest model always stays, also when it alone is larger than the bound. Evicted models are closed and their
-    cycles collected before the next one is loaded, so that two never stand side by side for want of a collection.
+    cycles collected before the next one is loaded, so that two never stand side by side because none ran.
     Models stay on one GPU: before one is asked for at another address, those of the old address go.
 
     Args:

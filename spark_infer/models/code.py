@@ -57,7 +57,7 @@ def code_folders(mlmodel: MLModel, folder: Path) -> set[Path]:
 
 
 def refuse_shadowing(mlmodel: MLModel, folder: Path) -> None:
-    """Refuse a model whose modules would take the place of Python's own, or of a library that scores.
+    """Refuse a model whose modules would replace Python's own, or of a library that scores.
 
     A model's folder comes first on the path. Packages of the user, and forks of other libraries, are welcome there
     whether they are installed or not. A folder without an ``__init__`` takes no installed package's place.
@@ -75,7 +75,7 @@ def refuse_shadowing(mlmodel: MLModel, folder: Path) -> None:
     if hidden:
         named = ", ".join(hidden)
         raise ModelRefusedError(
-            f"The model's code_paths would take the place of modules of Python or of libraries that score: {named}.",
+            f"The model's code_paths would replace modules of Python or of libraries that score: {named}.",
             next_step="log the model again with other names for its modules, or without them; a changed version of a "
             "library is installed in the Python of the driver and of the workers.",
         )

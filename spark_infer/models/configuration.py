@@ -1,6 +1,6 @@
 """The configuration that a pyfunc model loads with: MLflow's ``model_config``.
 
-The rules are those of ``mlflow.pyfunc.load_model``: a value takes the place of one that the model was logged with, and
+The rules are those of ``mlflow.pyfunc.load_model``: a value replaces one that the model was logged with, and
 other keys are left out (``_get_overridden_pyfunc_model_config`` in mlflow/utils/model_utils.py).
 """
 

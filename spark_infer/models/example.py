@@ -108,7 +108,7 @@ def _of_columns(example: Any, named: Mapping[str, Sequence[Any]] | None, binding
     bound = [column for column in binding.columns if column.source is not None]
     if named is None:
         rows = (example["data"] if isinstance(example, dict) else example)[:ROWS]
-        # The example of a type hint such as list[str] is a list of values, and a text is no row of letters.
+        # The example of a type hint such as list[str] is a list of values, and a text is not a row of letters.
         values = len(bound) == 1 and not isinstance(example, dict) and not isinstance(rows[0], list)
         rows = [[row] for row in rows] if values else rows
         named = {column.target: [row[index] for row in rows] for index, column in enumerate(bound)}

@@ -25,7 +25,7 @@ def limit_threads(threads: int, environ: MutableMapping[str, str] = os.environ, 
     """Bound OpenMP, BLAS, joblib and PyTorch in this process.
 
     The variables serve libraries that are loaded later and child processes; threadpoolctl reaches those that are
-    loaded already, and PyTorch, which may have a pool of its own, is told by itself. Without threadpoolctl OpenMP and
+    loaded already, and PyTorch, which may have a pool of its own, is set by itself. Without threadpoolctl OpenMP and
     BLAS hear of it by the variables alone. ONNX Runtime takes its threads with each session: its backend gives them.
 
     Args:

@@ -185,7 +185,7 @@ def _lost_server(text: str) -> SparkInferError | None:
 
 def _untold_cause(text: str) -> SparkInferError | None:
     # Spark 4.2: the server fails over a cause that has no text, such as the EOFException of a dead worker, and the
-    # client is told of the write alone.
+    # client knows of the write alone.
     if not re.fullmatch(r"\[TASK_WRITE_FAILED\][^\n]*", text.strip()):
         return None
     return RunError(

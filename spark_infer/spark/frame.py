@@ -82,7 +82,7 @@ def score(
         model_name_column: A column for the model's name, which `score_table` adds as ``model_name``.
         model_version_column: A column for its exact version, which `score_table` adds as ``model_version``.
         params: Inference parameters of the model's signature.
-        model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
+        model_config: Values that replace those of the ``model_config`` that the model was logged with, or
             the path of a YAML file with them.
         extra_env: Environment variables that the model has while it loads and predicts. Their values are never shown.
         where: SQL condition; other rows are neither scored nor returned.

@@ -1,4 +1,4 @@
-"""Keep PySpark from logging an exception that is about to be told in other words."""
+"""Keep PySpark from logging an exception that is about to be raised in other words."""
 
 from __future__ import annotations
 

@@ -56,12 +56,12 @@ class Stage:
         return share_of(self.application, self.resources)
 
     def slots(self, spark: SparkSession) -> int | None:
-        """How many tasks run at once; None where that is not known. Reads anew."""
+        """How many tasks run at once; None where that is not known. Reads again."""
         executors = known_executors(replace(self.application, executors=_executors(spark)))
         return count_slots(executors, self.share).tasks or None if executors else None
 
     def told(self, spark: SparkSession) -> tuple[str, ...]:
-        """Say how many tasks and copies of the model there will be at once, and what stays idle; reads anew."""
+        """Say how many tasks and copies of the model there will be at once, and what stays idle; reads again."""
         application = replace(self.application, executors=_executors(spark))
         executors, like = known_executors(application), executor_like(application)
         lines = [f"each takes {self.share}" + self._how(application)]

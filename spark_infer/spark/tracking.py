@@ -32,7 +32,7 @@ def tracking(
 
     Args:
         spark: The session.
-        on_tasks: Who is told.
+        on_tasks: Called with it.
         all_stages: Whether the stages that run side by side are added up; a Connect server tells of the thread's alone.
         every_seconds: How often a classic session is asked.
     """
@@ -56,7 +56,7 @@ def _told(spark: SparkSession, on_tasks: OnTasks) -> Iterator[None]:
         if threading.get_ident() != mine:  # another action of the same session
             return
         known = list(stages or ())
-        # Stages that are done count where none runs: short ones may be told of only then.
+        # Stages that are done count where none runs: short ones may be reported only then.
         shown = [stage for stage in known if not stage.done] or known
         counts = _widest((stage.num_completed_tasks, stage.num_tasks) for stage in shown)
         if counts is None:

@@ -121,7 +121,7 @@ def model_udf(
         params: Inference parameters of the model's signature.
         extra_env: Environment variables that the model has while it loads and predicts. Their values are never shown.
         prebuilt_env_uri: Refused, as other values of ``env_manager`` are.
-        model_config: Values that take the place of those of the ``model_config`` that the model was logged with, or
+        model_config: Values that replace those of the ``model_config`` that the model was logged with, or
             the path of a YAML file with them.
         output: A name for the only output, or a mapping that renames and chooses among several.
         postprocess: Steps over the outputs, as in a job file.

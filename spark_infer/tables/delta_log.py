@@ -51,7 +51,7 @@ class LogState:
         schema: Its columns, as the log has them.
         configuration: Its table properties.
         protocol: What readers and writers must know: the protocol action.
-        table_id: The table's own name for itself; a table that is made anew has another.
+        table_id: The table's own name for itself; a table that is made again has another.
     """
 
     version: int
@@ -195,7 +195,7 @@ def added_in(storage: Storage, version: int | None) -> list[str]:
 def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
     """Those files that somebody took out of a table again together with their rows: restored or replaced it.
 
-    Files whose rows were only arranged anew, or of which single rows were deleted or updated, do not count. Only
+    Files whose rows were only rewritten, or of which single rows were deleted or updated, do not count. Only
     commits that are still in the log can tell.
 
     Args:

@@ -85,7 +85,7 @@ def merge_problems(
     )
     if location.storage() is None:
         problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
-    problems += [f"`keys` names {key}, which is no column of the target" for key in target.keys if key not in types]
+    problems += [f"`keys` names {key}, which is not a column of the target" for key in target.keys if key not in types]
     problems += [
         f"the column {name} has a ` in its name, which Delta's MERGE does not take" for name in types if "`" in name
     ]

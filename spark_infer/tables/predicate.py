@@ -1,7 +1,7 @@
 """SQL conditions on table partitions, built from typed literals.
 
 Nothing a user wrote reaches Spark as SQL text unless it was parsed first: names are quoted, numbers and dates are
-printed anew from their parsed value, and text with a quote, a backslash or a ``$`` in it travels as hex.
+printed again from their parsed value, and text with a quote, a backslash or a ``$`` in it travels as hex.
 
 A value must fit the column's type as it is. The folder ``p=001`` is no integer 1, so an integer is refused for a string
 column rather than turned into text that may match nothing (YAML reads ``001`` as 1); text is taken for an integer
@@ -137,10 +137,10 @@ def canonical_text(text: str | None, type_name: str, *, strict: bool = False) ->
     Args:
         text: The value as a folder's name or Delta's log has it.
         type_name: Spark's short name of the column's type.
-        strict: Raise where the text is no value of the type, instead of returning it as it is.
+        strict: Raise where the text is not a value of the type, instead of returning it as it is.
 
     Raises:
-        ValueError: Strict, and the text is no value of the type.
+        ValueError: Strict, and the text is not a value of the type.
     """
     if text is None:
         return None

@@ -30,7 +30,7 @@ class Snapshot:
         listing: The files to read; None where only Spark knows them.
         column_mapping: How the columns of a Delta table are found in its files: ``none``, ``name`` or ``id``.
         refused: Of Parquet files: column to its type in the files, for the columns whose types Spark refuses.
-        table_id: Of a Delta table: its own name for itself, which one that is made anew in its place does not have.
+        table_id: Of a Delta table: its own name for itself, which one that is made again in its place does not have.
     """
 
     location: TableLocation

@@ -21,7 +21,7 @@ _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a table: its path below the table's folder, its size, and when it was written where that is told."""
+    """One file of a table: its path below the table's folder, its size, and when it was written where known."""
 
     path: str
     size: int

@@ -170,7 +170,7 @@ def prepare(folder: Storage, plan: WritePlan, schema: str, before: Ready | None 
         raise WriteError(
             f"The target {plan.location.name} is gone.",
             details=["it was there when the run was planned; rows that are scored are kept beside its place"],
-            next_step="bring it back and run the same command again; or begin anew with --new-run.",
+            next_step="bring it back and run the same command again; or start a new run with --new-run.",
         ) from error
     except DeltaError as error:
         raise _failed(plan, error) from error
@@ -319,6 +319,6 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> L
     raise CommitConflictError(
         f"The table {plan.location.name} was changed by another writer while this run scored.",
         details=["its columns, its partitioning or its rules are others than when the run was planned"],
-        next_step="look at what the target holds of this run, then begin anew with --new-run: rows that an append has "
-        "published before would be there twice.",
+        next_step="look at what the target holds of this run, then start a new run with --new-run: rows that an append "
+        "has published before would be there twice.",
     )

@@ -255,7 +255,7 @@ def test_what_only_spark_can_do_is_refused_with_the_reason(line: str, source: Pa
     target = {"path": str(tmp_path / "out")}
     refused: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
         ({"path": str(source), "where": "id % 2 = 0"}, target, {}, "by engine `local`: it has 'mod'"),
-        ({"path": str(source), "where": "idd = 2"}, target, {}, "'idd' is no column of the table"),
+        ({"path": str(source), "where": "idd = 2"}, target, {}, "'idd' is not a column of the table"),
         ({"table": "db.flights"}, target, {}, "Only Spark knows the catalog"),
         ({"path": str(source)}, {"table": "db.scored"}, {}, "Only Spark knows the catalog"),
         ({"path": str(source)}, {**target, "target_file_bytes": 2**20}, {}, "asks for Spark's shuffle"),

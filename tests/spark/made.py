@@ -31,7 +31,7 @@ class CountingModel:
     log: Path
 
     def forget(self) -> None:
-        """Start counting anew."""
+        """Start counting again."""
         self.log.write_text("")
 
     def loads(self) -> list[int]:

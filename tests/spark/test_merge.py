@@ -75,7 +75,7 @@ def test_a_merge_needs_keys_and_a_delta_table(spark: SparkSession, line: str, so
     with pytest.raises(TargetError) as refused:
         merge_job(line, source, tmp_path, like={"format": "parquet"}).run(spark)
     assert refused.value.details == ("`merge` needs a Delta table: set `format: delta`, or choose another mode",)
-    with pytest.raises(TargetError, match="names prediction, which is no column of the source"):
+    with pytest.raises(TargetError, match="names prediction, which is not a column of the source"):
         merge_job(line, source, tmp_path, like={"keys": ["prediction"]}).run(spark)
     with pytest.raises(ConfigError, match="`merge` needs `keys`"):
         score_table(spark, source=str(source), target={"path": "x", "mode": "merge"}, model=line)

@@ -56,7 +56,7 @@ def test_both_planes_write_the_same_rows(
         job = prepared(spark, line, source, target, plane)
         report = run_job(job)
         assert report.rows_read == report.rows_scored
-        assert not [warning for warning in report.warnings if "began anew" in warning]
+        assert not [warning for warning in report.warnings if "began again" in warning]
         written[plane] = spark.read.format(job.write.location.format).load(str(tmp_path / plane))
         if plane == "auto":
             _check_choice(job, case)

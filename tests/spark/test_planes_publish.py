@@ -40,7 +40,7 @@ def test_a_file_that_only_spark_reads_is_met_by_a_worker_and_spark_reads_all(
     job = prepared(spark, line, source, {"path": str(tmp_path / "out")}, "auto")
     assert job.plane.name == "direct"
     report = run_job(job)
-    assert "began anew on the spark plane" in report.warnings[0]
+    assert "began again on the spark plane" in report.warnings[0]
     by_spark = run_job(prepared(spark, line, source, {"path": str(tmp_path / "spark")}, "spark"))
     assert by_spark.rows_scored == report.rows_scored >= ROWS
     written = [spark.read.parquet(str(tmp_path / folder)) for folder in ("out", "spark")]

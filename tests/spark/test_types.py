@@ -1,4 +1,4 @@
-"""The type matrix through Spark's three doors; `WRITE_DOCS=1` writes docs/type-matrix.md anew."""
+"""The type matrix through Spark's three doors; `WRITE_DOCS=1` writes docs/type-matrix.md again."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The workers' functions, row by row, with the error of a row in the place of its prediction.
 
-A task that fails takes its Python worker with it, and the next one loads its libraries anew; so many errors are looked
+A task that fails takes its Python worker with it, and the next one loads its libraries again; so many errors are looked
 at in one action. What a failing action looks like is tested elsewhere.
 """
 

@@ -203,7 +203,7 @@ class SparkEngine:
         return replace(
             job,
             plane=without_direct(job.plane, error.what),
-            start=None if job.start is None else job.start.anew().whole(),
+            start=None if job.start is None else job.start.restarted().whole(),
             notes=(*job.notes, f"the run began again on the spark plane: {error.what}"),
         )
 

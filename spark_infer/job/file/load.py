@@ -32,7 +32,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
 
     Args:
         path: The YAML file.
-        overrides: Settings of the form ``score.batch_size=5000`` that take the place of the file's.
+        overrides: Settings of the form ``score.batch_size=5000`` that replace the file's.
         environ: Where `${NAME}` is looked up; without it, the environment of the process. What
             `${secret:NAME}` takes from there is hidden by the config's ``repr`` and ``hide``.
 

@@ -115,7 +115,7 @@ def agree(
         raise TargetError(
             f"The target {location.name} is gone, to which a run was about to write.",
             details=["rows that are scored are kept beside its place"],
-            next_step="bring it back and run the same command again; or begin anew with --new-run (new_run=True).",
+            next_step="bring it back and run the same command again; or start a new run with --new-run (new_run=True).",
         )
     _refuse_made_keys(config, recipe)
     write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
@@ -127,11 +127,11 @@ def agree(
 
 
 def _refuse_made_keys(config: JobConfig, recipe: Recipe) -> None:
-    """Refuse to merge by a column that only scoring makes: the rows of the source could not be told apart by it."""
+    """Refuse to merge by a column that only scoring makes: the rows of the source could not be distinguished by it."""
     made = [key for key in config.target.keys if key not in recipe.keep]
     if made:
         raise TargetError(
-            f"`keys` names {made[0]}, which is no column of the source that is kept.",
+            f"`keys` names {made[0]}, which is not a column of the source that is kept.",
             details=[f"kept columns: {', '.join(recipe.keep)}"],
             next_step="merge by columns of the source, and name them in `keep` where that is a list.",
         )

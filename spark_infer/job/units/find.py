@@ -37,7 +37,7 @@ class Found:
         plan: What the run planned; None where it is to begin.
         done: How many of its units are sealed.
         report: The report of the run, where it is finished and its rows are in the target.
-        replaces: An unfinished run that this one takes the place of.
+        replaces: An unfinished run that this one replaces.
     """
 
     ledger: Ledger

@@ -115,8 +115,8 @@ class Start:
         """The run as Spark does it, unless it is written down otherwise."""
         return self if self.found.plan is not None else replace(self, units=WHOLE)
 
-    def anew(self) -> Start:
-        """The same job as a new run, which takes the place of this one."""
+    def restarted(self) -> Start:
+        """The same job as a new run, which replaces this one."""
         mine, digest = self.found.ledger, fingerprint(self.facts)
         ledger = self.runs.ledger(self.runs.number(mine) + 1, digest)
         return replace(self, found=Found(ledger=ledger, replaces=mine), run_id=uuid.uuid4().hex)

@@ -186,7 +186,7 @@ def _first_step(estimator: Any) -> Any:
 
 
 def _names(transformer: Any, branch: Any, selected: Any) -> list[str] | None:
-    """The columns of a branch; None where they cannot be told."""
+    """The columns of a branch; None where they are not known."""
     if isinstance(branch, str) and branch == "drop":
         return []
     if isinstance(selected, str):

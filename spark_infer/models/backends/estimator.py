@@ -144,7 +144,7 @@ def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any]
     Args:
         estimator: The fitted estimator.
         methods: What to ask for.
-        give: Makes the inputs, anew for each method: a step may write into what it is given.
+        give: Makes the inputs, again for each method: a step may write into what it is given.
         by_signature: Whether the signature names the outputs.
 
     Raises:

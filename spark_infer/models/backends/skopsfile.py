@@ -45,7 +45,7 @@ def load_skops(path: Path, trusted: Sequence[str] | None) -> Any:
     except Exception as error:  # skops's own class is gone with its modules
         if type(error).__name__ != "UntrustedTypesFoundException":
             raise
-    import skops.io  # with its whole list, whose word counts
+    import skops.io  # with its whole list, which decides
 
     return skops.io.load(path, trusted=trusted)
 

@@ -1,4 +1,4 @@
-"""What a backend is told when it loads a model, and what it returns; plain values and a Protocol."""
+"""What a backend gets when it loads a model, and what it returns; plain values and a Protocol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LoadSpec:
         by_signature: Whether the outputs are those that the signature declares, unnamed ones in its order.
         binding: How the inputs will arrive.
         params: Inference parameters, complete; empty where the model takes none.
-        config: What takes the place of values of the model's own configuration.
+        config: What replaces values of the model's own configuration.
         extra_env: Environment variables that it has while it loads and predicts; never shown.
         threads: Threads the model may use.
         device: ``cpu``, or ``cuda:0``: the one device that this process sees. The driver always loads on the cpu.

@@ -24,7 +24,7 @@ def call_together(estimator: Any, methods: Sequence[str], give: Callable[[], Any
     Args:
         estimator: The fitted estimator.
         methods: What to ask for.
-        give: Makes the inputs, anew for each call: a step may write into what it is given.
+        give: Makes the inputs, again for each call: a step may write into what it is given.
     """
     if len(methods) > 1 and _is(estimator, "sklearn.pipeline.Pipeline") and len(estimator.steps) > 1:
         made = give()

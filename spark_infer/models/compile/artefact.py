@@ -86,7 +86,7 @@ def _make(recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: Mo
             next_step="leave `compile` out, or ask for these.",
         )
     answers = list(_answers(original, base, "the model", show_values=recipe.show_values).values())
-    # Loaded anew: a converter may write into what it is given, and the original is what answers are held to.
+    # Loaded again: a converter may write into what it is given, and the original is what answers are held to.
     own: Any = load_anew(load, store.path(recipe.ref.digest))
     inputs = _inputs(own.framework_model, load.binding, base)
     converted = convert(own.framework_model, load.methods, inputs, flat=np.ndim(answers[0]) == 1)

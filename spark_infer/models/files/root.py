@@ -61,7 +61,7 @@ def worker_root(environ: Mapping[str, str]) -> Path:
     except OSError as error:
         reason = f"{root} cannot be made: {error.strerror}"
     logger.warning(
-        "Model files are kept in the executor's scratch folder and copied anew for each executor: %s. "
+        "Model files are kept in the executor's scratch folder and copied again for each executor: %s. "
         "Set spark.executorEnv.SPARK_INFER_HOME to a folder of this user on each node to keep them.",
         reason,
     )

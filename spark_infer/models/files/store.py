@@ -84,7 +84,7 @@ class ModelStore:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelFilesError(
                 f"The store {self.root} holds no readable model {digest[:12]} ({type(error).__name__}).",
-                next_step="Run the job again; a damaged model is fetched anew.",
+                next_step="Run the job again; a damaged model is fetched again.",
             ) from error
 
     def ensure(self, digest: str, fetch: Callable[[Path], None]) -> Path:

@@ -121,5 +121,5 @@ def _folder(wish: str) -> Path | None:
 def _nothing_to_fetch(into: Path) -> None:
     raise ModelFilesError(
         "The model's files are no longer in the driver's model store, or were changed there.",
-        next_step="resolve the model again: call score, score_table or model_udf anew.",
+        next_step="resolve the model again: call score, score_table or model_udf again.",
     )

@@ -152,7 +152,7 @@ def _remembered(located: Located, remote: RemoteFolder, store: ModelStore, fetch
             if asked(located.location, partial(_is_unchanged, before, remote, store)):
                 store.ensure(before, fetch)
                 return before
-            logger.warning("The files of %s are not those seen before; they are taken anew.", located.title)
+            logger.warning("The files of %s are not those seen before; they are taken again.", located.title)
         digest = store.receive(fetch)
         known.remember(store.root, identity, digest)
     return digest

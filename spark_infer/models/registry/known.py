@@ -2,7 +2,7 @@
 
 MLflow keeps no digest of a model's files, so after the first download we write down what came: one small JSON
 file for each version of each registry. Whoever asks must name everything the registry says about the version,
-its creation time included; a registry that was made anew under the same address is then not mistaken
+its creation time included; a registry that was made again under the same address is then not mistaken
 for the old one.
 """
 

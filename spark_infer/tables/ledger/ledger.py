@@ -184,5 +184,5 @@ def _removed(place: str) -> LedgerError:
     return LedgerError(
         f"The ledger has no {place}.",
         details=["somebody removed it while the run was unfinished"],
-        next_step="put it back; or begin anew with --new-run, after a look at what the target holds.",
+        next_step="put it back; or start a new run with --new-run, after a look at what the target holds.",
     )

@@ -55,7 +55,7 @@ def damaged(where: str) -> LedgerError:
     return LedgerError(
         f"The ledger's file {where} is damaged.",
         details=["nothing was changed, because it is not known what was done"],
-        next_step="put it back from a copy; or begin anew with --new-run, after a look at what the target holds.",
+        next_step="put it back from a copy; or start a new run with --new-run, after a look at what the target holds.",
     )
 
 

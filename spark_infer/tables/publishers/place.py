@@ -239,7 +239,7 @@ def gone(paths: Sequence[str]) -> WriteError:
     return WriteError(
         f"{len(paths):,} files that this run wrote are gone, the first of them {logged_path(paths[0])}.",
         details=["somebody removed them, or the whole target, after they were published or staged"],
-        next_step="see what the target holds; then begin anew with --new-run (new_run=True).",
+        next_step="see what the target holds; then start a new run with --new-run (new_run=True).",
     )
 
 

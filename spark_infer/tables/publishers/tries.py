@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 def tried(look: Callable[[], Look], commit: Callable[[Look], Answer], name: str) -> Answer:
-    """Look at a table and commit to it, anew when another writer's commit comes in between.
+    """Look at a table and commit to it, again when another writer's commit comes in between.
 
     Args:
         look: Sees whether the table, as it is now, still takes the commit.

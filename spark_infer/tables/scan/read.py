@@ -1,7 +1,7 @@
 """Read a scan task: Parquet row groups into record batches with the types that Spark would hand to Python.
 
 Spark-free, and the hot end of the direct plane: nothing here is done for each row. A file whose values Spark might read
-otherwise is refused with `SparkMustReadError`, so that the run can begin anew on the spark plane.
+otherwise is refused with `SparkMustReadError`, so that the run can start again on the spark plane.
 """
 
 from __future__ import annotations

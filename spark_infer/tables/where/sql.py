@@ -197,13 +197,13 @@ class _Reader:
         if type(node).__name__ != "Column":
             raise OnlySpark(f"it has {_shown(node)}")
         if any(value for name, value in node.args.items() if name != "this") or node.this.args.get("temporary"):
-            raise OnlySpark(f"{node.sql()} is no column of the table itself")
+            raise OnlySpark(f"{node.sql()} is not a column of the table itself")
         if not node.this.quoted and not node.name.isascii():
             raise OnlySpark(f"{node.name} is not in backquotes")
         wanted = self._fold(node.name)
         found = [field for field in self._schema if self._fold(field.name) == wanted]
         if not found:
-            raise UnknownColumn(f"{node.name!r} is no column of the table{nearest(node.name, self._schema.names)}")
+            raise UnknownColumn(f"{node.name!r} is not a column of the table{nearest(node.name, self._schema.names)}")
         if len(found) > 1:
             raise OnlySpark(f"{node.name!r} is more than one column of the table")
         if pa.types.is_null(found[0].type):

@@ -120,7 +120,7 @@ def test_the_copies_of_the_model_are_told_with_their_place(executor: Executor, w
             Executor(cores=7, gpus=4),
             share(2, 1),
             [
-                "1 GPU idle for want of cores: give executors 8 cores",
+                "1 GPU idle because cores are missing: give executors 8 cores",
                 "1 core idle, since 7 cores are no multiple of 2: set spark.executor.cores to a multiple, or "
                 "resources.cpus: 1",
             ],
@@ -128,9 +128,12 @@ def test_the_copies_of_the_model_are_told_with_their_place(executor: Executor, w
         (
             Executor(cores=2, gpus=2),
             share(1, HALF),
-            ["1 GPU idle for want of cores: set resources.tasks_per_gpu: 1 to use them all, or give executors 4 cores"],
+            [
+                "1 GPU idle because cores are missing: set resources.tasks_per_gpu: 1 to use them all, or give "
+                "executors 4 cores"
+            ],
         ),
-        (Executor(cores=2, gpus=4), share(1, 1), ["2 GPUs idle for want of cores: give executors 4 cores"]),
+        (Executor(cores=2, gpus=4), share(1, 1), ["2 GPUs idle because cores are missing: give executors 4 cores"]),
         (
             Executor(cores=7),
             share(2),

@@ -9,7 +9,7 @@ from spark_infer.models.compile.trees.ensemble import Ensemble
 
 
 def read_trees(model: Any) -> Ensemble | None:
-    """Read the trees of a booster or estimator; None where it is no ensemble of trees that is known here.
+    """Read the trees of a booster or estimator; None where it is not an ensemble of trees that is known here.
 
     Raises:
         ModelRefusedError: It has trees of a kind that an ONNX graph would not follow exactly.

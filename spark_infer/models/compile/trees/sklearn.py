@@ -19,7 +19,7 @@ _HISTOGRAMS = {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"
 
 
 def read(model: Any) -> Ensemble | None:
-    """Read the trees of an estimator; None where it is no ensemble of trees, or has several labels.
+    """Read the trees of an estimator; None where it is not an ensemble of trees, or has several labels.
 
     Raises:
         ModelRefusedError: It splits on categories, or starts from another estimator.

@@ -29,7 +29,7 @@ def read(model: Any) -> Ensemble:
     """Read the trees that its own predict would use.
 
     Raises:
-        ModelRefusedError: It is no ensemble of plain trees, splits on categories, or has an unknown objective.
+        ModelRefusedError: It is not an ensemble of plain trees, splits on categories, or has an unknown objective.
     """
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     learner = json.loads(_used(booster, estimator=booster is not model).save_raw("json"))["learner"]

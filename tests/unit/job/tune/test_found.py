@@ -1,4 +1,4 @@
-"""Which value is best, and how it is told."""
+"""Which value is best, and how the report says so."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_model_that_was_compiled_before_is_found_and_not_converted_again(tmp_p
     held, rows = one_step(tmp_path), batch_of(STEP)
     first = held.compiled(rows).load.artefact
     assert first is not None
-    # A note that leads elsewhere is followed: what it names is served, and nothing is made anew.
+    # A note that leads elsewhere is followed: what it names is served, and nothing is made again.
     other = tmp_path / "other"
     other.mkdir()
     for file in held.store.path(first.digest).iterdir():
