@@ -17,8 +17,8 @@ from benchmarks.options import WORK, silence_mlflow
 from benchmarks.planning import links, make_model
 from spark_infer.config import JobConfig
 from spark_infer.core import faults
-from spark_infer.engines.base import PreparedJob
 from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 

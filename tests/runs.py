@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from spark_infer.engines.base import Scored
 from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_run import Scored
 from spark_infer.job.units.drive import Outcome, drive
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger

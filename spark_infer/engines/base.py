@@ -6,58 +6,32 @@ class with these methods, and one more line in `job/engine.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, SourceConfig
-from spark_infer.config.params import shown_params
 from spark_infer.core.threads import Wait
 from spark_infer.core.totals import TaskTotals
-from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
-from spark_infer.engines.unit import Unit
+from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
-from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.publishers.work import Publisher, PublishWork
-from spark_infer.tables.scan.task import ScanTask
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
-
-    from spark_infer.job.units.start import Start
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """The source of a job, pinned.
-
-    Attributes:
-        snapshot: Its version, files and partitions.
-        table: All its columns; those that cannot be read have the metadata ``unsupported``.
-        schema: The same columns as Spark has them.
-    """
-
-    snapshot: Snapshot
-    table: pa.Schema
-    schema: StructType
 
 
 class Scoring(Protocol):
@@ -101,140 +75,6 @@ class Scoring(Protocol):
 
 S = TypeVar("S", bound=Scoring)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedJob:
-    """A job with nothing left to decide; nothing has run.
-
-    Attributes:
-        config: The job.
-        engine: What prepared it, and runs it.
-        run_id: Unique name of the run.
-        source: The source, pinned.
-        scoring: The model, matched to the source.
-        how: How batches reach the model.
-        by_row: Whether the model is known to look at each row by itself.
-        batch_rows: The most rows of a model batch.
-        folder: The model's files here.
-        plane: Who reads the rows, who writes them, and why.
-        schema: The target's columns.
-        write: What the write will do.
-        start: The run to begin or to go on with; None where no ledger of it can be kept.
-        rehearsal: What became of trying the model here.
-        warnings: What the reader of plan and report should know, a sentence each.
-        notes: What the reader of the report should know besides.
-        started_at: When preparing began, UTC; also the time on every scored row.
-        seconds: Wall seconds of `resolve` and `plan`.
-        deadline: When all must be done.
-    """
-
-    config: JobConfig
-    engine: Engine[Any]
-    run_id: str
-    source: Source
-    scoring: Any
-    how: str
-    by_row: bool
-    batch_rows: int
-    folder: Path
-    plane: Plane
-    schema: StructType
-    write: WritePlan
-    start: Start | None
-    rehearsal: Rehearsal
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    started_at: datetime
-    seconds: dict[str, float]
-    deadline: Deadline
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The source's version, files and partitions."""
-        return self.source.snapshot
-
-    @property
-    def table(self) -> pa.Schema:
-        """All columns of the source."""
-        return self.source.table
-
-    @property
-    def recipe(self) -> Recipe:
-        """How the source's rows are scored."""
-        recipe: Recipe = self.scoring.recipe
-        return recipe
-
-    @property
-    def files(self) -> ModelFiles:
-        """How the model's files reach the workers."""
-        files: ModelFiles = self.scoring.files
-        return files
-
-    @property
-    def by_workers(self) -> bool:
-        """Whether Python workers run the model; Spark runs a Spark ML pipeline itself."""
-        return self.recipe.load.backend != SPARK
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The model's inference parameters, for people to read."""
-        return shown_params(self.recipe.load.params)
-
-    @property
-    def target_columns(self) -> dict[str, str]:
-        """The columns that are written, and Spark's names of their types."""
-        return {field.name: field.dataType.simpleString() for field in self.schema.fields}
-
-    @property
-    def rows(self) -> int | None:
-        """Rows to score; only a condition on the rows makes them unknown before they are read."""
-        return None if self.config.source.where else self.snapshot.rows
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitRun:
-    """A run that was begun, as an engine sees it.
-
-    Attributes:
-        spec: What its tasks write; None where Spark writes.
-        tasks: All its tasks, by number.
-        units: How many units it has.
-    """
-
-    spec: SinkSpec | None
-    tasks: tuple[ScanTask, ...]
-    units: int
-
-    def sink(self, session: str) -> SinkSpec:
-        """What the tasks of one command write; its name is part of the files' names."""
-        if self.spec is None:
-            raise ValueError("Spark writes")
-        return replace(self.spec, run_id=f"{self.spec.run_id}-{session}")
-
-    def rows(self, units: Sequence[Unit]) -> int | None:
-        """Rows of some units, where that is known."""
-        counts = [unit.rows for unit in units]
-        return None if None in counts else sum(filter(None, counts))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """What an engine reports of a unit when all of its tasks are done."""
-
-    unit: Unit
-    files: Sequence[WrittenFile]
-    stats: Sequence[Mapping[str, Any]]
-    seconds: float = 0.0
-
-
-class Score(Protocol):
-    """Has an engine score units into a folder, and yields each when it is done, in any order."""
-
-    def __call__(
-        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
-    ) -> Generator[Scored]:
-        """Score; ``wanted`` is asked before a unit begins, since another driver may have done it meanwhile."""
 
 
 class WholeWriter(Protocol):

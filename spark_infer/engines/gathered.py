@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spark_infer.engines.base import Scored
 from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_run import Scored
 from spark_infer.tables.sink.spec import WrittenFile
 
 

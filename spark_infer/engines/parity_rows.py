@@ -5,37 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from spark_infer.engines.plane import Plane
-from spark_infer.errors import SparkMustReadError
 from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
-from spark_infer.spark.compiled import first_rows
-from spark_infer.spark.prepare import Prepared
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
 _PLACES = 8
 """From how many tasks rows are taken: the first file alone may hold one kind of row."""
-
-
-def take_sample(rows: DataFrame, scoring: Prepared, plane: Plane) -> Sample:
-    """Read rows of the source: on the driver, without Spark, where the workers read; else by one small Spark job.
-
-    Raises:
-        SourceReadError: A file is damaged, or cannot be reached.
-    """
-    if plane.scan is not None:
-        try:
-            return from_files(plane.scan, plane.tasks)
-        except SparkMustReadError:  # the run will find that out, and start again with Spark
-            pass
-    return first_rows(rows, scoring.recipe.read_columns(scoring.table), scoring.table)
 
 
 def from_files(scan: Scan, tasks: tuple[ScanTask, ...]) -> Sample:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.totals import TaskTotals
-from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.observe.report import Report
 from spark_infer.tables.plan import Written
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from spark_infer.config import JobConfig, PostprocessStep
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.signature import spelled
-from spark_infer.engines.base import PreparedJob
 from spark_infer.engines.plane import Plane
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.observe.report import size
 from spark_infer.tables.publishers.choice import one_by_one

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
 from spark_infer.core.batching import model_rows
-from spark_infer.engines.base import Engine, PreparedJob, Scoring
+from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.stamps import constants
 from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
 from spark_infer.job.writers import with_writers

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from spark_infer.core.faults import point
-from spark_infer.engines.base import PreparedJob, WholeWriter
+from spark_infer.engines.base import WholeWriter
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import WHOLE
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError

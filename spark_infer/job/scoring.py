@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.core.options import mapping, validated
-from spark_infer.engines.base import PreparedJob
 from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkInferError
 from spark_infer.job.describe import plan_of

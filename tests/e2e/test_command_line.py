@@ -24,7 +24,7 @@ from sklearn.linear_model import LinearRegression
 from typer.testing import CliRunner, Result
 
 from spark_infer.cli.main import app
-from spark_infer.engines.local import engine as local_engine
+from spark_infer.engines.local import units as local_units
 from tests.here import tasks_here
 
 
@@ -48,7 +48,7 @@ class Workplace:
         patch.chdir(self.folder)
         patch.setenv("XDG_STATE_HOME", str(self.folder / "state"))
         patch.setenv("COLUMNS", "200")
-        patch.setattr(local_engine, "do_tasks", tasks_here)
+        patch.setattr(local_units, "do_tasks", tasks_here)
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == returns, done.output
         return done

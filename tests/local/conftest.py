@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
 
-from spark_infer.engines.local import engine as local_engine
+from spark_infer.engines.local import units as local_units
 from spark_infer.engines.local.process import MODULE
 from tests.here import tasks_here
 from tests.line import save_line
@@ -63,7 +63,7 @@ def files(tmp_path: Path) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks run in the process of the test."""
-    monkeypatch.setattr(local_engine, "do_tasks", tasks_here)
+    monkeypatch.setattr(local_units, "do_tasks", tasks_here)
 
 
 def children() -> set[str]:

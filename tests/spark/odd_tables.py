@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import JobConfig
-from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.prepared_job import PreparedJob
 from tests.spark.prepared import prepare_on
 
 ROWS = 300

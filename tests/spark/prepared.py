@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from spark_infer.config import JobConfig
-from spark_infer.engines.base import PreparedJob
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.spark.engine import SparkEngine
 from spark_infer.job.prepare import prepare_job
 

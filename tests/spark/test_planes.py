@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 
 from spark_infer import ScoringJob, score_table
 from spark_infer.config import JobConfig
-from spark_infer.engines.base import PreparedJob
-from spark_infer.engines.local import engine as local_engine
+from spark_infer.engines.local import units as local_units
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.errors import PlanError
 from spark_infer.job.run import run_job
 from tests.here import tasks_here
@@ -79,7 +79,7 @@ def test_both_planes_write_the_same_rows(
         assert not (tmp_path / "local").exists()
         return
     # What its processes do, here: starting them is the business of tests/local, and takes seconds each time.
-    monkeypatch.setattr(local_engine, "do_tasks", tasks_here)
+    monkeypatch.setattr(local_units, "do_tasks", tasks_here)
     report = ScoringJob(local).run()
     assert report.rows_scored == len(expected)
     alone = spark.read.format(local.target.format or job.write.location.format).load(str(tmp_path / "local"))

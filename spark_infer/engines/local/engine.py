@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,16 +15,13 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
 from spark_infer.core.here import Here, find_here
 from spark_infer.core.threads import Wait, call_in_thread
-from spark_infer.engines.base import PreparedJob, Score, Scored, Source, UnitRun
-from spark_infer.engines.direct_work import DirectWork
-from spark_infer.engines.gathered import Gathered
-from spark_infer.engines.local.pool import do_tasks
-from spark_infer.engines.local.process import LocalWork
+from spark_infer.engines.local.units import LocalUnits
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane
+from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.engines.stamps import text_stamps
-from spark_infer.engines.unit import Unit
-from spark_infer.engines.unit_progress import OnProgress, UnitProgress
+from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import PlanError, SourceError, SparkMustReadError
 from spark_infer.models.backends.choice import SPARK
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
@@ -33,7 +30,6 @@ from spark_infer.models.driver import load_here
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.files.travel import ModelFiles, decide
 from spark_infer.models.pins import warn_once
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import refuse_unmet, requirements
@@ -54,7 +50,6 @@ from spark_infer.tables.publishers.work import Publisher, PublishWork
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
-from spark_infer.tables.storage import Storage
 from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
 
 if TYPE_CHECKING:
@@ -246,7 +241,7 @@ class LocalEngine:
 
     def score_units(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> Score:
         """Score units in a pool of processes."""
-        return _Pool(job, run, on_progress, self.here)
+        return LocalUnits(job, run, on_progress, self.here)
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
         """Publish files by ourselves."""
@@ -263,42 +258,6 @@ class LocalEngine:
 
     def refresh(self, write: WritePlan) -> None:
         """Do nothing: there is no session that has seen older files."""
-
-
-class _Pool:
-    """Scores units in a pool of processes."""
-
-    def __init__(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None, here: Here) -> None:
-        self._job = job
-        self._run = run
-        self._on_progress = on_progress
-        self._here = here
-
-    def __call__(
-        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
-    ) -> Generator[Scored]:
-        """Score units; all their tasks stand in one queue, so that no process waits for the end of a unit."""
-        job = self._job
-        if job.plane.scan is None:
-            raise PlanError("Engine `local` has only the direct plane.")
-        work = LocalWork(
-            work=DirectWork.of(job.recipe, job.plane.scan, self._run.tasks),
-            sink=self._run.sink(session).into(folder.uri),
-            files=job.files,
-            place=Place(cpus=self._here.cpus, resources=job.config.resources),
-        )
-        gathered = Gathered(units, wanted)
-        progress = UnitProgress(units, self._run.units, self._run.rows(units), self._on_progress)
-        for empty in gathered.empty():
-            progress.unit()
-            yield empty
-        for number, (files, stats) in do_tasks(
-            work, gathered.numbers, self._here.processes, gathered.is_wanted, job.deadline
-        ):
-            progress.task()
-            if (scored := gathered.add(number, files, stats)) is not None:
-                progress.unit()
-                yield scored
 
 
 def _load(

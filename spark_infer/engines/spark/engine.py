@@ -17,18 +17,20 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
 from spark_infer.core.session_settings import setting
 from spark_infer.core.threads import Wait
-from spark_infer.engines.base import PreparedJob, Score, Source, UnitRun
-from spark_infer.engines.parity_rows import take_sample
+from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane, without_direct
+from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.engines.spark.spark_errors import while_planning, while_running
 from spark_infer.engines.spark.units import SparkUnits
 from spark_infer.engines.spark.whole import SparkWriter, scored_rows
 from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
+from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
-from spark_infer.spark.compiled import with_compiled
+from spark_infer.spark.compiled import first_rows, with_compiled
 from spark_infer.spark.frame import scored_schema
 from spark_infer.spark.preflight import check_local_python, check_workers
 from spark_infer.spark.prepare import Prepared, prepare
@@ -150,7 +152,16 @@ class SparkEngine:
 
     def compiled(self, scoring: Prepared, source: Source, plane: Plane) -> Prepared:
         """Compile the model where the job asks for it; Spark reads the rows to compare where workers cannot."""
-        return with_compiled(self._spark, scoring, partial(take_sample, self._rows, scoring, plane))
+        return with_compiled(self._spark, scoring, partial(self._sample, scoring, plane))
+
+    def _sample(self, scoring: Prepared, plane: Plane) -> Sample:
+        """Read rows on the driver, without Spark, where the workers read; else by one small job of Spark."""
+        if plane.scan is not None:
+            try:
+                return from_files(plane.scan, plane.tasks)
+            except SparkMustReadError:  # the run will find that out, and start again with Spark
+                pass
+        return first_rows(self._rows, scoring.recipe.read_columns(scoring.table), scoring.table)
 
     def target_schema(self, config: JobConfig, source: Source, scoring: Prepared, plane: Plane) -> StructType:
         """Return the columns that the target will have; of the spark plane as Spark analyses them."""

@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
-from spark_infer.engines.base import PreparedJob, Scored, UnitRun
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.spark.direct import write_files
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_progress import OnProgress, UnitProgress
+from spark_infer.engines.unit_run import Scored, UnitRun
 from spark_infer.spark.faults import translate
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.side import Tagged

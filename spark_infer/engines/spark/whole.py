@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
 from spark_infer.core.totals import TaskTotals
-from spark_infer.engines.base import PreparedJob, Score, Scored, UnitRun
 from spark_infer.engines.plane import Plane
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.spark.direct import direct_frame
 from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.observe.progress import Progress
 from spark_infer.spark.batches import batch_settings
 from spark_infer.spark.beside import crossing

@@ -11,8 +11,8 @@ from typing import Protocol
 from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
-from spark_infer.engines.base import Score, Scored
 from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_run import Score, Scored
 from spark_infer.job.units.find import Runs, before_running, refuse_taken_over, sweep
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger

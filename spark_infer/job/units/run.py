@@ -13,9 +13,10 @@ from pyarrow import ArrowException
 
 from spark_infer.core.faults import point
 from spark_infer.core.totals import TaskTotals
-from spark_infer.engines.base import PreparedJob, Score, UnitRun
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.stamps import constants
 from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.units.drive import Outcome, clean, drive

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
-from spark_infer.engines.local import engine as local_engine
+from spark_infer.engines.local import units as local_units
 from spark_infer.errors import PlanError, SourceError
 from spark_infer.job.run import run_job
 from tests.here import tasks_here
@@ -116,7 +116,7 @@ def jobs(spark: SparkSession, line: str, source: Path, targets: Path) -> dict[st
 def test_a_failed_batch_is_scored_once(
     spark: SparkSession, line: str, streams: Sequence[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_engine, "do_tasks", tasks_here)
+    monkeypatch.setattr(local_units, "do_tasks", tasks_here)
     folder = tmp_path / "in"
     copied_stream(streams[1], folder)
     put(folder, "part=0/part-of-a-failed-batch.parquet")
@@ -128,7 +128,7 @@ def test_a_failed_batch_is_scored_once(
 def test_random_folders_by_whole_jobs(
     spark: SparkSession, line: str, streams: Sequence[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_engine, "do_tasks", tasks_here)
+    monkeypatch.setattr(local_units, "do_tasks", tasks_here)
     done = 0
     for seed in range(100):
         folder = tmp_path / str(seed)

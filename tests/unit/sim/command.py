@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.engines.base import Scored
 from spark_infer.engines.unit import Unit
+from spark_infer.engines.unit_run import Scored
 from spark_infer.errors import WriteError
 from spark_infer.job.units.drive import clean, drive
 from spark_infer.job.units.find import Runs, find_run

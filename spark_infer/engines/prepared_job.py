@@ -1,0 +1,131 @@
+"""What the preparation of a job comes to, whichever engine runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from spark_infer.config import JobConfig
+from spark_infer.config.params import shown_params
+from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.plane import Plane
+from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.files.travel import ModelFiles
+from spark_infer.models.recipe import Recipe
+from spark_infer.models.rehearsal import Rehearsal
+from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+    from spark_infer.engines.base import Engine
+    from spark_infer.job.units.start import Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The source of a job, pinned.
+
+    Attributes:
+        snapshot: Its version, files and partitions.
+        table: All its columns; those that cannot be read have the metadata ``unsupported``.
+        schema: The same columns as Spark has them.
+    """
+
+    snapshot: Snapshot
+    table: pa.Schema
+    schema: StructType
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedJob:
+    """A job with nothing left to decide; nothing has run.
+
+    Attributes:
+        config: The job.
+        engine: What prepared it, and runs it.
+        run_id: Unique name of the run.
+        source: The source, pinned.
+        scoring: The model, matched to the source.
+        how: How batches reach the model.
+        by_row: Whether the model is known to look at each row by itself.
+        batch_rows: The most rows of a model batch.
+        folder: The model's files here.
+        plane: Who reads the rows, who writes them, and why.
+        schema: The target's columns.
+        write: What the write will do.
+        start: The run to begin or to go on with; None where no ledger of it can be kept.
+        rehearsal: What became of trying the model here.
+        warnings: What the reader of plan and report should know, a sentence each.
+        notes: What the reader of the report should know besides.
+        started_at: When preparing began, UTC; also the time on every scored row.
+        seconds: Wall seconds of `resolve` and `plan`.
+        deadline: When all must be done.
+    """
+
+    config: JobConfig
+    engine: Engine[Any]
+    run_id: str
+    source: Source
+    scoring: Any
+    how: str
+    by_row: bool
+    batch_rows: int
+    folder: Path
+    plane: Plane
+    schema: StructType
+    write: WritePlan
+    start: Start | None
+    rehearsal: Rehearsal
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    started_at: datetime
+    seconds: dict[str, float]
+    deadline: Deadline
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The source's version, files and partitions."""
+        return self.source.snapshot
+
+    @property
+    def table(self) -> pa.Schema:
+        """All columns of the source."""
+        return self.source.table
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the source's rows are scored."""
+        recipe: Recipe = self.scoring.recipe
+        return recipe
+
+    @property
+    def files(self) -> ModelFiles:
+        """How the model's files reach the workers."""
+        files: ModelFiles = self.scoring.files
+        return files
+
+    @property
+    def by_workers(self) -> bool:
+        """Whether Python workers run the model; Spark runs a Spark ML pipeline itself."""
+        return self.recipe.load.backend != SPARK
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The model's inference parameters, for people to read."""
+        return shown_params(self.recipe.load.params)
+
+    @property
+    def target_columns(self) -> dict[str, str]:
+        """The columns that are written, and Spark's names of their types."""
+        return {field.name: field.dataType.simpleString() for field in self.schema.fields}
+
+    @property
+    def rows(self) -> int | None:
+        """Rows to score; only a condition on the rows makes them unknown before they are read."""
+        return None if self.config.source.where else self.snapshot.rows
