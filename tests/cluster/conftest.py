@@ -18,6 +18,7 @@ from sklearn.linear_model import LinearRegression
 
 from tests.cluster.driver import Driver
 from tests.cluster.standalone import LIGHT, Cluster, Node, standalone
+from tests.database import new_database
 from tests.spark.made import CountingModel
 from tests.unit.models.files.objectstore import ObjectStore, object_store
 from tests.unit.models.registry.logged import using
@@ -80,7 +81,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A real server over HTTP: SQLite below it, and the artifacts through it."""
     rows = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
     fitted = LinearRegression().fit(rows, 2 * rows.x)
-    with mlflow_server(tmp_path_factory.mktemp("registry")) as (address, _):
+    folder = tmp_path_factory.mktemp("registry")
+    new_database(folder / "mlflow.db")
+    with mlflow_server(folder) as (address, _):
         with using(address), warnings.catch_warnings(), mlflow.start_run():
             warnings.simplefilter("ignore")
             mlflow.sklearn.log_model(

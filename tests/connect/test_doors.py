@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.connect.conftest import USER_STEPS, Server, run, save_line
+from tests.database import new_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -28,6 +29,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """What `doors.py` saw, and its folder."""
     folder = tmp_path_factory.mktemp("doors")
     save_line(folder / "model")
+    new_database(folder / "mlflow.db")
     (folder / "user_steps.py").write_text(USER_STEPS)
     beside = request.param == "server beside"
     server: Server | None = request.getfixturevalue("server") if beside else None

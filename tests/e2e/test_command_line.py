@@ -25,6 +25,7 @@ from typer.testing import CliRunner, Result
 
 from spark_infer.cli.main import app
 from spark_infer.engines.local import units as local_units
+from tests.database import new_database
 from tests.here import tasks_here
 
 
@@ -58,7 +59,7 @@ class Workplace:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     folder = tmp_path_factory.mktemp("work")
     rows = pd.DataFrame({"x": np.arange(1000.0), "n": np.arange(1000)})
-    registry = f"sqlite:///{folder}/mlflow.db"
+    registry = new_database(folder / "mlflow.db")
     client = MlflowClient(tracking_uri=registry)
     client.create_registered_model("line")
     for slope in (1.0, 2.0):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.database import new_database
+
 
 @dataclass(frozen=True)
 class Logged:
@@ -65,7 +67,7 @@ def log_models(folder: Path) -> Logged:
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
 
-    tracking_uri, artifacts = f"sqlite:///{folder}/mlflow.db", folder / "artifacts"
+    tracking_uri, artifacts = new_database(folder / "mlflow.db"), folder / "artifacts"
     table = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [0.0, 1.0, 0.0, 1.0]})
     with using(tracking_uri):
         client = mlflow.MlflowClient()
