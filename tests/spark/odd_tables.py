@@ -95,8 +95,9 @@ def every_type_delta(spark: SparkSession, folder: Path) -> None:
 ODD_PARTITIONS = (
     "CASE id % 5 WHEN 0 THEN NULL WHEN 1 THEN 'a b/c' WHEN 2 THEN '100%=:ü\"''' WHEN 3 THEN '007' ELSE '{[^]}?*#' END "
     "AS word",
-    "IF(id % 3 = 0, NULL, CAST(id % 3 AS int)) AS number",
+    "IF(id % 5 < 2, NULL, CAST(id % 5 % 3 AS int)) AS number",
 )
+"""Five pairs of values: each partition is a file to write and to read, several times."""
 
 
 def partitioned(spark: SparkSession, folder: Path) -> None:
@@ -107,9 +108,9 @@ def partitioned_delta(spark: SparkSession, folder: Path) -> None:
     frame = numbers(
         spark,
         *ODD_PARTITIONS,
-        "date_add(date'1999-12-31', CAST(id % 2 AS int)) AS day",
-        "id % 2 = 0 AS even",
-        "CAST(id % 2 AS decimal(4, 2)) AS price",
+        "date_add(date'1999-12-31', CAST(id % 5 % 2 AS int)) AS day",
+        "id % 5 % 2 = 0 AS even",
+        "CAST(id % 5 % 2 AS decimal(4, 2)) AS price",
     ).repartition(1)
     frame.write.format("delta").partitionBy("word", "number", "day", "even", "price").save(str(folder))
 
@@ -248,21 +249,30 @@ def delta_with(*statements: str, properties: str = "", columns: str = "") -> Cal
     return make
 
 
-def changed_often(spark: SparkSession, folder: Path) -> None:
-    """Files whose rows were deleted, updated and merged into, several times: with more than one row group each."""
-    with small_row_groups(spark):
-        spark.sql(f"CREATE TABLE delta.`{folder}` (id BIGINT, x DOUBLE, n INT) USING delta {VECTORS}")
-        rows = numbers(spark, "CAST(id AS int) AS n", rows=3 * ROWS)
-        rows.write.format("delta").mode("append").save(str(folder))
-        spark.range(0, 1000, 13).selectExpr("id", "-id AS y").createOrReplaceTempView("news")
-        for statement in (
-            "DELETE FROM {table} WHERE id % 7 = 0",
-            "UPDATE {table} SET x = -x WHERE id % 11 = 0",
-            "MERGE INTO {table} t USING news s ON t.id = s.id WHEN MATCHED THEN UPDATE SET n = y "
-            "WHEN NOT MATCHED THEN INSERT (id, x, n) VALUES (s.id, 0.5, s.y)",
-            "DELETE FROM {table} WHERE id BETWEEN 400 AND 600",
-        ):
-            spark.sql(statement.format(table=f"delta.`{folder}`"))
+def changed_often(*more: str) -> Callable[[SparkSession, Path], None]:
+    """Files whose rows were deleted and updated, several times: with more than one row group each."""
+
+    def make(spark: SparkSession, folder: Path) -> None:
+        with small_row_groups(spark):
+            spark.sql(f"CREATE TABLE delta.`{folder}` (id BIGINT, x DOUBLE, n INT) USING delta {VECTORS}")
+            rows = numbers(spark, "CAST(id AS int) AS n", rows=3 * ROWS)
+            rows.write.format("delta").mode("append").save(str(folder))
+            spark.range(0, 1000, 13).selectExpr("id", "-id AS y").createOrReplaceTempView("news")
+            for statement in (
+                "DELETE FROM {table} WHERE id % 7 = 0",
+                "UPDATE {table} SET x = -x WHERE id % 11 = 0",
+                *more,
+                "DELETE FROM {table} WHERE id BETWEEN 400 AND 600",
+            ):
+                spark.sql(statement.format(table=f"delta.`{folder}`"))
+
+    return make
+
+
+MERGED = (
+    "MERGE INTO {table} t USING news s ON t.id = s.id WHEN MATCHED THEN UPDATE SET n = y "
+    "WHEN NOT MATCHED THEN INSERT (id, x, n) VALUES (s.id, 0.5, s.y)"
+)
 
 
 def upgraded(spark: SparkSession, folder: Path) -> None:
@@ -410,8 +420,10 @@ CASES = {
     ),
     "Delta, some rows deleted": Case(delta_with("DELETE FROM {table} WHERE id % 7 = 0")),
     "Delta, deletion vectors on, none there": Case(delta_with(properties=VECTORS)),
-    "Delta, deletion vectors": Case(changed_often),
-    "Delta, deletion vectors and a condition": Case(changed_often, source={"where": "n > 700 AND n < 800 OR x < 0"}),
+    "Delta, deletion vectors": Case(changed_often()),
+    "Delta, deletion vectors, a merge and a condition": Case(
+        changed_often(MERGED), source={"where": "n > 700 AND n < 800 OR x < 0"}
+    ),
     "Delta, deletion vectors in an older version alone": Case(
         delta_with("DELETE FROM {table} WHERE id % 7 = 0", properties=VECTORS), source={"version": 1}
     ),

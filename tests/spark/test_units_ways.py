@@ -46,7 +46,7 @@ def test_workers_begin_anew_what_spark_had_begun(
     assert "is unfinished and is given up" in str(scoring.plan(session))
     report = scoring.run(session)
     assert (report.rows_scored, report.units_before) == (ROWS, 0)
-    assert rows_of(spark, target) == expected()
+    assert rows_of(target) == expected()
     assert scoring.run(session).already_done
 
 
@@ -61,7 +61,7 @@ def test_spark_begins_anew_what_workers_had_begun(
     breaks("")
     report = job(line, source, target, **BY_SPARK).run(spark)
     assert (report.rows_scored, report.units_before) == (ROWS, 0)
-    assert rows_of(spark, target) == expected()
+    assert rows_of(target) == expected()
     assert job(line, source, target, **BY_WORKERS).run(spark).already_done
 
 
@@ -81,7 +81,7 @@ def test_spark_refuses_what_workers_have_done_in_part(
     assert "set plane: auto or direct" in str(caught.value)
     report = job(line, source, target, **BY_WORKERS).run(spark)
     assert (report.rows_scored, report.units_before) == (ROWS, 3)
-    assert rows_of(spark, target) == expected(2 if mode == "append" else 1)
+    assert rows_of(target) == expected(2 if mode == "append" else 1)
 
 
 @pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
@@ -95,7 +95,7 @@ def test_spark_publishes_what_workers_have_scored(
     breaks("")
     report = job(line, source, target, **BY_SPARK).run(spark)
     assert (report.rows_scored, report.units_before) == (ROWS, FILES)
-    assert rows_of(spark, target) == expected()
+    assert rows_of(target) == expected()
 
 
 def test_workers_publish_what_spark_has_staged(
@@ -108,7 +108,7 @@ def test_workers_publish_what_spark_has_staged(
     breaks("")
     report = job(line, source, target, **BY_WORKERS).run(spark)
     assert (report.rows_scored, report.units_before) == (ROWS, 1)
-    assert rows_of(spark, target) == expected()
+    assert rows_of(target) == expected()
 
 
 def test_workers_leave_alone_what_spark_may_still_append(
@@ -127,7 +127,7 @@ def test_workers_leave_alone_what_spark_may_still_append(
     with pytest.raises(UnfinishedRunError, match="may still be about to"):
         job(line, source, target, **BY_WORKERS).plan(spark)
     assert job(line, source, target, **BY_WORKERS).run(spark, new_run=True).rows_scored == ROWS
-    assert rows_of(spark, target) == expected(2)
+    assert rows_of(target) == expected(2)
 
 
 def test_spark_scores_anew_what_left_no_row(
@@ -146,7 +146,7 @@ def test_spark_scores_anew_what_left_no_row(
     breaks("")
     report = of_nothing(BY_SPARK).run(spark)
     assert (report.rows_scored, [each for each in report.warnings if "figures" in each]) == (0, [])
-    assert rows_of(spark, target) == []
+    assert rows_of(target) == []
     assert of_nothing(BY_WORKERS).run(spark).already_done
 
 
@@ -163,7 +163,7 @@ def test_workers_refuse_what_spark_has_committed(
         job(line, source, target, **BY_WORKERS).run(spark)
     report = job(line, source, target, **BY_SPARK).run(spark)
     assert (report.rows_scored, report.rows_before, report.rows_per_second) == (ROWS, ROWS, 0)
-    assert rows_of(spark, target) == expected(2)
+    assert rows_of(target) == expected(2)
 
 
 @pytest.mark.parametrize("kind", ["parquet", pytest.param("delta", marks=pytest.mark.soak)])
@@ -179,5 +179,5 @@ def test_spark_reads_all_units_when_a_worker_finds_that_it_must(
     scoring = job(line, source, target, units={"bytes": 1})
     report = scoring.run(spark)
     assert (report.rows_scored, report.units) == (ROWS, 1)
-    assert rows_of(spark, target) == expected()
+    assert rows_of(target) == expected()
     assert scoring.run(spark).already_done
