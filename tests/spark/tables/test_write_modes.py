@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
@@ -30,6 +32,16 @@ def target(path: Path, kind: Format, mode: str = "error_if_exists", **more: obje
     if mode == "overwrite_partitions":
         more = {"partitions": {"month": [10, 11]}, **more}
     return TargetConfig.model_validate({"path": str(path), "format": kind, "mode": mode, **more})
+
+
+def write_old(path: Path, kind: Format, *ids: int) -> None:
+    """A table that was there before, by month, of another program: Spark would need a second for each."""
+    rows = pa.table({"id": ids, "delay": [each * 0.5 for each in ids], "month": [10 + each % 3 for each in ids]})
+    rows = rows.cast(pa.schema([("id", pa.int64()), ("delay", pa.float64()), ("month", pa.int32())]))
+    if kind == "delta":
+        write_deltalake(path, rows, partition_by=["month"])
+    else:
+        pq.write_to_dataset(rows, path, partition_cols=["month"])
 
 
 def stored(path: Path, kind: Format) -> list[tuple[int, float, int]]:
@@ -64,7 +76,7 @@ def test_a_new_table_holds_the_rows_and_counts_what_was_committed(
 @both_formats
 def test_append_adds_rows_beside_those_of_before(tmp_path: Path, flights: DataFrame, put: Put, kind: Format) -> None:
     path = tmp_path / "scores"
-    put(flights.where("id < 6"), target(path, kind, partition_by=["month"]))
+    write_old(path, kind, *range(6))
     written = put(flights.where("id >= 6"), target(path, kind, "append"))
 
     assert stored(path, kind) == expected(*range(12))
@@ -88,7 +100,7 @@ def test_overwrite_partitions_replaces_the_declared_ones_and_empties_those_witho
     tmp_path: Path, flights: DataFrame, put: Put, kind: Format
 ) -> None:
     path = tmp_path / "scores"
-    put(flights, target(path, kind, partition_by=["month"]))
+    write_old(path, kind, *range(12))
     written = put(flights.where("id = 0"), target(path, kind, "overwrite_partitions"))
 
     assert stored(path, kind) == expected(0, 2, 5, 8, 11)
@@ -101,7 +113,7 @@ def test_a_row_outside_the_declared_partitions_fails_the_job_and_nothing_is_writ
     tmp_path: Path, flights: DataFrame, put: Put, kind: Format
 ) -> None:
     path = tmp_path / "scores"
-    put(flights.where("id < 3"), target(path, kind, partition_by=["month"]))
+    write_old(path, kind, 0, 1, 2)
     before = tree(path)
 
     with pytest.raises(Exception, match=OUTSIDE_SCOPE):
@@ -146,10 +158,10 @@ def test_an_empty_string_in_a_partition_column_is_refused_and_not_turned_into_nu
 @both_formats
 @pytest.mark.parametrize("mode", MODES)
 def test_a_failing_job_leaves_every_byte_of_the_old_table(
-    tmp_path: Path, flights: DataFrame, failing: DataFrame, put: Put, kind: Format, mode: str
+    tmp_path: Path, failing: DataFrame, put: Put, kind: Format, mode: str
 ) -> None:
     path = tmp_path / "scores"
-    put(flights, target(path, kind, partition_by=["month"]))
+    write_old(path, kind, *range(12))
     before = tree(path)
 
     with pytest.raises(Exception, match="the model fails here"):
@@ -178,10 +190,10 @@ def test_a_failing_job_leaves_nothing_where_there_was_nothing(
 
 @both_formats
 def test_an_existing_target_is_refused_before_any_job(
-    spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, snapshot: Snapshot, kind: Format
+    spark: SparkSession, tmp_path: Path, flights: DataFrame, snapshot: Snapshot, kind: Format
 ) -> None:
     path = tmp_path / "scores"
-    put(flights, target(path, kind))
+    write_old(path, kind, *range(12))
     before = tree(path)
     with no_spark_job(spark), pytest.raises(TargetError, match="exists already"):
         plan_write(SparkTables(spark), target(path, kind), snapshot=snapshot, schema=flights.schema)
@@ -209,7 +221,7 @@ def test_no_rows_empty_the_declared_partitions_and_leave_a_table(
     spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
 ) -> None:
     path = tmp_path / "scores"
-    put(flights, target(path, kind, partition_by=["month"]))
+    write_old(path, kind, *range(12))
     everything = {"partitions": {"month": [10, 11, 12]}}
     written = put(flights.where("id < 0"), target(path, kind, "overwrite_partitions", **everything))
     assert written.rows == 0
