@@ -1,4 +1,4 @@
-"""How model files reach two nodes that share nothing, and how often they are copied and loaded there."""
+"""How model files reach two nodes that share nothing, how often they are loaded there, and what the nodes lack."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import spark_infer
 from spark_infer.errors import EnvironmentProblem, RunError
 from spark_infer.models.files.digest import folder_digest
 from tests.cluster.driver import Driver, spark
 from tests.cluster.standalone import Cluster
+from tests.spark.lacking import python_without
 from tests.spark.made import CountingModel
 from tests.unit.models.files.objectstore import ObjectStore
 
@@ -131,6 +133,16 @@ def test_on_shared_storage_workers_read_the_model_in_place(
     assert copies(cluster, counting) == []
     assert len(list(mounted.glob("models/sha256/*"))) == 1
     assert fetches(cluster, folder_digest(Path(counting.folder))) == [0, 0]
+
+
+def test_libraries_that_the_workers_lack_are_named_before_a_row_is_scored(
+    driver: Driver, counting: CountingModel, tmp_path: Path
+) -> None:
+    with pytest.raises(EnvironmentProblem, match="the Python of Spark's workers") as refused:
+        driver(run_with_python, counting.folder, str(tmp_path), python_without(tmp_path, "mlflow", "spark_infer"))
+    assert refused.value.details == ("spark-infer is not installed", "mlflow is not installed")
+    assert refused.value.next_step == f"there: pip install 'spark-infer=={spark_infer.__version__}' 'mlflow'"
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_python_that_the_nodes_do_not_have_is_named(driver: Driver, counting: CountingModel, tmp_path: Path) -> None:
