@@ -122,7 +122,7 @@ def facts(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 def test_plan_then_run_then_refuse(work: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = work("plan", "job.yaml", *LOCAL)
+    planned = work.in_this_process(monkeypatch, "plan", "job.yaml", *LOCAL)
     assert "line version 1 (models:/line@champion)" in planned.stdout
     assert not (work.folder / "out").exists()
 
