@@ -11,9 +11,11 @@ from pyspark.sql import SparkSession
 from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
 from spark_infer.core.faults import InjectedError
+from spark_infer.engines.local import units as local_units
 from spark_infer.engines.spark import units as spark_units
 from spark_infer.engines.spark import whole as spark_whole
 from spark_infer.errors import SparkMustReadError, UnfinishedRunError
+from tests.here import tasks_here
 from tests.spark.test_units import FILES, ROWS, expected, job, rows_of, source
 
 __all__ = ["source"]  # a fixture
@@ -41,6 +43,7 @@ def test_workers_begin_anew_what_spark_had_begun(
     with pytest.raises(InjectedError):
         job(line, source, target, **BY_SPARK).run(spark)
     monkeypatch.undo()
+    monkeypatch.setattr(local_units, "do_tasks", tasks_here)
     scoring = job(line, source, target, **second)
     session = None if "engine" in second else spark
     assert "is unfinished and is given up" in str(scoring.plan(session))

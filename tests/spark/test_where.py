@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import JobConfig
@@ -98,6 +102,17 @@ def test_a_condition_has_the_outcome_that_spark_finds(spark: SparkSession, odd: 
         assert mine == [row[at + 1] for row in expected], text
 
 
+def write_source(folder: Path, kind: str, *, rows: int = 100, files: int = 1) -> None:
+    """Write ids in order with ``x`` = id / 4, as Spark would in a hundred times the time."""
+    folder.mkdir()
+    for number, ids in enumerate(np.split(np.arange(rows), files)):
+        table = pa.table({"id": ids, "x": ids / 4, "even": ids % 2 == 0, "n": ids})
+        if kind == "delta":
+            write_deltalake(folder, table, mode="append")
+        else:
+            pq.write_table(table, folder / f"{number}.parquet")
+
+
 def job(source: dict[str, Any], target: Path, model: str) -> JobConfig:
     return JobConfig.model_validate(
         {"name": "where", "model": {"uri": model}, "source": source, "target": {"path": str(target)}}
@@ -108,8 +123,7 @@ def job(source: dict[str, Any], target: Path, model: str) -> JobConfig:
 def test_a_job_with_a_condition_reads_only_files_that_may_hold_its_rows(
     spark: SparkSession, tmp_path: Path, line: str, kind: str
 ) -> None:
-    rows = spark.range(0, 1000, 1, 10).selectExpr("id", "CAST(id AS double) / 4 AS x", "id % 2 = 0 AS even", "id AS n")
-    rows.write.format(kind).save(str(tmp_path / "source"))
+    write_source(tmp_path / "source", kind, rows=1000, files=10)
     source = {"path": str(tmp_path / "source"), "where": "n >= 850 AND even"}
     prepared = prepare_on(spark, job({**source, "where": "n >= 850 AND even"}, tmp_path / "scored", line))
     assert prepared.plane.name == "direct"
@@ -141,7 +155,7 @@ def test_a_condition_on_a_partition_leaves_out_files_and_its_column_need_not_be_
 def test_no_row_that_meets_the_condition_leaves_a_readable_table(
     spark: SparkSession, tmp_path: Path, line: str
 ) -> None:
-    spark.range(0, 100).selectExpr("id", "CAST(id AS double) AS x").write.format("delta").save(str(tmp_path / "source"))
+    write_source(tmp_path / "source", "delta")
     prepared = prepare_on(
         spark, job({"path": str(tmp_path / "source"), "where": "id > 1000"}, tmp_path / "scored", line)
     )
@@ -153,7 +167,7 @@ def test_no_row_that_meets_the_condition_leaves_a_readable_table(
 def test_what_only_spark_evaluates_goes_by_the_spark_plane_and_the_plan_says_why(
     spark: SparkSession, tmp_path: Path, line: str
 ) -> None:
-    spark.range(0, 100).selectExpr("id", "CAST(id AS double) AS x").write.parquet(str(tmp_path / "source"))
+    write_source(tmp_path / "source", "parquet")
     prepared = prepare_on(
         spark, job({"path": str(tmp_path / "source"), "where": "id % 2 = 0"}, tmp_path / "scored", line)
     )
@@ -163,6 +177,6 @@ def test_what_only_spark_evaluates_goes_by_the_spark_plane_and_the_plan_says_why
 
 
 def test_a_condition_over_a_missing_column_is_refused_as_ever(spark: SparkSession, tmp_path: Path, line: str) -> None:
-    spark.range(0, 100).selectExpr("id", "CAST(id AS double) AS x").write.parquet(str(tmp_path / "source"))
+    write_source(tmp_path / "source", "parquet")
     with pytest.raises(SourceError, match="cannot be used"):
         prepare_on(spark, job({"path": str(tmp_path / "source"), "where": "idd > 2"}, tmp_path / "scored", line))
