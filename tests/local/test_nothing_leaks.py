@@ -22,7 +22,7 @@ import pytest
 from mlflow.models import infer_signature
 
 from spark_infer import RunError, ScoringJob
-from spark_infer.errors import ConfigError
+from spark_infer.errors import ConfigError, SparkInferError
 from spark_infer.job.units.history import history
 from spark_infer.tables.local_tables import LocalTables
 
@@ -76,6 +76,7 @@ spark:
   conf:
     spark.hadoop.fs.azure.account.key.me.dfs.core.windows.net: account-{SECRET}
     spark.hadoop.javax.jdo.option.ConnectionURL: "jdbc:sqlserver://h;user=me;password=jdbc-{SECRET}"
+    spark.hadoop.fs.azure.sas.box.me.blob.core.windows.net: "?sv=2024&sp=r&sig=sas-{SECRET}"
 """
 VARIABLES = {"DAY": "2026-11-29", "WORD": f"word-{SECRET}", "TOKEN": f"env-{SECRET}"}
 CASES = ("well", "raise", "keys")
@@ -165,6 +166,29 @@ def test_a_run_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
     # What is no secret is shown as it is.
     assert "day = '2026-11-29'" in printed
     assert "${secret:WORD}" in printed
+
+
+@pytest.mark.soak
+def test_a_run_that_fails_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
+    printed, command_lines = run_command(place, "raise")
+    left = dict(left_behind(place, "raise"))
+    assert "error" in json.loads(printed)
+    assert any(path.endswith("plan.json") for path in left)
+    shown = {path: text for path, text in left.items() if not Path(path).name.startswith("tasks.")}
+    assert leaks({"screen": printed, "ps": command_lines, **shown}, SECRET, ROW) == {}
+    logs = {str(path): path.read_text() for path in (place / "state").rglob("*.log")}
+    assert leaks({**left, **logs}, SECRET) == {}
+
+
+def test_a_repository_with_a_password_is_refused_without_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    for name, value in {**VARIABLES, "CASE": "well"}.items():
+        monkeypatch.setenv(name, value)
+    setting = f"spark.conf={{spark.jars.repositories: 'https://me:{SECRET}@127.0.0.1/maven'}}"
+    job = ScoringJob.from_yaml("job.yaml", [setting, "engine=spark"])
+    with pytest.raises(SparkInferError, match=r"spark\.jars\.repositories") as refused:
+        job.session()
+    assert SECRET not in "".join(traceback.format_exception(refused.value)) + repr(job.config)
 
 
 @pytest.mark.parametrize("case", ["raise", "keys"])
