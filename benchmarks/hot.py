@@ -32,7 +32,7 @@ from spark_infer.models.worker import score_table_batches
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.sink.sink import ParquetSink
-from spark_infer.tables.sink.spec import SinkSpec
+from spark_infer.tables.sink.sink_spec import SinkSpec
 
 ROW_GROUP_ROWS = 100_000
 

@@ -112,7 +112,7 @@ def measure_workload(name: str, settings: Settings) -> Measured:
         title=SPECS[name].title,
         started_at=started_at,
         facts=large.facts(),
-        settings=_told(settings, large),
+        settings=_described(settings, large),
         versions=versions,
         machine=machine,
         warm_up=warm_up,
@@ -206,7 +206,7 @@ def _cold(engine: str, settings: Settings, workload: Workload, target: Path) -> 
     return Cold(host_seconds=ready, first_job_seconds=cost.seconds, peak_bytes=peak)
 
 
-def _told(settings: Settings, workload: Workload) -> dict[str, Any]:
+def _described(settings: Settings, workload: Workload) -> dict[str, Any]:
     """Return the settings as a report keeps them; folders say nothing."""
     told = asdict(replace(settings, work=Path()))
     del told["work"], told["engines"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.options import WORK, silence_mlflow
-from spark_infer.job.units import run as run_module
+from spark_infer.job.units import run_units as run_module
 from spark_infer.job.units import start as start_module
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.publishers import append, whole

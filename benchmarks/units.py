@@ -16,7 +16,7 @@ from typing import TypeVar
 from benchmarks.options import WORK, silence_mlflow
 from benchmarks.planning import links, make_model
 from spark_infer.config import JobConfig
-from spark_infer.core import faults
+from spark_infer.core import failpoints
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.prepare import prepare_job
@@ -54,9 +54,9 @@ def _measure(folder: Path, model: str, kind: str, units: int) -> None:
     prepare_job(engine, config)  # the model is loaded, caches warm
     planned, job = _timed(lambda: prepare_job(engine, config))
     left = 10
-    faults._fault = faults._Fault(f"sealed:{units - left}:raise")
+    failpoints._fault = failpoints._Fault(f"sealed:{units - left}:raise")
     scored, _ = _timed(lambda: _broken(job))
-    faults._fault = None
+    failpoints._fault = None
     taken_up, job = _timed(lambda: prepare_job(engine, config))
     read, _ = _timed(lambda: job.start and job.start.found.ledger.all_sealed())
     finished, report = _timed(lambda: run_job(job))
@@ -70,7 +70,7 @@ def _measure(folder: Path, model: str, kind: str, units: int) -> None:
 def _broken(job: PreparedJob) -> None:
     try:
         run_job(job)
-    except faults.InjectedError:
+    except failpoints.InjectedError:
         return
     raise SystemExit("the run was not broken")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spark_infer.job.scoring import ScoringJob, score_table
     from spark_infer.models.ref import ModelRef
     from spark_infer.observe.report import Report
-    from spark_infer.spark.frame import score
+    from spark_infer.spark.dataframe import score
     from spark_infer.spark.udf import model_udf
 
 __version__ = "0.1.0"
@@ -42,7 +42,7 @@ _HOMES = {
     "ScoringJob": "spark_infer.job.scoring",
     "SparkInferError": "spark_infer.errors",
     "model_udf": "spark_infer.spark.udf",
-    "score": "spark_infer.spark.frame",
+    "score": "spark_infer.spark.dataframe",
     "score_table": "spark_infer.job.scoring",
 }
 

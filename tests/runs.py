@@ -12,9 +12,9 @@ from spark_infer.job.units.drive import Outcome, drive
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.choose_publisher import publisher_of
 from spark_infer.tables.publishers.work import PublishWork
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
 Fill = Callable[[Storage, str], Sequence[WrittenFile]]

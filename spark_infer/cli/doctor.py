@@ -133,7 +133,7 @@ def _run_small_job(output: Output) -> Finding:
         try:
             stage = plan_stage(spark, ResourceOptions())
             rows = spark.range(DEEP_ROWS).mapInArrow(_answer, "python string").collect()
-            slots = stage.told(spark)[0]
+            slots = stage.describe(spark)[0]
         finally:
             spark.stop()
     except SparkInferError as error:

@@ -14,7 +14,7 @@ from spark_infer.cli.finding import Finding
 from spark_infer.config import ResourceOptions
 from spark_infer.core.application import application_of, executor_like, known_executors
 from spark_infer.core.resource_fit import decide_way
-from spark_infer.core.slots import count_slots, executors_told, idle_told, share_of
+from spark_infer.core.slots import count_slots, describe_executors, describe_idle, share_of
 from spark_infer.errors import DeviceError, ResourcesError
 from spark_infer.models.device import VISIBLE, bind_address
 from spark_infer.spark.environment import read_spark_defaults
@@ -66,6 +66,6 @@ def look_at_slots(environ: Mapping[str, str]) -> Finding:
     if not executors:
         return Finding("slots", "ok", f"a task takes {share}; the executors' cores are the cluster's to decide")
     slots = count_slots(executors, share)
-    found = f"{slots.tasks} tasks at once on {executors_told(executors)}; each takes {share}"
-    idle = "; ".join(idle_told(slots, by_application=True))
+    found = f"{slots.tasks} tasks at once on {describe_executors(executors)}; each takes {share}"
+    idle = "; ".join(describe_idle(slots, by_application=True))
     return Finding("slots", "note" if idle else "ok", found, idle)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_infer import Plan, Report
-    from spark_infer.job.tune.found import Tuning
+    from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
 
 
@@ -66,7 +66,7 @@ def check(output: Output, config: JobConfig, *, new_run: bool = False, load: boo
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
     """Tune a job; its target stays as it is."""
     from spark_infer.job.session import open_session
-    from spark_infer.job.tune.tune import tune
+    from spark_infer.job.tune.measure import tune
 
     with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
         if not output.as_json:

@@ -56,7 +56,7 @@ def describe(ref: ModelRef, folder: Path) -> dict[str, object]:
     """Return what there is to know about a model, whose files are in ``folder``, as values that JSON can hold."""
     from spark_infer.config import ScoreOptions
     from spark_infer.errors import ModelRefusedError
-    from spark_infer.models.backends.choice import choose
+    from spark_infer.models.backends.choose_backend import choose
 
     backend: str | None
     try:

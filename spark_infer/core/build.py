@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from spark_infer.core.casts import retype
-from spark_infer.core.fits import fit
 from spark_infer.core.signature import is_list
 from spark_infer.core.text import text
+from spark_infer.core.value_check import fit
 from spark_infer.errors import PredictionShapeError
 
 _SINGLE = (float, str, int, bool, bytes)

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from spark_infer.core.build import build, check_case, elements, fields_of, is_missing, is_sequence, scalars
 from spark_infer.core.casts import retype
-from spark_infer.core.fits import fit
 from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
+from spark_infer.core.value_check import fit
 from spark_infer.errors import PredictionShapeError, StepError, nearest
 
 ONLY_OUTPUT = "prediction"

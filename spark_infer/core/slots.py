@@ -101,7 +101,7 @@ def count_slots(executors: tuple[Executor, ...], share: Share) -> Slots:
     )
 
 
-def copies_told(slots: Slots) -> str:
+def describe_copies(slots: Slots) -> str:
     """Say how many copies of the model there will be, and where."""
     share = slots.share
     gpus = sum(share.gpus_used(executor) for executor in slots.executors)
@@ -114,7 +114,7 @@ def copies_told(slots: Slots) -> str:
     return f"{counted(slots.tasks, 'copy', 'copies')} of the model, {where}"
 
 
-def idle_told(slots: Slots, *, by_application: bool) -> Iterator[str]:
+def describe_idle(slots: Slots, *, by_application: bool) -> Iterator[str]:
     """Say which cores and GPUs stay idle in the scoring stage, and what to set.
 
     Args:
@@ -133,10 +133,10 @@ def idle_told(slots: Slots, *, by_application: bool) -> Iterator[str]:
         lower = f"set {_per_gpu_key(fewer, by_application)} to use them all, or " if share.tasks_per_gpu > fewer else ""
         yield f"{counted(slots.idle_gpus, 'GPU')} idle because cores are missing: {lower}give executors {cores} cores"
     if slots.idle_cores and tasks:
-        yield from _idle_cores_told(slots.idle_cores, executor, share, by_application=by_application)
+        yield from _describe_idle_cores(slots.idle_cores, executor, share, by_application=by_application)
 
 
-def _idle_cores_told(idle: int, executor: Executor, share: Share, *, by_application: bool) -> Iterator[str]:
+def _describe_idle_cores(idle: int, executor: Executor, share: Share, *, by_application: bool) -> Iterator[str]:
     cpus_key = "spark.task.cpus=" if by_application else "resources.cpus: "
     tasks = share.tasks_on(executor)
     choices = []
@@ -153,7 +153,7 @@ def _idle_cores_told(idle: int, executor: Executor, share: Share, *, by_applicat
     yield f"{counted(idle, 'core')} idle, since {why}" + (f": set {', or '.join(choices)}" if choices else "")
 
 
-def executors_told(executors: tuple[Executor, ...]) -> str:
+def describe_executors(executors: tuple[Executor, ...]) -> str:
     """Say what executors there are, equal ones together."""
     kinds = {each: executors.count(each) for each in executors}
     return ", ".join(f"{counted(count, 'executor')} with {each}" for each, count in kinds.items())

@@ -1,7 +1,7 @@
 """What an engine is: which slots it has, how it reads a source and matches a model to it, how it does the work.
 
 `job/prepare.py` and `job/run.py` drive every engine through `Engine`; they know none by name. A new engine is one more
-class with these methods, and one more line in `job/engine.py`.
+class with these methods, and one more line in `job/choose_engine.py`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
 from spark_infer.models.backends.spec import Described
+from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.files.travel import ModelFiles
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.tables.plan import WritePlan, Written

@@ -9,7 +9,7 @@ from typing import Any
 
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 
 
 class Gathered:

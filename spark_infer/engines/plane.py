@@ -14,13 +14,13 @@ from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
 from spark_infer.tables.footers import with_footers
 from spark_infer.tables.listing import Listing
+from spark_infer.tables.scan.column_mapping import stored_schema
 from spark_infer.tables.scan.cut import cut, too_large
 from spark_infer.tables.scan.deletions import with_group_deletes
-from spark_infer.tables.scan.doubts import column_doubts, deletion_doubts, footer_doubts, partition_doubts
-from spark_infer.tables.scan.mapping import stored_schema
 from spark_infer.tables.scan.prune import file_may_hold
+from spark_infer.tables.scan.read_eligibility import column_doubts, deletion_doubts, footer_doubts, partition_doubts
 from spark_infer.tables.scan.task import Scan, ScanTask
-from spark_infer.tables.sink.spec import SinkSpec
+from spark_infer.tables.sink.sink_spec import SinkSpec
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.where.sql import OnlySpark, condition
 from spark_infer.tables.where.terms import Term, columns_of
@@ -58,7 +58,7 @@ class Plane:
     writes_why: str = ""
     left_out: int = 0
 
-    def told(self, *, merges: bool = False) -> str:
+    def describe(self, *, merges: bool = False) -> str:
         """Say who reads the source and who writes the target.
 
         Args:

@@ -13,8 +13,8 @@ from spark_infer.config import JobConfig
 from spark_infer.config.params import shown_params
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
-from spark_infer.models.backends.choice import SPARK
-from spark_infer.models.files.travel import ModelFiles
+from spark_infer.models.backends.choose_backend import SPARK
+from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.tables.plan import WritePlan

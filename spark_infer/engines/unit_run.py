@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from spark_infer.engines.unit import Unit
 from spark_infer.tables.scan.task import ScanTask
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
 

@@ -54,7 +54,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         params=config.hide(job.params),
         compiled="" if job.recipe.parity is None else str(job.recipe.parity),
         engine=config.engine,
-        plane=job.plane.told(merges=job.write.merges),
+        plane=job.plane.describe(merges=job.write.merges),
         source=config.hide(config.source.name),
         source_version=job.snapshot.version,
         partition_filter=config.hide(partitions_named(config.source.partition_filter)),

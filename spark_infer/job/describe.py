@@ -11,7 +11,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.observe.report import size
-from spark_infer.tables.publishers.choice import one_by_one
+from spark_infer.tables.publishers.choose_publisher import one_by_one
 
 
 def plan_of(job: PreparedJob) -> Plan:
@@ -86,7 +86,7 @@ def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
         tasks = f"in {len(plane.tasks):,} task{'' if len(plane.tasks) == 1 else 's'}, {plane.why}"
         left = f"; {plane.left_out:,} more files hold no row of `where`" if plane.left_out else ""
         why = "" if plane.sink else f"; why Spark writes: {plane.writes_why}"
-        return f"{plane.told(merges=merges)} {tasks}{left}{why}"
+        return f"{plane.describe(merges=merges)} {tasks}{left}{why}"
     return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
 
 
@@ -97,7 +97,7 @@ def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: b
     steps.append(f"{' and '.join(methods)}{bounds}")
     if bounded and score.deduplicate != "never":
         steps.append(_deduplicated(score.deduplicate, by_row=by_row))
-    steps += [f"postprocess: {_told(step)}" for step in score.postprocess]
+    steps += [f"postprocess: {_described(step)}" for step in score.postprocess]
     return tuple(steps)
 
 
@@ -109,6 +109,6 @@ def _deduplicated(wish: str, *, by_row: bool) -> str:
     return "deduplicate: equal rows are predicted once" + (", as long as that saves time" if wish == "auto" else "")
 
 
-def _told(step: PostprocessStep) -> str:
+def _described(step: PostprocessStep) -> str:
     settings = step.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
     return f"{step.kind} " + ", ".join(f"{name}={value!r}" for name, value in settings.items())

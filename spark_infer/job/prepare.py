@@ -15,7 +15,7 @@ from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.stamps import constants
-from spark_infer.job.units.agree import Agreed, agree, agree_on_writers
+from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.writers import with_writers
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.driver import open_store
@@ -84,8 +84,8 @@ def _prepare(
         batch_rows = model_rows(config.score.batch_size, loaded if scoring.like_workers else None)
         plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
         schema = engine.target_schema(config, source, scoring, plane)
-        run, plane = agree_on_writers(
-            lambda new: agree(
+        run, plane = choose_run_and_writers(
+            lambda new: choose_run(
                 engine.tables,
                 config,
                 scoring.recipe,
@@ -144,7 +144,7 @@ def _rehearsal(scoring: Scoring) -> Rehearsal:
 
 
 def _with_writers(
-    engine: Engine[Any], config: JobConfig, ref: ModelRef, plane: Plane, schema: StructType, agreed: Agreed
+    engine: Engine[Any], config: JobConfig, ref: ModelRef, plane: Plane, schema: StructType, agreed: ChosenRun
 ) -> Plane:
     if plane.name == "direct":
         plane = with_writers(

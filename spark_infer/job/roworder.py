@@ -11,7 +11,7 @@ from spark_infer.core.roworder import ROWS, RowOrder
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
 from spark_infer.job.prepare import prepare_job
-from spark_infer.job.tune.rows import some_rows
+from spark_infer.job.tune.sample_table import some_rows
 from spark_infer.models.driver import load_here, open_store
 from spark_infer.models.expected import expected_schema
 from spark_infer.models.recipe import make_recipe

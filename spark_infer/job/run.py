@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from spark_infer.core.faults import point
+from spark_infer.core.failpoints import point
 from spark_infer.engines.base import WholeWriter
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import WHOLE
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, report_of
-from spark_infer.job.units.run import again, conclude, run_units
+from spark_infer.job.units.run_units import again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
 from spark_infer.tables.plan import Written

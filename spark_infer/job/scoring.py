@@ -14,8 +14,8 @@ from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkInferError
+from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.describe import plan_of
-from spark_infer.job.engine import engine_of
 from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepare import prepare_job

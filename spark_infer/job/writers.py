@@ -12,8 +12,8 @@ import pyarrow as pa
 from spark_infer.engines.plane import Plane
 from spark_infer.tables.delta_log import LogState, newest_state
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.sink.doubts import CODECS, write_doubts
-from spark_infer.tables.sink.spec import SinkSpec, file_metadata
+from spark_infer.tables.sink.sink_spec import SinkSpec, file_metadata
+from spark_infer.tables.sink.write_eligibility import CODECS, write_doubts
 
 
 def with_writers(

@@ -18,7 +18,7 @@ from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import ANY, is_list, spelled
 from spark_infer.core.steps import Step, call, compile_postprocess, load_function
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
-from spark_infer.models.backends.choice import Choice, choose
+from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params

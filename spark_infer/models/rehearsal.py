@@ -66,7 +66,7 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
     except (Exception, SystemExit) as error:
         if binding.absent and _predicts_complete(recipe, folder):
             raise binding.cannot_do_without(f"Model {recipe.label}") from error
-        told = _told(error, show_values=recipe.show_values)
+        told = _described(error, show_values=recipe.show_values)
         if example is None:
             return Rehearsal(warning=f"the model was tried with {which} and raised {told[0]}; real rows may differ")
         raise ModelRefusedError(
@@ -134,7 +134,7 @@ def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None
         ) from error
 
 
-def _told(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
+def _described(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
     if isinstance(error, SparkInferError):
         return (error.what, *error.details)
     return reason(error, show_values=show_values)

@@ -16,7 +16,7 @@ import spark_infer
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.requirements import Requirement, refuse, requirements
 from spark_infer.spark.environment import probe_python
-from spark_infer.spark.faults import translate
+from spark_infer.spark.exceptions import translate
 from spark_infer.spark.ship import workers_are_here
 
 if TYPE_CHECKING:

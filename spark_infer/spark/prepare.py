@@ -16,7 +16,7 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
 from spark_infer.core.session_settings import setting
 from spark_infer.errors import PlanError, ResourcesError
-from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described, LoadSpec, NotLoaded
 from spark_infer.models.configuration import read_configuration

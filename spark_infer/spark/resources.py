@@ -17,11 +17,11 @@ from spark_infer.core.resource_fit import Way, application_settings, decide_way
 from spark_infer.core.session_settings import setting
 from spark_infer.core.slots import (
     Share,
-    copies_told,
     count_slots,
-    executors_told,
+    describe_copies,
+    describe_executors,
+    describe_idle,
     gpu_amount,
-    idle_told,
     share_of,
 )
 from spark_infer.errors import ResourcesError
@@ -60,19 +60,19 @@ class Stage:
         executors = known_executors(replace(self.application, executors=_executors(spark)))
         return count_slots(executors, self.share).tasks or None if executors else None
 
-    def told(self, spark: SparkSession) -> tuple[str, ...]:
+    def describe(self, spark: SparkSession) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle; reads again."""
         application = replace(self.application, executors=_executors(spark))
         executors, like = known_executors(application), executor_like(application)
         lines = [f"each takes {self.share}" + self._how(application)]
         if executors:
             slots = count_slots(executors, self.share)
-            lines.insert(0, f"at most {slots.tasks:,} at once on {executors_told(executors)}")
-            lines += [copies_told(slots), *idle_told(slots, by_application=not self.resources.asks)]
+            lines.insert(0, f"at most {slots.tasks:,} at once on {describe_executors(executors)}")
+            lines += [describe_copies(slots), *describe_idle(slots, by_application=not self.resources.asks)]
         elif like is not None:
             slots = count_slots((like,), self.share)
             lines.insert(0, f"at most {slots.tasks:,} at once on each executor with {like}")
-            lines += idle_told(slots, by_application=not self.resources.asks)
+            lines += describe_idle(slots, by_application=not self.resources.asks)
         else:
             why = (
                 "Spark Connect does not tell of executors" if is_connect(spark) else "no executor has registered so far"

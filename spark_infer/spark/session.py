@@ -16,11 +16,11 @@ from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
 from spark_infer.core.capture import LOG_LEVEL
+from spark_infer.core.env_variables import variables_set
 from spark_infer.core.import_path import SAFE_PATH, imports_from_current_folder
 from spark_infer.core.private import private
 from spark_infer.core.resource_fit import require_possible
 from spark_infer.core.session_settings import set_value
-from spark_infer.core.variables import variables_set
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark import environment
 from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to

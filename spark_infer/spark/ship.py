@@ -11,10 +11,10 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from spark_infer.core.session_settings import setting
-from spark_infer.models.files import travel
+from spark_infer.models.files import distribution
 from spark_infer.models.files.archive import pack
+from spark_infer.models.files.distribution import ModelFiles, decide, deliver
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.files.travel import ModelFiles, decide, deliver
 from spark_infer.spark.server import is_connect, is_own_server
 
 __all__ = ["ModelFiles", "choose_way", "open_folder", "ship", "workers_are_here"]
@@ -65,7 +65,7 @@ def open_folder(files: ModelFiles) -> Path:
     Raises:
         ModelFilesError: The files are missing, or do not hash to the digest.
     """
-    return travel.open_folder(files, _sent)
+    return distribution.open_folder(files, _sent)
 
 
 _SENT: dict[str, set[str]] = {}

@@ -40,7 +40,7 @@ def tracking(
         yield
         return
     with (
-        _told(spark, on_tasks)
+        _described(spark, on_tasks)
         if is_connect(spark)
         else _asking(spark, on_tasks, _added if all_stages else _widest, every_seconds)
     ):
@@ -48,7 +48,7 @@ def tracking(
 
 
 @contextmanager
-def _told(spark: SparkSession, on_tasks: OnTasks) -> Iterator[None]:
+def _described(spark: SparkSession, on_tasks: OnTasks) -> Iterator[None]:
     mine = threading.get_ident()
     start = time.perf_counter()
 

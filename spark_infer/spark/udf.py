@@ -20,7 +20,7 @@ from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.options import mapping
 from spark_infer.core.outputs import ONLY_OUTPUT
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, nearest
-from spark_infer.models.backends.choice import runs_in_spark
+from spark_infer.models.backends.choose_backend import runs_in_spark
 from spark_infer.models.driver import open_store
 from spark_infer.models.expected import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments

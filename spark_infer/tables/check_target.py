@@ -7,13 +7,6 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
-from spark_infer.tables.fit import (
-    partitioning_problems,
-    schema_problems,
-    spelled_as,
-    storable_problems,
-    types_of,
-)
 from spark_infer.tables.how import sentence
 from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
 from spark_infer.tables.merging import (
@@ -24,6 +17,13 @@ from spark_infer.tables.merging import (
 )
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope, partition_scope
+from spark_infer.tables.schema_check import (
+    partitioning_problems,
+    schema_problems,
+    spelled_as,
+    storable_problems,
+    types_of,
+)
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
 from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location

@@ -11,7 +11,7 @@ from typing import Any
 from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 
 
 def adds(files: Sequence[WrittenFile]) -> list[Any]:

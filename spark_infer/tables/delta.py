@@ -10,7 +10,7 @@ from spark_infer.tables.delta_actions import UnreadableLogError
 from spark_infer.tables.delta_log import list_log, read_log, replay_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.scan.doubts import delta_doubts
+from spark_infer.tables.scan.read_eligibility import delta_doubts
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
 

@@ -29,7 +29,7 @@ from spark_infer.tables.delta_actions import (
 )
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.predicate import short_type_name
-from spark_infer.tables.scan.mapping import stored_name
+from spark_infer.tables.scan.column_mapping import stored_name
 from spark_infer.tables.storage import Storage
 
 MAPPING_MODE = "delta.columnMapping.mode"

@@ -10,7 +10,7 @@ from spark_infer.errors import SourceError, nearest
 from spark_infer.tables import delta, parquet
 from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
 from spark_infer.tables.predicate import PartitionScope, partition_scope
-from spark_infer.tables.scan.doubts import partition_doubts
+from spark_infer.tables.scan.read_eligibility import partition_doubts
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.table_lookup import TableLookup

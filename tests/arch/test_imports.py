@@ -41,7 +41,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
         "spark_infer/models/backends/native/sklearn.py",
         "spark_infer/models/backends/skopsfile.py",
     ],
-    "skl2onnx": ["spark_infer/models/compile/convert.py"],
+    "skl2onnx": ["spark_infer/models/compile/to_onnx.py"],
     "skops": ["spark_infer/models/backends/skopsfile.py"],
     "torch": ["spark_infer/models/backends/native/pytorch.py"],
     "xgboost": ["spark_infer/models/backends/native/xgboost.py"],

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_infer import ScoringJob
-from spark_infer.core.faults import InjectedError
+from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, WriteError
 from spark_infer.job.units.history import history
 from spark_infer.tables.local_tables import LocalTables

@@ -13,8 +13,8 @@ import pytest
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
-from spark_infer.job.tune.rows import some_rows, write_sample
-from spark_infer.job.tune.tune import tune
+from spark_infer.job.tune.measure import tune
+from spark_infer.job.tune.sample_table import some_rows, write_sample
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 
 

@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from spark_infer.cli.main import app
-from spark_infer.core.faults import InjectedError
+from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import LedgerError, UnfinishedRunError
 from spark_infer.observe.progress import Progress
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.core.faults import InjectedError
+from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import CommitConflictError, LedgerError, PlanError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.tables import transaction
 from spark_infer.tables.durable import LocalDisk

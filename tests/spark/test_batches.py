@@ -9,10 +9,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_infer import score_table
-from spark_infer.engines.spark import whole as spark_whole
+from spark_infer.engines.spark import whole_write
 from spark_infer.spark.batches import batch_settings, row_bytes
 from spark_infer.spark.tables.write import stage
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from tests.spark.made import FlowerModel
 
 BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
@@ -75,7 +75,7 @@ def test_a_job_lifts_it_for_its_own_write_alone(
         seen.append(str(spark.conf.get(BYTES)))
         return stage(*given)
 
-    monkeypatch.setattr(spark_whole, "stage", watched)
+    monkeypatch.setattr(whole_write, "stage", watched)
     rows = spark.createDataFrame(flower.rows)
     rows.select("id", "width", "height", "weight").write.parquet(str(tmp_path / "numbers"))
     rows.selectExpr("*", "'n' AS note").write.parquet(str(tmp_path / "texts"))

@@ -6,7 +6,7 @@ import pytest
 from pyspark.errors.exceptions.connect import SparkException
 
 from spark_infer.errors import RunError, WriteError
-from spark_infer.spark.faults import translate
+from spark_infer.spark.exceptions import translate
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/data/scored. SQLSTATE: 58030"
 

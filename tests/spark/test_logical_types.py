@@ -17,8 +17,8 @@ from spark_infer.errors import SchemaMismatchError
 from spark_infer.spark.schema import struct_from_json, to_arrow
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.scan.cut import cut
-from spark_infer.tables.scan.doubts import footer_doubts
 from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.read_eligibility import footer_doubts
 from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot

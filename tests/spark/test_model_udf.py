@@ -21,7 +21,7 @@ from pyspark.sql.types import DoubleType, StructField, StructType
 
 from spark_infer import model_udf
 from spark_infer.errors import ConfigError, PlanError, SchemaMismatchError
-from spark_infer.spark.faults import translate
+from spark_infer.spark.exceptions import translate
 from spark_infer.spark.udf import ModelUdf
 from tests.spark.made import CountingModel, FlowerModel
 

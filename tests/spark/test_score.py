@@ -4,6 +4,7 @@ import math
 import pickle
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from spark_infer.errors import (
     StepError,
     StepFailedError,
 )
-from spark_infer.spark.faults import translate
+from spark_infer.spark.exceptions import translate
 from tests.forecast import DAYS, Forecast, save_forecast
 from tests.spark.made import BIG, CountingModel, FlowerModel
 
@@ -151,6 +152,10 @@ def test_the_policy_for_models_holds_at_the_doors_of_columns_and_frames(
     (Path(counting.folder) / "notes.md").write_bytes(pickle.dumps(Path("x")))
     with pytest.raises(ModelRefusedError, match="holds 1 pickle"):
         model_udf(spark, counting.folder, refuse_pickle=True)
+    (Path(counting.folder) / "notes.md").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    for door in (partial(model_udf, spark), partial(score, spark.range(1).selectExpr("double(id) AS x"))):
+        with pytest.raises(ModelRefusedError, match="scan_pickle is set"):
+            door(counting.folder, scan_pickle=True)
     assert counting.loads() == []
 
 

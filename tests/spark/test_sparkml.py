@@ -27,10 +27,10 @@ from spark_infer.errors import (
 )
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.driver import open_store
-from spark_infer.models.files.travel import ModelFiles
+from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.spark.cast import input_column, output_column
-from spark_infer.spark.faults import translate
+from spark_infer.spark.exceptions import translate
 from spark_infer.spark.prepare import make_options, pin, prepare
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import to_arrow

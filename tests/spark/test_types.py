@@ -91,7 +91,7 @@ def test_every_value_reaches_the_model_and_every_kept_column_the_table(
 def test_a_value_without_a_place_is_an_error_that_names_the_column(
     door: str, doors: Doors, found: document.Cells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_infer.spark.frame.score_partition", trap.score_partition)
+    monkeypatch.setattr("spark_infer.spark.dataframe.score_partition", trap.score_partition)
     monkeypatch.setattr("spark_infer.spark.udf.predict_columns", trap.predict_columns)
     said: dict[int, str] = {}
     for name, cases in MODELS.items():

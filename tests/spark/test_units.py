@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from spark_infer import Report, ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
-from spark_infer.core.faults import InjectedError
+from spark_infer.core.failpoints import InjectedError
 from spark_infer.engines.spark import units as spark_units
 from spark_infer.engines.spark.direct import write_files
 from spark_infer.errors import DeadlineError, LedgerError, RunError, TargetError

@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 
 from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
-from spark_infer.core.faults import InjectedError
+from spark_infer.core.failpoints import InjectedError
 from spark_infer.engines.local import units as local_units
 from spark_infer.engines.spark import units as spark_units
-from spark_infer.engines.spark import whole as spark_whole
+from spark_infer.engines.spark import whole_write
 from spark_infer.errors import SparkMustReadError, UnfinishedRunError
 from tests.here import tasks_here
 from tests.spark.test_units import FILES, ROWS, expected, job, rows_of, source
@@ -39,7 +39,7 @@ def test_workers_begin_anew_what_spark_had_begun(
     def fail(*_: Any, **__: Any) -> Any:
         raise InjectedError("before a row is written")
 
-    monkeypatch.setattr(spark_whole, "stage" if kind == "parquet" else "write", fail)
+    monkeypatch.setattr(whole_write, "stage" if kind == "parquet" else "write", fail)
     with pytest.raises(InjectedError):
         job(line, source, target, **BY_SPARK).run(spark)
     monkeypatch.undo()
@@ -123,7 +123,7 @@ def test_workers_leave_alone_what_spark_may_still_append(
     def fail(*_: Any, **__: Any) -> Any:
         raise InjectedError("before the commit")
 
-    monkeypatch.setattr(spark_whole, "write", fail)
+    monkeypatch.setattr(whole_write, "write", fail)
     with pytest.raises(InjectedError):
         job(line, source, target, **BY_SPARK).run(spark)
     monkeypatch.undo()

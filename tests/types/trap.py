@@ -26,7 +26,7 @@ def score_partition(batches: Iterator[pa.RecordBatch], **options: Any) -> Iterat
         for index in range(batch.num_rows):
             row = batch.slice(index, 1)
             named = row.rename_columns(list(options["columns"]))
-            told = _told(lambda row=row: list(_score_partition(iter([row]), **options)))  # type: ignore[misc]
+            told = _described(lambda row=row: list(_score_partition(iter([row]), **options)))  # type: ignore[misc]
             arrays = [*(named.column(name) for name in kept), pa.array([told])]
             yield pa.RecordBatch.from_arrays(
                 arrays if stats is None else [*arrays, pa.nulls(1, STATS_TYPE)],
@@ -40,13 +40,13 @@ def predict_columns(batches: Iterator[list[pa.Array]], **options: Any) -> Iterat
         rows = ([column.slice(index, 1) for column in columns] for index in range(len(columns[0])))
         yield pa.array(
             [
-                _told(lambda row=row: list(_predict_columns(iter([row]), **options)))  # type: ignore[misc]
+                _described(lambda row=row: list(_predict_columns(iter([row]), **options)))  # type: ignore[misc]
                 for row in rows
             ]
         )
 
 
-def _told(work: Callable[[], object]) -> str:
+def _described(work: Callable[[], object]) -> str:
     try:
         work()
     except SparkInferError as error:

@@ -21,7 +21,7 @@ from spark_infer.cli.output import Output
 from spark_infer.core.signature import Column, Signature
 from spark_infer.errors import ModelNotFoundError, SparkInferError
 from spark_infer.job.plan import Plan, PlannedColumn
-from spark_infer.job.tune.found import Measured, Tuning
+from spark_infer.job.tune.tuning import Measured, Tuning
 from spark_infer.job.units.history import RunState
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.ref import ModelRef

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
-from spark_infer.core.here import Here, find_here
+from spark_infer.core.local_resources import LocalResources, find_local_resources
 from spark_infer.core.threads import Wait, call_in_thread
 from spark_infer.engines.local.units import LocalUnits
 from spark_infer.engines.parity_rows import from_files
@@ -23,18 +23,18 @@ from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import PlanError, SourceError, SparkMustReadError
-from spark_infer.models.backends.choice import SPARK
+from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.driver import load_here
+from spark_infer.models.files.distribution import ModelFiles, decide
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.files.travel import ModelFiles, decide
 from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.ddl import parse_ddl
-from spark_infer.spark.frame import scored_schema
 from spark_infer.spark.schema import (
     refuse_case_twins,
     refuse_unsupported,
@@ -45,7 +45,7 @@ from spark_infer.spark.schema import (
 from spark_infer.spark.stamp import stamped_schema
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.choose_publisher import publisher_of
 from spark_infer.tables.publishers.work import Publisher, PublishWork
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
@@ -102,18 +102,18 @@ class LocalEngine:
         self._resources = ResourceOptions.model_validate(resources.model_dump())
 
     @property
-    def here(self) -> Here:
+    def here(self) -> LocalResources:
         """What this machine gives.
 
         Raises:
             ResourcesError: It can never give a process what was asked for.
         """
-        return find_here(self._resources)
+        return find_local_resources(self._resources)
 
     @contextmanager
     def planning(self) -> Iterator[None]:
         """Look at this machine first."""
-        find_here(self._resources)
+        find_local_resources(self._resources)
         yield
 
     def call_in_thread(self, work: Callable[[], T], wait: Wait[T]) -> T:
@@ -126,7 +126,7 @@ class LocalEngine:
 
     def describe_slots(self) -> tuple[str, ...]:
         """Say how many processes and copies of the model there will be at once, and what stays idle."""
-        return self.here.told()
+        return self.here.describe()
 
     def workers_are_here(self) -> bool:
         """Return True: there are no others."""

@@ -17,7 +17,7 @@ from spark_infer.core.deadline import FOLDER, expired, stacks_of
 from spark_infer.core.pipes import Child
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.local.process import MODULE, LocalWork
-from spark_infer.engines.local.stacks import stacks_folder
+from spark_infer.engines.local.stack_files import stacks_folder
 from spark_infer.errors import RunError, SparkInferError
 
 logger = logging.getLogger(__name__)

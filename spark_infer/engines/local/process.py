@@ -12,9 +12,9 @@ from typing import IO
 from spark_infer.core.capture import open_worker_log
 from spark_infer.core.pipes import answer, messages, own_pipes, write
 from spark_infer.engines.direct_work import DirectWork, written_files
-from spark_infer.models.files.travel import ModelFiles, open_folder
+from spark_infer.models.files.distribution import ModelFiles, open_folder
 from spark_infer.models.place import Place
-from spark_infer.tables.sink.spec import SinkSpec
+from spark_infer.tables.sink.sink_spec import SinkSpec
 
 MODULE = "spark_infer.engines.local.process"
 

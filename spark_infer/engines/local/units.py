@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
-from spark_infer.core.here import Here
+from spark_infer.core.local_resources import LocalResources
 from spark_infer.engines.direct_work import DirectWork
 from spark_infer.engines.gathered import Gathered
 from spark_infer.engines.local.pool import do_tasks
@@ -28,7 +28,7 @@ class LocalUnits:
         here: What this machine gives.
     """
 
-    def __init__(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None, here: Here) -> None:
+    def __init__(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None, here: LocalResources) -> None:
         self._job = job
         self._run = run
         self._on_progress = on_progress

@@ -11,16 +11,16 @@ import pyarrow as pa
 
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.engines.direct_work import DirectWork, scored_rows, written_files
-from spark_infer.models.files.travel import ModelFiles
+from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.place import Place
-from spark_infer.spark.frame import scored_schema
-from spark_infer.spark.numbered import collected, over_numbers
+from spark_infer.spark.dataframe import scored_schema
+from spark_infer.spark.indexed_tasks import collected, over_numbers
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.schema import to_spark
 from spark_infer.spark.ship import open_folder
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.sink.sink import from_json, to_json
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -22,7 +22,7 @@ from spark_infer.engines.plane import Plane, choose_plane, without_direct
 from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.engines.spark.spark_errors import while_planning, while_running
 from spark_infer.engines.spark.units import SparkUnits
-from spark_infer.engines.spark.whole import SparkWriter, scored_rows
+from spark_infer.engines.spark.whole_write import SparkWriter, scored_rows
 from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
@@ -30,23 +30,23 @@ from spark_infer.errors import SparkMustReadError
 from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
-from spark_infer.spark.compiled import first_rows, with_compiled
-from spark_infer.spark.frame import scored_schema
+from spark_infer.spark.cancellation import Tagged
+from spark_infer.spark.compilation import first_rows, with_compiled
+from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.preflight import check_local_python, check_workers
 from spark_infer.spark.prepare import Prepared, prepare
 from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.ship import ship, workers_are_here
-from spark_infer.spark.side import Tagged
-from spark_infer.spark.stacks import worker_stacks
 from spark_infer.spark.stamp import stamped_schema
 from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.merge import MergeDelta, refuse_doubled_keys
 from spark_infer.spark.tables.settings import SessionConf
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write_parquet import refresh
+from spark_infer.spark.worker_stacks import worker_stacks
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.choose_publisher import publisher_of
 from spark_infer.tables.publishers.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
@@ -93,7 +93,7 @@ class SparkEngine:
 
     def describe_slots(self) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle."""
-        return self._stage.told(self._spark)
+        return self._stage.describe(self._spark)
 
     def workers_are_here(self) -> bool:
         """Return whether the workers run on the driver's machine, as its user."""

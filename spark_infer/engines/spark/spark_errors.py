@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from spark_infer.errors import EnvironmentProblem, PlanError, RunError, SparkInferError
 from spark_infer.spark.analysis import condition, first_line
-from spark_infer.spark.faults import is_lost, is_sparks, translate
+from spark_infer.spark.exceptions import is_lost, is_sparks, translate
 
 _MEMORY = "where it was killed for its memory, lower spark.driver.memory or free some first"
 

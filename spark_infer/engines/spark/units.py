@@ -14,9 +14,9 @@ from spark_infer.engines.spark.direct import write_files
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_progress import OnProgress, UnitProgress
 from spark_infer.engines.unit_run import Scored, UnitRun
-from spark_infer.spark.faults import translate
+from spark_infer.spark.cancellation import Tagged
+from spark_infer.spark.exceptions import translate
 from spark_infer.spark.server import is_connect
-from spark_infer.spark.side import Tagged
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.storage import Storage
 

@@ -14,7 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config import Frozen
 from spark_infer.errors import nearest, nearest_names
-from spark_infer.job.file.environment import expand
+from spark_infer.job.file.interpolation import expand
 from spark_infer.job.file.shapes import (
     PLAIN_KEY,
     alternatives,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from spark_infer.job.tune.found import Measured
+from spark_infer.job.tune.tuning import Measured
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_table_batches

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.local.engine import LocalEngine
-from spark_infer.job.engine import engine_of
+from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
-from spark_infer.job.tune.found import Measured
+from spark_infer.job.tune.tuning import Measured
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 

@@ -10,15 +10,15 @@ from typing import Protocol
 
 from pyarrow import ArrowException
 
-from spark_infer.core.faults import point
+from spark_infer.core.failpoints import point
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
-from spark_infer.job.units.find import Runs, before_running, refuse_taken_over, sweep
+from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, sweep
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
-from spark_infer.tables.publishers.place import OLD, READY, STAGED
+from spark_infer.tables.publishers.move_files import OLD, READY, STAGED
 from spark_infer.tables.publishers.work import Ended, Publisher
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 
 logger = logging.getLogger(__name__)

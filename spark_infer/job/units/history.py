@@ -10,7 +10,7 @@ from typing import Any
 from spark_infer.config import JobConfig
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.job.units.find import before_running, ledgers_of, plan_in, report_in
+from spark_infer.job.units.runs import before_running, ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.printable import printable
 from spark_infer.tables.check_target import find_target

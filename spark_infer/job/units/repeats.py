@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spark_infer.errors import TargetError
-from spark_infer.job.units.facts import FILE_DIGITS, FILES, SECRETS, VARIABLES, Facts, differences, digest
-from spark_infer.job.units.find import Runs, plan_in, report_in
-from spark_infer.job.units.runplan import RunPlan
+from spark_infer.job.units.fingerprint import FILE_DIGITS, FILES, SECRETS, VARIABLES, Facts, differences, digest
+from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.job.units.runs import Runs, plan_in, report_in
 from spark_infer.tables.where.sql import canonical
 
 _MOST_DIFFERENCES = 3

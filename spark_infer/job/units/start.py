@@ -16,11 +16,11 @@ from pyarrow import ArrowException
 from spark_infer.config import JobConfig
 from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
-from spark_infer.job.units.facts import fingerprint, job_key
-from spark_infer.job.units.find import Found, Runs, find_run, plan_in
-from spark_infer.job.units.presence import holds_rows, presence
+from spark_infer.job.units.fingerprint import fingerprint, job_key
 from spark_infer.job.units.repeats import refuse_repeated_append
-from spark_infer.job.units.runplan import RunPlan, written_of
+from spark_infer.job.units.run_plan import RunPlan, written_of
+from spark_infer.job.units.runs import Found, Runs, find_run, plan_in
+from spark_infer.job.units.target_state import holds_rows, target_state_of
 from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import Ledger
@@ -167,7 +167,7 @@ def look_up(
             details=["the account of its runs lies beside it, in a folder whose name has a few letters more"],
             next_step="choose a shorter name.",
         )
-    there = presence(table, location.format, config.target.mode)
+    there = target_state_of(table, location.format, config.target.mode)
     touched = partial(_holds_rows_of, table, location.format)
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan

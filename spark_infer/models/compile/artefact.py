@@ -23,8 +23,8 @@ from spark_infer.models.backends import load as load_anew
 from spark_infer.models.backends.estimator import score_names
 from spark_infer.models.backends.native.sklearn import by_position
 from spark_infer.models.backends.spec import COMPILED, Artefact, LoadedModel, LoadSpec
-from spark_infer.models.compile.convert import Converted, Inputs, convert
 from spark_infer.models.compile.guard import Guard
+from spark_infer.models.compile.to_onnx import Converted, Inputs, convert
 from spark_infer.models.files.derived import derived
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.requirements import Requirement, installed

@@ -13,7 +13,7 @@ from spark_infer.core.convert import project
 from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, RunError
-from spark_infer.models.backends.choice import Choice
+from spark_infer.models.backends.choose_backend import Choice
 from spark_infer.models.backends.spec import COMPILED, LoadedModel
 from spark_infer.models.compile.artefact import compiled_spec
 from spark_infer.models.compile.parity import Parity, check_parity

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from spark_infer.core.capture import captured_output
-from spark_infer.models.registry.patience import GivenUpError, stack_of
+from spark_infer.models.registry.timeouts import GivenUpError, stack_of
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from spark_infer.errors import (
     SparkInferError,
 )
 from spark_infer.models.registry.download import TooManyBytesError
-from spark_infer.models.registry.patience import GivenUpError
+from spark_infer.models.registry.timeouts import GivenUpError
 
 _DENIED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _DENIED = re.compile(

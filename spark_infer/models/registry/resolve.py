@@ -20,10 +20,10 @@ from spark_infer.errors import EnvironmentProblem, ModelNotFoundError
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.registry.absent import absent_in_run, absent_version, newest_version
-from spark_infer.models.registry.bring import DOWNLOAD_SECONDS, Located, RemoteFolder, asked, bring
 from spark_infer.models.registry.database import check_sqlite, is_sqlite, sqlite_file
-from spark_infer.models.registry.known import Identity
+from spark_infer.models.registry.digest_cache import Identity
+from spark_infer.models.registry.fetch import DOWNLOAD_SECONDS, Located, RemoteFolder, asked, fetch
+from spark_infer.models.registry.not_found import absent_in_run, absent_version, newest_version
 from spark_infer.models.registry.uri import (
     REGISTRY_FOLDERS,
     FolderUri,
@@ -91,7 +91,7 @@ def resolve(
     servers = _servers(uri, tracking_uri, registry_uri)
     located = _locate(wanted, servers)
     try:
-        digest = bring(located, partial(_repository, servers=servers), store, seconds=download_seconds)
+        digest = fetch(located, partial(_repository, servers=servers), store, seconds=download_seconds)
     except ModelNotFoundError as error:
         if isinstance(wanted, RunUri):
             raise absent_in_run(wanted, error, lambda: _names_in_run(wanted, servers)) from error

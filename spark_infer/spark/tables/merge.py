@@ -10,16 +10,16 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spark_infer.core.faults import point
+from spark_infer.core.failpoints import point
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
 from spark_infer.spark.analysis import condition, first_line
-from spark_infer.spark.faults import translate
+from spark_infer.spark.exceptions import translate
 from spark_infer.spark.tables.settings import can_set, settings
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import quote_name
-from spark_infer.tables.publishers.place import refuse_links
+from spark_infer.tables.publishers.move_files import refuse_links
 from spark_infer.tables.publishers.tries import tried
 from spark_infer.tables.publishers.work import Ended, PublishWork
 from spark_infer.tables.transaction import metrics_of, version_of

@@ -15,7 +15,7 @@ from spark_infer.spark.tables.write_parquet import stage_parquet, write_parquet
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.sink.folders import NULL_PARTITION
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.plan import WritePlan, Written
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import DataFile, Storage, partition_values
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
 from spark_infer.tables.relative import is_name, stays_inside
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 
 
 @dataclass(frozen=True, kw_only=True)

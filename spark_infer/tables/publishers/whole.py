@@ -7,13 +7,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from spark_infer.core.faults import point
+from spark_infer.core.failpoints import point
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.emptied import emptied_in_delta, emptied_notes
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
-from spark_infer.tables.publishers.place import (
+from spark_infer.tables.publishers.move_files import (
     STAGED,
     gone,
     place,
@@ -29,7 +29,7 @@ from spark_infer.tables.publishers.place import (
 from spark_infer.tables.publishers.tries import tried
 from spark_infer.tables.publishers.work import Ended, Log, PublishWork, all_files
 from spark_infer.tables.sink.sink import write_empty
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.staging import create_table
 from spark_infer.tables.storage import Storage, partition_values
 

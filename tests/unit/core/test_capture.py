@@ -15,7 +15,7 @@ import pytest
 from tqdm import tqdm  # type: ignore[import-untyped] # it ships no types
 
 from spark_infer.core.capture import captured_output, capturing, open_worker_log
-from spark_infer.models.registry.patience import within
+from spark_infer.models.registry.timeouts import within
 
 LOGGER = "spark_infer.core.capture"
 

@@ -9,11 +9,11 @@ from spark_infer.config import ResourceOptions
 from spark_infer.core.application import Application, Executor, read_amount
 from spark_infer.core.slots import (
     Share,
-    copies_told,
     count_slots,
-    executors_told,
+    describe_copies,
+    describe_executors,
+    describe_idle,
     gpu_amount,
-    idle_told,
     share_of,
 )
 
@@ -59,7 +59,7 @@ def test_executors_that_differ_are_counted_one_by_one() -> None:
     executors = (Executor(cores=4, gpus=2), Executor(cores=4, gpus=2), Executor(cores=3))
     slots = count_slots(executors, share(2, HALF))
     assert (slots.tasks, slots.idle_cores, slots.idle_gpus) == (4, 3, 2)
-    assert executors_told(executors) == "2 executors with 4 cores and 2 GPUs, 1 executor with 3 cores"
+    assert describe_executors(executors) == "2 executors with 4 cores and 2 GPUs, 1 executor with 3 cores"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_executors_that_differ_are_counted_one_by_one() -> None:
     ],
 )
 def test_the_copies_of_the_model_are_told_with_their_place(executor: Executor, wanted: Share, told: str) -> None:
-    assert copies_told(count_slots((executor, executor), wanted)) == told
+    assert describe_copies(count_slots((executor, executor), wanted)) == told
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_the_copies_of_the_model_are_told_with_their_place(executor: Executor, w
     ],
 )
 def test_what_stays_idle_is_told_with_the_setting_to_change(executor: Executor, wanted: Share, told: list[str]) -> None:
-    assert list(idle_told(count_slots((executor,), wanted), by_application=False)) == told
+    assert list(describe_idle(count_slots((executor,), wanted), by_application=False)) == told
 
 
 def test_where_the_applications_settings_decide_those_are_told() -> None:
     slots = count_slots((Executor(cores=8, gpus=2),), share(1, HALF))
-    (told,) = idle_told(slots, by_application=True)
+    (told,) = describe_idle(slots, by_application=True)
     assert "spark.task.cpus=2" in told
     assert "spark.task.resource.gpu.amount=0.25" in told
 

@@ -8,7 +8,7 @@ import pytest
 
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import ModelRefusedError
-from spark_infer.models.backends.choice import choose
+from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.mlmodel import MLModel
 
 BOTH = {"python_function": {"code": "code", "loader_module": "x"}, "mine": {"code": "more"}}

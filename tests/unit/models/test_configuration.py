@@ -27,7 +27,7 @@ from spark_infer.core.options import validated
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ConfigError, ModelLoadError, ModelRefusedError
 from spark_infer.models.backends import load
-from spark_infer.models.backends.choice import choose
+from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLModel

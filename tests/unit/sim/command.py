@@ -15,16 +15,16 @@ from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
 from spark_infer.errors import WriteError
 from spark_infer.job.units.drive import clean, drive
-from spark_infer.job.units.find import Runs, find_run
-from spark_infer.job.units.presence import contents, presence
+from spark_infer.job.units.runs import Runs, find_run
 from spark_infer.job.units.start import Start, begin
+from spark_infer.job.units.target_state import contents, target_state_of
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.choose_publisher import publisher_of
 from spark_infer.tables.publishers.work import PublishWork
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import SimLog
@@ -43,7 +43,7 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     """Do what is left of the run; returns what it came to."""
     facts = {"what": "decides"}
     runs = Runs.of(table, "job", "0" * 8)
-    found = find_run(runs, facts, presence(table, kind, mode), target_exists=bool(table.kind()), new_run=False)
+    found = find_run(runs, facts, target_state_of(table, kind, mode), target_exists=bool(table.kind()), new_run=False)
     if found.report is not None:
         clean(runs, found.ledger)
         return "nothing"

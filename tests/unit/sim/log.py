@@ -10,7 +10,7 @@ from typing import Any
 
 from spark_infer.errors import WriteError
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.transaction import Txn
 from tests.unit.sim.disk import SimDisk

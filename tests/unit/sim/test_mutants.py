@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spark_infer.job.units import drive as drive_module
-from spark_infer.job.units import presence as presence_module
+from spark_infer.job.units import target_state as presence_module
 from spark_infer.job.units.drive import _InOrder
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.ledger import Ledger
@@ -20,7 +20,7 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.publishers import append as append_module
 from spark_infer.tables.publishers import whole as whole_module
 from spark_infer.tables.publishers.append import AppendDelta
-from spark_infer.tables.publishers.place import READY, STAGED
+from spark_infer.tables.publishers.move_files import READY, STAGED
 from spark_infer.tables.publishers.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module

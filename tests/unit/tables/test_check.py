@@ -10,7 +10,7 @@ import pytest
 
 from spark_infer.errors import WriteError
 from spark_infer.tables.ledger.check import check_files
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage, open_storage
 
 

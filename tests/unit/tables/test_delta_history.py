@@ -17,7 +17,7 @@ from deltalake.schema import PrimitiveType
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 from tests.runs import publish
 

@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.tables.delta_actions import UnreadableLogError
 from spark_infer.tables.delta_log import LogState, list_log, read_log, replay_log, taken
-from spark_infer.tables.scan.doubts import delta_doubts
+from spark_infer.tables.scan.read_eligibility import delta_doubts
 from spark_infer.tables.storage import Storage, open_storage
 
 

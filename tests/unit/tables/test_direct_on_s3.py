@@ -28,7 +28,7 @@ from spark_infer.tables.scan.cut import cut
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.sink.sink import ParquetSink
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.writable import check_writable
 from tests.runs import publish

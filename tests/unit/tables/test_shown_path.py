@@ -12,11 +12,11 @@ from spark_infer.errors import SparkInferError
 from spark_infer.tables.footers import read_footers
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.partitioning import refuse_stray
-from spark_infer.tables.publishers.place import refuse_lost
+from spark_infer.tables.publishers.move_files import refuse_lost
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.shown_path import shown_path
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage, open_storage
 
 DAMAGED, MISSING = "name=Alice/part-0.parquet", "name=Bob/part-1.parquet"

@@ -13,8 +13,8 @@ import pyarrow as pa
 from spark_infer.core.outputs import Predictions, Values, signature_outputs
 from spark_infer.core.signature import TENSOR_DTYPES
 from spark_infer.errors import ModelRefusedError, nearest
-from spark_infer.models.backends.feed import DTYPES, plan_feeds, signature_binding
 from spark_infer.models.backends.graph import Port, check_external, port, read_graph
+from spark_infer.models.backends.onnx_inputs import DTYPES, plan_feeds, signature_binding
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.device import settle
 

@@ -21,7 +21,7 @@ from spark_infer.core.convert import project
 from spark_infer.core.outputs import to_batch
 from spark_infer.errors import InputValueError, PlanError, SchemaMismatchError
 from spark_infer.models.backends import load
-from spark_infer.models.backends.choice import choose
+from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel

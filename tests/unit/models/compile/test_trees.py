@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from spark_infer.errors import ModelRefusedError
-from spark_infer.models.compile.convert import Inputs, convert
+from spark_infer.models.compile.to_onnx import Inputs, convert
 from spark_infer.models.compile.trees import read_trees
 
 pytestmark = pytest.mark.filterwarnings("ignore")

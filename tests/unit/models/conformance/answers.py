@@ -18,7 +18,7 @@ from mlflow.types.schema import Array, Map, Object
 from spark_infer.config import ScoreOptions
 from spark_infer.core.stats import Stats
 from spark_infer.models.backends import load
-from spark_infer.models.backends.choice import Choice
+from spark_infer.models.backends.choose_backend import Choice
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe

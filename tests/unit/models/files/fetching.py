@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from spark_infer.models.files.distribution import ModelFiles, open_folder
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.files.travel import ModelFiles, open_folder
 
 
 def fetch_slowly(root: Path, source: Path, digest: str, log: Path) -> None:

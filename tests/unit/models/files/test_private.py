@@ -13,12 +13,12 @@ import pytest
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.files.derived import derived
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.registry import known
+from spark_infer.models.registry import digest_cache
 from tests.tree import tree
 
 OTHER = 12345
 UMASKS = [0o000, 0o002, 0o022, 0o077]
-VERSION: known.Identity = {"registry": "https://h", "name": "churn", "version": "3"}
+VERSION: digest_cache.Identity = {"registry": "https://h", "name": "churn", "version": "3"}
 KEY = "ab" * 32
 NewProcess = Callable[[], None]
 
@@ -34,7 +34,7 @@ def filled(request: pytest.FixtureRequest, store: ModelStore, folder: Path) -> M
 def fill(store: ModelStore, folder: Path) -> str:
     digest = store.admit(folder)
     derived(store, KEY, artefact)
-    known.remember(store.root, VERSION, digest)
+    digest_cache.remember(store.root, VERSION, digest)
     return digest
 
 
@@ -111,11 +111,11 @@ def test_an_entry_of_another_user_is_thrown_away_and_fetched_again(
 @pytest.mark.parametrize("by", ["owner", "link"])
 def test_a_note_of_another_user_does_not_count(filled: ModelStore, by: str) -> None:
     planted = filled.receive(evil)
-    known.remember(filled.root, VERSION, planted)
+    digest_cache.remember(filled.root, VERSION, planted)
     (filled.root / "models" / "derived" / KEY).write_text(planted)
     for note in (filled.root / "models" / "derived" / KEY, *(filled.root / "models" / "versions").iterdir()):
         spoil(note, by)
-    assert known.recall(filled.root, VERSION) is None
+    assert digest_cache.recall(filled.root, VERSION) is None
     made = derived(filled, KEY, artefact)
     assert made != planted
     assert (filled.path(made) / "deep" / "graph").read_text() == "graph"
@@ -125,7 +125,7 @@ def test_a_note_of_another_user_does_not_count(filled: ModelStore, by: str) -> N
 def test_a_note_that_others_may_write_to_does_not_count_where_they_may_look_into_the_root(filled: ModelStore) -> None:
     (note,) = (filled.root / "models" / "versions").iterdir()
     note.chmod(0o666)
-    assert (known.recall(filled.root, VERSION) is None) == bool(filled.root.stat().st_mode & 0o077)
+    assert (digest_cache.recall(filled.root, VERSION) is None) == bool(filled.root.stat().st_mode & 0o077)
 
 
 def evil(into: Path) -> None:

@@ -18,9 +18,9 @@ import pytest
 from spark_infer.errors import DeadlineError, ModelRefusedError
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry import download as download_module
-from spark_infer.models.registry.bring import Located, RemoteFolder, bring
 from spark_infer.models.registry.download import TooManyBytesError, download
-from spark_infer.models.registry.patience import GivenUpError
+from spark_infer.models.registry.fetch import Located, RemoteFolder, fetch
+from spark_infer.models.registry.timeouts import GivenUpError
 
 THREADS = ("spark_infer-download", "spark_infer-end")
 
@@ -108,7 +108,7 @@ def test_a_download_without_end_is_stopped_and_its_threads_end(
         located = Located(name="endless", location=f"mlflow-artifacts://{address}/model")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{address}")
         with pytest.raises(error, match=why):
-            bring(located, opened, store, seconds=seconds)
+            fetch(located, opened, store, seconds=seconds)
     assert downloading() == []
     gc.collect()
     assert files_below(tmp_path) == []

@@ -76,7 +76,7 @@ def test_a_model_for_which_there_is_no_room_is_refused_before_it_is_downloaded(
     served: Logged, store: ModelStore, downloads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "spark_infer.models.registry.bring.shutil.disk_usage", lambda folder: SimpleNamespace(free=99, total=100)
+        "spark_infer.models.registry.fetch.shutil.disk_usage", lambda folder: SimpleNamespace(free=99, total=100)
     )
     with pytest.raises(ModelFilesError, match="is full"):
         resolve("models:/churn@champion", tracking_uri=served.tracking_uri, store=store)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_infer.config import TargetConfig
-from spark_infer.job.units.find import ledgers_of
+from spark_infer.job.units.runs import ledgers_of
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger

@@ -11,13 +11,13 @@ import pytest
 
 from spark_infer.engines.unit import from_json
 from spark_infer.errors import LedgerError
-from spark_infer.job.units.find import report_in
-from spark_infer.job.units.runplan import RunPlan
+from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.job.units.runs import report_in
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import signed, stamped, stamped_in
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishers.place import place, put_partitions, take
+from spark_infer.tables.publishers.move_files import place, put_partitions, take
 from spark_infer.tables.storage import Storage, open_storage
 from tests.tree import tree
 

@@ -18,8 +18,8 @@ from spark_infer.tables.footers import read_footers
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet import snapshot
-from spark_infer.tables.scan.doubts import footer_doubts
 from spark_infer.tables.scan.read import read_task
+from spark_infer.tables.scan.read_eligibility import footer_doubts
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.storage import Storage, open_storage

@@ -19,7 +19,7 @@ from spark_infer.errors import WriteError
 from spark_infer.tables.predicate import partition_scope
 from spark_infer.tables.sink.folders import folder_of, split
 from spark_infer.tables.sink.sink import ParquetSink, from_json, to_json, write_empty
-from spark_infer.tables.sink.spec import SinkSpec
+from spark_infer.tables.sink.sink_spec import SinkSpec
 from spark_infer.tables.storage import open_storage
 
 SCHEMA = pa.schema([("id", pa.int64()), ("part", pa.string()), ("score", pa.float64()), ("model", pa.string())])

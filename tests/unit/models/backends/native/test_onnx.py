@@ -22,7 +22,7 @@ from spark_infer.core.convert import project
 from spark_infer.core.outputs import signature_outputs, to_batch
 from spark_infer.errors import DeviceError, InputValueError, ModelRefusedError
 from spark_infer.models.backends import load
-from spark_infer.models.backends.choice import choose
+from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.mlmodel import read_mlmodel
 from tests.unit.models.backends.native.specs import spec_of
 from tests.unit.models.conformance.cases.onnx import graph

@@ -24,7 +24,7 @@ from spark_infer.core.convert import project
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import DeviceError, ModelLoadError, ModelRefusedError, PredictionShapeError
 from spark_infer.models.backends import load
-from spark_infer.models.backends.choice import Choice, choose
+from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.mlmodel import read_mlmodel
 from tests.unit.models.backends.native.specs import spec_of
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.errors import LedgerError, LedgerRefusedError, UnfinishedRunError
-from spark_infer.job.units.facts import Facts, differences, fingerprint
-from spark_infer.job.units.runplan import RunPlan
+from spark_infer.job.units.fingerprint import Facts, differences, fingerprint
+from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.access import Access
 from spark_infer.tables.ledger.ledger import BELIEVED, JOURNAL, Ledger

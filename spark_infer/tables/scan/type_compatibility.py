@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from spark_infer.core.casts import exact, retype
 from spark_infer.core.signature import marked
-from spark_infer.tables.scan.mapping import as_in_table, field_id
+from spark_infer.tables.scan.column_mapping import as_in_table, field_id
 from spark_infer.tables.scan.task import Scan
 
 _BYTES_IN_INT32 = (pa.int8(), pa.int16(), pa.int32())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.engines.local.stacks import stacks_folder
+from spark_infer.engines.local.stack_files import stacks_folder
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from spark_infer.tables.deletion_vector import can_read
 from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.relative import stays_inside
-from spark_infer.tables.scan.fit import UnlikeSparkError, stored_columns
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter
 from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.task import Scan
+from spark_infer.tables.scan.type_compatibility import UnlikeSparkError, stored_columns
 from spark_infer.tables.scan.values import parsed
 from spark_infer.tables.storage import split_uri
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.errors import TargetError
-from spark_infer.job.units.facts import deciding_facts
-from spark_infer.job.units.find import before_running
+from spark_infer.job.units.fingerprint import deciding_facts
+from spark_infer.job.units.runs import before_running
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
 from spark_infer.tables.check_target import find_target, plan_write
@@ -28,7 +28,7 @@ _MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreed:
+class ChosenRun:
     """What a run is called, and how it writes.
 
     Attributes:
@@ -51,9 +51,9 @@ class Agreed:
 
 
 @before_running()
-def agree_on_writers(
-    agreed: Callable[[bool], Agreed], writers: Callable[[Agreed], Plane], *, new_run: bool
-) -> tuple[Agreed, Plane]:
+def choose_run_and_writers(
+    agreed: Callable[[bool], ChosenRun], writers: Callable[[ChosenRun], Plane], *, new_run: bool
+) -> tuple[ChosenRun, Plane]:
     """Find the run, and who writes it.
 
     Who writes depends on what the write does, and a run that was begun by other writers is not always theirs to finish.
@@ -64,7 +64,7 @@ def agree_on_writers(
         new_run: Whether the user wants a new run whatever was done before.
 
     Raises:
-        PlanError: As `agree`; and where others have done a part of the run, or a ledger is damaged or not to be
+        PlanError: As `choose_run`; and where others have done a part of the run, or a ledger is damaged or not to be
             trusted.
     """
     run = agreed(new_run)
@@ -77,7 +77,7 @@ def agree_on_writers(
     return replace(run, start=run.start.whole()), plane
 
 
-def agree(
+def choose_run(
     lookup: TableLookup,
     config: JobConfig,
     recipe: Recipe,
@@ -89,7 +89,7 @@ def agree(
     schema: StructType,
     now: datetime,
     new_run: bool,
-) -> Agreed:
+) -> ChosenRun:
     """Find the run, and plan its write unless it was planned when the run began; changes nothing.
 
     Args:
@@ -121,9 +121,9 @@ def agree(
     write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
     _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
-        return Agreed(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
+        return ChosenRun(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
     start = start.with_units(tasks, slots, config)
-    return Agreed(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
+    return ChosenRun(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
 
 
 def _refuse_made_keys(config: JobConfig, recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
-from spark_infer.core.faults import point
+from spark_infer.core.failpoints import point
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.tables.delta_log import list_log, taken_back
 from spark_infer.tables.durable import disk_of

@@ -11,7 +11,7 @@ from pyarrow import ArrowException
 
 from spark_infer.errors import WriteError
 from spark_infer.job.units.drive import Outcome
-from spark_infer.job.units.find import report_in
+from spark_infer.job.units.runs import report_in
 from spark_infer.tables.ledger.ledger import Ledger
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from spark_infer.tables.scan.fit import as_spark, same_values, stored_columns
 from spark_infer.tables.scan.task import Scan
+from spark_infer.tables.scan.type_compatibility import as_spark, same_values, stored_columns
 
 UTC = pa.timestamp("us", "UTC")
 WALL = pa.timestamp("us")

@@ -18,8 +18,7 @@ from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.driver import open_store
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.spark.beside import frame_beside, pays
-from spark_infer.spark.compiled import first_rows, with_compiled
+from spark_infer.spark.compilation import first_rows, with_compiled
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
 from spark_infer.spark.quiet import refusing_condition
@@ -27,6 +26,7 @@ from spark_infer.spark.resources import plan_stage
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.stamp import stamped
+from spark_infer.spark.wide_udf import frame_by_wide_udf, pays
 from spark_infer.spark.worker import score_partition
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
     """Put the scoring operator over a DataFrame.
 
     It is a `mapInArrow`, which the optimizer neither copies nor crosses: a filter on a prediction runs above it. Where
-    many columns pass by the model, it is an expression that leaves them in the JVM (`beside.py`). Only a Spark ML
+    many columns pass by the model, it is an expression that leaves them in the JVM (`wide_udf.py`). Only a Spark ML
     pipeline is a transform of Spark's own, which has no ``stats_column``.
 
     Args:
@@ -193,7 +193,7 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
         return transformed_frame(df, recipe, prepared.sparkml)
     schema = scored_schema(df.schema, recipe, stats_column=stats_column)
     if pays(prepared):
-        return frame_beside(df, prepared, schema, stats_column=stats_column)
+        return frame_by_wide_udf(df, prepared, schema, stats_column=stats_column)
     columns = recipe.read_columns(to_arrow(df.schema))
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
     plain = all(set(name).isdisjoint(".`*") for name in columns)

@@ -21,18 +21,18 @@ from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.observe.progress import Progress
 from spark_infer.spark.batches import batch_settings
-from spark_infer.spark.beside import crossing
-from spark_infer.spark.faults import translate
-from spark_infer.spark.frame import scored_frame
+from spark_infer.spark.cancellation import Tagged
+from spark_infer.spark.dataframe import scored_frame
+from spark_infer.spark.exceptions import translate
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.prepare import Prepared
-from spark_infer.spark.side import Tagged
 from spark_infer.spark.stamp import stamped
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.write import size_notes, stage, write
 from spark_infer.spark.tables.write_delta import written_before
 from spark_infer.spark.tables.write_parquet import is_staged
 from spark_infer.spark.tracking import tracking
+from spark_infer.spark.wide_udf import crossing
 from spark_infer.tables.plan import Written
 from spark_infer.tables.storage import Storage
 

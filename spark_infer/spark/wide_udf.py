@@ -48,7 +48,7 @@ def crossing(prepared: Prepared, table: pa.Schema) -> tuple[str, ...]:
     return recipe.read_columns(table)
 
 
-def frame_beside(df: DataFrame, prepared: Prepared, schema: StructType, *, stats_column: str | None) -> DataFrame:
+def frame_by_wide_udf(df: DataFrame, prepared: Prepared, schema: StructType, *, stats_column: str | None) -> DataFrame:
     """Put the operator over a DataFrame.
 
     Args:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spark_infer.job.tune.found import Measured, Tuning, best_of
+from spark_infer.job.tune.tuning import Measured, Tuning, best_of
 
 
 def rates(*medians: float, spread: float = 1.1) -> list[Measured]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
-from spark_infer.core.here import find_here
+from spark_infer.core.local_resources import find_local_resources
 from spark_infer.errors import PlanError
-from spark_infer.job.engine import engine_of
+from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.tune.batch import batch_sizes
-from spark_infer.job.tune.found import Measured, Tuning, best_of
 from spark_infer.job.tune.jobs import cores_for_each_task, planes
-from spark_infer.job.tune.rows import some_rows, write_sample
+from spark_infer.job.tune.sample_table import some_rows, write_sample
+from spark_infer.job.tune.tuning import Measured, Tuning, best_of
 from spark_infer.models.ref import ModelRef
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def tune(
     rows = some_rows(job.plane.scan, job.plane.tasks, sample_rows)
     if not rows.num_rows:
         raise PlanError(f"{job.snapshot.location.name} has no rows to measure.")
-    here, ref = find_here(config.resources.model_copy(update={"gpu": 0, "cpus": None})), job.recipe.ref
+    here, ref = find_local_resources(config.resources.model_copy(update={"gpu": 0, "cpus": None})), job.recipe.ref
     notes = ["GPUs were not measured"] if config.resources.gpu else []
     measured = batch_sizes(job.recipe, rows, job.folder, today=job.batch_rows)
     best = {"score.batch_size": best_of(_small_first(measured), today=measured[0].value)}

@@ -149,7 +149,9 @@ def _of_tensor(spec: TensorInput, port: Port, problems: list[str]) -> list[Feed]
     if not _takes(port, made_as):
         problems.append(f"input {port.name!r} takes {port.kind}, the signature says {spec.dtype}")
     elif port.shape is not None and not _same_shape(spec.shape, port.shape):
-        problems.append(f"input {port.name!r} has shape {_told(port.shape)}, the signature says {list(spec.shape)}")
+        problems.append(
+            f"input {port.name!r} has shape {_described(port.shape)}, the signature says {list(spec.shape)}"
+        )
     else:
         return [Feed(port=port, columns=spec.columns, made_as=made_as, tensor=replace(spec, dtype=made_as.name))]
     return []
@@ -176,7 +178,7 @@ def _of_all(columns: Sequence[BoundColumn], port: Port, problems: list[str]) -> 
         problems.append(f"input {port.name!r} takes {port.kind}, its column(s) are {types}")
     elif port.shape is not None and not any(_same_shape(shape, port.shape) for shape in shapes):
         problems.append(
-            f"input {port.name!r} has shape {_told(port.shape)}, the signature has {width} column(s) for it"
+            f"input {port.name!r} has shape {_described(port.shape)}, the signature has {width} column(s) for it"
         )
     else:
         return [Feed(port=port, columns=tuple(column.target for column in columns), made_as=made_as)]
@@ -209,5 +211,5 @@ def _same_shape(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
     return len(shape) == len(taken) and all(size == -1 or wanted in (None, size) for size, wanted in inner)
 
 
-def _told(shape: Sequence[int | None]) -> str:
+def _described(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"

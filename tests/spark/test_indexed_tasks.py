@@ -11,7 +11,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from spark_infer.config import ResourceOptions
 from spark_infer.models.place import Place
-from spark_infer.spark import numbered
+from spark_infer.spark import indexed_tasks
 from spark_infer.spark.resources import plan_stage
 
 SCHEMA = StructType([StructField("number", LongType())])
@@ -23,11 +23,11 @@ def told(number: int, place: Place) -> Iterator[pa.RecordBatch]:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_each_number_is_worked_on_once(spark: SparkSession, count: int) -> None:
-    rows = numbered.collected(spark, count, told, SCHEMA, plan_stage(spark, ResourceOptions()))
+    rows = indexed_tasks.collected(spark, count, told, SCHEMA, plan_stage(spark, ResourceOptions()))
     assert sorted(row["number"] for row in rows) == sorted([*range(count)] * 2)
 
 
 def test_a_partition_that_spark_numbers_otherwise_fails(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbered, "_numbers", lambda spark, count: spark.range(1, count + 1, 1, count))
+    monkeypatch.setattr(indexed_tasks, "_numbers", lambda spark, count: spark.range(1, count + 1, 1, count))
     with pytest.raises(Exception, match=r"Spark sent the numbers \[\d\] to the partition \d"):
-        numbered.collected(spark, 2, told, SCHEMA, plan_stage(spark, ResourceOptions()))
+        indexed_tasks.collected(spark, 2, told, SCHEMA, plan_stage(spark, ResourceOptions()))

@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from spark_infer import score, score_table
 from spark_infer.errors import PredictError
-from spark_infer.spark import beside
-from spark_infer.spark.faults import translate
+from spark_infer.spark import wide_udf
+from spark_infer.spark.exceptions import translate
 from tests.spark.made import BIG, CountingModel
 
 WIDE = 30
@@ -47,7 +47,7 @@ def test_wide_rows_keep_every_value_and_get_the_same_prediction(
     beside_them = score(table, line, keep="all")
     assert "ArrowEvalPython" in operators(beside_them)
     assert "MapInArrow" not in operators(beside_them)
-    monkeypatch.setattr(beside, "ENOUGH", 10**6)
+    monkeypatch.setattr(wide_udf, "ENOUGH", 10**6)
     through = score(table, line, keep="all")
     assert "MapInArrow" in operators(through)
     assert beside_them.schema == through.schema

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.find import StillThere
-from spark_infer.job.units.runplan import RunPlan
+from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.job.units.runs import StillThere
 from spark_infer.tables.delta_log import added_in, list_log, taken, taken_back
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.publishers.work import app_of
@@ -15,7 +15,7 @@ from spark_infer.tables.storage import Storage
 from spark_infer.tables.transaction import published
 
 
-def presence(table: Storage, kind: str, mode: str) -> StillThere:
+def target_state_of(table: Storage, kind: str, mode: str) -> StillThere:
     """Return who looks at a target.
 
     Rows that were added are there as long as the table is the same one. A table or partitions that were replaced count

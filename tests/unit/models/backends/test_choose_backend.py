@@ -7,7 +7,7 @@ import pytest
 
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import ConfigError, ModelRefusedError
-from spark_infer.models.backends.choice import Choice, choose
+from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.mlmodel import MLModel
 
 HERE = Path()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from spark_infer.job.units.facts import fingerprint
+from spark_infer.job.units.fingerprint import fingerprint
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.relative import is_name

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import PredictError, RunError, WriteError
+from spark_infer.job.units.concurrent_drivers import drive_shared
 from spark_infer.job.units.drive import Outcome
-from spark_infer.job.units.shared import drive_shared
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
-from spark_infer.tables.sink.spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import open_storage
 
 

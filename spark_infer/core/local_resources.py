@@ -11,7 +11,7 @@ from spark_infer.errors import ResourcesError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Here:
+class LocalResources:
     """The cores of this machine, and how many of them one process takes."""
 
     cores: int
@@ -22,7 +22,7 @@ class Here:
         """How many processes run at once."""
         return self.cores // self.cpus
 
-    def told(self) -> tuple[str, ...]:
+    def describe(self) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle."""
         idle = self.cores - self.cpus * self.processes
         lines = [
@@ -34,7 +34,7 @@ class Here:
         return tuple(lines)
 
 
-def find_here(resources: ResourceOptions) -> Here:
+def find_local_resources(resources: ResourceOptions) -> LocalResources:
     """Look at this machine.
 
     Raises:
@@ -52,4 +52,4 @@ def find_here(resources: ResourceOptions) -> Here:
             f"resources.cpus asks for {cpus} cores for one task, and this process has {cores}.",
             next_step=f"set resources.cpus to {cores} or less.",
         )
-    return Here(cores=cores, cpus=cpus)
+    return LocalResources(cores=cores, cpus=cpus)

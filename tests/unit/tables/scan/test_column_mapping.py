@@ -11,7 +11,7 @@ import pytest
 
 from spark_infer.errors import SparkMustReadError
 from spark_infer.tables.listing import SourceFile
-from spark_infer.tables.scan.mapping import stored_schema
+from spark_infer.tables.scan.column_mapping import stored_schema
 from spark_infer.tables.scan.prune import file_may_hold
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from spark_infer.job.units.presence import holds_rows
+from spark_infer.job.units.target_state import holds_rows
 from spark_infer.tables.storage import open_storage
 
 ROWS = pa.table({"id": [1, 2]})

@@ -15,11 +15,11 @@ from spark_infer.errors import ModelFilesError, ModelNotFoundError
 from spark_infer.models.files.digest import hash_files, is_model_file
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLMODEL, read_mlmodel
-from spark_infer.models.registry import known
-from spark_infer.models.registry.absent import absent_files
+from spark_infer.models.registry import digest_cache
 from spark_infer.models.registry.download import TooManyBytesError, download
 from spark_infer.models.registry.failures import printable_cause, too_large, too_slow, translated
-from spark_infer.models.registry.patience import WHOLE_CALL, GivenUpError, ask, settings
+from spark_infer.models.registry.not_found import absent_files
+from spark_infer.models.registry.timeouts import WHOLE_CALL, GivenUpError, ask, settings
 from spark_infer.models.registry.uri import is_local, local_folder
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Located:
     name: str
     version: str | None = None
     location: str
-    identity: known.Identity | None = None
+    identity: digest_cache.Identity | None = None
 
     @property
     def title(self) -> str:
@@ -93,7 +93,7 @@ def asked(address: str, question: Callable[[], Answer]) -> Answer:
         raise translated(error, address) from printable_cause(error)
 
 
-def bring(
+def fetch(
     located: Located,
     open_remote: Callable[[str], RemoteFolder],
     store: ModelStore,
@@ -146,15 +146,15 @@ def bring(
 
 def _remembered(located: Located, remote: RemoteFolder, store: ModelStore, fetch: Callable[[Path], None]) -> str:
     identity = located.identity or {}
-    with store.lock(f"version-{known.key(identity)}"):
-        before = known.recall(store.root, identity)
+    with store.lock(f"version-{digest_cache.key(identity)}"):
+        before = digest_cache.recall(store.root, identity)
         if before is not None:
             if asked(located.location, partial(_is_unchanged, before, remote, store)):
                 store.ensure(before, fetch)
                 return before
             logger.warning("The files of %s are not those seen before; they are taken again.", located.title)
         digest = store.receive(fetch)
-        known.remember(store.root, identity, digest)
+        digest_cache.remember(store.root, identity, digest)
     return digest
 
 

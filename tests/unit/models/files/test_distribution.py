@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import EnvironmentProblem, ModelFilesError
+from spark_infer.models.files.distribution import ModelFiles, decide, deliver, open_folder
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.files.travel import ModelFiles, decide, deliver, open_folder
 from tests.unit.models.files.objectstore import ObjectStore, object_store, reaching
 from tests.unit.models.registry.servers import answering
 

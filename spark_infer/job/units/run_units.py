@@ -11,7 +11,7 @@ from typing import Any
 
 from pyarrow import ArrowException
 
-from spark_infer.core.faults import point
+from spark_infer.core.failpoints import point
 from spark_infer.core.totals import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.stamps import constants
@@ -19,18 +19,18 @@ from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.job.account import facts_of, report_of
+from spark_infer.job.units.concurrent_drivers import drive_shared
 from spark_infer.job.units.drive import Outcome, clean, drive
-from spark_infer.job.units.find import given_up, plan_in
-from spark_infer.job.units.presence import contents, rows_left
-from spark_infer.job.units.shared import drive_shared
+from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
+from spark_infer.job.units.target_state import contents, rows_left
 from spark_infer.observe.report import Report
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
-from spark_infer.tables.publishers.choice import publisher_of
+from spark_infer.tables.publishers.choose_publisher import publisher_of
 from spark_infer.tables.publishers.work import Publisher, PublishWork, all_files
-from spark_infer.tables.sink.spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
 _SOME_FILES = 10_000
