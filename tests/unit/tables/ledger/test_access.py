@@ -168,6 +168,15 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path: P
         read_all(tmp_path)
 
 
+def test_a_folder_that_is_there_already_is_looked_at_before_it_is_used(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    folder = Path(made.staged("0badc0de").root)
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(LedgerError, match="Others may write to"):
+        made.make_folder(made.staged("0badc0de"))
+
+
 def test_a_file_that_lies_among_the_runs_is_left_alone(tmp_path: Path) -> None:
     begun(tmp_path)
     (tmp_path / ROOT / ".nfs0000000000000001").touch(0o666)

@@ -135,6 +135,21 @@ def test_a_footer_that_contradicts_itself_about_its_rows_is_refused(
         list(read_task(task, Scan(uri=f"file://{tmp_path}", schema=ROWS.schema)))
 
 
+def test_a_row_group_of_fewer_than_no_rows_is_refused_although_all_counts_agree(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS, path, row_group_size=2)
+
+    def claim_less_than_none(footer: Struct) -> None:
+        footer[3], _group(footer, 1)[3] = (footers.I64, 1), (footers.I64, -1)
+        chunks = footers.chunks(footer)
+        for chunk in chunks[len(chunks) // 2 :]:
+            chunk[5] = (footers.I64, -1)
+
+    footers.change(path, claim_less_than_none)
+    with pytest.raises(SourceError, match="its footer counts 1 rows, and its row groups 1"):
+        footer_of(path)
+
+
 def test_rows_that_only_a_consistent_footer_claims_are_missed_when_the_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     pq.write_table(ROWS, path)
