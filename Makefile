@@ -15,7 +15,7 @@ unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help java venv demo test check classes lint format types contracts unit spark gpu soak bench bench-quick bench-ablations docs build requirements clean
+.PHONY: help java venv demo test check classes lint format types contracts unit spark gpu soak bench bench-quick bench-ablations docs site build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,10 @@ docs: java venv ## Write anew what docs/ takes from the schema and from what the
 	$(BIN)/python -m spark_infer.job.file.load > docs/job-file.md
 	WRITE_DOCS=1 $(BIN)/python -m pytest -q -p tests.without_spark tests/unit/models/conformance tests/unit/models/compile -k table
 	WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/spark/test_flavors.py tests/spark/test_types.py
+	@$(MAKE) --no-print-directory site
+
+site: venv ## Build the pages and the API reference into build/site; a broken link is an error
+	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with-requirements requirements/site.txt mkdocs build --strict --quiet
 
 build: venv ## Build the sdist and the wheel into dist/
 	rm -rf dist
@@ -88,6 +92,7 @@ build: venv ## Build the sdist and the wheel into dist/
 requirements: venv ## Pin the requirements anew; UPGRADE=--upgrade also moves to newest versions
 	$(COMPILE) pyproject.toml requirements/demo.in --extra demo --output-file requirements/demo.txt
 	$(COMPILE) pyproject.toml requirements/dev.in --extra all --output-file requirements/dev.txt
+	$(COMPILE) requirements/site.in --output-file requirements/site.txt
 	$(COMPILE) benchmarks/peers/ray.in --output-file benchmarks/peers/ray.txt
 	$(COMPILE) benchmarks/peers/daft.in --output-file benchmarks/peers/daft.txt
 

@@ -10,40 +10,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spark_infer.config import CompileOptions, JobConfig, ResourceOptions, SparkConfig
     from spark_infer.errors import PlanError, RunError, SparkInferError
     from spark_infer.job.plan import Plan
     from spark_infer.job.scoring import ScoringJob, score_table
     from spark_infer.models.ref import ModelRef
     from spark_infer.observe.report import Report
     from spark_infer.spark.dataframe import score
+    from spark_infer.spark.session import start_session
     from spark_infer.spark.udf import model_udf
+    from spark_infer.tables.delta import delta_conf
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompileOptions",
+    "JobConfig",
     "ModelRef",
     "Plan",
     "PlanError",
     "Report",
+    "ResourceOptions",
     "RunError",
     "ScoringJob",
+    "SparkConfig",
     "SparkInferError",
+    "delta_conf",
     "model_udf",
     "score",
     "score_table",
+    "start_session",
 ]
 
 _HOMES = {
+    "CompileOptions": "spark_infer.config",
+    "JobConfig": "spark_infer.config",
     "ModelRef": "spark_infer.models.ref",
     "Plan": "spark_infer.job.plan",
     "PlanError": "spark_infer.errors",
     "Report": "spark_infer.observe.report",
+    "ResourceOptions": "spark_infer.config",
     "RunError": "spark_infer.errors",
     "ScoringJob": "spark_infer.job.scoring",
+    "SparkConfig": "spark_infer.config",
     "SparkInferError": "spark_infer.errors",
+    "delta_conf": "spark_infer.tables.delta",
     "model_udf": "spark_infer.spark.udf",
     "score": "spark_infer.spark.dataframe",
     "score_table": "spark_infer.job.scoring",
+    "start_session": "spark_infer.spark.session",
 }
 
 

@@ -34,6 +34,6 @@ def check_delta(spark: SparkSession) -> None:
         raise EnvironmentProblem(
             "This Spark session cannot read Delta tables.",
             details=["A session needs, from its start:", *(missing or [first_line(error)]), jar],
-            next_step="start the session with these settings, which `spark_infer.tables.delta.delta_conf()` returns; "
+            next_step="start the session with these settings, which `spark_infer.delta_conf()` returns; "
             "or use spark-submit with --packages.",
         ) from error
