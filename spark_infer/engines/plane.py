@@ -13,6 +13,7 @@ import pyarrow as pa
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
 from spark_infer.tables.footers import with_footers
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.scan.column_mapping import stored_schema
 from spark_infer.tables.scan.cut import cut, too_large
@@ -204,7 +205,7 @@ def _doubts(
 ) -> Iterator[str]:
     if sparkml:
         yield "Spark runs the model"
-    if snapshot.location.table and snapshot.location.format == "parquet":
+    if snapshot.location.table and format_of(snapshot.location.format).catalog_decides:
         yield "the catalog may have options for reading the files"
     if snapshot.location.table and not snapshot.location.table.startswith("`spark_catalog`."):
         yield "the catalog may filter rows or mask columns"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,17 +73,18 @@ def open_session(config: JobConfig, *, log_file: Path | None = None) -> SparkSes
     """
     from spark_infer.spark.session import start_session
 
-    return start_session(config.spark, app_name=config.name, delta_conf=_delta_conf(config), log_file=log_file)
+    return start_session(config.spark, app_name=config.name, delta_conf=_format_conf(config), log_file=log_file)
 
 
-def _delta_conf(config: JobConfig) -> dict[str, str]:
-    """Return what Delta needs; nothing where the job has no Delta table or can have none, or a server has it."""
+def _format_conf(config: JobConfig) -> dict[str, str]:
+    """Return what the formats of the job's tables need; nothing where a server has it.
+
+    A side that names no format may be of each one that is installed.
+    """
     if config.spark.remote:
         return {}
-    formats = {config.source.format, config.target.format}
-    installed = importlib.util.find_spec("delta") is not None
-    if formats == {"parquet"} or (not installed and "delta" not in formats):
-        return {}
-    from spark_infer.tables.delta import delta_conf
+    from spark_infer.tables.formats import FORMATS
 
-    return dict(delta_conf())
+    asked = {config.source.format, config.target.format}
+    wanted = [each for each in FORMATS.values() if each.name in asked or (None in asked and each.is_installed())]
+    return {name: value for each in wanted for name, value in each.session_conf().items()}

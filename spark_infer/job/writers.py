@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from spark_infer.engines.plane import Plane
-from spark_infer.tables.delta_log import LogState, newest_state
+from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.sink_spec import SinkSpec, file_metadata
 from spark_infer.tables.sink.write_eligibility import CODECS, write_doubts
@@ -58,7 +59,4 @@ def with_writers(
 
 
 def _existing(write: WritePlan) -> LogState | None:
-    storage = write.location.storage()
-    if write.creates or write.location.format != "delta" or storage is None:
-        return None
-    return newest_state(storage)
+    return None if write.creates else format_of(write.location.format).log_state(write.location)

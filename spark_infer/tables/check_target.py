@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.how import sentence
-from spark_infer.tables.location import TableLocation, locate, looking_at, same_table
+from spark_infer.tables.locate import locate
+from spark_infer.tables.location import TableLocation, looking_at, same_table
 from spark_infer.tables.merging import (
     identity_problems,
     merge_problems,
@@ -26,16 +28,11 @@ from spark_infer.tables.schema_check import (
 )
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
-from spark_infer.tables.target import Existing, check_storage, check_unused, existing_table, new_location
+from spark_infer.tables.target import Existing, check_unused, existing_table, new_location
 from spark_infer.tables.writable import check_writable
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
-
-_ONE_FILE_DECIDES = (
-    "Spark takes the columns of a Parquet folder from one of its files, so that files with fewer may hide the others: "
-    "bring the column, or use Delta"
-)
 
 
 def find_target(lookup: TableLookup, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
@@ -110,8 +107,8 @@ def plan_write(lookup: TableLookup, target: TargetConfig, *, snapshot: Snapshot,
 def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
     found = locate(lookup, target)
     location = found or new_location(lookup, target, snapshot.location.format)
-    if location.format == "delta":
-        lookup.check_delta()
+    table_format = format_of(location.format)
+    table_format.check_engine(lookup)
     if same_table(location, snapshot.location):
         raise TargetError(
             f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
@@ -126,9 +123,8 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
     if found is None:
         check_unused(location)
     check_writable(location, exists=found is not None)
-    if location.format == "parquet":
-        check_storage(location, target, exists=found is not None)
-    if target.mode == "merge" and found is not None and location.format == "delta":
+    table_format.check_target(location, target, exists=found is not None)
+    if target.mode == "merge" and found is not None and table_format.takes_merge:
         lookup.check_merge(location)
     existing = existing_table(lookup, location, target, type(schema)) if found else None
     if existing is not None and target.mode != "append":
@@ -139,7 +135,7 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
 def _checked_plan(
     location: TableLocation, target: TargetConfig, existing: Existing | None, schema: StructType
 ) -> WritePlan:
-    types = types_of(schema)
+    table_format, types = format_of(location.format), types_of(schema)
     has = spelled_as(existing.partition_columns, types) if existing else ()
     has_types = types_of(existing.schema) if existing else {}
     replaces = existing is not None and target.mode == "overwrite"
@@ -148,15 +144,16 @@ def _checked_plan(
     asked = spelled_as(wanted, types)
     partition_by = asked or has
     filled = _filled(location, target, existing, types)
-    problems = storable_problems(schema, plain_names=location.format == "delta" and (existing is None or replaces))
+    plain_names = table_format.wants_plain_names and (existing is None or replaces)
+    problems = storable_problems(schema, plain_names=plain_names)
     problems += partitioning_problems([name for name in partition_by if name not in filled], schema)
-    fixed = not replaces or bool(location.table and location.format == "parquet")
+    fixed = not replaces or bool(location.table and table_format.catalog_decides)
     if existing is not None and fixed:
         if asked and asked != has:
             problems.append(f"`partition_by` is {_listed(asked)}, the table is partitioned by {_listed(has)}")
         problems += schema_problems(schema, existing.schema, folder_types=existing.folder_types, may_lack=filled)
-        if location.format == "parquet" and any(problem.startswith("missing: ") for problem in problems):
-            problems.append(_ONE_FILE_DECIDES)
+        if table_format.needs_all_columns and any(problem.startswith("missing: ") for problem in problems):
+            problems.append(table_format.needs_all_columns)
     scope, scope_problems = _scope(target, types, partition_by)
     problems += scope_problems
     log = existing.log if existing is not None else None
@@ -190,8 +187,10 @@ def _checked_plan(
 def _filled(
     location: TableLocation, target: TargetConfig, existing: Existing | None, types: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The columns of an existing Delta table that the rows do not bring, and need not."""
-    if existing is None or location.format != "delta" or target.mode not in ("append", "overwrite_partitions", "merge"):
+    """The columns of an existing table that the rows do not bring, and need not."""
+    if existing is None or format_of(location.format).needs_all_columns:
+        return ()
+    if target.mode not in ("append", "overwrite_partitions", "merge"):
         return ()
     nullable = [field.name for field in existing.schema if field.nullable]
     optional = optional_columns(existing.schema.names, nullable, existing.log, mode=target.mode)

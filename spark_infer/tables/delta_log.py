@@ -290,3 +290,8 @@ def _statistics(text: str | None) -> dict[str, Any]:
 
 def _type_name(of: Any) -> str:
     return short_type_name(of) if isinstance(of, str) else "struct"
+
+
+def has_delta_log(storage: Storage) -> bool:
+    """Whether the folder is a Delta table: its log holds at least one commit or checkpoint."""
+    return any(name[:20].isdigit() for name in storage.names("_delta_log"))

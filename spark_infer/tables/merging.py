@@ -9,6 +9,7 @@ from typing import Any
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.location import TableLocation
 
 _UNCOMPARABLE = ((r"\bmap<", "map"), (r"(?:^|[:<,])variant(?:$|[,>])", "variant"))
@@ -80,7 +81,7 @@ def merge_problems(
     """
     problems = (
         []
-        if location.format == "delta"
+        if format_of(location.format).takes_merge
         else ["`merge` needs a Delta table: set `format: delta`, or choose another mode"]
     )
     if location.storage() is None:

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from spark_infer.errors import SourceError
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.parquet import with_partitions
 from spark_infer.tables.scan.parquet_schema import Node
@@ -31,7 +32,7 @@ def schema_of(found: Snapshot) -> str:
     Raises:
         SourceError: The files do not say what their columns are.
     """
-    if found.location.format == "delta" and found.schema_json is not None:
+    if format_of(found.location.format).declares_columns and found.schema_json is not None:
         return _shown(found.schema_json)
     fields = json.loads(found.schema_json)["fields"] if found.schema_json is not None else _merged(found)
     nullable = [{"metadata": {}, **_nullable(each), "nullable": True} for each in with_partitions(fields, found)]

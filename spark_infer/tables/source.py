@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
-from spark_infer.tables import delta, parquet
-from spark_infer.tables.location import TableLocation, locate, looking_at, qualify
+from spark_infer.tables.formats import format_of
+from spark_infer.tables.locate import locate, qualify
+from spark_infer.tables.location import looking_at
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.scan.read_eligibility import partition_doubts
 from spark_infer.tables.snapshot import Snapshot
@@ -56,15 +57,9 @@ def _open(lookup: TableLookup, source: SourceConfig) -> Snapshot:
     location = locate(lookup, source)
     if location is None:
         raise _missing(lookup, source)
-    if location.format == "delta":
-        lookup.check_delta()
-        return _within(delta.snapshot(lookup, location, source.version), source)
-    if source.version is not None:
-        raise SourceError(
-            f"{location.name} is a Parquet table and has no versions; `version: {source.version}` was asked for.",
-            next_step="leave `version` out.",
-        )
-    return _parquet_snapshot(lookup, location, source)
+    table_format = format_of(location.format)
+    table_format.check_engine(lookup)
+    return table_format.counted(_within(table_format.source_snapshot(lookup, location, source), source))
 
 
 def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
@@ -82,16 +77,6 @@ def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:
             snapshot, rows=None, files=None, size_bytes=None, listing=replace(inside, doubts=(*inside.doubts, *doubts))
         )
     return replace(snapshot, rows=inside.rows, files=len(inside.files), size_bytes=inside.size_bytes, listing=inside)
-
-
-def _parquet_snapshot(lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
-    storage = location.storage()
-    entry = lookup.catalog(source).describe(source.table) if source.table else None
-    columns = entry.partition_columns if entry else ()
-    if storage is None or columns:
-        # The catalog, not the folder, knows which partitions belong to the table.
-        return _within(lookup.unlisted_parquet(location, columns), source)
-    return parquet.counted(storage, _within(parquet.snapshot(storage, location), source))
 
 
 def _missing(lookup: TableLookup, source: SourceConfig) -> SourceError:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.tables import delta, parquet
-from spark_infer.tables.delta_log import LogState, newest_state
+from spark_infer.tables.delta_log import LogState
 from spark_infer.tables.durable import is_mount
-from spark_infer.tables.location import TableLocation, canonical, qualify
+from spark_infer.tables.formats import format_of
+from spark_infer.tables.locate import qualify
+from spark_infer.tables.location import TableLocation, canonical
 from spark_infer.tables.predicate import quote_table
-from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import Storage, plain_folder
 from spark_infer.tables.table_lookup import TableLookup
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
-
-_FOOTERS_FOR_SCHEMA = 16
-_TABLE_FILES = ("_SUCCESS", "_metadata", "_common_metadata")
-_TABLE_SUFFIXES = (".parquet", ".crc")
 
 
 @dataclass(frozen=True)
@@ -74,47 +68,6 @@ def check_unused(location: TableLocation) -> None:
         )
 
 
-def check_storage(location: TableLocation, target: TargetConfig, *, exists: bool) -> None:
-    """Refuse a Parquet target whose rows, or other files in its folder, could not be kept safe.
-
-    Raises:
-        TargetError: Its file system cannot be reached or cannot rename a folder, a killed write left rows beside it, or
-            an overwrite would remove files that are no part of a table.
-    """
-    storage = location.storage()
-    if storage is None:
-        if location.table and not exists:
-            return  # the catalog makes the table, with nothing to protect
-        raise TargetError(
-            f"This process cannot reach {location.name}, so it could not protect the rows that are there.",
-            next_step="write a Delta table, or install what pyarrow.fs needs for this file system.",
-        )
-    if exists and target.mode.startswith("overwrite") and not storage.renames_atomically:
-        raise TargetError(
-            f"Plain Parquet on {storage.scheme}:// cannot be overwritten safely.",
-            details=["An object store renames file by file, so that a failure would leave half of each table."],
-            next_step="write a Delta table, or a new Parquet folder for each run.",
-        )
-    if exists and target.mode == "overwrite":
-        _refuse_foreign_files(storage, location)
-
-
-def _refuse_foreign_files(storage: Storage, location: TableLocation) -> None:
-    # The whole folder is exchanged, so that whatever else lies in it would go with the old rows.
-    foreign = [path for path in storage.every_path() if _is_foreign(path)]
-    if foreign:
-        raise TargetError(
-            f"Overwriting {location.name} would remove files that are no part of a Parquet table.",
-            details=[f"It holds: {', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}"],
-            next_step="move them away, or choose another folder.",
-        )
-
-
-def _is_foreign(path: str) -> bool:
-    name = posixpath.basename(path)
-    return plain_folder(path) is not None or not (name in _TABLE_FILES or name.endswith(_TABLE_SUFFIXES))
-
-
 def existing_table(
     lookup: TableLookup, location: TableLocation, target: TargetConfig, struct_type: type[StructType]
 ) -> Existing:
@@ -130,13 +83,11 @@ def existing_table(
         TargetError: It cannot be read.
     """
     try:
-        if location.format == "delta":
-            newest = delta.snapshot(lookup, location, None)
-            schema = _parsed(lookup.target_schema(newest), location, struct_type)
-            return Existing(schema, newest.partition_columns, {}, _log(location))
-        newest = _parquet_snapshot(lookup, location, target)
+        table_format = format_of(location.format)
+        newest = table_format.target_snapshot(lookup, location, target)
         schema = _parsed(lookup.target_schema(newest), location, struct_type)
-        return Existing(schema, newest.partition_columns, {} if location.table else newest.types)
+        folder_types = table_format.folder_types(newest)
+        return Existing(schema, newest.partition_columns, folder_types, table_format.log_state(location))
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
 
@@ -149,18 +100,3 @@ def _parsed(schema: str, location: TableLocation, struct_type: type[StructType])
             f"{location.name} has a column of a type that this PySpark does not know: {error}",
             next_step="choose another target, or a version of PySpark that knows the type.",
         ) from error
-
-
-def _log(location: TableLocation) -> LogState | None:
-    storage = location.storage()
-    return newest_state(storage) if storage is not None else None
-
-
-def _parquet_snapshot(lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
-    if location.table:
-        entry = lookup.catalog(target).describe(location.table)
-        return lookup.unlisted_parquet(location, entry.partition_columns if entry else ())
-    storage = location.storage()
-    if storage is None:
-        raise TargetError(f"This process cannot reach {location.name}.")
-    return parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)

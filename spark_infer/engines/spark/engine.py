@@ -43,7 +43,7 @@ from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.merge import MergeDelta, refuse_doubled_keys
 from spark_infer.spark.tables.settings import SessionConf
 from spark_infer.spark.tables.spark_tables import SparkTables
-from spark_infer.spark.tables.write_parquet import refresh
+from spark_infer.spark.tables.write import refresh
 from spark_infer.spark.worker_stacks import worker_stacks
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishers.choose_publisher import publisher_of

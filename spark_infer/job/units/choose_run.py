@@ -16,6 +16,7 @@ from spark_infer.job.units.runs import before_running
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
 from spark_infer.tables.check_target import find_target, plan_write
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
@@ -111,7 +112,7 @@ def choose_run(
     facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema.json())
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
-    if write is not None and write.exists and not exists and location.format == "delta":
+    if write is not None and write.exists and not exists and not format_of(location.format).is_replaced_by_rename:
         raise TargetError(
             f"The target {location.name} is gone, to which a run was about to write.",
             details=["rows that are scored are kept beside its place"],

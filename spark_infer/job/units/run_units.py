@@ -21,11 +21,13 @@ from spark_infer.errors import LedgerError, WriteError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.units.concurrent_drivers import drive_shared
 from spark_infer.job.units.drive import Outcome, clean, drive
+from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
-from spark_infer.job.units.target_state import contents, rows_left
 from spark_infer.observe.report import Report
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
+from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.choose_publisher import publisher_of
@@ -156,7 +158,7 @@ def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[
     for older in given_up(start.runs, work.ledger):
         try:
             plan = plan_in(older)
-            rows = rows_left(work.table, job.write.location.format, older, plan) if plan is not None else 0
+            rows = _rows_left(job, work, older, plan) if plan is not None else 0
         except (LedgerError, WriteError, ArrowException, OSError) as error:  # this run is published all the same
             yield f"what run {older.name} added before it was given up is not known: {error}"
             continue
@@ -167,8 +169,15 @@ def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[
             )
 
 
+def _rows_left(job: PreparedJob, work: PublishWork, older: Ledger, plan: RunPlan) -> int:
+    """Rows of an unfinished run that the target holds."""
+    one_by_one = plan.write["exists"] and plan.facts.get("target settings", {}).get("mode") == "append"
+    table_format = format_of(job.write.location.format)
+    return table_format.rows_left(work.table, older, plan.run_id, one_by_one=one_by_one)
+
+
 def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:
     """What a later command recognises the run's rows by in the target."""
     paths = [file.path for file in all_files(outcome.entries)]
-    in_table = contents(work.table) if work.plan.location.format == "parquet" else None
+    in_table = format_of(work.plan.location.format).contents(work.table)
     return {"app": work.app, "some_files": paths[:_SOME_FILES], "in_table": in_table}

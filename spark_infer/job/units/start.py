@@ -20,17 +20,15 @@ from spark_infer.job.units.fingerprint import fingerprint, job_key
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.run_plan import RunPlan, written_of
 from spark_infer.job.units.runs import Found, Runs, find_run, plan_in
-from spark_infer.job.units.target_state import holds_rows, target_state_of
+from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.check_target import planned_write
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.work import app_of
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import Storage
-from spark_infer.tables.transaction import published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +103,15 @@ class Start:
             done = f"{self.found.done:,} of {plan.units:,} units are done"
         elif self.touched(ledger, plan):
             done = "its rows are in the target"
-        elif workers and plan.write["format"] == "delta" and plan.facts["target settings"]["mode"] == "append":
+        elif workers and self._spark_may_commit(plan):
             done = "Spark commits all of it at once, and may still be about to"
         else:
             return False
         raise _begun_otherwise(ledger, plan, done, workers=workers)
+
+    def _spark_may_commit(self, plan: RunPlan) -> bool:
+        commits = format_of(plan.write["format"]).spark_commits
+        return commits and plan.facts["target settings"]["mode"] == "append"
 
     def whole(self) -> Start:
         """The run as Spark does it, unless it is written down otherwise."""
@@ -155,7 +157,8 @@ def look_up(
     if table is None:
         return None
     runs = Runs.of(table, config.name, job_key(snapshot), access_of(table, config.target))
-    if runs.is_inside and location.format == "parquet" and config.target.mode == "overwrite":
+    table_format = format_of(location.format)
+    if runs.is_inside and table_format.is_replaced_by_rename and config.target.mode == "overwrite":
         raise TargetError(
             f"The folder {table.root} cannot be exchanged for another: it is a mount point, or its parent cannot be "
             "written to.",
@@ -167,12 +170,15 @@ def look_up(
             details=["the account of its runs lies beside it, in a folder whose name has a few letters more"],
             next_step="choose a shorter name.",
         )
-    there = target_state_of(table, location.format, config.target.mode)
-    touched = partial(_holds_rows_of, table, location.format)
+    there = target_state_of(table, table_format, config.target.mode)
+
+    def touched(ledger: Ledger, plan: RunPlan) -> bool:
+        return table_format.holds_some_of(table, ledger, plan.run_id)
+
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan
     if plan is None and exists and not new_run:
-        refuse_repeated_append(runs, facts, partial(holds_rows, table, location.format))
+        refuse_repeated_append(runs, facts, partial(table_format.holds_rows, table))
     return Start(
         runs=runs,
         found=found,
@@ -181,14 +187,6 @@ def look_up(
         facts=plan.facts if plan else facts,
         touched=touched,
     )
-
-
-def _holds_rows_of(table: Storage, kind: str, ledger: Ledger, plan: RunPlan) -> bool:
-    """Whether a target holds anything of a run."""
-    if kind == "delta":
-        return bool(published(table, app_of(ledger, plan.run_id)))
-    paths = [file.path for entry in ledger.all_sealed().values() for file in entry.files]
-    return any(info.is_file for info in table.files.get_file_info([table.at(path) for path in paths]))
 
 
 def begin(start: Start, write: WritePlan, rows: int | None) -> Start:

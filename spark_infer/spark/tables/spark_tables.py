@@ -11,16 +11,17 @@ from pyspark.sql import SparkSession
 from spark_infer.config import TableConfig
 from spark_infer.core.session_settings import setting
 from spark_infer.errors import SourceError
-from spark_infer.spark.analysis import condition, parameters
+from spark_infer.spark.analysis import parameters
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.delta_session import check_delta
-from spark_infer.spark.tables.frames import delta_frame, delta_refused, whole_frame
+from spark_infer.spark.tables.frames import whole_frame
 from spark_infer.spark.tables.merge import refuse_unrecognisable
+from spark_infer.spark.tables.read_delta import delta_frame, delta_refused
 from spark_infer.spark.tables.same_disk import same_disk
 from spark_infer.spark.tables.settings import refuse_lossy_settings
+from spark_infer.spark.tables.spark_formats import SPARK_FORMATS
 from spark_infer.tables.delta_actions import UnreadableLogError
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.snapshot import Snapshot
 
 _HOMES: dict[str, str] = {}
@@ -89,20 +90,7 @@ class SparkTables:
 
     def format_at(self, config: TableConfig, uri: str) -> str | None:
         """Return the format of a table on a file system that this process cannot reach; None where there is none."""
-        spark = self._spark
-        try:
-            if spark.sql(f"DESCRIBE DETAIL delta.{quote_name(uri)}").collect()[0]["format"] == "delta":
-                return "delta"
-        except Exception as error:
-            if not condition(error).startswith(("DELTA_", "PARSE_SYNTAX", "PATH_NOT_FOUND")):
-                raise
-        try:
-            spark.read.parquet(uri).schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
-        except Exception as error:
-            if condition(error).startswith(("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")):
-                return None
-            raise
-        return "parquet"
+        return next((each.name for each in SPARK_FORMATS.values() if each.is_at(self._spark, uri)), None)
 
     def unlisted_delta(self, location: TableLocation, version: int | None, why: UnreadableLogError | None) -> Snapshot:
         """Describe a Delta table without counts: Spark reads its log, in small jobs of its own.

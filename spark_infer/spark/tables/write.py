@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from spark_infer.core.session_settings import setting
 from spark_infer.spark.tables.settings import settings
-from spark_infer.spark.tables.write_delta import write_delta
-from spark_infer.spark.tables.write_parquet import stage_parquet, write_parquet
+from spark_infer.spark.tables.spark_formats import spark_format_of
+from spark_infer.spark.tables.write_parquet import stage_parquet
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.sink.folders import NULL_PARTITION
@@ -59,8 +59,13 @@ def write(
         WriteError: The complete rows could not be moved to their place; says what state the target is in.
     """
     with _held(frame, plan) as rows:
-        written = write_delta(rows, plan, facts, txn) if plan.location.format == "delta" else write_parquet(rows, plan)
+        written = spark_format_of(plan.location.format).write(rows, plan, facts, txn)
     return replace(written, notes=(*written.notes, *size_notes(frame.sparkSession, plan)))
+
+
+def refresh(spark: SparkSession, plan: WritePlan) -> None:
+    """Have this session see the new files of a target."""
+    spark_format_of(plan.location.format).refresh(spark, plan)
 
 
 def stage(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFile]:

@@ -12,6 +12,7 @@ from spark_infer.errors import TargetError
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.newtable import removed_on_failure
 from spark_infer.tables.footers import read_footers
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
 from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
@@ -55,15 +56,13 @@ def is_staged(plan: WritePlan) -> bool:
     storage = plan.location.storage()
     if plan.merges:
         return True
-    if plan.location.format != "parquet" or storage is None or (plan.creates and plan.location.table):
+    if format_of(plan.location.format).spark_commits or storage is None or (plan.creates and plan.location.table):
         return False
     return storage.renames_atomically or not plan.creates
 
 
-def refresh(spark: SparkSession, plan: WritePlan) -> None:
+def refresh_parquet(spark: SparkSession, plan: WritePlan) -> None:
     """Have this session see the new files of a Parquet table."""
-    if plan.location.format != "parquet":
-        return
     if plan.location.table and not plan.creates:
         if plan.partition_by:
             spark.sql(f"MSCK REPAIR TABLE {plan.location.table} SYNC PARTITIONS")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from spark_infer.tables import transaction
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.append import AppendDelta, AppendParquet
-from spark_infer.tables.publishers.whole import WholeDelta, WholeParquet
 from spark_infer.tables.publishers.work import Log, Publisher, PublishWork
 
 
@@ -16,10 +15,7 @@ def publisher_of(work: PublishWork, log: Log = transaction) -> Publisher:
         work: The run.
         log: How Delta's log is read and written.
     """
-    delta = work.plan.location.format == "delta"
-    if one_by_one(work.plan):
-        return AppendDelta(work, log) if delta else AppendParquet(work)
-    return WholeDelta(work, log) if delta else WholeParquet(work)
+    return format_of(work.plan.location.format).publisher(work, log, one_by_one=one_by_one(work.plan))
 
 
 def one_by_one(plan: WritePlan) -> bool:

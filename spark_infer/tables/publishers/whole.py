@@ -152,15 +152,21 @@ def _holds(folder: Storage, files: Sequence[WrittenFile]) -> bool:
 
 
 def _stage(work: PublishWork, entries: Sequence[Sealed], files: Sequence[WrittenFile] | None) -> None:
-    """Bring all files of a run together in one folder beside the table, unless that was done before."""
+    """Bring all files of a run together in one folder beside the table, unless that was done before.
+
+    Args:
+        work: The run.
+        entries: Its units.
+        files: Their files, where a table without rows needs a file for its columns; None where a log holds them.
+    """
     if work.ledger.folder.kind(JOURNAL):
         return
     new = work.ledger.folder.below(STAGED)
     disk_of(new).make_folder(new.root)
     refuse_links(new, [])
     _place(work, new, entries)
-    if work.plan.location.format == "parquet":
-        _keep_schema(work, new, files or ())
+    if files is not None:
+        _keep_schema(work, new, files)
     point("placed")
     work.ledger.journal()
     point("journal")

@@ -85,3 +85,8 @@ def file_metadata(fields: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         # Says which calendar old dates are in: Spark takes files without it for whatever the session's settings say.
         "org.apache.spark.version": "4.0.0",
     }
+
+
+def has_own_metadata(field: Mapping[str, Any]) -> bool:
+    """Whether a column has metadata that changes how values are written; comments do not."""
+    return bool(set(field.get("metadata") or ()) - {"comment"}) or "collate" in str(field["type"])

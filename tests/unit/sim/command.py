@@ -17,7 +17,8 @@ from spark_infer.errors import WriteError
 from spark_infer.job.units.drive import clean, drive
 from spark_infer.job.units.runs import Runs, find_run
 from spark_infer.job.units.start import Start, begin
-from spark_infer.job.units.target_state import contents, target_state_of
+from spark_infer.job.units.target_state import target_state_of
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
@@ -43,7 +44,9 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     """Do what is left of the run; returns what it came to."""
     facts = {"what": "decides"}
     runs = Runs.of(table, "job", "0" * 8)
-    found = find_run(runs, facts, target_state_of(table, kind, mode), target_exists=bool(table.kind()), new_run=False)
+    found = find_run(
+        runs, facts, target_state_of(table, format_of(kind), mode), target_exists=bool(table.kind()), new_run=False
+    )
     if found.report is not None:
         clean(runs, found.ledger)
         return "nothing"
@@ -84,7 +87,7 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     report = {
         "app": work.app,
         "some_files": files,
-        "in_table": contents(table),
+        "in_table": format_of(kind).contents(table),
         "target_version": max(outcome.versions, default=None),
     }
     ledger.finish(stamped(report))

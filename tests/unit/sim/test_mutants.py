@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from spark_infer.job.units import drive as drive_module
-from spark_infer.job.units import target_state as presence_module
 from spark_infer.job.units.drive import _InOrder
+from spark_infer.tables import delta_format as format_module
 from spark_infer.tables.delta_log import taken
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
@@ -107,7 +107,7 @@ def unreadable_is_absent(patch: Patch) -> None:
         except OSError:
             return 0
 
-    patch.setattr(presence_module, "taken", silent)
+    patch.setattr(format_module, "taken", silent)
 
 
 def never_settled(patch: Patch) -> None:

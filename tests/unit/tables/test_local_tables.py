@@ -13,7 +13,7 @@ from spark_infer.config import SourceConfig, TableConfig, TargetConfig
 from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.local_tables import LocalTables
-from spark_infer.tables.location import locate
+from spark_infer.tables.locate import locate
 from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.table_lookup import TableLookup
 

@@ -16,7 +16,7 @@ from pyarrow import parquet as pq
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables.local_tables import LocalTables
-from spark_infer.tables.location import locate
+from spark_infer.tables.locate import locate
 from spark_infer.tables.source import open_snapshot
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from spark_infer.job.units.target_state import holds_rows
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.storage import open_storage
 
 ROWS = pa.table({"id": [1, 2]})
@@ -18,9 +18,9 @@ def test_rows_that_spark_wrote_are_there_until_a_commit_replaces_those_of_theirs
     table = open_storage(f"file://{tmp_path}/t")
     assert table is not None
     report = {"app": "spark_infer/run", "target_version": 1}
-    assert holds_rows(table, "delta", report)
-    assert not holds_rows(table, "delta", {**report, "app": "spark_infer/other"})
+    assert format_of("delta").holds_rows(table, report)
+    assert not format_of("delta").holds_rows(table, {**report, "app": "spark_infer/other"})
     write_deltalake(tmp_path / "t", ROWS, mode="append")
-    assert holds_rows(table, "delta", report)
+    assert format_of("delta").holds_rows(table, report)
     write_deltalake(tmp_path / "t", ROWS, mode="overwrite")
-    assert not holds_rows(table, "delta", report)
+    assert not format_of("delta").holds_rows(table, report)

@@ -1,0 +1,76 @@
+"""Have Spark read a Parquet table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from spark_infer.errors import SourceError
+from spark_infer.spark.analysis import first_line
+from spark_infer.spark.tables.settings import settings
+from spark_infer.tables.parquet import column_types, with_partitions
+from spark_infer.tables.scan.spark_types import spark_type
+from spark_infer.tables.snapshot import Snapshot
+
+_PLAIN_TYPES = (
+    ("BOOLEAN", ""),
+    ("INT32", ""),
+    ("INT64", ""),
+    ("FLOAT", ""),
+    ("DOUBLE", ""),
+    ("BYTE_ARRAY", "STRING"),
+)
+"""What a file can hold in one way only."""
+
+
+def parquet_frame(spark: SparkSession, found: Snapshot) -> DataFrame:
+    """A Parquet table as a DataFrame.
+
+    No Spark job starts where the files carry Spark's schema, or columns of types that are the same to everybody; of
+    others that something else wrote, Spark reads footers in one small job of its own.
+    """
+    location = found.location
+    if location.table:
+        return spark.table(location.table)
+    path = location.path or ""
+    try:
+        schema = _schema(spark, found, path)
+        return spark.read.schema(schema).parquet(path)
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"Spark cannot read {location.name}: {first_line(error)}") from error
+
+
+def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
+    if found.schema_json is not None:
+        fields = json.loads(found.schema_json)["fields"]
+    elif (plain := _plain_fields(found)) is not None:
+        fields = plain
+    elif found.refused and found.listing is not None:
+        # One column that Spark refuses would keep it from finding the types of the others.
+        types, _ = column_types(found.listing)
+        fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
+    else:
+        # The types that Spark guesses for the partitions are replaced below.
+        with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
+            inferred = spark.read.option("mergeSchema", str(found.mixed_schemas).lower()).parquet(path).schema
+        fields = json.loads(inferred.json())["fields"]
+    return StructType.fromJson({"type": "struct", "fields": with_partitions(fields, found)})
+
+
+def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
+    """The columns as Spark's JSON where no setting and no annotation can make Spark read another type; else None."""
+    if found.mixed_schemas or found.listing is None or len(found.listing.schemas) != 1:
+        return None
+    ((*nodes,),) = found.listing.schemas
+    twins = len({node.name.casefold() for node in nodes}) < len(nodes)
+    if not nodes or twins or any((node.physical, node.annotation) not in _PLAIN_TYPES for node in nodes):
+        return None
+    if any(node.repetition == "repeated" for node in nodes):
+        return None
+    return [{"name": node.name, "type": spark_type(node), "nullable": True, "metadata": {}} for node in nodes]
