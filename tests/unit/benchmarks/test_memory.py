@@ -16,7 +16,8 @@ MIB = 2**20
 
 
 def test_memory_that_a_child_held_and_gave_back_is_in_the_peak() -> None:
-    hold = f"import time\nheld = b'x' * (64 * {MIB})\ntime.sleep(1)\ndel held\n"
+    # More than is asked of the peak: the share of pages that processes have in common may shrink meanwhile.
+    hold = f"import time\nheld = b'x' * (96 * {MIB})\ntime.sleep(2)\ndel held\n"
     before = tree_bytes(os.getpid())
     peak = peak_bytes(os.getpid(), lambda: subprocess.run([sys.executable, "-c", hold], check=True))
     assert peak - before >= 64 * MIB
