@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
-from spark_infer.tables.footers import with_footers
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Listing
+from spark_infer.tables.parquet.footers import with_footers
 from spark_infer.tables.scan.column_mapping import stored_schema
 from spark_infer.tables.scan.cut import cut, too_large
 from spark_infer.tables.scan.deletions import with_group_deletes

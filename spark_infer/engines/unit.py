@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spark_infer.config import UnitOptions
-from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
 from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.scan.cut import TASKS_FOR_EACH_SLOT

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from spark_infer.engines.plane import Plane
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.sink_spec import SinkSpec, file_metadata

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pyarrow import ArrowException
 
-from spark_infer.tables.delta_log import list_log, read_log
+from spark_infer.tables.delta.log import list_log, read_log
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import canonical_text
 from spark_infer.tables.sink.folders import folder_of

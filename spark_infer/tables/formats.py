@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from spark_infer.config import SourceConfig, TargetConfig
-from spark_infer.tables.delta_format import DeltaFormat
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.format import DeltaFormat
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet_format import ParquetFormat
+from spark_infer.tables.parquet.format import ParquetFormat
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishers.work import Log, Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot

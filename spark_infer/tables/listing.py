@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.scan.parquet_schema import Node
 
 

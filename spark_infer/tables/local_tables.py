@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from spark_infer.config import TableConfig
 from spark_infer.errors import PlanError, SourceError
-from spark_infer.tables.delta_actions import UnreadableLogError
+from spark_infer.tables.delta.actions import UnreadableLogError
 from spark_infer.tables.location import TableLocation, refusal
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot

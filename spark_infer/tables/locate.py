@@ -8,8 +8,8 @@ from spark_infer.config import TableConfig, TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.formats import FORMATS, format_of
 from spark_infer.tables.location import TableLocation, canonical, refusal, resolved
+from spark_infer.tables.parquet.streamlog import has_stream_log, unread_target
 from spark_infer.tables.storage import Storage, open_storage, split_uri
-from spark_infer.tables.streamlog import has_stream_log, unread_target
 from spark_infer.tables.table_lookup import CatalogEntry, TableLookup
 
 _GLOB = frozenset("*?[]{}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.location import TableLocation
 

@@ -12,7 +12,7 @@ from typing import Any
 from spark_infer.errors import SourceError
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Listing
-from spark_infer.tables.parquet import with_partitions
+from spark_infer.tables.parquet.table_snapshot import with_partitions
 from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.snapshot import Snapshot

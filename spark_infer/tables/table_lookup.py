@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from spark_infer.config import TableConfig
 
 if TYPE_CHECKING:
-    from spark_infer.tables.delta_actions import UnreadableLogError
+    from spark_infer.tables.delta.actions import UnreadableLogError
     from spark_infer.tables.location import TableLocation
     from spark_infer.tables.snapshot import Snapshot
 

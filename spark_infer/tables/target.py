@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.durable import is_mount
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.locate import qualify

@@ -17,7 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import CommitConflictError, LedgerError, PlanError, TargetError, UnfinishedRunError, WriteError
-from spark_infer.tables import transaction
+from spark_infer.tables.delta import transaction
 from spark_infer.tables.durable import LocalDisk
 from spark_infer.tables.publishers import append, tries, whole
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows

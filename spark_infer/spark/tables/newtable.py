@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from spark_infer.tables.delta_log import has_delta_log
+from spark_infer.tables.delta.log import has_delta_log
 from spark_infer.tables.staging import remove_folder
 from spark_infer.tables.storage import Storage
 

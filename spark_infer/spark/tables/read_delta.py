@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import condition, first_line, parameters
-from spark_infer.tables.delta import no_such_version
+from spark_infer.tables.delta.table_snapshot import no_such_version
 from spark_infer.tables.location import TableLocation
 
 

@@ -12,7 +12,7 @@ from pyspark.sql.types import StructType
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import first_line
 from spark_infer.spark.tables.settings import settings
-from spark_infer.tables.parquet import column_types, with_partitions
+from spark_infer.tables.parquet.table_snapshot import column_types, with_partitions
 from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
 

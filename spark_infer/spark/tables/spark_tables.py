@@ -20,7 +20,7 @@ from spark_infer.spark.tables.read_delta import delta_frame, delta_refused
 from spark_infer.spark.tables.same_disk import same_disk
 from spark_infer.spark.tables.settings import refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import SPARK_FORMATS
-from spark_infer.tables.delta_actions import UnreadableLogError
+from spark_infer.tables.delta.actions import UnreadableLogError
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.spark.tables.newtable import removed_on_failure
 from spark_infer.spark.tables.settings import settings
-from spark_infer.tables.delta_log import has_delta_log
+from spark_infer.tables.delta.log import has_delta_log
 from spark_infer.tables.emptied import emptied_in_delta
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written

@@ -7,7 +7,7 @@ from typing import Any
 
 from spark_infer.core.failpoints import point
 from spark_infer.tables.ledger.entry import Sealed
-from spark_infer.tables.parquet import EMPTY_TABLE_FILE
+from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.publishers.move_files import place, refuse_taken_back, settle
 from spark_infer.tables.publishers.tries import tried
 from spark_infer.tables.publishers.work import Ended, Log, PublishWork, all_files

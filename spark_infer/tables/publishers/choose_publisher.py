@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_infer.tables import transaction
+from spark_infer.tables.delta import transaction
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishers.work import Log, Publisher, PublishWork

@@ -12,9 +12,9 @@ from pyarrow import ArrowException
 
 from spark_infer.core.failpoints import point
 from spark_infer.errors import LedgerError, WriteError
-from spark_infer.tables.delta_log import list_log, taken_back
+from spark_infer.tables.delta.log import list_log, taken_back
 from spark_infer.tables.durable import disk_of
-from spark_infer.tables.parquet import EMPTY_TABLE_FILE
+from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.sharing import closed_to_group
 from spark_infer.tables.shown_path import logged_path

@@ -12,7 +12,7 @@ from spark_infer.tables.durable import disk_of
 from spark_infer.tables.emptied import emptied_in_delta, emptied_notes
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL
-from spark_infer.tables.parquet import EMPTY_TABLE_FILE, PARTITIONED_BY
+from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.publishers.move_files import (
     STAGED,
     gone,

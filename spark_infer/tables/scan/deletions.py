@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from spark_infer.errors import SourceError, SourceReadError
-from spark_infer.tables.deletion_vector import deleted_rows
+from spark_infer.tables.delta.deletion_vector import deleted_rows
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.storage import Storage
 

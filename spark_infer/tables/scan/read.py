@@ -17,7 +17,7 @@ from pyarrow import ArrowException
 from pyarrow import parquet as pq
 
 from spark_infer.errors import SourceReadError, SparkMustReadError
-from spark_infer.tables.deletion_vector import can_read, deleted_rows
+from spark_infer.tables.delta.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.scan import values
 from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit
 from spark_infer.tables.scan.deletions import within, without

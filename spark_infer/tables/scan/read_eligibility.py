@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
-from spark_infer.tables.deletion_vector import can_read
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.deletion_vector import can_read
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.relative import stays_inside
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.where.terms import Term
 
 

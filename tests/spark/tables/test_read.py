@@ -224,7 +224,7 @@ def test_a_log_with_a_checkpoint_and_deletion_vectors_counts_what_delta_counts(
 def test_a_delta_source_that_python_cannot_replay_is_described_by_spark(
     spark: SparkSession, delta: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_infer.tables.delta_log.MOST_LOG_BYTES", 0)
+    monkeypatch.setattr("spark_infer.tables.delta.log.MOST_LOG_BYTES", 0)
     found = open_snapshot(SparkTables(spark), source(delta, partition_filter={"month": [10]}))
     assert (found.version, found.partition_columns, found.partition_types) == (1, ("month",), ("int",))
     assert (found.rows, found.files, found.size_bytes) == (None, None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spark_infer.engines.unit import Unit, from_json, to_json
-from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.scan.task import Piece, ScanTask
 
 

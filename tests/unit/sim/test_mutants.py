@@ -13,8 +13,8 @@ import pytest
 
 from spark_infer.job.units import drive as drive_module
 from spark_infer.job.units.drive import _InOrder
-from spark_infer.tables import delta_format as format_module
-from spark_infer.tables.delta_log import taken
+from spark_infer.tables.delta import format as format_module
+from spark_infer.tables.delta.log import taken
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.publishers import append as append_module

@@ -13,7 +13,7 @@ import pytest
 from pyroaring import BitMap64
 
 from spark_infer.errors import SourceReadError
-from spark_infer.tables.deletion_vector import _RFC1924, _Z85, DeletionVector, deleted_rows
+from spark_infer.tables.delta.deletion_vector import _RFC1924, _Z85, DeletionVector, deleted_rows
 from spark_infer.tables.listing import Listing, SourceFile
 from spark_infer.tables.scan.read_eligibility import deletion_doubts
 from spark_infer.tables.storage import Storage, open_storage

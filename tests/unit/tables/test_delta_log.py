@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.tables.delta_actions import UnreadableLogError
-from spark_infer.tables.delta_log import LogState, list_log, read_log, replay_log, taken
+from spark_infer.tables.delta.actions import UnreadableLogError
+from spark_infer.tables.delta.log import LogState, list_log, read_log, replay_log, taken
 from spark_infer.tables.scan.read_eligibility import delta_doubts
 from spark_infer.tables.storage import Storage, open_storage
 
@@ -242,7 +242,7 @@ def test_a_log_that_only_spark_reads_says_so(tmp_path: Path, monkeypatch: pytest
     storage, listing = opened(tmp_path), list_log(opened(tmp_path))
     assert listing is not None
     with monkeypatch.context() as small:
-        small.setattr("spark_infer.tables.delta_log.MOST_LOG_BYTES", 0)
+        small.setattr("spark_infer.tables.delta.log.MOST_LOG_BYTES", 0)
         with pytest.raises(UnreadableLogError, match="more than 64 MiB") as refused:
             replay_log(storage, listing, 0)
         assert refused.value.for_spark

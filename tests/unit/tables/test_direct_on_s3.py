@@ -19,7 +19,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.errors import SourceReadError, TargetError, WriteError
 from spark_infer.job.units.drive import Outcome
-from spark_infer.tables.delta_log import list_log, read_log
+from spark_infer.tables.delta.log import list_log, read_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan

@@ -13,7 +13,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from spark_infer.config import JobConfig, SourceConfig, TargetConfig
 from spark_infer.errors import SourceError
-from spark_infer.tables import transaction
+from spark_infer.tables.delta import transaction
 from spark_infer.tables.formats import FORMATS, TableFormat, format_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger

@@ -10,7 +10,7 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import SourceError
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet import partitioning, snapshot
+from spark_infer.tables.parquet.table_snapshot import partitioning, snapshot
 from spark_infer.tables.storage import DataFile, Storage, open_storage
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet import snapshot
+from spark_infer.tables.parquet.table_snapshot import snapshot
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import open_storage

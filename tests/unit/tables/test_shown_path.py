@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from spark_infer.errors import SparkInferError
-from spark_infer.tables.footers import read_footers
 from spark_infer.tables.ledger.check import check_files
-from spark_infer.tables.partitioning import refuse_stray
+from spark_infer.tables.parquet.footers import read_footers
+from spark_infer.tables.parquet.partitioning import refuse_stray
 from spark_infer.tables.publishers.move_files import refuse_lost
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask

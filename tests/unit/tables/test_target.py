@@ -9,8 +9,8 @@ import pytest
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet import EMPTY_TABLE_FILE
-from spark_infer.tables.parquet_target import check_storage
+from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
+from spark_infer.tables.parquet.target_storage import check_storage
 
 TABLE = ("_SUCCESS", "._SUCCESS.crc", "_metadata", "_common_metadata", EMPTY_TABLE_FILE, "p=1/_q=2/part-0.parquet")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.deletion_vector import DeletionVector
+from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.scan.cut import cut
 from spark_infer.tables.scan.deletions import with_group_deletes

@@ -14,10 +14,10 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from spark_infer.errors import SourceError, SourceReadError, SparkMustReadError
-from spark_infer.tables.footers import read_footers
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet import snapshot
+from spark_infer.tables.parquet.footers import read_footers
+from spark_infer.tables.parquet.table_snapshot import snapshot
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.read_eligibility import footer_doubts
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.sink.sink_spec import WrittenFile

@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.sink_spec import has_own_metadata
 

@@ -6,8 +6,8 @@ import posixpath
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
-from spark_infer.tables import parquet
 from spark_infer.tables.location import TableLocation
+from spark_infer.tables.parquet import table_snapshot
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, plain_folder
 from spark_infer.tables.table_lookup import TableLookup
@@ -71,4 +71,4 @@ def target_snapshot(lookup: TableLookup, location: TableLocation, target: Target
     storage = location.storage()
     if storage is None:
         raise TargetError(f"This process cannot reach {location.name}.")
-    return parquet.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
+    return table_snapshot.snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)

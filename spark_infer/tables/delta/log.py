@@ -16,8 +16,7 @@ from urllib.parse import unquote
 
 from pyarrow import ArrowException
 
-from spark_infer.tables.deletion_vector import DeletionVector
-from spark_infer.tables.delta_actions import (
+from spark_infer.tables.delta.actions import (
     MOST_LOG_BYTES,
     TooLargeError,
     UnreadableLogError,
@@ -27,6 +26,7 @@ from spark_infer.tables.delta_actions import (
     commit_actions,
     normal_path,
 )
+from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.predicate import short_type_name
 from spark_infer.tables.scan.column_mapping import stored_name

@@ -7,17 +7,17 @@ from typing import Any
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError
-from spark_infer.tables import parquet, parquet_target
-from spark_infer.tables.delta_log import LogState
+from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
+from spark_infer.tables.parquet import table_snapshot, target_storage
+from spark_infer.tables.parquet.streamlog import has_stream_log
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishers.append import AppendParquet
 from spark_infer.tables.publishers.whole import WholeParquet
 from spark_infer.tables.publishers.work import Log, Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
-from spark_infer.tables.streamlog import has_stream_log
 from spark_infer.tables.table_lookup import TableLookup
 
 
@@ -73,16 +73,16 @@ class ParquetFormat:
         columns = entry.partition_columns if entry else ()
         if storage is None or columns:
             return lookup.unlisted_parquet(location, columns)
-        return parquet.snapshot(storage, location)
+        return table_snapshot.snapshot(storage, location)
 
     def counted(self, found: Snapshot) -> Snapshot:
         """Read the footers that are still missing, unless they are many."""
         storage = found.location.storage()
-        return found if storage is None else parquet.counted(storage, found)
+        return found if storage is None else table_snapshot.counted(storage, found)
 
     def target_snapshot(self, lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
         """List the folder and read a few footers, or ask the catalog."""
-        return parquet_target.target_snapshot(lookup, location, target)
+        return target_storage.target_snapshot(lookup, location, target)
 
     def folder_types(self, newest: Snapshot) -> Mapping[str, str]:
         """The types that the folders' names allow; the catalog declares those of its tables."""
@@ -94,7 +94,7 @@ class ParquetFormat:
 
     def check_target(self, location: TableLocation, target: TargetConfig, *, exists: bool) -> None:
         """Check that the folder can be renamed, and that nothing else lies in it."""
-        parquet_target.check_storage(location, target, exists=exists)
+        target_storage.check_storage(location, target, exists=exists)
 
     def write_doubts(self, plan: WritePlan, conf: Mapping[str, str], existing: LogState | None) -> Iterable[str]:
         """Nothing more."""

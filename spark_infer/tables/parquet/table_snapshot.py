@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spark_infer.tables.footers import read_footers, with_footers
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.partitioning import partition_type, refuse_stray
+from spark_infer.tables.parquet.footers import read_footers, with_footers
+from spark_infer.tables.parquet.partitioning import partition_type, refuse_stray
+from spark_infer.tables.parquet.streamlog import committed_files, has_stream_log
 from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import (
@@ -25,7 +26,6 @@ from spark_infer.tables.storage import (
     partition_folders,
     partition_values,
 )
-from spark_infer.tables.streamlog import committed_files, has_stream_log
 
 MOST_FOOTERS = 2_000
 EMPTY_TABLE_FILE = "part-00000-no-rows.parquet"

@@ -1,51 +1,17 @@
-"""Delta tables: the settings that Spark needs for them, and the version that a run reads."""
+"""The version of a Delta table that a run reads."""
 
 from __future__ import annotations
 
 import json
-from importlib import metadata
 
-from spark_infer.errors import EnvironmentProblem, SourceError
-from spark_infer.tables.delta_actions import UnreadableLogError
-from spark_infer.tables.delta_log import list_log, read_log, replay_log
+from spark_infer.errors import SourceError
+from spark_infer.tables.delta.actions import UnreadableLogError
+from spark_infer.tables.delta.log import list_log, read_log, replay_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.scan.read_eligibility import delta_doubts
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
-
-_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
-_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-
-
-def delta_conf() -> dict[str, str]:
-    """The Spark settings that Delta needs, for the installed versions of PySpark and delta-spark.
-
-    Raises:
-        EnvironmentProblem: One of the two is not installed.
-    """
-    try:
-        pyspark, delta = metadata.version("pyspark"), metadata.version("delta-spark")
-    except metadata.PackageNotFoundError as error:
-        raise EnvironmentProblem(
-            f"The Python package {error.name} is not installed, and Delta tables need it.",
-            next_step="pip install 'spark-infer[delta]'",
-        ) from error
-    return {
-        "spark.jars.packages": f"io.delta:{_artefact(pyspark, delta)}:{delta}",
-        "spark.sql.extensions": _EXTENSION,
-        "spark.sql.catalog.spark_catalog": _CATALOG,
-    }
-
-
-def _artefact(pyspark: str, delta: str) -> str:
-    """Name of Delta's jar; since Delta 4.1 it says which Spark it was built for."""
-    built_for = "_" + ".".join(pyspark.split(".")[:2]) if _numbers(delta) >= (4, 1) else ""
-    return f"delta-spark{built_for}_2.13"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def snapshot(lookup: TableLookup, location: TableLocation, version: int | None) -> Snapshot:

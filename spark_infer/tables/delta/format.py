@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spark_infer.config import SourceConfig, TargetConfig
-from spark_infer.tables import delta
-from spark_infer.tables.delta_log import (
+from spark_infer.tables.delta import delta_conf, table_snapshot
+from spark_infer.tables.delta.eligibility import delta_write_doubts
+from spark_infer.tables.delta.log import (
     LogState,
     added_in,
     has_delta_log,
@@ -17,17 +18,16 @@ from spark_infer.tables.delta_log import (
     taken,
     taken_back,
 )
+from spark_infer.tables.delta.transaction import published
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishers.append import AppendDelta
 from spark_infer.tables.publishers.whole import WholeDelta
 from spark_infer.tables.publishers.work import Log, Publisher, PublishWork, app_of
-from spark_infer.tables.sink.delta_eligibility import delta_write_doubts
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
-from spark_infer.tables.transaction import published
 
 
 class DeltaFormat:
@@ -56,7 +56,7 @@ class DeltaFormat:
 
     def session_conf(self) -> dict[str, str]:
         """Delta's jar, SQL extension and catalog."""
-        return delta.delta_conf()
+        return delta_conf()
 
     def check_engine(self, lookup: TableLookup) -> None:
         """Refuse an engine without Delta."""
@@ -68,7 +68,7 @@ class DeltaFormat:
 
     def source_snapshot(self, lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
         """Pin the version asked for, or the newest."""
-        return delta.snapshot(lookup, location, source.version)
+        return table_snapshot.snapshot(lookup, location, source.version)
 
     def counted(self, found: Snapshot) -> Snapshot:
         """Nothing is left to count: the log has the rows, or nobody knows them."""
@@ -76,7 +76,7 @@ class DeltaFormat:
 
     def target_snapshot(self, lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
         """The newest version."""
-        return delta.snapshot(lookup, location, None)
+        return table_snapshot.snapshot(lookup, location, None)
 
     def folder_types(self, newest: Snapshot) -> Mapping[str, str]:
         """None: the log declares the types."""

@@ -15,10 +15,10 @@ from pyarrow import ArrowException
 
 from spark_infer.core.failpoints import point
 from spark_infer.errors import CommitConflictError, WriteError
-from spark_infer.tables.commit_actions import adds, replacement
-from spark_infer.tables.delta_log import LogState, list_log, read_log
+from spark_infer.tables.delta.commit_actions import adds, replacement
+from spark_infer.tables.delta.eligibility import table_doubts
+from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.sink.delta_eligibility import table_doubts
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage, split_uri
 

@@ -1,0 +1,1 @@
+"""Plain Parquet tables: folders of files, and tables of a catalog."""
