@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus, unquote
 
 from spark_infer.config.addresses import HIDDEN, holds_credentials, passwords_in, without_secrets
 from spark_infer.config.secret_names import is_secret
@@ -72,13 +72,17 @@ def _without_known(text: str, known: Mapping[str, str]) -> str:
 def _forms(known: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], Mapping[str, str]]:
     """All spellings of known secrets that differ from ordinary words, and what to show for each."""
     shown = {value: name for value, name in known if len(value) >= _TOO_SHORT}
-    # An error often quotes a value, and quoting escapes it.
-    shown |= {form: name for value, name in shown.items() for form in (repr(value)[1:-1], json.dumps(value)[1:-1])}
+    # An error often quotes a value, and quoting escapes it; an address spells it in percents.
+    shown |= {form: name for value, name in shown.items() for form in _spellings(value)}
     forms = [
         re.escape(form) if len(form) >= _LONG_ENOUGH else rf"(?<!\w){re.escape(form)}(?!\w)"
         for form in sorted(shown, key=len, reverse=True)
     ]
     return re.compile("|".join(forms)), shown
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    return repr(value)[1:-1], json.dumps(value)[1:-1], quote(value), quote(value, safe=""), quote_plus(value)
 
 
 def without_partition_values(path: str) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from yaml.nodes import MappingNode, Node
 
 from spark_infer.config import JobConfig
+from spark_infer.config.secrets import hide
 from spark_infer.errors import ConfigError
 from spark_infer.job.file.binding import Binding, TooLargeError
 from spark_infer.job.file.overrides import with_override
@@ -58,7 +59,37 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
         raise ConfigError(f"{path}: {error}", next_step="Write the values out instead of repeating aliases.") from None
     if config is None:
         raise _refusal(str(path), binding.problems, binding.unset)
+    _refuse_written_secrets(config, binding.secrets)
     return config.with_secrets(binding.secrets)
+
+
+def _refuse_written_secrets(config: JobConfig, secrets: Mapping[str, str]) -> None:
+    """Refuse `${secret:NAME}` in what is written into the table for others to read: names of columns, partitions."""
+    written = config.target.model_dump(exclude={"path", "table", "format", "mode"}) | {"name": config.name}
+    problems = [
+        f"{'name' if key == 'name' else f'target.{key}'}: {shown} would be written into the table or its history"
+        for key, value in written.items()
+        for secret, shown in secrets.items()
+        if any(shown in hide(text, {secret: shown}) for text in _texts(value))
+    ]
+    if problems:
+        raise ConfigError(
+            problems[0] if len(problems) == 1 else f"{len(problems)} settings write a secret into the table",
+            details=problems if len(problems) > 1 else (),
+            next_step="Names of columns and values of partitions are not secret: write ${NAME} in place of "
+            "${secret:NAME}.",
+        )
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from (str(name), *_texts(item))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def _refusal(path: str, problems: Sequence[tuple[Node, str]], unset: Sequence[str]) -> ConfigError:

@@ -96,6 +96,8 @@ def test_a_password_with_a_blank_is_known_from_its_address() -> None:
         ("abc", "abc", "***"),
         ("a'b\\n\"cdef", repr("a'b\\n\"cdef"), "'***'"),
         ("a.c*defg", "axcxdefg", "axcxdefg"),
+        ("Dir é Sec,ret=5", "file:/t/Dir%20%C3%A9%20Sec%2Cret%3D5/a", "file:/t/***/a"),
+        ("a folder/b=c", "file:/t/a%20folder/b%3Dc, q=a+folder%2Fb%3Dc", "file:/t/***, q=***"),
     ],
 )
 def test_a_known_secret_is_hidden_wherever_a_text_quotes_it(secret: str, text: str, shown: str) -> None:

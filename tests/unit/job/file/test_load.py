@@ -311,6 +311,24 @@ def test_what_travels_to_workers_does_not_carry_the_password_of_a_server(write: 
     assert job.score.hide("a param") == "${secret:P}"
 
 
+@pytest.mark.parametrize(
+    ("target", "where"),
+    [
+        ("{path: b, output: '${secret:S}x'}", "target.output"),
+        ("{path: b, output: {prediction: '${secret:S}'}}", "target.output"),
+        ("{path: b, keep: [id, '${secret:S}']}", "target.keep"),
+        ("{path: b, model_name_column: '${secret:S}'}", "target.model_name_column"),
+        ("{path: b, mode: overwrite_partitions, partitions: {day: ['${secret:S}']}}", "target.partitions"),
+    ],
+)
+def test_a_secret_that_would_be_written_into_the_table_is_refused(write: Any, target: str, where: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{where}: ${{secret:S}} would be written")) as refused:
+        load_job(write(f"model: m\nsource: a\ntarget: {target}\n"), environ={"S": "SuperColSecret1"})
+    assert "SuperColSecret1" not in str(refused.value)
+    assert "write ${NAME}" in refused.value.next_step
+    assert load_job(write(f"model: m\nsource: a\ntarget: {target}\n".replace("secret:", "")), environ={"S": "column"})
+
+
 def test_defaults_of_variables_hold_where_they_are_unset_or_empty(write: Any) -> None:
     text = "model: ${MODEL:-m}\nsource: ${IN:-data/in}\ntarget: $${b}\n"
     job = load_job(write(text), environ={"MODEL": ""})
