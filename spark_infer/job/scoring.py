@@ -132,6 +132,8 @@ def score_table(
     engine: str = "spark",
     on_progress: OnProgress | None = None,
     new_run: bool = False,
+    deadline_seconds: float | None = None,
+    units: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Report:
@@ -148,6 +150,8 @@ def score_table(
         engine: ``spark``, or ``local``: processes of this machine, without Java.
         on_progress: Called about twice a second while tasks run, from another thread.
         new_run: Begin a new run whatever was done before.
+        deadline_seconds: How long it may plan and score before it stops with an error; what is done stays done.
+        units: How the run is cut into units, the keys of a job file's ``units``.
         model_config: Values that replace those of the ``model_config`` that the model was logged with, or
             the path of a YAML file with them.
         **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
@@ -182,6 +186,8 @@ def score_table(
             "engine": engine,
             "score": options,
             "resources": mapping(resources, "resources"),
+            "deadline_seconds": deadline_seconds,
+            "units": mapping(units, "units"),
         },
     )
     return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)

@@ -23,6 +23,7 @@ from mlflow.pyfunc.model import PythonModel
 from spark_infer import Report, ScoringJob, score_table
 from spark_infer.errors import (
     ConfigError,
+    DeadlineError,
     PlanError,
     PredictError,
     ResourcesError,
@@ -381,3 +382,13 @@ def test_a_table_partition_is_named_by_a_date(line: str, tmp_path: Path, kind: s
     assert state.to_dict()["partitions"] == ["day in ['2024-02-01', '2024-02-02']"]
     assert report.rows_scored == 2
     assert [row["id"] for row in read(tmp_path / "out")] == [1, 2]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_call_takes_the_units_and_the_deadline_of_a_job(line: str, files: Path, tmp_path: Path) -> None:
+    report = score_table(
+        source=files, target=tmp_path / "out", model=line, engine="local", units={"bytes": 1}, deadline_seconds=600
+    )
+    assert report.units > 1
+    with pytest.raises(DeadlineError):
+        score_table(source=files, target=tmp_path / "late", model=line, engine="local", deadline_seconds=1e-9)

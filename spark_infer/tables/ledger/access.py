@@ -100,12 +100,27 @@ class Access:
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
-            self.look(path)
+            if self.look(path):
+                self._share(path)
             return
         if self.group is not None:
             os.chown(path, -1, self.group)
             os.chmod(path, 0o2770)
         sync(posixpath.dirname(path))
+
+    def _share(self, path: str) -> None:
+        """Give the group what this user made before the job named a group: the folder and all below it."""
+        facts = os.lstat(path)
+        is_shared = facts.st_gid == self.group and facts.st_mode & stat.S_IRWXG == stat.S_IRWXG
+        if self.group is None or facts.st_uid != os.geteuid() or is_shared:
+            return
+        for _, _, files, folder in os.fwalk(path, follow_symlinks=False):
+            for name in files:
+                if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    os.chown(name, -1, self.group, dir_fd=folder, follow_symlinks=False)
+                    os.chmod(name, self.file_mode, dir_fd=folder)
+            os.fchown(folder, -1, self.group)
+            os.fchmod(folder, 0o2770)
 
     def look(self, path: str) -> bool:
         """Look at one folder; False where there is none.
@@ -247,5 +262,6 @@ def _unreadable(path: str, error: OSError) -> LedgerError:
     return LedgerError(
         f"{path}, a part of a ledger, cannot be read: {error.strerror or error}",
         details=["a ledger is for the user who made it, and for the group that its job names in target.ledger_group"],
-        next_step="run as that user, or have that user name a group that both are in, and share the folder with it.",
+        next_step="run as that user; or have that user name a group that both are in as target.ledger_group and run "
+        "the job once, which shares the folder of the ledger, or run `chgrp -R GROUP` and `chmod -R g+rwX` on it.",
     )

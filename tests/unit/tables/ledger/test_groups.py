@@ -55,6 +55,29 @@ def test_members_of_a_group_that_only_their_processes_have_share_the_ledger(tmp_
 
 
 @needs_root
+@pytest.mark.parametrize("mode", [0o2775, 0o775])
+def test_a_group_that_is_named_later_gets_the_ledger_of_earlier_runs(tmp_path: Path, mode: int) -> None:
+    open_for_all(tmp_path)
+    shared = shared_folder(tmp_path, mode)
+    as_user(lambda: begun(shared), OTHER, [int(FS_GROUP)])
+
+    def run_again() -> None:
+        again = ledger(shared, ledger_group=FS_GROUP)
+        again.make_folder(again.staged("11111111"))
+
+    def member_reads() -> None:
+        read_all(shared, ledger_group=FS_GROUP)
+
+    def member_is_refused() -> None:
+        with pytest.raises(LedgerError, match=r"cannot be read|belongs to the user"):
+            member_reads()
+
+    as_user(member_is_refused, OTHER + 1, [int(FS_GROUP)])
+    as_user(run_again, OTHER, [int(FS_GROUP)])
+    as_user(member_reads, OTHER + 1, [int(FS_GROUP)])
+
+
+@needs_root
 @pytest.mark.parametrize(
     ("place", "change"),
     [
