@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from spark_infer.tables.scan.thrift import STRUCT, Reader
+from spark_infer.tables.scan.thrift import STRUCT, Reader, varint
 
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _KIND, _SIZE, _STORED, _OF_DATA, _OF_DICTIONARY, _OF_DATA_V2 = 1, 2, 3, 5, 7, 8
@@ -77,19 +77,24 @@ def pages(data: bytes) -> Iterator[Page]:
             kind, size, stored = header[_KIND], header[_SIZE], header[_STORED]
             facts = {_DATA: _OF_DATA, _DICTIONARY: _OF_DICTIONARY, _DATA_V2: _OF_DATA_V2}.get(kind)
             found = header[facts] if facts is not None else None
-            if min(size, stored) < 0:
-                raise ValueError("a page of negative size")
+            is_v2 = kind == _DATA_V2
+            values, encoding, levels = 0, 0, 0
+            if found is not None:
+                values, encoding = found[_VALUES], found[_ENCODING_V2 if is_v2 else _ENCODING]
+                levels = found[_LEVELS_V2] if is_v2 else found.get(_LEVEL_ENCODING, _RUNS)
+            numbers = (size, stored, values, encoding, levels)
+            if not all(isinstance(each, int) and 0 <= each < 2**31 for each in numbers):
+                raise ValueError("a page of an impossible size")
             start, reader.at = reader.at, reader.at + stored
             if found is None:  # of a kind that readers pass over
                 continue
-            is_v2 = kind == _DATA_V2
             yield Page(
-                values=found[_VALUES],
+                values=values,
                 size=size,
                 is_dictionary=kind == _DICTIONARY,
                 is_v2=is_v2,
-                encoding=found[_ENCODING_V2 if is_v2 else _ENCODING],
-                levels=found[_LEVELS_V2] if is_v2 else found.get(_LEVEL_ENCODING, _RUNS),
+                encoding=encoding,
+                levels=levels,
                 stored=view[start : start + stored],
             )
         except (KeyError, TypeError) as error:
@@ -159,7 +164,7 @@ def _zeros(levels: bytes, width: int, count: int, most: int) -> Iterator[NDArray
     size = (width + 7) // 8
     nothing = bytes(size)
     while done < count:
-        head, at = (levels[at], at + 1) if at < end and levels[at] < 128 else _number(levels, at)
+        head, at = (levels[at], at + 1) if at < end and levels[at] < 128 else varint(levels, at)
         run = head >> 1
         if not run:
             raise ValueError("a run of nothing")
@@ -191,18 +196,6 @@ def _packed_zeros(levels: bytes, width: int, count: int, packed: list[tuple[int,
     zeros = np.flatnonzero(~bits.reshape(-1, width).any(axis=1)) if width > 1 else np.flatnonzero(bits == 0)
     found: NDArray[np.int64] = (np.repeat(first, groups) + nth * 8)[zeros // 8] + zeros % 8
     return found[found < count]
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while at < len(data):
-        byte = data[at]
-        at += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, at
-        shift += 7
-    raise ValueError("levels that end too early")
 
 
 def _decompressed(stored: memoryview, size: int, compression: str) -> memoryview:

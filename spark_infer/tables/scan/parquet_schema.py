@@ -16,6 +16,8 @@ _SCHEMA = 2
 """The number of the schema among the fields of a footer."""
 
 _PHYSICAL = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
+_MOST_DEPTH = 100
+"""How deep columns may be nested, so that what looks at them level by level ends."""
 _REPETITIONS = ("required", "optional", "repeated")
 _UNITS = {1: "MILLIS", 2: "MICROS", 3: "NANOS"}
 
@@ -136,25 +138,27 @@ def _columns(elements: list[dict[int, Any]]) -> tuple[Node, ...]:
     rest = iter(elements)
     try:
         root = _node(next(rest), rest)
-    except (StopIteration, RuntimeError, KeyError, IndexError, AttributeError, TypeError, RecursionError) as error:
+    except (StopIteration, RuntimeError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise ValueError("not a tree of columns") from error
     if next(rest, None) is not None:
         raise ValueError("columns outside the tree")
     return root.children
 
 
-def _node(element: dict[int, Any], rest: Iterator[dict[int, Any]]) -> Node:
+def _node(element: dict[int, Any], rest: Iterator[dict[int, Any]], depth: int = 0) -> Node:
     """Make a node of an element, and its children of those that follow."""
+    if depth > _MOST_DEPTH:
+        raise ValueError("columns nested too deep")
     count = element.get(5) or 0
     return Node(
         name=element[4].decode(),
         repetition=_REPETITIONS[element.get(3) or 0],
         physical=_PHYSICAL[element[1]] if 1 in element else "",
         annotation=_annotation(element),
-        length=element.get(2) or 0,
+        length=int(element.get(2) or 0),
         precision=_of_decimal(element, 2, 8),
         scale=_of_decimal(element, 1, 7),
-        children=tuple([_node(next(rest), rest) for _ in range(count)]),
+        children=tuple([_node(next(rest), rest, depth + 1) for _ in range(count)]),
     )
 
 

@@ -13,12 +13,32 @@ LIST, STRUCT = 9, 12
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _SET, _MAP, _UUID = 1, 2, 3, 7, 8, 10, 11, 13
 _INTEGERS = (4, 5, 6)
 _MOST_DEPTH = 64
+_VARINT_BITS = 64
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read a number of up to 64 bits in the encoding ULEB128; returns it and where the next value starts.
+
+    Raises:
+        ValueError: The bytes end too early, or the number has more bits.
+    """
+    number = 0
+    for shift in range(0, _VARINT_BITS, 7):
+        if at >= len(data):
+            raise ValueError("ends too early")
+        byte = data[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128 and number < 2**_VARINT_BITS:
+            return number, at
+    raise ValueError("a number of more than 64 bits")
 
 
 class Reader:
     """Reads values one after the other.
 
-    Every method raises `ValueError` where the bytes are not what the protocol has there.
+    Every method raises `ValueError` where the bytes are not what the protocol has there; time and memory grow with
+    the bytes alone.
 
     Attributes:
         at: Where the next value starts.
@@ -69,14 +89,21 @@ class Reader:
         """Read how many elements a list has, and their kind."""
         head = self._byte()
         count = head >> 4
-        return (self._unsigned() if count == 15 else count), head & 15
+        return self._fitting(self._unsigned() if count == 15 else count), head & 15
 
-    def _map(self, depth: int) -> dict[Any, Any]:
-        count = self._unsigned()
+    def _map(self, depth: int) -> list[tuple[Any, Any]]:
+        """The pairs of a map, whose keys may be lists and structs."""
+        count = self._fitting(self._unsigned())
         if not count:
-            return {}
+            return []
         kinds = self._byte()
-        return {self._read(kinds >> 4, depth + 1): self._read(kinds & 15, depth + 1) for _ in range(count)}
+        return [(self._read(kinds >> 4, depth + 1), self._read(kinds & 15, depth + 1)) for _ in range(count)]
+
+    def _fitting(self, count: int) -> int:
+        """Refuse more elements than bytes are left: each takes at least one."""
+        if count > len(self._data) - self.at:
+            raise ValueError("ends too early")
+        return count
 
     def _take(self, count: int) -> bytes:
         taken = self._data[self.at : self.at + count]
@@ -89,13 +116,8 @@ class Reader:
         return self._take(1)[0]
 
     def _unsigned(self) -> int:
-        number = shift = 0
-        while True:
-            byte = self._byte()
-            number |= (byte & 127) << shift
-            if byte < 128:
-                return number
-            shift += 7
+        number, self.at = varint(self._data, self.at)
+        return number
 
     def _signed(self) -> int:
         number = self._unsigned()

@@ -20,6 +20,19 @@ def test_pages_that_are_something_else_are_found() -> None:
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        b"\x15\x00\x15\x02\x15\x02\x2c\x18\x01a\x15\x00\x00\x00",  # a text in place of the number of values
+        b"\x15\x00\x15\x02\x15\x02\x2c\x15\x01\x15\x00\x00\x00",  # -1 values
+        b"\x15\x00\x16\x80\x80\x80\x80\x20\x15\x02\x2c\x15\x02\x15\x00\x00\x00",  # 4 GiB
+    ],
+)
+def test_pages_with_impossible_sizes_are_found(data: bytes) -> None:
+    with pytest.raises(ValueError, match="impossible size"):
+        list(pages(data))
+
+
+@pytest.mark.parametrize(
     ("levels", "values", "starts"),
     [
         (b"\x03\b", 8, [0, 1, 2, 4, 5, 6, 7]),
@@ -40,9 +53,10 @@ def test_the_first_values_of_rows_are_found_by_their_levels(levels: bytes, value
     ("levels", "why"),
     [
         (b"\x80\x80\x80\x80\x20\x00", "more rows"),
-        (b"\x05\x00", "end too early"),
-        (b"\x80", "end too early"),
-        (b"", "end too early"),
+        (b"\x05\x00", "ends? too early"),
+        (b"\x80", "ends? too early"),
+        (b"", "ends? too early"),
+        (b"\xff" * 2_000_000, "more than 64 bits"),
         (b"\x00\x00", "a run of nothing"),
     ],
 )
