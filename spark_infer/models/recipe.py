@@ -191,7 +191,11 @@ def _kept(schema: pa.Schema, keep: str | Sequence[str]) -> tuple[str, ...]:
         f"column {name!r} is kept and stands twice: ambiguous" for name in sorted(set(kept)) if kept.count(name) > 1
     ]
     if problems:
-        raise SchemaMismatchError("The columns to keep do not fit the table.", problems=problems)
+        raise SchemaMismatchError(
+            "The columns to keep do not fit the table.",
+            problems=problems,
+            next_step="correct the names in `keep`, or leave it out to keep all columns.",
+        )
     return kept
 
 

@@ -247,7 +247,7 @@ REFUSED: dict[str, Refused] = {
     "parameter": (lambda df: df, {"params": {"t": 1}}, ConfigError, "params.t is not a parameter"),
     "batch size": (lambda df: df, {"batch_size": 0}, ConfigError, "batch_size"),
     "condition": (lambda df: df, {"where": "widht > 1"}, SourceError, "`widht`"),
-    "one name to keep": (lambda df: df, {"keep": "idd"}, SchemaMismatchError, "column 'idd' is kept"),
+    "one name to keep": (lambda df: df, {"keep": "idd"}, SchemaMismatchError, "correct the names in `keep`"),
     "preprocess": (lambda df: df, {"preprocess": "nowhere:f"}, StepError, "'nowhere:f' cannot be imported"),
     "postprocess": (
         lambda df: df,
