@@ -127,8 +127,9 @@ class ScoreOptions(Frozen):
     )
     refuse_pickle: bool = Field(
         default=False,
-        description="Refuse a model with a pickle among its files that names a class or function, since its author's "
-        "code runs when it loads. Python files that a model brings are no pickles: `trust` is for them.",
+        description="Refuse a model with a pickle among its files, since its author's code runs when it loads, or with "
+        "a file that cannot be looked into. Pickles of protocols 0 and 1 that hold plain values alone pass. Python "
+        "files that a model brings are not pickles: `trust` is for them.",
     )
     scan_pickle: bool = Field(
         default=False,

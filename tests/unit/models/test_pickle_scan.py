@@ -83,10 +83,10 @@ DANGEROUS = {
     "objects of NumPy": saved(lambda file: np.save(file, np.array([{}, Hostile()], dtype=object))),
     "objects in an npz": saved(lambda file: np.savez(file, a=np.arange(3), b=np.array([Hostile()], dtype=object))),
     "after a harmless pickle": pickle.dumps(PIPELINE) + HOSTILE,
-    "a zip behind a harmless pickle": pickle.dumps(PIPELINE) + added(b"", "a", HOSTILE),
     "deep in a model": pickle.dumps([PIPELINE, {"a": [Hostile()]}]),
 }
 NOT_SCANNED = {
+    "a zip behind a harmless pickle": pickle.dumps(PIPELINE) + added(b"", "a", HOSTILE),
     "joblib, behind an array": saved(partial(joblib.dump, [np.arange(5), Hostile()])),
     "a number that pickletools does not read": HOSTILE[:2] + b"I0x10\n0" + HOSTILE[2:],
     "lz4": b"\x04\x22\x4d\x18" + bytes(20),
@@ -121,7 +121,7 @@ def test_a_dangerous_pickle_is_found_whatever_holds_it(
 @pytest.mark.parametrize("name", NOT_SCANNED)
 def test_what_nobody_can_look_through_is_refused_too(name: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(NOT_SCANNED[name])
-    (found,) = dangers_in(tmp_path)
+    found, *_ = dangers_in(tmp_path)
     assert "cannot be" in found or "not looked into" in found
 
 
