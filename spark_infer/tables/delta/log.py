@@ -7,7 +7,6 @@ Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from spark_infer.tables.delta.actions import (
     normal_path,
 )
 from spark_infer.tables.delta.deletion_vector import DeletionVector
+from spark_infer.tables.delta.log_check import EntryError, checked_schema, plain_statistics
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.predicate import short_type_name
 from spark_infer.tables.scan.column_mapping import stored_name
@@ -150,7 +150,8 @@ def replay_log(storage: Storage, listing: LogListing, version: int) -> LogState:
         suffice = bool(checkpoint) and all(at in listing.commits for at in range(older + 1, version + 1))
         raise UnreadableLogError("a file of it is missing or cannot be read", for_spark=suffice) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableLogError("an action of it is not what Delta's protocol says") from error
+        detail = f" ({error})" if isinstance(error, EntryError) else ""
+        raise UnreadableLogError(f"an action of it is not what Delta's protocol says{detail}") from error
 
 
 def newest_state(storage: Storage) -> LogState | None:
@@ -243,10 +244,10 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState:
             live.pop(action_key(remove), None)
     if not protocol or not metadata:
         raise UnreadableLogError(f"it has no {'metadata' if protocol else 'protocol'} action")
-    schema = json.loads(metadata["schemaString"])
+    schema = checked_schema(metadata["schemaString"])
     fields = {each["name"]: each for each in schema["fields"]}
     columns = tuple(metadata["partitionColumns"])
-    configuration = metadata.get("configuration") or {}
+    configuration = {name: value for name, value in (metadata.get("configuration") or {}).items() if value is not None}
     mode = configuration.get(MAPPING_MODE, "none")
     written = {name: stored_name(fields[name], mode) for name in columns}
     types = tuple(_type_name(fields[name]["type"]) for name in columns)
@@ -264,28 +265,23 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState:
 
 def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFile:
     values = add.get("partitionValues") or {}
-    statistics = _statistics(add.get("stats"))
+    statistics = plain_statistics(add.get("stats"))
     rows = statistics.get("numRecords")
     vector = DeletionVector.of(add["deletionVector"]) if add.get("deletionVector") else None
     return SourceFile(
         path=unquote(normal_path(add["path"])),
         size=add["size"],
         values={name: values.get(physical) or None for name, physical in written.items()},
-        rows=None if rows is None else rows - (vector.rows if vector else 0),
+        rows=_rows_left(rows, vector),
         vector=vector,
         statistics=add["stats"] if statistics else "",
     )
 
 
-def _statistics(text: str | None) -> dict[str, Any]:
-    """What the log says of a file's columns; nothing where it is not of the form that the protocol gives it."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    parts = ("minValues", "maxValues", "nullCount")
-    fits = isinstance(found, dict) and all(isinstance(found.get(part) or {}, dict) for part in parts)
-    return found if fits and isinstance(found.get("numRecords", 0), int) else {}
+def _rows_left(rows: int | None, vector: DeletionVector | None) -> int | None:
+    """The rows of a file that are not deleted; None where the log does not say, or more are deleted than there are."""
+    deleted = vector.rows if vector else 0
+    return None if rows is None or deleted > rows else rows - deleted
 
 
 def _type_name(of: Any) -> str:

@@ -33,7 +33,7 @@ def snapshot(lookup: TableLookup, location: TableLocation, version: int | None) 
     try:
         state = replay_log(storage, log, pinned)
     except UnreadableLogError as error:
-        if read_log(storage, log, log.newest):
+        if pinned != log.newest and read_log(storage, log, log.newest):
             raise no_such_version(location, pinned, log.oldest, log.newest) from error
         return lookup.unlisted_delta(location, version, error)
     listing = Listing(state.files, doubts=delta_doubts(state))
