@@ -127,6 +127,8 @@ def _checkpoint_file(storage: Storage, path: str, wanted: Sequence[str], decoded
         if not all(_is_plain(file.schema_arrow.field(name).type) for name in columns):
             raise UnreadableLogError("its checkpoint has types that are not those of Delta", for_spark=True)
         groups = range(file.metadata.num_row_groups)
+        if _stored_bytes(file.metadata, columns) > MOST_DECODED_BYTES:
+            raise TooLargeError(_DECODED)
         try:
             rows = batch_rows.rows_that_fit(_BATCH_BYTES, _BATCH_ROWS, stream, file.metadata, groups, columns)
         except batch_rows.TooLargeError as error:
@@ -136,6 +138,13 @@ def _checkpoint_file(storage: Storage, path: str, wanted: Sequence[str], decoded
         for batch in file.iter_batches(rows, columns=columns):
             decoded.add(batch.nbytes)
             yield from map(checked_entry, batch.to_pylist(maps_as_pydicts="strict"))
+
+
+def _stored_bytes(footer: pq.FileMetaData, columns: Sequence[str]) -> int:
+    """The bytes of the pages of some columns once they are decompressed, as the footer says."""
+    groups = map(footer.row_group, range(footer.num_row_groups))
+    chunks = (group.column(at) for group in groups for at in range(group.num_columns))
+    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns)
 
 
 def _is_plain(kind: pa.DataType) -> bool:

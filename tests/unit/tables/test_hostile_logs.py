@@ -211,6 +211,20 @@ def test_a_checkpoint_whose_values_share_their_bytes_is_not_read_here(tmp_path: 
     assert refused.value.for_spark
 
 
+def test_a_checkpoint_with_pages_that_are_too_large_is_refused_by_its_footer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(tmp_path, lambda actions: None)
+    file = tmp_path / "_delta_log" / f"{0:020}.checkpoint.parquet"
+    pq.write_table(repeated("x" * 100_000, 3), file, store_schema=False, write_statistics=False)
+    data = file.read_bytes()
+    footer = 8 + int.from_bytes(data[-8:-4], "little")
+    file.write_bytes(data[:4] + bytes(len(data) - 4 - footer) + data[-footer:])  # pages that nobody can read
+    monkeypatch.setattr("spark_infer.tables.delta.actions.MOST_DECODED_BYTES", 100_000)
+    with pytest.raises(TooLargeError, match="once it is decoded"):
+        replayed(tmp_path)
+
+
 def test_a_checkpoint_with_a_text_that_is_larger_than_all_may_be_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
