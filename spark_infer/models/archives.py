@@ -67,7 +67,8 @@ class _Part(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = min(max(0, at), self._size)
         return self._at
 
     def tell(self) -> int:
@@ -145,9 +146,10 @@ def _objects_of_numpy(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
 
     file.seek(6)
     major = file.read(2)[0]
-    header = file.read(int.from_bytes(file.read(2 if major == 1 else 4), "little"))
-    if len(header) > _CHUNK:
+    size = int.from_bytes(file.read(2 if major == 1 else 4), "little")
+    if size > _CHUNK:
         raise NotLookedIntoError("a header of NumPy that is too long")
+    header = file.read(size)
     start = file.tell()
     described = ast.literal_eval(header.decode("utf-8" if major > 2 else "latin-1").strip())["descr"]
     if np.lib.format.descr_to_dtype(described).hasobject:

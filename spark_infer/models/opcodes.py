@@ -79,11 +79,11 @@ def _argument(opcode: pickletools.OpcodeInfo, file: IO[bytes]) -> list[bytes] | 
     if size in _COUNTS:
         size = int.from_bytes(file.read(_COUNTS[size]), "little")
     if size < _LINE:
-        file.read(size)
-    elif size < 2**62:
-        file.seek(size, io.SEEK_CUR)
-    else:
+        return [] if len(file.read(size)) == size else None
+    behind = file.tell() + size
+    if behind > file.seek(0, io.SEEK_END):
         return None
+    file.seek(behind)
     return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,22 @@ def test_texts_and_other_formats_are_not_pickles(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     assert pickles_in(tmp_path) == []
     assert dangers_in(tmp_path) == []
+
+
+def test_a_value_that_is_longer_than_its_file_ends_the_search(tmp_path: Path) -> None:
+    for power in range(16, 64):
+        content = b"\x8e" + (2**power).to_bytes(8, "little") + bytes(70_000)
+        (tmp_path / f"{power}.bin").write_bytes(content)
+        with zipfile.ZipFile(tmp_path / f"{power}.zip", "w") as archive:
+            archive.writestr("weights", content)
+    assert pickles_in(tmp_path) == []
+    assert dangers_in(tmp_path) == []
+
+
+def test_a_long_value_is_passed_over(tmp_path: Path) -> None:
+    value = b"\x8e" + (2**17).to_bytes(8, "little") + bytes(2**17) + b"0"
+    (tmp_path / "notes.txt").write_bytes(value + pickle.dumps(Hostile(), 0))
+    assert pickles_in(tmp_path) == ["notes.txt"]
 
 
 def test_a_pickle_of_protocol_2_or_later_is_found_by_how_it_begins(tmp_path: Path) -> None:
