@@ -249,5 +249,10 @@ def _bounded(line: str) -> str:
     return line if more <= 0 else f"{line[:_MOST_CHARACTERS]} … ({more:,} more characters)"
 
 
+def install_extra(name: str) -> str:
+    """Say how to install an extra of this package, which is installed from its source and not from an index."""
+    return f"pip install '.[{name}]' in the checkout of spark-infer"
+
+
 def _rebuild(cls: type[SparkInferError], what: str, details: tuple[str, ...], next_step: str) -> SparkInferError:
     return cls(what, details=details, next_step=next_step)

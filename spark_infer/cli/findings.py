@@ -22,7 +22,7 @@ from packaging.version import Version
 from spark_infer.cli import hardware
 from spark_infer.cli.finding import Finding
 from spark_infer.config.secrets import without_secrets
-from spark_infer.errors import EnvironmentProblem
+from spark_infer.errors import EnvironmentProblem, install_extra
 from spark_infer.models.files.store import default_root
 from spark_infer.observe.report import size
 from spark_infer.spark import environment
@@ -78,7 +78,7 @@ def look_at_spark(environ: Mapping[str, str]) -> Finding:
     """Check the installed pyspark, and SPARK_HOME against it."""
     version = _installed("pyspark")
     if version is None:
-        return Finding("spark", "problem", "pyspark is not installed", "pip install 'spark-infer[spark]'")
+        return Finding("spark", "problem", "pyspark is not installed", install_extra("spark"))
     if _numbers(version)[:2] < MIN_SPARK:
         return Finding("spark", "problem", f"pyspark {version} is too old", "pip install 'pyspark>=4.0,<5'")
     try:
@@ -93,9 +93,7 @@ def look_at_delta(environ: Mapping[str, str]) -> Finding:
     """Check that delta-spark is made for the installed pyspark."""
     version, spark = _installed("delta-spark"), _installed("pyspark")
     if version is None:
-        return Finding(
-            "delta", "note", "delta-spark is not installed: Parquet only", "pip install 'spark-infer[delta]'"
-        )
+        return Finding("delta", "note", "delta-spark is not installed: Parquet only", install_extra("delta"))
     wanted = next((r for r in metadata.requires("delta-spark") or () if r.startswith("pyspark")), "pyspark")
     if spark is not None and Version(spark).base_version not in Requirement(wanted).specifier:
         return Finding(
@@ -136,7 +134,7 @@ def look_at_mlflow(environ: Mapping[str, str], tracking_uri: str | None) -> Find
     """Check that MLflow is installed and that its server or store answers."""
     version = _installed("mlflow") or _installed("mlflow-skinny")
     if version is None:
-        return Finding("mlflow", "note", "not installed: models by folder only", "pip install 'spark-infer[mlflow]'")
+        return Finding("mlflow", "note", "not installed: models by folder only", install_extra("mlflow"))
     uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         return Finding(

@@ -20,7 +20,7 @@ from spark_infer.core.private import private
 from spark_infer.core.session_settings import setting
 from spark_infer.demo import flights, train
 from spark_infer.demo.scored import SHOWN, measure, read_scored, some_rows
-from spark_infer.errors import EnvironmentProblem, TargetError
+from spark_infer.errors import EnvironmentProblem, TargetError, install_extra
 from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
 from spark_infer.spark.descriptors import STDERR, descriptors_to
@@ -185,7 +185,7 @@ def _require_extras() -> None:
     if missing:
         raise EnvironmentProblem(
             f"The demo needs packages that are not installed: {', '.join(missing)}.",
-            next_step="pip install 'spark-infer[demo]'",
+            next_step=install_extra("demo"),
         )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from spark_infer.errors import EnvironmentProblem
+from spark_infer.errors import EnvironmentProblem, install_extra
 from spark_infer.models.opcodes import is_pickle
 from spark_infer.models.pickles import every_pickle
 
@@ -46,7 +46,7 @@ def require_scanner() -> None:
     except ImportError:
         raise EnvironmentProblem(
             "`scan_pickle` asks for picklescan, which is not installed.",
-            next_step="pip install 'spark-infer[scan]' where the driver runs, or leave scan_pickle out.",
+            next_step=f"{install_extra('scan')} where the driver runs, or leave scan_pickle out.",
         ) from None
 
 

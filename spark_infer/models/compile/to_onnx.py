@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spark_infer.core.reason import reason
-from spark_infer.errors import EnvironmentProblem, ModelRefusedError, SparkInferError
+from spark_infer.errors import EnvironmentProblem, ModelRefusedError, SparkInferError, install_extra
 from spark_infer.models.backends.compiled import MATRIX
 from spark_infer.models.backends.native.sklearn import parts
 from spark_infer.models.compile.trees import read_trees
@@ -67,7 +67,7 @@ def convert(estimator: Any, methods: Sequence[str], inputs: Inputs, *, flat: boo
     if lacking:
         raise EnvironmentProblem(
             f"`compile` needs {' and '.join(lacking)}, which the driver's Python does not have.",
-            next_step="pip install 'spark-infer[compile]', or leave `compile` out.",
+            next_step=f"{install_extra('compile')}, or leave `compile` out.",
         )
     fitted = getattr(estimator, "best_estimator_", estimator)
     _refuse_unlike(fitted)

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from spark_infer.config.secrets import without_secrets
-from spark_infer.errors import EnvironmentProblem, ModelNotFoundError
+from spark_infer.errors import EnvironmentProblem, ModelNotFoundError, install_extra
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
@@ -141,7 +141,7 @@ def _servers(uri: str, tracking_uri: str | None, registry_uri: str | None) -> _S
     except ImportError as error:
         raise EnvironmentProblem(
             f"{without_secrets(uri)!r} needs MLflow, which is not installed here.",
-            next_step="pip install 'spark-infer[mlflow]', or name a folder with the model's files.",
+            next_step=f"{install_extra('mlflow')}, or name a folder with the model's files.",
         ) from error
     if tracking_uri:
         return _Servers(tracking_uri, registry_uri or _beside(tracking_uri, "databricks", "databricks-uc"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from spark_infer.errors import EnvironmentProblem
+from spark_infer.errors import EnvironmentProblem, install_extra
 
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -21,7 +21,7 @@ def delta_conf() -> dict[str, str]:
     except metadata.PackageNotFoundError as error:
         raise EnvironmentProblem(
             f"The Python package {error.name} is not installed, and Delta tables need it.",
-            next_step="pip install 'spark-infer[delta]'",
+            next_step=install_extra("delta"),
         ) from error
     return {
         "spark.jars.packages": f"io.delta:{_artefact(pyspark, delta)}:{delta}",
