@@ -84,7 +84,7 @@ def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Tx
     """A commit as Delta writes it, as far as anybody here reads it."""
     actions: list[Any] = [{"commitInfo": {"userMetadata": stamp}}]
     actions += [{"txn": {"appId": txn.app, "version": txn.version}}] if txn else []
-    actions += [{"remove": {"path": path}} for path in removes] + [{"add": {"path": path}} for path in adds]
+    actions += [{"remove": {"path": path}} for path in removes] + [{"add": {"path": path, "size": 1}} for path in adds]
     return "\n".join(map(json.dumps, actions)).encode()
 
 
