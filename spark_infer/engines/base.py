@@ -108,10 +108,6 @@ class Engine(Protocol[S]):
     """Where the tasks of one job run: it prepares the job first, then runs it."""
 
     @property
-    def name(self) -> str:
-        """As the job file has it."""
-
-    @property
     def planes(self) -> tuple[str, ...]:
         """The planes that it has."""
 

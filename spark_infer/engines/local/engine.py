@@ -94,7 +94,6 @@ class LocalEngine:
         resources: What one process takes.
     """
 
-    name = "local"
     planes = ("direct",)
 
     def __init__(self, resources: ResourceOptions) -> None:

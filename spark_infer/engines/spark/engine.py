@@ -68,7 +68,6 @@ class SparkEngine:
         resources: What one task of the scoring stage takes.
     """
 
-    name = "spark"
     planes = ("direct", "spark")
 
     def __init__(self, spark: SparkSession, resources: ResourceOptions) -> None:

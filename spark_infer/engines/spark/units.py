@@ -34,7 +34,7 @@ class SparkUnits:
         spark: The session.
         job: The job.
         run: Its run.
-        on_progress: Is progress how far the run is.
+        on_progress: Called with how far the run is.
     """
 
     def __init__(self, spark: SparkSession, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> None:
