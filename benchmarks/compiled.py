@@ -28,7 +28,7 @@ from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
-from spark_infer.models.threads import limit_threads
+from spark_infer.runtime.thread_limits import limit_threads
 
 TRAINING_ROWS = 20_000
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from spark_infer.core.memory import in_own_memory, keep_freed_memory
+from spark_infer.runtime.memory import in_own_memory, keep_freed_memory
 
 ROWS, COLUMNS, LEAVES = 10_000, 50, 63
 

@@ -16,11 +16,11 @@ from typing import TypeVar
 from benchmarks.options import WORK, silence_mlflow
 from benchmarks.planning import links, make_model
 from spark_infer.config import JobConfig
-from spark_infer.core import failpoints
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
+from spark_infer.runtime import failpoints
 
 T = TypeVar("T")
 

@@ -39,3 +39,8 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format a record; its line ends stay, for tracebacks have some."""
         return printable_text(super().format(record))
+
+
+def counted(count: int, word: str, words: str = "") -> str:
+    """Return a count and its word, in the plural where it must be."""
+    return f"{count:,} {word if count == 1 else words or word + 's'}"

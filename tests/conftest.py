@@ -57,7 +57,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture
 def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Has this process break at a point: ``seal:2:raise``; with "" no more."""
-    from spark_infer.core import failpoints
+    from spark_infer.runtime import failpoints
 
     monkeypatch.setenv("SPARK_INFER_TESTING", "1")
     return lambda text: monkeypatch.setattr(failpoints, "_fault", failpoints._Fault(text) if text else None)

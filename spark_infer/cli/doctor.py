@@ -124,7 +124,7 @@ def _run_small_job(output: Output) -> Finding:
         delta_conf = dict(delta.delta_conf())
     try:
         from spark_infer.config import ResourceOptions, SparkConfig
-        from spark_infer.spark.resources import plan_stage
+        from spark_infer.spark.resources.stage import plan_stage
         from spark_infer.spark.session import start_session
 
         spark = start_session(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from spark_infer.cli.finding import Finding
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import application_of, executor_like, known_executors
-from spark_infer.core.resource_fit import decide_way
-from spark_infer.core.slots import count_slots, describe_executors, describe_idle, share_of
 from spark_infer.errors import DeviceError, ResourcesError
-from spark_infer.models.device import VISIBLE, bind_address
+from spark_infer.runtime.device import VISIBLE, bind_address
 from spark_infer.spark.environment import read_spark_defaults
+from spark_infer.spark.resources.application import application_of, executor_like, known_executors
+from spark_infer.spark.resources.feasibility import decide_way
+from spark_infer.spark.resources.slots import count_slots, describe_executors, describe_idle, share_of
 
 _SMI_SECONDS = 20
 

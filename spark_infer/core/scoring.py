@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -13,7 +14,6 @@ from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.casts import retype
 from spark_infer.core.contract import Binding
 from spark_infer.core.convert import project
-from spark_infer.core.deadline import limit
 from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
 from spark_infer.core.echoes import Echoes
 from spark_infer.core.outputs import Predictions, to_batch
@@ -52,7 +52,7 @@ class ScoringSteps:
         batch_size: Rows of a model batch; None for what suits the model.
         max_batch_bytes: Bytes of a model batch.
         deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
-        predict_seconds: How long a predict call may take before the process is ended; None for ever.
+        predict_limit: Surrounds each predict call, and ends what takes too long.
         show_values: Whether messages of foreign exceptions may be shown.
         echoes: Compares outputs that repeat an input with it; None leaves that out.
     """
@@ -67,7 +67,7 @@ class ScoringSteps:
     batch_size: int | None
     max_batch_bytes: int
     deduplicate: str = "never"
-    predict_seconds: float | None = None
+    predict_limit: Callable[[], AbstractContextManager[None]] = nullcontext
     show_values: bool = False
     echoes: Echoes | None = None
 
@@ -144,7 +144,7 @@ def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.Reco
 
 
 def _raw(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
-    with stats.timing("predict"), limit("predict", steps.predict_seconds):
+    with stats.timing("predict"), steps.predict_limit():
         predictions = _predict(model, inputs, steps)
     stats.predicted += inputs.num_rows
     stats.batches += 1

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, SourceConfig
-from spark_infer.core.threads import Wait
 from spark_infer.core.totals import TaskTotals
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob, Source
@@ -25,6 +24,7 @@ from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
+from spark_infer.runtime.call_in_thread import Wait
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.publishers.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot

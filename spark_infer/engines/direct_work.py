@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from spark_infer.core.failpoints import point
 from spark_infer.core.stats import Stats
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan, ScanTask
 from spark_infer.tables.sink.sink import ParquetSink

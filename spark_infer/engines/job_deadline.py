@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from spark_infer.core.threads import Ended, Wait, call_in_thread
 from spark_infer.errors import DeadlineError
+from spark_infer.runtime.call_in_thread import Ended, Wait, call_in_thread
 
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from spark_infer.core.failpoints import point
 from spark_infer.engines.base import WholeWriter
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import WHOLE
@@ -17,6 +16,7 @@ from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.units.run_units import again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishers.work import app_of
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from spark_infer.core.import_path import MODEL_FOLDERS
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.mlmodel import MLModel
+from spark_infer.runtime.import_path import MODEL_FOLDERS
 
 _SCORING = frozenset(
     {

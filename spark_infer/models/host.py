@@ -17,12 +17,12 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from spark_infer.core.capture import captured_output, open_worker_log
 from spark_infer.core.outputs import Predictions
-from spark_infer.core.pipes import Child, answer, messages, own_pipes, write
 from spark_infer.errors import RunError
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.device import fall_back, fallbacks
+from spark_infer.runtime.child_process import Child, answer, messages, own_pipes, write
+from spark_infer.runtime.device import fall_back, fallbacks
+from spark_infer.runtime.output_capture import captured_output, open_worker_log
 
 
 class HostedModel:
@@ -85,7 +85,7 @@ class HostedModel:
 def serve(receive: IO[bytes], send: IO[bytes]) -> None:
     """Load the model of the first message and predict for every other one; returns when the worker is gone."""
     from spark_infer.models.backends import load
-    from spark_infer.models.threads import limit_threads
+    from spark_infer.runtime.thread_limits import limit_threads
 
     received = messages(receive)
     try:

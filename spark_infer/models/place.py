@@ -9,7 +9,7 @@ from spark_infer.config import ResourceOptions
 from spark_infer.errors import DeviceError
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.device import CPU, GPU, ProcessDevice, fall_back
+from spark_infer.runtime.device import CPU, GPU, ProcessDevice, fall_back
 
 DEVICE = ProcessDevice(os.environ)
 """What CUDA sees in this process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.trust import require_trusted
+from spark_infer.runtime.deadline import limit
 
 if TYPE_CHECKING:
     from spark_infer.models.compile.parity import Parity
@@ -94,7 +96,7 @@ class Recipe:
             batch_size=self.options.batch_size,
             max_batch_bytes=self.options.max_batch_bytes,
             deduplicate=self.options.deduplicate,
-            predict_seconds=self.options.predict_seconds,
+            predict_limit=partial(limit, "predict", self.options.predict_seconds),
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from spark_infer.core.capture import captured_output
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.reason import reason
 from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order, named
@@ -21,6 +20,7 @@ from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInf
 from spark_infer.models.backends import load
 from spark_infer.models.example import made_up, made_up_unlike, read_example
 from spark_infer.models.recipe import Recipe
+from spark_infer.runtime.output_capture import captured_output
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from spark_infer.core.capture import captured_output, capturing
-from spark_infer.core.deadline import limit
-from spark_infer.core.memory import keep_freed_memory, large_pages
 from spark_infer.core.scoring import Model, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
 from spark_infer.models.backends import load
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
-from spark_infer.models.cache import ModelCache, resident_bytes
-from spark_infer.models.device import CPU, fallbacks
 from spark_infer.models.place import DEVICE, Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.threads import limit_threads
+from spark_infer.runtime.deadline import limit
+from spark_infer.runtime.device import CPU, fallbacks
+from spark_infer.runtime.memory import keep_freed_memory, large_pages
+from spark_infer.runtime.model_cache import ModelCache, resident_bytes
+from spark_infer.runtime.output_capture import captured_output, capturing
+from spark_infer.runtime.thread_limits import limit_threads
 
 CACHE: ModelCache[LoadedModel] = ModelCache(resident_bytes)
 """The models of this process; a worker that is reused for the next task finds them here."""

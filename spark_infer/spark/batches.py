@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from spark_infer.core.session_settings import value_in_force
+from spark_infer.spark.session_settings import value_in_force
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

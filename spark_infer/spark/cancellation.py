@@ -11,7 +11,7 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 from pyspark.util import InheritableThread
 
-from spark_infer.core.threads import Ended, Wait, call_in_thread
+from spark_infer.runtime.call_in_thread import Ended, Wait, call_in_thread
 from spark_infer.spark.server import is_connect
 
 logger = logging.getLogger(__name__)

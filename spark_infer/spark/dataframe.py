@@ -22,7 +22,7 @@ from spark_infer.spark.compilation import first_rows, with_compiled
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
 from spark_infer.spark.quiet import refusing_condition
-from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.stamp import stamped

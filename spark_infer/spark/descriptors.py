@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spark_infer.core.private import private
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.runtime.private_files import private
 
 STDOUT = 1
 STDERR = 2

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pyspark.errors import PySparkException
 
 from spark_infer import errors
-from spark_infer.core.deadline import expired
 from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
+from spark_infer.runtime.deadline import expired
 from spark_infer.tables.shown_path import logged_path
 
 _OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL)

@@ -13,7 +13,7 @@ from pyspark.sql.types import StructType
 
 from spark_infer.models.place import Place
 from spark_infer.spark.mapping import mapped
-from spark_infer.spark.resources import Stage
+from spark_infer.spark.resources.stage import Stage
 from spark_infer.spark.worker import task_place
 
 Work = Callable[[int, Place], Iterator[pa.RecordBatch]]

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.options import validated
-from spark_infer.core.session_settings import setting
 from spark_infer.errors import PlanError, ResourcesError
 from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.native import uses_gpu
@@ -28,9 +27,10 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.unloadable import refuse_missing_modules
-from spark_infer.spark.resources import Stage, refuse_idle_gpu
+from spark_infer.spark.resources.stage import Stage, refuse_idle_gpu
 from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
 from spark_infer.spark.server import require_server
+from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ModelFiles, choose_way, workers_are_here
 
 if TYPE_CHECKING:

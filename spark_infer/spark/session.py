@@ -15,18 +15,18 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
-from spark_infer.core.capture import LOG_LEVEL
-from spark_infer.core.env_variables import variables_set
-from spark_infer.core.import_path import SAFE_PATH, imports_from_current_folder
-from spark_infer.core.private import private
-from spark_infer.core.resource_fit import require_possible
-from spark_infer.core.session_settings import set_value
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.runtime.env_variables import variables_set
+from spark_infer.runtime.import_path import SAFE_PATH, imports_from_current_folder
+from spark_infer.runtime.output_capture import LOG_LEVEL
+from spark_infer.runtime.private_files import private
 from spark_infer.spark import environment
 from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to
 from spark_infer.spark.failed_start import explain_failed_start
 from spark_infer.spark.properties import SUBMIT_ARGS, require_hidden, submit_arguments
 from spark_infer.spark.remote import open_remote
+from spark_infer.spark.resources.feasibility import require_possible
+from spark_infer.spark.session_settings import set_value
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from spark_infer.core.session_settings import setting
 from spark_infer.models.files import distribution
 from spark_infer.models.files.archive import pack
 from spark_infer.models.files.distribution import ModelFiles, decide, deliver
 from spark_infer.models.files.store import ModelStore
 from spark_infer.spark.server import is_connect, is_own_server
+from spark_infer.spark.session_settings import setting
 
 __all__ = ["ModelFiles", "choose_way", "open_folder", "ship", "workers_are_here"]
 

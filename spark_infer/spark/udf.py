@@ -27,7 +27,7 @@ from spark_infer.models.pins import refuse_environments
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
-from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import as_ddl, is_struct, last_part, quoted, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.versions import iterator_udf

@@ -16,13 +16,13 @@ from pyspark import TaskContext
 
 from spark_infer.config import ResourceOptions
 from spark_infer.core.arguments import ModelColumns, read_arguments
-from spark_infer.core.capture import open_worker_log
 from spark_infer.core.casts import in_utc
 from spark_infer.core.contract import bind
-from spark_infer.core.deadline import may_end
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_column, score_table_batches
+from spark_infer.runtime.deadline import may_end
+from spark_infer.runtime.output_capture import open_worker_log
 from spark_infer.spark.ship import ModelFiles, open_folder
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-from spark_infer.core.session_settings import set_value
+from spark_infer.spark.session_settings import set_value
 
 _SETTING = "spark.sql.execution.pyspark.udf.faulthandler.enabled"
 

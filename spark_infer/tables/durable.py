@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pyarrow import fs
 
-from spark_infer.core.private import private
+from spark_infer.runtime.private_files import private
 from spark_infer.tables.exchange import exchange
 from spark_infer.tables.storage import Storage
 

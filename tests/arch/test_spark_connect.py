@@ -22,9 +22,9 @@ ALLOWED = {
     # Inside a `try`: without it the workers' interpreter is asked for by the server's own check.
     ("spark/preflight.py", "sparkContext"),
     # After `is_connect`, and inside a `try`: Spark's inner parts, without which the plan says less.
-    ("spark/resources.py", "_jsc"),
-    ("spark/resources.py", "_jvm"),
-    ("spark/resources.py", "sparkContext"),
+    ("spark/resources/stage.py", "_jsc"),
+    ("spark/resources/stage.py", "_jvm"),
+    ("spark/resources/stage.py", "sparkContext"),
     # Inside a `try`: a session that keeps it from us shows no progress.
     ("spark/tracking.py", "sparkContext"),
 }
@@ -67,4 +67,4 @@ def test_the_settings_of_a_session_are_read_in_one_place() -> None:
         and node.attr in ("get", "getAll")
         and ast.unparse(node.value).endswith(".conf")
     }
-    assert readers == {"core/session_settings.py"}
+    assert readers == {"spark/session_settings.py"}

@@ -68,7 +68,7 @@ def planned_tasks(model: str, folder: str, resources: Mapping[str, Any]) -> list
 def refuse(resources: Mapping[str, Any]) -> None:
     """Ask for what cannot be had."""
     from spark_infer.config import ResourceOptions
-    from spark_infer.spark.resources import plan_stage
+    from spark_infer.spark.resources.stage import plan_stage
 
     plan_stage(spark(), ResourceOptions.model_validate(resources))
 

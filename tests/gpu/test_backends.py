@@ -17,12 +17,12 @@ import pytest
 
 from spark_infer.config import ResourceOptions, ScoreOptions
 from spark_infer.models.backends import load
-from spark_infer.models.device import fallbacks
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import CACHE, score_table_batches
+from spark_infer.runtime.device import fallbacks
 from tests.unit.models.conformance import cases
 from tests.unit.models.conformance.case import Case
 

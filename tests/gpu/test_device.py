@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 STARTS = """
 import json, sys
-from spark_infer.models.device import cuda_has_started
+from spark_infer.runtime.device import cuda_has_started
 import torch
 before = cuda_has_started()
 torch.zeros(1, device="cuda:0")
@@ -28,7 +28,7 @@ import os, sys, torch
 from dataclasses import replace
 from tests.unit.models.test_device import load_spec
 from spark_infer.errors import DeviceError
-from spark_infer.models.device import settle
+from spark_infer.runtime.device import settle
 try:
     settle(load_spec("cuda:0"), seen=torch.cuda.is_available(), framework="torch")
 except DeviceError as error:
@@ -39,7 +39,7 @@ HOSTED = """
 import json, os, pickle, subprocess, sys
 from pathlib import Path
 import numpy as np, pyarrow as pa
-from spark_infer.models.device import bind_address
+from spark_infer.runtime.device import bind_address
 from spark_infer.models.host import HostedModel
 from tests.unit.models.backends.native.specs import arrow, spec_of
 from tests.unit.models.conformance.cases.pytorch import mlp

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_infer import ScoringJob
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, WriteError
 from spark_infer.job.units.history import history
+from spark_infer.runtime.failpoints import InjectedError
 from spark_infer.tables.local_tables import LocalTables
 from tests.hostile import CORPUS, MODES, OTHER, OWNERS, each
 from tests.local.eight import EACH, exact

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import TargetError
 from spark_infer.job.file.load import load_job
 from spark_infer.job.scoring import ScoringJob
 from spark_infer.job.units.fingerprint import FILES, SECRETS
 from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.runtime.failpoints import InjectedError
 from tests.line import save_line
 from tests.local.eight import EACH
 from tests.local.jobs import job, read

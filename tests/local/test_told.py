@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import TargetError, UnfinishedRunError
+from spark_infer.runtime.failpoints import InjectedError
 from tests.local.eight import EACH, FILES, ROWS, old_rows
 from tests.local.jobs import job, read, run
 

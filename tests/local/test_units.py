@@ -14,9 +14,9 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from spark_infer.cli.main import app
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import LedgerError, UnfinishedRunError
 from spark_infer.observe.progress import Progress
+from spark_infer.runtime.failpoints import InjectedError
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
 from tests.local.jobs import job, read
 

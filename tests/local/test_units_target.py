@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.errors import CommitConflictError, LedgerError, PlanError, TargetError, UnfinishedRunError, WriteError
+from spark_infer.runtime.failpoints import InjectedError
 from spark_infer.tables.delta import transaction
 from spark_infer.tables.durable import LocalDisk
 from spark_infer.tables.publishers import append, tries, whole

@@ -12,7 +12,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 from spark_infer.config import ResourceOptions
 from spark_infer.models.place import Place
 from spark_infer.spark import indexed_tasks
-from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.resources.stage import plan_stage
 
 SCHEMA = StructType([StructField("number", LongType())])
 

@@ -28,8 +28,8 @@ def test_what_a_model_prints_is_in_the_log_of_the_workers_and_not_on_the_drivers
     # An earlier model of this worker may have given Python's root logger a handler, which then writes the line.
     assert "LOUD log\n" in written
     for said in ("print", "print to stderr"):
-        assert f"INFO spark_infer.core.capture: LOUD {said}\n" in written
-    assert "INFO spark_infer.core.capture: LOUD bar: 100%" in written
+        assert f"INFO spark_infer.runtime.output_capture: LOUD {said}\n" in written
+    assert "INFO spark_infer.runtime.output_capture: LOUD bar: 100%" in written
     assert "UserWarning: LOUD warning while loading\n" in written
     assert "WARNING spark_infer.spark.worker: " in written
     assert "bound by position, as x, y" in written

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 
 from spark_infer import ScoringJob, score, score_table
 from spark_infer.config import JobConfig, ResourceOptions
-from spark_infer.core.application import Application
 from spark_infer.errors import ConfigError, ResourcesError
-from spark_infer.spark.resources import Stage, plan_stage, refuse_idle_gpu
+from spark_infer.spark.resources.application import Application
+from spark_infer.spark.resources.stage import Stage, plan_stage, refuse_idle_gpu
 from tests.spark.made import CountingModel
 
 

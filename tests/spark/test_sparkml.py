@@ -32,7 +32,7 @@ from spark_infer.models.mlmodel import MLModel
 from spark_infer.spark.cast import input_column, output_column
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.prepare import make_options, pin, prepare
-from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.sparkml import SparkMLModel, load_pipeline, refuse_other_rows
 from spark_infer.spark.transform import transformed_frame

@@ -17,10 +17,10 @@ from pyspark.sql import SparkSession
 
 from spark_infer import Report, ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.engines.spark import units as spark_units
 from spark_infer.engines.spark.direct import write_files
 from spark_infer.errors import DeadlineError, LedgerError, RunError, TargetError
+from spark_infer.runtime.failpoints import InjectedError
 from tests.hostile import CORPUS, each
 from tests.local.jobs import read
 from tests.sleepy import planning_that_hangs, save_sleepy

@@ -10,11 +10,11 @@ from pyspark.sql import SparkSession
 
 from spark_infer import ScoringJob
 from spark_infer.config import JobConfig
-from spark_infer.core.failpoints import InjectedError
 from spark_infer.engines.local import units as local_units
 from spark_infer.engines.spark import units as spark_units
 from spark_infer.engines.spark import whole_write
 from spark_infer.errors import SparkMustReadError, UnfinishedRunError
+from spark_infer.runtime.failpoints import InjectedError
 from tests.here import tasks_here
 from tests.spark.test_units import FILES, ROWS, expected, job, rows_of, source
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
-from spark_infer.core.local_resources import LocalResources, find_local_resources
-from spark_infer.core.threads import Wait, call_in_thread
 from spark_infer.engines.local.units import LocalUnits
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane
@@ -33,6 +31,8 @@ from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.runtime.call_in_thread import Wait, call_in_thread
+from spark_infer.runtime.local_resources import LocalResources, find_local_resources
 from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.ddl import parse_ddl
 from spark_infer.spark.schema import (

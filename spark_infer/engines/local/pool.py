@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spark_infer.core.capture import LOG_LEVEL
-from spark_infer.core.deadline import FOLDER, expired, stacks_of
-from spark_infer.core.pipes import Child
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.local.process import MODULE, LocalWork
 from spark_infer.engines.local.stack_files import stacks_folder
 from spark_infer.errors import RunError, SparkInferError
+from spark_infer.runtime.child_process import Child
+from spark_infer.runtime.deadline import FOLDER, expired, stacks_of
+from spark_infer.runtime.output_capture import LOG_LEVEL
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from spark_infer.core.capture import open_worker_log
-from spark_infer.core.pipes import answer, messages, own_pipes, write
 from spark_infer.engines.direct_work import DirectWork, written_files
 from spark_infer.models.files.distribution import ModelFiles, open_folder
 from spark_infer.models.place import Place
+from spark_infer.runtime.child_process import answer, messages, own_pipes, write
+from spark_infer.runtime.output_capture import open_worker_log
 from spark_infer.tables.sink.sink_spec import SinkSpec
 
 MODULE = "spark_infer.engines.local.process"

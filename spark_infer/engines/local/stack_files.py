@@ -1,4 +1,4 @@
-"""Where processes of engine `local` write where they stand before they end; see `core.deadline`."""
+"""Where processes of engine `local` write where they stand before they end; see `runtime.deadline`."""
 
 from __future__ import annotations
 

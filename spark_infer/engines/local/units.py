@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
-from spark_infer.core.local_resources import LocalResources
 from spark_infer.engines.direct_work import DirectWork
 from spark_infer.engines.gathered import Gathered
 from spark_infer.engines.local.pool import do_tasks
@@ -15,6 +14,7 @@ from spark_infer.engines.unit_progress import OnProgress, UnitProgress
 from spark_infer.engines.unit_run import Scored, UnitRun
 from spark_infer.errors import PlanError
 from spark_infer.models.place import Place
+from spark_infer.runtime.local_resources import LocalResources
 from spark_infer.tables.storage import Storage
 
 

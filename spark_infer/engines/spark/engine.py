@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
-from spark_infer.core.session_settings import setting
-from spark_infer.core.threads import Wait
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane, without_direct
 from spark_infer.engines.prepared_job import PreparedJob, Source
@@ -30,13 +28,15 @@ from spark_infer.errors import SparkMustReadError
 from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
+from spark_infer.runtime.call_in_thread import Wait
 from spark_infer.spark.cancellation import Tagged
 from spark_infer.spark.compilation import first_rows, with_compiled
 from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.preflight import check_local_python, check_workers
 from spark_infer.spark.prepare import Prepared, prepare
-from spark_infer.spark.resources import plan_stage
+from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import to_arrow, unsupported
+from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ship, workers_are_here
 from spark_infer.spark.stamp import stamped_schema
 from spark_infer.spark.tables.frames import read

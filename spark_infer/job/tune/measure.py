@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_infer.config import JobConfig
-from spark_infer.core.local_resources import find_local_resources
 from spark_infer.errors import PlanError
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
@@ -18,6 +17,7 @@ from spark_infer.job.tune.jobs import cores_for_each_task, planes
 from spark_infer.job.tune.sample_table import some_rows, write_sample
 from spark_infer.job.tune.tuning import Measured, Tuning, best_of
 from spark_infer.models.ref import ModelRef
+from spark_infer.runtime.local_resources import find_local_resources
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

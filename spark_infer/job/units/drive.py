@@ -10,10 +10,10 @@ from typing import Protocol
 
 from pyarrow import ArrowException
 
-from spark_infer.core.failpoints import point
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
 from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, sweep
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishers.move_files import OLD, READY, STAGED

@@ -11,7 +11,6 @@ from typing import Any
 
 from pyarrow import ArrowException
 
-from spark_infer.core.failpoints import point
 from spark_infer.core.totals import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.stamps import constants
@@ -25,6 +24,7 @@ from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spark_infer.core.env_variables import variables_set
 from spark_infer.core.reason import missing_module, reason
 from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
 from spark_infer.models.code import enter_code
+from spark_infer.runtime.env_variables import variables_set
 
 
 def load(spec: LoadSpec, folder: Path) -> LoadedModel:

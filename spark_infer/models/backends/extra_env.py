@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.core.env_variables import variables_set
 from spark_infer.core.outputs import Predictions
 from spark_infer.models.backends.spec import LoadedModel
+from spark_infer.runtime.env_variables import variables_set
 
 
 class WithVariables:

@@ -13,9 +13,9 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from spark_infer.core.private import private
 from spark_infer.errors import ModelFilesError
 from spark_infer.models.files.digest import model_files
+from spark_infer.runtime.private_files import private
 
 _CHUNK_BYTES = 2**20
 _WRITE_BYTES = 2**16  # tarfile copies what it holds back with each piece it is given

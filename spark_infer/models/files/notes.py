@@ -12,8 +12,8 @@ import os
 import uuid
 from pathlib import Path
 
-from spark_infer.core.private import private
 from spark_infer.models.files.root import is_closed, is_foreign
+from spark_infer.runtime.private_files import private
 
 
 def read_note(root: Path, kind: str, name: str) -> bytes | None:

@@ -27,12 +27,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from spark_infer.core.private import private
 from spark_infer.errors import EnvironmentProblem, ModelFilesError, SparkInferError
 from spark_infer.models.files.digest import FileFacts, combine, hash_files, model_files
 from spark_infer.models.files.disk import flush, sync, tidy
 from spark_infer.models.files.lock import held
 from spark_infer.models.files.root import default_root, is_ours, refuse_foreign
+from spark_infer.runtime.private_files import private
 
 __all__ = ["ModelStore", "default_root"]
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from spark_infer.core.capture import captured_output
 from spark_infer.models.registry.timeouts import GivenUpError, stack_of
+from spark_infer.runtime.output_capture import captured_output
 
 logger = logging.getLogger(__name__)
 

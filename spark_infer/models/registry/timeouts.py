@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from spark_infer.core.capture import captured_output
+from spark_infer.runtime.output_capture import captured_output
 
 Answer = TypeVar("Answer")
 

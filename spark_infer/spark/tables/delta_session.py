@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
-from spark_infer.core.session_settings import setting
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark.analysis import condition, first_line
+from spark_infer.spark.session_settings import setting
 from spark_infer.tables.delta import delta_conf
 
 _PROBE = "DESCRIBE DETAIL delta.`/spark-infer-asks-whether-this-session-speaks-delta`"

@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spark_infer.core.failpoints import point
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
+from spark_infer.runtime.failpoints import point
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.tables.settings import can_set, settings

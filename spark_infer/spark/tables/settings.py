@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from spark_infer.core.session_settings import set_value, setting
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.spark.session_settings import set_value, setting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

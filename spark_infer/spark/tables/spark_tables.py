@@ -9,9 +9,9 @@ from dataclasses import replace
 from pyspark.sql import SparkSession
 
 from spark_infer.config import TableConfig
-from spark_infer.core.session_settings import setting
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import parameters
+from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.delta_session import check_delta
 from spark_infer.spark.tables.frames import whole_frame

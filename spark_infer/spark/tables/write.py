@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from spark_infer.core.session_settings import setting
+from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.write_parquet import stage_parquet

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from pyarrow import ArrowException
 
-from spark_infer.core.failpoints import point
 from spark_infer.errors import CommitConflictError, WriteError
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.delta.commit_actions import adds, replacement
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log

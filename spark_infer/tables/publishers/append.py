@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spark_infer.core.failpoints import point
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.publishers.move_files import place, refuse_taken_back, settle

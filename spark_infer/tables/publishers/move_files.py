@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
-from spark_infer.core.failpoints import point
 from spark_infer.errors import LedgerError, WriteError
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.delta.log import list_log, taken_back
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from spark_infer.core.failpoints import point
+from spark_infer.runtime.failpoints import point
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.emptied import emptied_in_delta, emptied_notes
 from spark_infer.tables.ledger.entry import Sealed

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from spark_infer.core.memory import in_own_memory
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
@@ -30,6 +29,7 @@ from spark_infer.models.backends.numbers import (
 )
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.backends.treeblocks import in_blocks
+from spark_infer.runtime.memory import in_own_memory
 
 if TYPE_CHECKING:
     import lightgbm
@@ -65,7 +65,7 @@ def load(spec: LoadSpec, folder: Path) -> LightgbmModel:
         DeviceError: A GPU was asked for.
     """
     if spec.device != "cpu":
-        from spark_infer.models.device import settle
+        from spark_infer.runtime.device import settle
 
         settle(spec, seen=False, framework="LightGBM (which predicts on the CPU alone)")
     flavor = spec.mlmodel.flavors["lightgbm"]

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.convert import matrix, own, tensor
-from spark_infer.core.memory import large_pages
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
 from spark_infer.models.backends.pickled import check_importable, imported_by
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.device import settle
+from spark_infer.runtime.device import settle
+from spark_infer.runtime.memory import large_pages
 
 if TYPE_CHECKING:
     import torch

@@ -208,7 +208,7 @@ def _placed(booster: xgboost.Booster, spec: LoadSpec) -> str:
     if spec.device == "cpu":
         booster.set_param({"device": "cpu"})
         return "cpu"
-    from spark_infer.models.device import settle
+    from spark_infer.runtime.device import settle
 
     with warnings.catch_warnings():
         # Without a GPU it warns and stays on the cpu; what that means is for `settle` to say.

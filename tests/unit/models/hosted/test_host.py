@@ -21,13 +21,13 @@ from mlflow.models import infer_signature
 from spark_infer.config import ResourceOptions, ScoreOptions
 from spark_infer.errors import DeviceError, ModelLoadError, PredictError, RunError
 from spark_infer.models import place, worker
-from spark_infer.models.cache import ModelCache
-from spark_infer.models.device import ProcessDevice
 from spark_infer.models.host import HostedModel
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
+from spark_infer.runtime.device import ProcessDevice
+from spark_infer.runtime.model_cache import ModelCache
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

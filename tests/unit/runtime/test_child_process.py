@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.core.pipes import Child
+from spark_infer.runtime.child_process import Child
 
 _PRINTS = """
 import os
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 
-from spark_infer.core.pipes import answer, own_pipes, read, write
+from spark_infer.runtime.child_process import answer, own_pipes, read, write
 
 receive, send = own_pipes()
 message = read(receive)

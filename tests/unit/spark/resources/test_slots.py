@@ -6,8 +6,8 @@ from fractions import Fraction
 import pytest
 
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import Application, Executor, read_amount
-from spark_infer.core.slots import (
+from spark_infer.spark.resources.application import Application, Executor, read_amount
+from spark_infer.spark.resources.slots import (
     Share,
     count_slots,
     describe_copies,

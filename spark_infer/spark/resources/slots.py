@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import Application, Executor, counted
+from spark_infer.printable import counted
+from spark_infer.spark.resources.application import Application, Executor
 
 # Spark counts a GPU in parts of 1e-16 (ResourceAmountUtils.ONE_ENTIRE_RESOURCE).
 _PARTS_OF_A_GPU = 10**16

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import Application, Executor, application_of, counted, known_executors
-from spark_infer.core.slots import Share, gpu_amount, share_of
 from spark_infer.errors import ResourcesError
+from spark_infer.printable import counted
+from spark_infer.spark.resources.application import Application, Executor, application_of, known_executors
+from spark_infer.spark.resources.slots import Share, gpu_amount, share_of
 
 Way = Literal["application", "profile", "cpu"]
 """``application``: its own settings give each task its share; ``profile``: a resource profile on the scoring stage

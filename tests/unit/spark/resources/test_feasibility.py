@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import Application, Executor
-from spark_infer.core.resource_fit import decide_way, require_possible
 from spark_infer.errors import ResourcesError
+from spark_infer.spark.resources.application import Application, Executor
+from spark_infer.spark.resources.feasibility import decide_way, require_possible
 
 CLUSTERS = ("spark://host:7077", "local-cluster[1,4,1024]", "yarn", "k8s://https://host")
 

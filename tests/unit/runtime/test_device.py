@@ -9,10 +9,10 @@ import pytest
 
 from spark_infer.core.contract import Binding
 from spark_infer.errors import DeviceError
-from spark_infer.models import device
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.device import ProcessDevice, bind_address, cuda_has_started, settle
 from spark_infer.models.mlmodel import MLModel
+from spark_infer.runtime import device
+from spark_infer.runtime.device import ProcessDevice, bind_address, cuda_has_started, settle
 
 GPU_A, GPU_B = "GPU-5b1f2c3d-0000-4000-8000-00000000000a", "GPU-7e1f2c3d-0000-4000-8000-00000000000b"
 MIG = "MIG-9d1f2c3d-0000-4000-8000-00000000000c"

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import pytest
 from tqdm import tqdm  # type: ignore[import-untyped] # it ships no types
 
-from spark_infer.core.capture import captured_output, capturing, open_worker_log
 from spark_infer.models.registry.timeouts import within
+from spark_infer.runtime.output_capture import captured_output, capturing, open_worker_log
 
-LOGGER = "spark_infer.core.capture"
+LOGGER = "spark_infer.runtime.output_capture"
 
 
 def speak() -> None:

@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from spark_infer.core.stats import Stats
-from spark_infer.models.cache import ModelCache
+from spark_infer.runtime.model_cache import ModelCache
 
 MB = 2**20
 

@@ -1,8 +1,9 @@
 """What the libraries of a model print goes to the log, and not to the screen.
 
 Progress bars, Python's warnings and loggers that nobody has configured all write to `sys.stdout` or `sys.stderr`. While
-a block of ours runs, what its own thread writes there becomes records of the logger `spark_infer.core.capture`, level
-INFO; other threads write where they did before. Loggers and handlers of the process stay as they are.
+a block of ours runs, what its own thread writes there becomes records of the logger
+`spark_infer.runtime.output_capture`, level INFO; other threads write where they did before. Loggers and handlers of the
+process stay as they are.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from spark_infer.core.application import Application, application_of, known_executors, read_amount
+from spark_infer.spark.resources.application import Application, application_of, known_executors, read_amount
 
 THIRD, QUARTER = Fraction(1, 3), Fraction(1, 4)
 

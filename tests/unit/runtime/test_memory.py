@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from spark_infer.core.memory import in_own_memory, keep_freed_memory, large_pages
+from spark_infer.runtime.memory import in_own_memory, keep_freed_memory, large_pages
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 

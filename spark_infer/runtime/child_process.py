@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from spark_infer.core.import_path import inherited_path, module_command
 from spark_infer.errors import RunError
+from spark_infer.runtime.import_path import inherited_path, module_command
 
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5

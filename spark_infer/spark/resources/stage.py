@@ -12,10 +12,17 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 from pyspark.sql import SparkSession
 
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import Application, Executor, application_of, executor_like, known_executors
-from spark_infer.core.resource_fit import Way, application_settings, decide_way
-from spark_infer.core.session_settings import setting
-from spark_infer.core.slots import (
+from spark_infer.errors import ResourcesError
+from spark_infer.models.backends.native import uses_gpu
+from spark_infer.spark.resources.application import (
+    Application,
+    Executor,
+    application_of,
+    executor_like,
+    known_executors,
+)
+from spark_infer.spark.resources.feasibility import Way, application_settings, decide_way
+from spark_infer.spark.resources.slots import (
     Share,
     count_slots,
     describe_copies,
@@ -24,9 +31,8 @@ from spark_infer.core.slots import (
     gpu_amount,
     share_of,
 )
-from spark_infer.errors import ResourcesError
-from spark_infer.models.backends.native import uses_gpu
 from spark_infer.spark.server import is_connect
+from spark_infer.spark.session_settings import setting
 
 GPU = "gpu"
 _PROFILES: dict[tuple[str, Share], ResourceProfile] = {}

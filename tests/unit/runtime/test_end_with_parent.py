@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.core.pipes import Child
+from spark_infer.runtime.child_process import Child
 
 ROOT = Path(__file__).parents[3]
 LOCKED = """
 import ctypes, os, pickle
-from spark_infer.core.pipes import answer, messages, own_pipes, read, write
+from spark_infer.runtime.child_process import answer, messages, own_pipes, read, write
 receive, send = own_pipes()
 received = messages(receive)
 while (message := received.get()) is not None:
@@ -28,7 +28,7 @@ while (message := received.get()) is not None:
 """
 DRIVER = """
 import pickle, sys
-from spark_infer.core.pipes import Child
+from spark_infer.runtime.child_process import Child
 child = Child("locked_of_test", own_group=True)
 print(child.ask(pickle.dumps(True)), flush=True)
 sys.stdin.read()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
+from spark_infer.printable import counted
+
 Manager = Literal["local", "local-cluster", "standalone", "yarn", "kubernetes", "unknown"]
 
 _ONE_CORE_BY_DEFAULT = ("yarn", "kubernetes")
@@ -108,8 +110,3 @@ def executor_like(application: Application) -> Executor | None:
     if application.executor_cores is None:
         return None
     return Executor(cores=application.executor_cores, gpus=application.executor_gpus)
-
-
-def counted(count: int, word: str, words: str = "") -> str:
-    """Return a count and its word, in the plural where it must be."""
-    return f"{count:,} {word if count == 1 else words or word + 's'}"

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 
 from spark_infer.config import ResourceOptions
-from spark_infer.core.application import counted
 from spark_infer.errors import ResourcesError
+from spark_infer.printable import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ import numpy as np  # noqa: F401 - brings a BLAS
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from spark_infer.models.threads import limit_threads
+from spark_infer.runtime.thread_limits import limit_threads
 
 PROGRAM = """
 import json, os, sys
-from spark_infer.models.threads import limit_threads
+from spark_infer.runtime.thread_limits import limit_threads
 threads, torch_first = int(sys.argv[1]), sys.argv[2] == "first"
 if torch_first:
     import torch

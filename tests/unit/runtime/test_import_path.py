@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.core.import_path import imports_from_current_folder
-from spark_infer.core.pipes import Child
 from spark_infer.models.code import enter_code
 from spark_infer.models.mlmodel import MLModel
+from spark_infer.runtime.child_process import Child
+from spark_infer.runtime.import_path import imports_from_current_folder
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
 import pickle
-from spark_infer.core.pipes import answer, own_pipes, read, write
+from spark_infer.runtime.child_process import answer, own_pipes, read, write
 receive, send = own_pipes()
 while (message := read(receive)) is not None:
     try:

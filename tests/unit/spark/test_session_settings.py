@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spark_infer.core.session_settings import set_value, setting, value_in_force
+from spark_infer.spark.session_settings import set_value, setting, value_in_force
 
 
 class Conf:
