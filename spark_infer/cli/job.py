@@ -1,4 +1,4 @@
-"""What `run`, `plan` and `demo` share: a checked job file, an open log, a Spark session."""
+"""What `run`, `plan`, `status` and `tune` share: a checked job file, an open log, an engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_infer.cli.logfile import open_log
 from spark_infer.cli.output import Output
@@ -17,9 +17,8 @@ from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from spark_infer import Plan, Report
+    from spark_infer.engines.base import Engine
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
 
@@ -34,10 +33,12 @@ def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Pat
 
 def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report:
     """Run a job with a progress line on stderr."""
-    from spark_infer import ScoringJob
+    from spark_infer.job.prepare import prepare_job
+    from spark_infer.job.run import run_job
 
-    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
-        return ScoringJob(config).run(spark, on_progress=None if output.as_json else line, new_run=new_run)
+    with ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
+        job = prepare_job(engine, config, new_run=new_run)
+        return run_job(job, on_progress=None if output.as_json else line)
 
 
 def runs(output: Output, config: JobConfig) -> list[RunState]:
@@ -47,42 +48,36 @@ def runs(output: Output, config: JobConfig) -> list[RunState]:
 
     if config.target.path is not None:
         return history(config, LocalTables())
-    with ProgressLine(output.screen) as line, _session(output, config, line, scores=False) as spark:
-        if spark is None:
-            return history(config, LocalTables())
-        from spark_infer.spark.tables.spark_tables import SparkTables
-
-        return history(config, SparkTables(spark))
+    with ProgressLine(output.screen) as line, _engine(output, config, line, scores=False) as engine:
+        return history(config, engine.tables)
 
 
 def check(output: Output, config: JobConfig, *, new_run: bool = False, load: bool = True) -> Plan:
     """Plan a job; nothing is scored or written."""
-    from spark_infer import ScoringJob
+    from spark_infer.job.describe import plan_of
+    from spark_infer.job.prepare import prepare_job
 
-    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
-        return ScoringJob(config).plan(spark, new_run=new_run, load=load)
+    with ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
+        return plan_of(prepare_job(engine, config, new_run=new_run, loads=load))
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
     """Tune a job; its target stays as it is."""
-    from spark_infer.job.session import open_session
     from spark_infer.job.tune.measure import tune
 
-    with ProgressLine(output.screen) as line, _session(output, config, line) as spark:
+    with ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
         if not output.as_json:
             line.note("measuring")
-        return tune(config, lambda: spark or open_session(config), sample_rows=rows)
+        return tune(engine, config, sample_rows=rows)
 
 
 @contextmanager
-def _session(
-    output: Output, config: JobConfig, line: ProgressLine, *, scores: bool = True
-) -> Iterator[SparkSession | None]:
-    """Start Spark as the job wants it, and stop it at the end, also after Ctrl-C; engine `local` has none.
+def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bool = True) -> Iterator[Engine[Any]]:
+    """Start what the job's engine needs, and stop it at the end, also after Ctrl-C.
 
     A model that does not exist is found out before, for what `scores`.
     """
-    from spark_infer.job.session import find_model, job_session
+    from spark_infer.job.session import find_model, job_engine
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
     if config.engine == "spark":
@@ -90,9 +85,9 @@ def _session(
             find_model(config)
         if not output.as_json:
             line.note("starting Spark")
-    with job_session(config, log_file=output.log_file) as spark:
+    with job_engine(config, log_file=output.log_file) as engine:
         if not output.as_json:
             line.note("checking model and tables")
         # A model that prints while it loads must not write between the lines of the result.
         with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
-            yield spark
+            yield engine

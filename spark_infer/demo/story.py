@@ -7,10 +7,11 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -20,14 +21,15 @@ from spark_infer.demo import flights, train
 from spark_infer.demo.scored import SHOWN, measure, read_scored, some_rows
 from spark_infer.errors import EnvironmentProblem, TargetError, install_extra
 from spark_infer.job.file.load import load_job
+from spark_infer.job.session import job_engine
 from spark_infer.observe.progress import ProgressLine
 from spark_infer.runtime.private_files import private
 from spark_infer.spark.descriptors import STDERR, descriptors_to
-from spark_infer.spark.session_settings import setting
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+
+    from spark_infer.engines.base import Engine
 
     _Read = Callable[[], pa.Table]
 
@@ -67,32 +69,33 @@ def _tell(console: Console) -> None:
     read = cache(lambda: flights.read_flights(archive))
     _prepare(console, config, read, mark)
     _ensure_model(console, config, read, mark)
-    spark = _start_spark(console, config)
-    if spark is None:
+    if not _has_java(console):
         config = config.model_copy(update={"engine": "local"})
-    try:
-        _score(console, spark, config)
-    finally:
-        if spark is not None:
-            spark.stop()
+    with ExitStack() as at_end:
+        _score(console, _start_engine(console, config, at_end), config)
 
 
-def _start_spark(console: Console, config: JobConfig) -> SparkSession | None:
-    """Start Spark; None where there is no Java for it."""
+def _has_java(console: Console) -> bool:
+    """Return whether Spark can start here, and say which engine scores where it cannot."""
     from spark_infer.spark.environment import require_java
-    from spark_infer.spark.session import start_session
-    from spark_infer.tables.delta import delta_conf
 
     try:
         require_java(os.environ)
     except EnvironmentProblem as error:
         why = f"local: processes of this machine score the table, without Spark. {error.what}"
         console.print(f"[bold]{'Engine':<9}[/bold]{why}", soft_wrap=True)
-        return None
+        return False
+    return True
+
+
+def _start_engine(console: Console, config: JobConfig, at_end: ExitStack) -> Engine[Any]:
+    lent = job_engine(config, log_file=LOG_FILE)
+    if config.engine != "spark":
+        return at_end.enter_context(lent)
     with _step(console, "Spark", "starting Spark; the first time, it downloads Delta's jars") as said:
-        spark = start_session(config.spark, app_name=config.name, delta_conf=delta_conf(), log_file=LOG_FILE)
-        said.append(f"{spark.version} on this machine, {setting(spark, 'spark.master')}")
-    return spark
+        engine = at_end.enter_context(lent)
+        said.append(f"{version('pyspark')} on this machine, {engine.conf()['spark.master']}")
+    return engine
 
 
 def _prepare(console: Console, config: JobConfig, read: _Read, mark: str) -> None:
@@ -121,14 +124,15 @@ def _ensure_model(console: Console, config: JobConfig, read: _Read, mark: str) -
             said.append(f"a scikit-learn pipeline, trained on {champion.trained_on:,} flights of January to September")
 
 
-def _score(console: Console, spark: SparkSession | None, config: JobConfig) -> None:
-    from spark_infer import ScoringJob
+def _score(console: Console, engine: Engine[Any], config: JobConfig) -> None:
+    from spark_infer.job.prepare import prepare_job
+    from spark_infer.job.run import run_job
 
     shown = _shown_job_file()
-    command = f"spark-infer run {shown}" + ("" if spark else " --set engine=local")
+    command = f"spark-infer run {shown}" + ("" if config.engine == "spark" else f" --set engine={config.engine}")
     console.print(f"[bold]{'Score':<9}[/bold]as `{command}` does: October to December\n", soft_wrap=True)
     with ProgressLine(console) as line:
-        report = ScoringJob(config).run(spark, on_progress=line)
+        report = run_job(prepare_job(engine, config), on_progress=line)
     console.print(report.render(), markup=False, soft_wrap=True)
     scored = read_scored(str(config.target.path))
     table = Table(*SHOWN, title=f"Five rows of {config.target.path}", title_justify="left", box=None, pad_edge=False)

@@ -29,7 +29,9 @@ from typing import Any
 
 from spark_infer import PlanError, ScoringJob, SparkInferError
 from spark_infer.config import secrets
-from spark_infer.job.session import find_model, job_session
+from spark_infer.job.prepare import prepare_job
+from spark_infer.job.run import run_job
+from spark_infer.job.session import find_model, job_engine
 from spark_infer.printable import printable_text
 
 SCRIPT = Path(__file__).parent / "spark_submit" / "score_table.py"
@@ -53,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hide = job.config.hide
         if job.config.engine == "spark":
             find_model(job.config)
-        with job_session(job.config) as spark:
-            report = job.run(spark)
+        with job_engine(job.config) as engine:
+            report = run_job(prepare_job(engine, job.config))
     except SparkInferError as error:
         kind = "refused" if isinstance(error, PlanError) else "failed"
         sys.stderr.write(f"{printable_text(hide(f'{kind}: {error}'))}\n")

@@ -9,7 +9,7 @@ from spark_infer.config import JobConfig
 from spark_infer.engines.base import Engine
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from spark_infer.spark import SparkSession
 
 
 def engine_of(config: JobConfig, open_session: Callable[[], SparkSession]) -> Engine[Any]:

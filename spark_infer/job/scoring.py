@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.core.options import mapping, validated
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress
-from spark_infer.errors import SparkInferError
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.describe import plan_of
 from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
-from spark_infer.job.session import find_model, open_session
+from spark_infer.job.session import find_model, hiding_secrets, open_session
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
-from spark_infer.spark.quiet import without_query_context
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from spark_infer.spark import SparkSession
 
 
 class ScoringJob:
@@ -66,10 +63,16 @@ class ScoringJob:
         Raises:
             PlanError: There is no such model; or Java, Spark, a jar or an address does not fit.
         """
-        with _hiding_secrets(self.config):
+        with hiding_secrets(self.config):
             return self._open_session()
 
-    def plan(self, spark: SparkSession | None = None, *, new_run: bool = False, load: bool = True) -> Plan:
+    @overload
+    def plan(self, *, new_run: bool = False, load: bool = True) -> Plan: ...
+
+    @overload
+    def plan(self, spark: SparkSession, *, new_run: bool = False, load: bool = True) -> Plan: ...
+
+    def plan(self, spark: Any = None, *, new_run: bool = False, load: bool = True) -> Plan:
         """Resolve and check everything, and say what a run would do; starts no Spark task, changes no table.
 
         Loads the model and has it predict a few rows, which runs the code of the model's author on the driver.
@@ -84,12 +87,16 @@ class ScoringJob:
         Raises:
             PlanError: The job cannot run as it stands.
         """
-        with _hiding_secrets(self.config):
+        with hiding_secrets(self.config):
             return plan_of(self._prepare(spark, new_run=new_run, loads=load))
 
-    def run(
-        self, spark: SparkSession | None = None, on_progress: OnProgress | None = None, *, new_run: bool = False
-    ) -> Report:
+    @overload
+    def run(self, *, on_progress: OnProgress | None = None, new_run: bool = False) -> Report: ...
+
+    @overload
+    def run(self, spark: SparkSession, on_progress: OnProgress | None = None, *, new_run: bool = False) -> Report: ...
+
+    def run(self, spark: Any = None, on_progress: OnProgress | None = None, *, new_run: bool = False) -> Report:
         """Score the table and write the target.
 
         A run that was stopped goes on where it was: what is done is not scored again, and a run that is finished is not
@@ -106,10 +113,10 @@ class ScoringJob:
             RunError: Failed while running; the target is as it was before, or further by whole units, and the same call
                 goes on from there.
         """
-        with _hiding_secrets(self.config):
+        with hiding_secrets(self.config):
             return run_job(self._prepare(spark, new_run=new_run), on_progress=on_progress)
 
-    def _prepare(self, spark: SparkSession | None, *, new_run: bool, loads: bool = True) -> PreparedJob:
+    def _prepare(self, spark: Any, *, new_run: bool, loads: bool = True) -> PreparedJob:
         deadline = Deadline(self.config.deadline_seconds)
         engine = engine_of(self.config, lambda: spark or self._open_session())
         return prepare_job(engine, self.config, model=self._model, new_run=new_run, loads=loads, deadline=deadline)
@@ -190,19 +197,11 @@ def score_table(
             "units": mapping(units, "units"),
         },
     )
-    return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
+    job = ScoringJob(config, model=pinned)
+    if spark is None:
+        return job.run(on_progress=on_progress, new_run=new_run)
+    return job.run(spark, on_progress, new_run=new_run)
 
 
 def _keys(given: object, name: str, *, short: str) -> dict[str, Any]:
     return {short: given} if isinstance(given, str | os.PathLike) else mapping(given, name)
-
-
-@contextmanager
-def _hiding_secrets(config: JobConfig) -> Iterator[None]:
-    """Take the secrets of a job out of its errors; keep PySpark's log out of it."""
-    try:
-        with without_query_context():
-            yield
-    except SparkInferError as error:
-        error.rephrase(config.hide)
-        raise

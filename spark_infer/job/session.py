@@ -1,27 +1,30 @@
-"""The Spark session of a table job: the running one, spark-submit's, or a new one that speaks Delta where it must."""
+"""The engine of a table job, and its Spark session: the running one, spark-submit's, or a new one that knows Delta."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
+from spark_infer.engines.base import Engine
+from spark_infer.errors import SparkInferError
+from spark_infer.job.choose_engine import engine_of
 from spark_infer.models.registry.resolve import require_listed
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from spark_infer.spark import SparkSession
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def job_session(config: JobConfig, *, log_file: Path | None = None) -> Iterator[SparkSession | None]:
-    """Lend the session of a job, and stop it at the end, also after an error, unless it ran before.
+def job_engine(config: JobConfig, *, log_file: Path | None = None) -> Iterator[Engine[Any]]:
+    """Lend the engine of a job, and take the job's secrets out of the errors that are raised meanwhile.
 
-    Engine `local` has none.
+    A Spark session that this starts is stopped at the end, also after an error; one that ran before is not.
 
     Args:
         config: The job.
@@ -30,18 +33,28 @@ def job_session(config: JobConfig, *, log_file: Path | None = None) -> Iterator[
     Raises:
         EnvironmentProblem: Java, Spark, a jar or an address does not fit.
     """
-    if config.engine == "local":
-        yield None
-        return
-    from spark_infer.spark.session import running_session
+    with hiding_secrets(config), ExitStack() as at_end:
 
-    ours = running_session() is None
-    spark = open_session(config, log_file=log_file)
+        def open_until_end() -> SparkSession:
+            from spark_infer.spark.session import has_session
+
+            ours = not has_session()
+            spark = open_session(config, log_file=log_file)
+            if ours:
+                at_end.callback(_stop, spark)
+            return spark
+
+        yield engine_of(config, open_until_end)
+
+
+@contextmanager
+def hiding_secrets(config: JobConfig) -> Iterator[None]:
+    """Take the secrets of a job out of its errors."""
     try:
-        yield spark
-    finally:
-        if ours:
-            _stop(spark)
+        yield
+    except SparkInferError as error:
+        error.rephrase(config.hide)
+        raise
 
 
 def _stop(spark: SparkSession) -> None:

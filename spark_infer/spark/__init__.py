@@ -1,1 +1,6 @@
-"""The only place for pyspark: doors, schemas, shipping of model files, what Spark says while it runs."""
+"""The only package that imports PySpark: doors, schemas, shipping of model files, tables through a session."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession as SparkSession  # the type, for signatures elsewhere

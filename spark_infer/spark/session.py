@@ -36,16 +36,13 @@ _REDACTED = r"(?i)secret|passw|token|(access|account|api|private)[._-]?key|[.]sa
 _PYSPARK_FOLDER = str(Path(pyspark.__file__).parent)
 
 
-def running_session() -> SparkSession | None:
-    """Return the session that somebody else has started: this program, or Databricks for it.
+def has_session() -> bool:
+    """Return whether somebody else has started a session: this program, or Databricks for it.
 
     Databricks has one for every notebook and every Python task, and there `getOrCreate` returns it. The variable is the
     one by which MLflow knows that it runs there (mlflow/utils/databricks_utils.py).
     """
-    running = SparkSession.getActiveSession()
-    if running is None and "DATABRICKS_RUNTIME_VERSION" in os.environ:
-        return SparkSession.Builder().getOrCreate()
-    return running
+    return SparkSession.getActiveSession() is not None or "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
 def start_session(
@@ -77,8 +74,8 @@ def start_session(
     Raises:
         EnvironmentProblem: Java, Spark, a jar or an address of this machine does not fit, or no server answers.
     """
-    running = running_session()
-    if running is not None:
+    if has_session():
+        running = SparkSession.getActiveSession() or SparkSession.Builder().getOrCreate()
         _say_reused(running, config)
         return running
     if remote := _remote(config):

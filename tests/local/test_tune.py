@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_infer.config import JobConfig
+from spark_infer.config import JobConfig, ResourceOptions
+from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
 from spark_infer.job.tune.measure import tune
 from spark_infer.job.tune.sample_table import some_rows, write_sample
@@ -23,10 +23,6 @@ def config(model: str, source: Path, target: Path, **more: object) -> JobConfig:
     return JobConfig.model_validate({**document, "engine": "local"})
 
 
-def no_session() -> NoReturn:
-    raise AssertionError("engine `local` has no session")
-
-
 @pytest.mark.parametrize("tasks", ["in this process", pytest.param("in processes", marks=pytest.mark.soak)])
 def test_batch_sizes_and_cores_are_measured_on_rows_of_the_table(
     line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tasks: str
@@ -35,7 +31,8 @@ def test_batch_sizes_and_cores_are_measured_on_rows_of_the_table(
         request.getfixturevalue("in_this_process")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    found = tune(config(line, source, tmp_path / "out", where="id >= 100"), no_session, sample_rows=500)
+    engine = LocalEngine(ResourceOptions())
+    found = tune(engine, config(line, source, tmp_path / "out", where="id >= 100"), sample_rows=500)
     assert (found.job, found.sample_rows, found.source_rows) == ("score", 500, None)
     by_setting: dict[str, list[str]] = {each.setting: [] for each in found.measured}
     for each in found.measured:
@@ -54,7 +51,7 @@ def test_a_table_without_rows_cannot_be_measured(line: str, tmp_path: Path) -> N
     empty = pa.table({"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())})
     pq.write_table(empty, tmp_path / "in" / "a.parquet")
     with pytest.raises(PlanError, match="has no rows to measure"):
-        tune(config(line, tmp_path / "in", tmp_path / "out"), no_session)
+        tune(LocalEngine(ResourceOptions()), config(line, tmp_path / "in", tmp_path / "out"))
 
 
 def test_the_sample_is_spread_over_the_table_and_written_in_files_for_every_core(tmp_path: Path) -> None:

@@ -45,12 +45,12 @@ def test_workers_begin_anew_what_spark_had_begun(
     monkeypatch.undo()
     monkeypatch.setattr(local_units, "do_tasks", tasks_here)
     scoring = job(line, source, target, **second)
-    session = None if "engine" in second else spark
-    assert "is unfinished and is given up" in str(scoring.plan(session))
-    report = scoring.run(session)
+    session = [] if "engine" in second else [spark]
+    assert "is unfinished and is given up" in str(scoring.plan(*session))
+    report = scoring.run(*session)
     assert (report.rows_scored, report.units_before) == (ROWS, 0)
     assert rows_of(target) == expected()
-    assert scoring.run(session).already_done
+    assert scoring.run(*session).already_done
 
 
 @pytest.mark.parametrize("kind", ["parquet", pytest.param("delta", marks=pytest.mark.soak)])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from spark_infer.errors import EnvironmentProblem, PlanError, RunError, SparkInferError
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import is_lost, is_sparks, translate
+from spark_infer.spark.quiet import without_query_context
 
 _MEMORY = "where it was killed for its memory, lower spark.driver.memory or free some first"
 
@@ -21,7 +22,8 @@ def while_planning() -> Iterator[None]:
         PlanError: Spark refused something, in its own words.
     """
     try:
-        yield
+        with without_query_context():
+            yield
     except Exception as error:
         if is_lost(error):
             raise EnvironmentProblem(
@@ -46,7 +48,8 @@ def while_running() -> Iterator[None]:
         RunError: Spark is gone.
     """
     try:
-        yield
+        with without_query_context():
+            yield
     except Exception as error:
         if not is_lost(error):
             raise

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from spark_infer.config import JobConfig
+from spark_infer.engines.base import Engine
 from spark_infer.engines.local.engine import LocalEngine
-from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.job.tune.tuning import Measured
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _ROUNDS = 3
 
@@ -38,13 +34,13 @@ def cores_for_each_task(config: JobConfig, model: ModelRef, sample: Path, cores:
     ]
 
 
-def planes(session: Callable[[], SparkSession], config: JobConfig, model: ModelRef, sample: Path) -> list[Measured]:
-    """Score a sample on Spark by way of each plane; a first run of each is not counted."""
+def planes(engine: Engine[Any], config: JobConfig, model: ModelRef, sample: Path) -> list[Measured]:
+    """Score a sample on the job's engine by way of each plane; a first run of each is not counted."""
     rates: dict[str, list[float]] = {"auto": [], "spark": []}
     for number in range(_ROUNDS + 1):
         for plane, each in rates.items():
             job = _on_sample(config, sample, f"{plane}-{number}", plane=plane)
-            report = run_job(prepare_job(engine_of(job, session), job, model=model))
+            report = run_job(prepare_job(engine, job, model=model))
             if number:
                 each.append(report.rows_scored / report.seconds["score_and_write"])
     return [Measured(setting="plane", value=plane, rows_per_second=tuple(each)) for plane, each in rates.items()]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from spark_infer.config import JobConfig
+from spark_infer.engines.base import Engine
 from spark_infer.errors import PlanError
-from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.tune.batch import batch_sizes
 from spark_infer.job.tune.jobs import cores_for_each_task, planes
@@ -19,15 +18,12 @@ from spark_infer.job.tune.tuning import Measured, Tuning, best_of
 from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.local_resources import find_local_resources
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 SAMPLE_ROWS = 100_000
 
 
 def tune(
+    engine: Engine[Any],
     config: JobConfig,
-    session: Callable[[], SparkSession],
     *,
     model: ModelRef | None = None,
     sample_rows: int = SAMPLE_ROWS,
@@ -37,8 +33,8 @@ def tune(
     Takes about a minute; scores the sample some forty times on this machine, and writes to a temporary folder alone.
 
     Args:
+        engine: The job's engine.
         config: The job.
-        session: Returns the session; not called for engine `local`.
         model: The pinned model, where the caller has resolved it already.
         sample_rows: How many rows to measure; they are taken from all over the table.
 
@@ -46,9 +42,7 @@ def tune(
         PlanError: The job cannot run as it stands, or has no rows, or only Spark can read its table or run its model.
         RunError: Scoring the sample failed.
     """
-    aside = _aside(config)
-    engine = engine_of(aside, session)
-    job = prepare_job(engine, aside, model=model)
+    job = prepare_job(engine, _aside(config), model=model)
     if job.plane.scan is None:
         raise PlanError(
             "Tuning measures what workers read themselves, and this job is on the spark plane.",
@@ -70,7 +64,7 @@ def tune(
             measured += by_cores
             best["resources.cpus"] = best_of(by_cores, today=str(config.resources.cpus or 1))
         if len(engine.planes) > 1 and engine.workers_are_here():
-            by_plane = planes(session, config, ref, sample)
+            by_plane = planes(engine, config, ref, sample)
             measured += by_plane
             best["plane"] = best_of(by_plane, today=config.plane)
         elif len(engine.planes) > 1:

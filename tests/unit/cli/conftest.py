@@ -1,4 +1,4 @@
-"""A command line without Spark: the session and the job are stand-ins, everything else is real."""
+"""A command line without Spark: the session and what a job does are stand-ins, everything else is real."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import spark_infer
 from spark_infer.cli.main import app
 from spark_infer.config import JobConfig
 from spark_infer.observe.progress import Progress
@@ -89,34 +88,29 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         stage.started.append({"config": config, **given})
         return Session(stage)
 
-    class Job:
-        def __init__(self, config: JobConfig) -> None:
-            stage.config = config
+    def prepare_job(engine: object, config: JobConfig, *, new_run: bool = False, loads: bool = True) -> JobConfig:
+        stage.config = config
+        stage.new_runs.append(new_run)
+        stage.loads.append(loads)
+        if stage.fails is not None:
+            raise stage.fails
+        return config
 
-        def _act(self) -> JobConfig:
-            assert stage.config is not None
-            if stage.fails is not None:
-                raise stage.fails
-            return stage.config
+    def run_job(config: JobConfig, *, on_progress: Callable[[Progress], None] | None = None) -> Report:
+        if on_progress is not None:
+            on_progress(Progress(1, 2, 10, 1.0))
+        return report_of(config)
 
-        def plan(self, spark: Session, *, new_run: bool = False, load: bool = True) -> CheckedPlan:
-            stage.new_runs.append(new_run)
-            stage.loads.append(load)
-            return CheckedPlan(self._act())
+    def stand_in(module: str, **names: object) -> None:
+        stand = ModuleType(module)
+        vars(stand).update(names)
+        monkeypatch.setitem(sys.modules, module, stand)
 
-        def run(
-            self, spark: Session, on_progress: Callable[[Progress], None] | None = None, *, new_run: bool = False
-        ) -> Report:
-            stage.new_runs.append(new_run)
-            if on_progress is not None:
-                on_progress(Progress(1, 2, 10, 1.0))
-            return report_of(self._act())
-
-    sessions = ModuleType("spark_infer.spark.session")
-    sessions.start_session = start_session  # type: ignore[attr-defined]
-    sessions.running_session = lambda: Session(stage) if stage.runs_before else None  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "spark_infer.spark.session", sessions)
-    monkeypatch.setitem(vars(spark_infer), "ScoringJob", Job)
+    stand_in("spark_infer.spark.session", start_session=start_session, has_session=lambda: stage.runs_before)
+    stand_in("spark_infer.engines.spark.engine", SparkEngine=lambda spark, resources: spark)
+    stand_in("spark_infer.job.prepare", prepare_job=prepare_job)
+    stand_in("spark_infer.job.run", run_job=run_job)
+    stand_in("spark_infer.job.describe", plan_of=CheckedPlan)
     monkeypatch.setattr("spark_infer.job.session.find_model", stage.looked_for.append)
     return stage
 

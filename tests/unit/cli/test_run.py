@@ -225,21 +225,19 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
             def stop(self):
                 print("stopped", flush=True)
 
-        class Job:
-            def __init__(self, config):
-                pass
+        def run_job(job, on_progress=None):
+            print("running", flush=True, file=sys.stderr)
+            time.sleep(60)
 
-            def run(self, spark, on_progress=None, new_run=False):
-                print("running", flush=True, file=sys.stderr)
-                time.sleep(60)
+        def stand_in(module, **names):
+            sys.modules[module] = types.SimpleNamespace(**names)
 
-        sessions = types.ModuleType("spark_infer.spark.session")
-        sessions.start_session = lambda config, **given: Session()
-        sessions.running_session = lambda: None
-        sys.modules["spark_infer.spark.session"] = sessions
+        stand_in("spark_infer.spark.session", start_session=lambda *_, **__: Session(), has_session=lambda: False)
+        stand_in("spark_infer.engines.spark.engine", SparkEngine=lambda spark, resources: spark)
+        stand_in("spark_infer.job.prepare", prepare_job=lambda engine, config, new_run: config)
+        stand_in("spark_infer.job.run", run_job=run_job)
         import spark_infer.job.session
         spark_infer.job.session.find_model = lambda config: None
-        spark_infer.ScoringJob = Job
         from spark_infer.cli.main import app
         app(["run", {str(job_file)!r}, "--log-file", {str(job_file.parent / "my.log")!r}])
     """
