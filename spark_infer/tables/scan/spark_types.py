@@ -9,11 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from spark_infer.tables.scan.parquet_schema import Node
-
-
-class NoSparkTypeError(ValueError):
-    """Spark refuses the type; the message is the type."""
-
+from spark_infer.tables.spark_json import NoSparkTypeError
 
 _TYPES = {
     ("INT32", ""): "integer",
