@@ -14,8 +14,9 @@ from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.parquet.table_snapshot import with_partitions
 from spark_infer.tables.scan.parquet_schema import Node
-from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
+from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import NoSparkTypeError
 
 _DELTAS_OWN = ("parquet.field.id", "parquet.field.nested.ids")
 """Metadata of a column that Delta keeps to itself, besides that whose name begins with ``delta.``:

@@ -17,8 +17,9 @@ from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.footers import read_footers, with_footers
 from spark_infer.tables.parquet.partitioning import partition_type, refuse_stray
 from spark_infer.tables.parquet.streamlog import committed_files, has_stream_log
-from spark_infer.tables.scan.spark_types import NoSparkTypeError, spark_type
+from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import NoSparkTypeError
 from spark_infer.tables.storage import (
     NULL_PARTITION,
     DataFile,
