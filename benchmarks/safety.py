@@ -20,8 +20,9 @@ from typing import Any
 from benchmarks.options import WORK, silence_mlflow
 from spark_infer.job.units import run_units as run_module
 from spark_infer.job.units import start as start_module
+from spark_infer.tables.delta import publish as delta_publish
 from spark_infer.tables.ledger.ledger import Ledger
-from spark_infer.tables.publishers import append, whole
+from spark_infer.tables.parquet import publish as parquet_publish
 
 ROWS = 5_000_000
 
@@ -30,8 +31,8 @@ _STEPS: list[tuple[Any, str]] = [
     (run_module, "begin"),
     (run_module, "check_files"),
     (Ledger, "seal"),
-    (whole, "settle"),
-    (append, "settle"),
+    (parquet_publish, "settle"),
+    (delta_publish, "settle"),
     (run_module, "conclude"),
 ]
 

@@ -9,11 +9,11 @@ from typing import Any
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
 from spark_infer.job.units.drive import Outcome, drive
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.choose_publisher import publisher_of
-from spark_infer.tables.publishers.work import PublishWork
+from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
@@ -57,7 +57,7 @@ def publish(
         check_files(folder, files, rows=None)
 
     try:
-        publisher = publisher_of(work)
+        publisher = format_of(plan.location.format).publisher(work)
         done = drive(ledger, [Unit(0, ())], publisher, folder=work.folder, score=score, check=check, session=session)
         return done
     finally:

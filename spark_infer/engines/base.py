@@ -26,7 +26,7 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.call_in_thread import Wait
 from spark_infer.tables.plan import WritePlan, Written
-from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spark_infer.config import UnitOptions
 from spark_infer.tables.delta.deletion_vector import DeletionVector
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
-from spark_infer.tables.relative import stays_inside
+from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.scan.cut import TASKS_FOR_EACH_SLOT
 from spark_infer.tables.scan.task import Piece, ScanTask
 

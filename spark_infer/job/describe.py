@@ -11,7 +11,6 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.observe.report import size
-from spark_infer.tables.publishers.choose_publisher import one_by_one
 
 
 def plan_of(job: PreparedJob) -> Plan:
@@ -73,7 +72,7 @@ def _units(job: PreparedJob) -> Iterator[str]:
         yield f"run {found.ledger.name} has done all of it: a run would do nothing, unless it is a new one (--new-run)"
         return
     count = len(start.units)
-    when = "each published when it is done" if one_by_one(job.write) and count > 1 else "published when all is done"
+    when = "each published when it is done" if job.write.one_by_one and count > 1 else "published when all is done"
     yield f"{count:,} unit{'' if count == 1 else 's'}, {when}; what is done is not done again after a failure"
     if found.plan is not None:
         yield f"run {found.ledger.name} is unfinished: {found.done:,} of {count:,} units are done, and it goes on"

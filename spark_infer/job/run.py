@@ -18,7 +18,7 @@ from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
 from spark_infer.runtime.failpoints import point
 from spark_infer.tables.plan import Written
-from spark_infer.tables.publishers.work import app_of
+from spark_infer.tables.publishing.work import app_of
 
 
 def run_job(

@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 from spark_infer import errors
 from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
 from spark_infer.runtime.deadline import expired
-from spark_infer.tables.shown_path import logged_path
+from spark_infer.tables.paths import logged_path
 
 _OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL)
 _FILE = re.compile(

@@ -12,7 +12,7 @@ from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.format import ParquetFormat
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.work import Log, Publisher, PublishWork
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
@@ -113,14 +113,8 @@ class TableFormat(Protocol):
             existing: What the target's log says, where there is one and it is readable.
         """
 
-    def publisher(self, work: PublishWork, log: Log, *, one_by_one: bool) -> Publisher:
-        """Return what makes the files of a run part of its target; changes nothing.
-
-        Args:
-            work: The run.
-            log: How a log is read and written.
-            one_by_one: Whether units are published as they are done.
-        """
+    def publisher(self, work: PublishWork) -> Publisher:
+        """Return what makes the files of a run part of its target; changes nothing."""
 
     def contents(self, table: Storage) -> dict[str, int] | None:
         """What a later command compares a table with that has no versions; None for one that has."""

@@ -58,6 +58,11 @@ class WritePlan:
         return replace(plain, partition_by=(), partition_types=(), scope=None, later_texts=self.texts)
 
     @property
+    def one_by_one(self) -> bool:
+        """Whether units are seen as they are done: only where they are added to what is there."""
+        return self.mode == "append" and self.exists
+
+    @property
     def creates(self) -> bool:
         """Whether the write makes the table."""
         return not self.exists

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pyarrow import ArrowException
@@ -28,6 +28,25 @@ def staging(table: Storage) -> Iterator[Storage]:
         yield folder.below("new")
     finally:
         remove_folder(folder)
+
+
+@contextmanager
+def removed_on_failure(folder: Storage | None, is_table: Callable[[Storage], bool] = lambda _: False) -> Iterator[None]:
+    """Remove a folder that was not there before the body and holds no committed table after its failure.
+
+    Spark leaves the files of finished tasks in a new table's folder and then refuses to make the table there again.
+
+    Args:
+        folder: Where the catalog puts the table; None where that is unknown, and then nothing is removed.
+        is_table: Whether a folder holds a committed table.
+    """
+    fresh = folder is not None and not folder.kind()
+    try:
+        yield
+    except BaseException:
+        if folder is not None and fresh and not is_table(folder):
+            remove_folder(folder)
+        raise
 
 
 def create_table(staged: Storage, table: Storage) -> None:

@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 from pyarrow import ArrowException, fs
 
-from spark_infer.tables.hidden import is_hidden, is_hidden_folder
-from spark_infer.tables.loops import has_hidden_loop, without_loops
+from spark_infer.tables.spark_listing import has_hidden_loop, is_hidden, is_hidden_folder, without_loops
 
 _ATOMIC_RENAME = ("file", "hdfs", "viewfs")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(.*)", re.DOTALL)

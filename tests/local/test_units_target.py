@@ -17,9 +17,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.errors import CommitConflictError, LedgerError, PlanError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.runtime.failpoints import InjectedError
-from spark_infer.tables.delta import transaction
+from spark_infer.tables.delta import commit, publish
 from spark_infer.tables.durable import LocalDisk
-from spark_infer.tables.publishers import append, tries, whole
+from spark_infer.tables.publishing import tries
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
 from tests.local.jobs import job, read
 
@@ -187,7 +187,7 @@ def test_an_overwrite_that_another_writer_gets_in_the_way_of_is_committed_again(
 ) -> None:
     old_rows(line, tmp_path, "delta")
     out = tmp_path / "out"
-    meddling(monkeypatch, whole, lambda: DeltaTable(out).delete("id = -3"), 1)
+    meddling(monkeypatch, publish, lambda: DeltaTable(out).delete("id = -3"), 1)
     report = job(line, {"path": str(files)}, {"path": str(out), "mode": "overwrite"}, **EACH).run()
     assert "committing again" in caplog.text
     assert (report.target_version, report.target_versions) == (2, (2,))
@@ -210,7 +210,7 @@ def test_an_overwrite_that_is_beaten_again_and_again_says_so_and_is_not_scored_a
             table.alter.set_table_properties({"delta.logRetentionDuration": f"interval {table.version()} days"})
 
     with monkeypatch.context() as patch:
-        meddling(patch, whole, meddle, 5)
+        meddling(patch, publish, meddle, 5)
         with pytest.raises(CommitConflictError, match="at the moment of the commit"):
             scoring.run()
     report = scoring.run()
@@ -223,7 +223,7 @@ def test_an_append_goes_on_beside_a_writer_who_changes_what_does_not_matter(
     old_rows(line, tmp_path, "delta")
     out = tmp_path / "out"
     change = {"delta.logRetentionDuration": "interval 40 days"}
-    meddling(monkeypatch, append, lambda: DeltaTable(out).alter.set_table_properties(change), 1)
+    meddling(monkeypatch, publish, lambda: DeltaTable(out).alter.set_table_properties(change), 1)
     job(line, {"path": str(files)}, {"path": str(out), "mode": "append"}, **EACH).run()
     exact(out)
     assert len(read(out)) == FILES * ROWS + 4
@@ -256,7 +256,7 @@ def test_rows_that_another_writer_only_arranges_anew_do_not_outlive_an_overwrite
     out, target = tmp_path / "out", {"path": str(tmp_path / "out"), "format": "delta"}
     job(line, {"path": str(files)}, target, name="earlier", **EACH).run()
     pq.write_table(pa.table({"id": [999], "x": [0.0], "part": [0]}), files / "9.parquet")
-    meddling(monkeypatch, transaction, lambda: DeltaTable(out).optimize.compact(), 1, at="commit")
+    meddling(monkeypatch, commit, lambda: DeltaTable(out).optimize.compact(), 1, at="commit")
     more = {"partitions": {"part": [0, 1, 2, 3]}} if mode == "overwrite_partitions" else {}
     if more:
         shutil.rmtree(out)
@@ -330,7 +330,7 @@ def test_rows_that_are_taken_back_between_two_units_of_a_command_are_missed(
         if name == "placed" and next(seen) == 4:
             DeltaTable(out).restore(0)
 
-    monkeypatch.setattr(append, "point", point)
+    monkeypatch.setattr(publish, "point", point)
     with pytest.raises(WriteError, match="files that this run wrote are gone"):
         job(line, {"path": str(files)}, {"path": str(out), "mode": "append"}, **EACH).run()
 

@@ -43,10 +43,10 @@ from spark_infer.spark.schema import (
     to_arrow,
 )
 from spark_infer.spark.stamp import stamped_schema
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.choose_publisher import publisher_of
-from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
@@ -244,7 +244,7 @@ class LocalEngine:
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
         """Publish files by ourselves."""
-        return publisher_of(work)
+        return format_of(work.plan.location.format).publisher(work)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> NoReturn:
         """Refuse: there are only processes that read and write themselves."""

@@ -39,15 +39,15 @@ from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ship, workers_are_here
 from spark_infer.spark.stamp import stamped_schema
+from spark_infer.spark.tables.delta.merging import MergeDelta, refuse_doubled_keys
 from spark_infer.spark.tables.frames import read
-from spark_infer.spark.tables.merge import MergeDelta, refuse_doubled_keys
 from spark_infer.spark.tables.settings import SessionConf
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import refresh
 from spark_infer.spark.worker_stacks import worker_stacks
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.choose_publisher import publisher_of
-from spark_infer.tables.publishers.work import Publisher, PublishWork
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
 
@@ -196,7 +196,9 @@ class SparkEngine:
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
         """Publish files by ourselves; only a merge is Spark's."""
-        return MergeDelta(self._spark, work, job.schema) if job.write.merges else publisher_of(work)
+        if job.write.merges:
+            return MergeDelta(self._spark, work, job.schema)
+        return format_of(work.plan.location.format).publisher(work)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
         """Have Spark score and write the whole job."""

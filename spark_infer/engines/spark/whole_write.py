@@ -27,10 +27,10 @@ from spark_infer.spark.exceptions import translate
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.stamp import stamped
+from spark_infer.spark.tables.delta.writing import written_before
+from spark_infer.spark.tables.parquet.writing import is_staged
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.write import size_notes, stage, write
-from spark_infer.spark.tables.write_delta import written_before
-from spark_infer.spark.tables.write_parquet import is_staged
 from spark_infer.spark.tracking import tracking
 from spark_infer.spark.wide_udf import crossing
 from spark_infer.tables.plan import Written

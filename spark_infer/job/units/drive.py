@@ -16,8 +16,8 @@ from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, 
 from spark_infer.runtime.failpoints import point
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
-from spark_infer.tables.publishers.move_files import OLD, READY, STAGED
-from spark_infer.tables.publishers.work import Ended, Publisher
+from spark_infer.tables.publishing.move_files import OLD, READY, STAGED
+from spark_infer.tables.publishing.work import Ended, Publisher
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from spark_infer.job.units.fingerprint import fingerprint
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
+from spark_infer.tables.paths import is_name
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.relative import is_name
 
 FORMAT = 1
 _RUN_ID = re.compile(r"[0-9a-f]{16,64}")

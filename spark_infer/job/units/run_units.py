@@ -30,8 +30,7 @@ from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
-from spark_infer.tables.publishers.choose_publisher import publisher_of
-from spark_infer.tables.publishers.work import Publisher, PublishWork, all_files
+from spark_infer.tables.publishing.work import Publisher, PublishWork, all_files
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
@@ -43,7 +42,7 @@ def run_units(
     start: Start,
     scorer: Callable[[UnitRun], Score],
     *,
-    publisher: Callable[[PublishWork], Publisher] = publisher_of,
+    publisher: Callable[[PublishWork], Publisher],
     seconds: Mapping[str, float] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:

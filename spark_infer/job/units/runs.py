@@ -16,7 +16,7 @@ from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.access import Access
 from spark_infer.tables.ledger.ledger import BELIEVED, JOURNAL, Ledger
 from spark_infer.tables.ledger.signed import damaged, leads_outside, stamped_in
-from spark_infer.tables.relative import stays_inside
+from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.storage import Storage
 
 FOLDER, INSIDE = ".{}.spark_infer", ".spark_infer"

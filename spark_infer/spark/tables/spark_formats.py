@@ -8,10 +8,10 @@ from typing import Protocol
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.spark.analysis import condition
-from spark_infer.spark.tables.read_delta import delta_frame
-from spark_infer.spark.tables.read_parquet import parquet_frame
-from spark_infer.spark.tables.write_delta import write_delta
-from spark_infer.spark.tables.write_parquet import refresh_parquet, write_parquet
+from spark_infer.spark.tables.delta.reading import delta_frame
+from spark_infer.spark.tables.delta.writing import write_delta
+from spark_infer.spark.tables.parquet.reading import parquet_frame
+from spark_infer.spark.tables.parquet.writing import refresh_parquet, write_parquet
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.snapshot import Snapshot

@@ -13,10 +13,10 @@ from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import parameters
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.catalog import SparkCatalog
-from spark_infer.spark.tables.delta_session import check_delta
+from spark_infer.spark.tables.delta.checking import check_delta
+from spark_infer.spark.tables.delta.merging import refuse_unrecognisable
+from spark_infer.spark.tables.delta.reading import delta_frame, delta_refused
 from spark_infer.spark.tables.frames import whole_frame
-from spark_infer.spark.tables.merge import refuse_unrecognisable
-from spark_infer.spark.tables.read_delta import delta_frame, delta_refused
 from spark_infer.spark.tables.same_disk import same_disk
 from spark_infer.spark.tables.settings import refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import SPARK_FORMATS

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_infer.spark.session_settings import setting
+from spark_infer.spark.tables.parquet.writing import stage_parquet
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
-from spark_infer.spark.tables.write_parquet import stage_parquet
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.sink.folders import NULL_PARTITION

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException
 
 from spark_infer.errors import SourceReadError
-from spark_infer.tables.relative import stays_inside
-from spark_infer.tables.shown_path import logged_path
+from spark_infer.tables.paths import logged_path, stays_inside
 from spark_infer.tables.storage import Storage
 
 _INLINE, _RELATIVE, _ABSOLUTE = "i", "u", "p"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spark_infer.config import SourceConfig, TargetConfig
-from spark_infer.tables.delta import delta_conf, table_snapshot
+from spark_infer.tables.delta import commit, delta_conf, table_snapshot
+from spark_infer.tables.delta.commit import published
 from spark_infer.tables.delta.eligibility import delta_write_doubts
 from spark_infer.tables.delta.log import (
     LogState,
@@ -18,20 +19,22 @@ from spark_infer.tables.delta.log import (
     taken,
     taken_back,
 )
-from spark_infer.tables.delta.transaction import published
+from spark_infer.tables.delta.publish import AppendUnits, Log, PublishWhole
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.append import AppendDelta
-from spark_infer.tables.publishers.whole import WholeDelta
-from spark_infer.tables.publishers.work import Log, Publisher, PublishWork, app_of
+from spark_infer.tables.publishing.work import Publisher, PublishWork, app_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
 
 
 class DeltaFormat:
-    """Delta tables; a `TableFormat`."""
+    """Delta tables; a `TableFormat`.
+
+    Args:
+        log: How publishers read and write Delta's log.
+    """
 
     name = "delta"
     has_log = True
@@ -45,6 +48,9 @@ class DeltaFormat:
     harm_of_plain_reading = " Reading its files one by one would bring back deleted rows."
     creation = "in one Delta commit"
     addition = "in one Delta commit"
+
+    def __init__(self, log: Log = commit) -> None:
+        self._log = log
 
     def replacement(self, plan: WritePlan) -> str:
         """A commit."""
@@ -94,9 +100,9 @@ class DeltaFormat:
         """Features and rules of the table that only Spark keeps."""
         return delta_write_doubts(plan, conf, existing)
 
-    def publisher(self, work: PublishWork, log: Log, *, one_by_one: bool) -> Publisher:
+    def publisher(self, work: PublishWork) -> Publisher:
         """Commits, one for each unit or one for all."""
-        return AppendDelta(work, log) if one_by_one else WholeDelta(work, log)
+        return AppendUnits(work, self._log) if work.plan.one_by_one else PublishWhole(work, self._log)
 
     def contents(self, table: Storage) -> None:
         """None: a version says it."""

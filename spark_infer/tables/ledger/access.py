@@ -20,8 +20,8 @@ from pathlib import Path
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError
-from spark_infer.tables import owners
 from spark_infer.tables.durable import LocalDisk, disk_of, sync
+from spark_infer.tables.ledger import owners
 from spark_infer.tables.storage import Storage
 
 _OTHERS = stat.S_IWOTH | stat.S_IWGRP

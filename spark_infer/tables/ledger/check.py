@@ -10,7 +10,7 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import WriteError
 from spark_infer.tables.durable import disk_of
-from spark_infer.tables.shown_path import logged_path
+from spark_infer.tables.paths import logged_path
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
-from spark_infer.tables.relative import is_name, stays_inside
+from spark_infer.tables.paths import is_name, stays_inside
 from spark_infer.tables.sink.sink_spec import WrittenFile
 
 

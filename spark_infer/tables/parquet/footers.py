@@ -10,10 +10,10 @@ from pyarrow import ArrowException
 
 from spark_infer.errors import SourceError
 from spark_infer.tables.listing import Footer, Listing
+from spark_infer.tables.paths import logged_path
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter, read_footer
 from spark_infer.tables.scan.parquet_schema import SchemaReader
 from spark_infer.tables.scan.read_eligibility import file_column_doubts, file_doubt
-from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.storage import Storage
 
 _READ_AT_ONCE = 16

@@ -11,11 +11,10 @@ from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet import table_snapshot, target_storage
+from spark_infer.tables.parquet.publish import AppendUnits, PublishWhole
 from spark_infer.tables.parquet.streamlog import has_stream_log
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.append import AppendParquet
-from spark_infer.tables.publishers.whole import WholeParquet
-from spark_infer.tables.publishers.work import Log, Publisher, PublishWork
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
@@ -100,9 +99,9 @@ class ParquetFormat:
         """Nothing more."""
         return ()
 
-    def publisher(self, work: PublishWork, log: Log, *, one_by_one: bool) -> Publisher:
-        """Moves of files, or exchanges of folders; there is no log to write."""
-        return AppendParquet(work) if one_by_one else WholeParquet(work)
+    def publisher(self, work: PublishWork) -> Publisher:
+        """Moves of files, or exchanges of folders."""
+        return AppendUnits(work) if work.plan.one_by_one else PublishWhole(work)
 
     def contents(self, table: Storage) -> dict[str, int]:
         """How many files the folder holds, and their bytes."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from spark_infer.errors import SourceError
+from spark_infer.tables.paths import logged_path
 from spark_infer.tables.scan.values import parsed
-from spark_infer.tables.shown_path import logged_path
 from spark_infer.tables.storage import partition_folders, partition_values, plain_folder
 
 

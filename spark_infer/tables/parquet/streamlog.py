@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.tables.relative import stays_inside
+from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.storage import DataFile, Storage, data_file, split_uri
 
 STREAM_LOG = "_spark_metadata"

@@ -18,6 +18,7 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.delta.deletion_vector import can_read, deleted_rows
+from spark_infer.tables.paths import logged_path, shown_path
 from spark_infer.tables.scan import values
 from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit
 from spark_infer.tables.scan.deletions import within, without
@@ -27,7 +28,6 @@ from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.read_eligibility import file_column_doubts, file_doubt
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.scan.type_compatibility import StoredColumn, UnlikeSparkError, as_spark, stored_columns
-from spark_infer.tables.shown_path import logged_path, shown_path
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.where.mask import kept
 

@@ -16,7 +16,7 @@ from pyarrow import parquet as pq
 from spark_infer.tables.delta.deletion_vector import can_read
 from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.listing import Footer, Listing, SourceFile
-from spark_infer.tables.relative import stays_inside
+from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter
 from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.task import Scan

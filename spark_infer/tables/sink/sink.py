@@ -15,7 +15,7 @@ from pyarrow import parquet as pq
 
 from spark_infer.core.casts import retype
 from spark_infer.errors import WriteError
-from spark_infer.tables.shown_path import logged_path
+from spark_infer.tables.paths import logged_path
 from spark_infer.tables.sink.folders import NULL_PARTITION, folder_of, split
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.sink.statistics import may_hold_nan, statistics

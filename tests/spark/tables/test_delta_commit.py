@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.spark.tables import write_delta
-from spark_infer.spark.tables.delta_session import check_delta
+from spark_infer.spark.tables.delta import writing
+from spark_infer.spark.tables.delta.checking import check_delta
 from spark_infer.tables.location import TableLocation
 from tests.spark.tables.conftest import Put
 
@@ -34,15 +34,15 @@ def test_the_version_is_ours_when_others_commit_at_the_same_time(
     path = tmp_path / "t"
     put(flights, TargetConfig(path=str(path), format="delta"))
     other = pa.table({"id": [99], "delay": [1.0], "month": pa.array([10], pa.int32())})
-    save = write_delta._save
+    save = writing._save
 
     def crowded(writer: object, location: TableLocation) -> None:
         write_deltalake(path, other, mode="append")
         save(writer, location)  # type: ignore[arg-type]
         write_deltalake(path, other, mode="append")
 
-    monkeypatch.setattr(write_delta, "_save", crowded)
-    monkeypatch.setattr(write_delta, "_RECENT", 1)
+    monkeypatch.setattr(writing, "_save", crowded)
+    monkeypatch.setattr(writing, "_RECENT", 1)
     written = put(flights, TargetConfig(path=str(path), mode="append"))
     assert (written.version, written.rows) == (2, 12)
     assert DeltaTable(path).version() == 3

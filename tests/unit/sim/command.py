@@ -18,13 +18,13 @@ from spark_infer.job.units.drive import clean, drive
 from spark_infer.job.units.runs import Runs, find_run
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.target_state import target_state_of
+from spark_infer.tables.delta.format import DeltaFormat
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishers.choose_publisher import publisher_of
-from spark_infer.tables.publishers.work import PublishWork
+from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 from tests.unit.sim.disk import SimDisk
@@ -74,10 +74,11 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     work = PublishWork(
         plan=plan, table=table, sink=sink, schema="", facts={"run_id": start.run_id}, ledger=ledger, session=session
     )
+    publishing = DeltaFormat(SimLog(disk)) if kind == "delta" else format_of(kind)
     outcome = drive(
         ledger,
         start.units,
-        publisher_of(work, SimLog(disk)),
+        publishing.publisher(work),
         folder=work.folder,
         score=scorer(disk, random),
         check=stored,

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from spark_infer.errors import WriteError
-from spark_infer.tables.delta.transaction import Txn
 from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 from tests.unit.sim.disk import SimDisk

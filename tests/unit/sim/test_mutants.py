@@ -14,14 +14,14 @@ import pytest
 from spark_infer.job.units import drive as drive_module
 from spark_infer.job.units.drive import _InOrder
 from spark_infer.tables.delta import format as format_module
+from spark_infer.tables.delta import publish as delta_publish
 from spark_infer.tables.delta.log import taken
+from spark_infer.tables.delta.publish import AppendUnits
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
-from spark_infer.tables.publishers import append as append_module
-from spark_infer.tables.publishers import whole as whole_module
-from spark_infer.tables.publishers.append import AppendDelta
-from spark_infer.tables.publishers.move_files import READY, STAGED
-from spark_infer.tables.publishers.work import PublishWork
+from spark_infer.tables.parquet import publish as parquet_publish
+from spark_infer.tables.publishing.move_files import READY, STAGED
+from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module
 from tests.unit.sim.disk import SimDisk
@@ -38,10 +38,10 @@ Patch = pytest.MonkeyPatch
 def no_read_back(patch: Patch) -> None:
     """A commit whose reply was lost is made again."""
     patch.setattr(SimReady, "published", lambda self, app: 0)
-    patch.setattr(append_module.AppendDelta, "__init__", _blind)
+    patch.setattr(AppendUnits, "__init__", _blind)
 
 
-def _blind(self: AppendDelta, work: Any, log: Any) -> None:
+def _blind(self: AppendUnits, work: Any, log: Any) -> None:
     self._work, self._log, self._ready, self._published, self._before, self._versions = work, log, None, 0, [], []
 
 
@@ -79,23 +79,28 @@ def no_fencing(patch: Patch) -> None:
     def borrow(run: Storage, session: str, paths: Any) -> Storage | None:
         return run.below(STAGED) if run.kind(STAGED) else None
 
-    patch.setattr(whole_module, "take", borrow)
+    patch.setattr(delta_publish, "take", borrow)
+    patch.setattr(parquet_publish, "take", borrow)
 
 
 def exchanged_twice(patch: Patch) -> None:
     """A driver that goes on does not look whether the tables were exchanged."""
-    holds = whole_module._holds
-    patch.setattr(whole_module, "_holds", lambda folder, files: folder.name.startswith(READY) or holds(folder, files))
+    holds = parquet_publish._holds
+
+    def blind(folder: Storage, files: Any) -> bool:
+        return folder.name.startswith(READY) or holds(folder, files)
+
+    patch.setattr(parquet_publish, "_holds", blind)
 
 
 def off_by_one(patch: Patch) -> None:
     """The next unit counts as published."""
-    publish = AppendDelta.publish
+    publish = AppendUnits.publish
 
-    def late(self: AppendDelta, sealed: Any) -> int | None:
+    def late(self: AppendUnits, sealed: Any) -> int | None:
         return None if sealed.unit <= self._published and sealed.unit else publish(self, sealed)
 
-    patch.setattr(AppendDelta, "publish", late)
+    patch.setattr(AppendUnits, "publish", late)
 
 
 def unreadable_is_absent(patch: Patch) -> None:
@@ -112,8 +117,8 @@ def unreadable_is_absent(patch: Patch) -> None:
 
 def never_settled(patch: Patch) -> None:
     """A run is called finished before its files have their names for good."""
-    patch.setattr(append_module, "settle", lambda table, paths: None)
-    patch.setattr(whole_module, "settle", lambda table, paths: None)
+    patch.setattr(delta_publish, "settle", lambda table, paths: None)
+    patch.setattr(parquet_publish, "settle", lambda table, paths: None)
     keep = SimDisk.keep
 
     def only_staged(self: SimDisk, root: str, paths: Any) -> None:
@@ -146,13 +151,13 @@ def finished_before_published(patch: Patch) -> None:
 
 def cleans_what_is_needed(patch: Patch) -> None:
     """What is staged is removed when all is sealed, and not when all is published."""
-    finish = whole_module.WholeParquet.finish
+    finish = parquet_publish.PublishWhole.finish
 
     def early(self: Any, entries: Any) -> Any:
         self._work.ledger.discard(["files"])
         return finish(self, entries)
 
-    patch.setattr(whole_module.WholeParquet, "finish", early)
+    patch.setattr(parquet_publish.PublishWhole, "finish", early)
 
 
 def half_a_file(patch: Patch) -> None:

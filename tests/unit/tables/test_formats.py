@@ -13,7 +13,6 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from spark_infer.config import JobConfig, SourceConfig, TargetConfig
 from spark_infer.errors import SourceError
-from spark_infer.tables.delta import transaction
 from spark_infer.tables.formats import FORMATS, TableFormat, format_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
@@ -21,7 +20,7 @@ from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.locate import locate
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.publishers.work import PublishWork, app_of
+from spark_infer.tables.publishing.work import PublishWork, app_of
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage, open_storage
 
@@ -158,11 +157,11 @@ def test_the_rows_of_an_unfinished_run_are_counted(name: str, tmp_path: Path) ->
 
 
 @every_format
-@pytest.mark.parametrize("one_by_one", [True, False])
-def test_the_publisher_is_the_one_that_the_write_needs(name: str, one_by_one: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "one_by_one"), [("append", True), ("overwrite", False)])
+def test_the_publisher_is_the_one_that_the_write_needs(name: str, mode: str, one_by_one: bool, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / "t", "append", "")
     work = PublishWork(
-        plan=plan_of(name, tmp_path / "t"),
+        plan=plan_of(name, tmp_path / "t", mode),
         table=opened(tmp_path / "t"),
         sink=None,
         schema="",
@@ -170,7 +169,7 @@ def test_the_publisher_is_the_one_that_the_write_needs(name: str, one_by_one: bo
         ledger=Ledger(opened(tmp_path / ".t.run")),
         session="s",
     )
-    assert format_of(name).publisher(work, transaction, one_by_one=one_by_one).one_by_one == one_by_one
+    assert format_of(name).publisher(work).one_by_one == one_by_one
 
 
 @every_format

@@ -9,8 +9,9 @@ import pytest
 
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.tables.durable import LocalDisk
+from spark_infer.tables.parquet.replace_folders import put_partitions, put_table
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishers.move_files import place, put_partitions, put_table, take
+from spark_infer.tables.publishing.move_files import place, take
 from spark_infer.tables.staging import create_table
 from spark_infer.tables.storage import Storage, open_storage
 

@@ -12,7 +12,7 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError, TargetError, WriteError
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.publishers.move_files import place as put
+from spark_infer.tables.publishing.move_files import place as put
 from spark_infer.tables.writable import check_writable
 from tests.second_user import UMASKS, as_nobody, as_user, needs_root, open_for_all, umask
 from tests.unit.tables.ledger.begun import RUN, begun, ledger, read_all, table

@@ -16,8 +16,9 @@ from spark_infer.job.units.runs import report_in
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import signed, stamped, stamped_in
+from spark_infer.tables.parquet.replace_folders import put_partitions
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishers.move_files import place, put_partitions, take
+from spark_infer.tables.publishing.move_files import place, take
 from spark_infer.tables.storage import Storage, open_storage
 from tests.tree import tree
 

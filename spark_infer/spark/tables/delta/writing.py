@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from spark_infer.spark.tables.newtable import removed_on_failure
 from spark_infer.spark.tables.settings import settings
 from spark_infer.tables.delta.log import has_delta_log
-from spark_infer.tables.emptied import emptied_in_delta
+from spark_infer.tables.delta.publish import emptied_in
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written
-from spark_infer.tables.staging import create_table, staging
+from spark_infer.tables.staging import create_table, removed_on_failure, staging
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -61,7 +60,7 @@ def _create(spark: SparkSession, writer: DataFrameWriter, plan: WritePlan, stamp
     storage = plan.location.storage()
     with ExitStack() as stack:
         if plan.location.table:
-            stack.enter_context(removed_on_failure(storage))
+            stack.enter_context(removed_on_failure(storage, has_delta_log))
             # Delta 4.4 drops the writer's option when it makes a table of the catalog.
             stack.enter_context(settings(spark, {"spark.databricks.delta.commitInfo.userMetadata": stamp}))
         elif storage is not None and storage.renames_atomically:
@@ -108,7 +107,7 @@ def _of_commit(plan: WritePlan, commit: Any) -> Written:
         rows=metrics.get("numOutputRows", 0) - metrics.get("numCopiedRows", 0),
         files=metrics.get("numFiles", 0),
         size_bytes=metrics.get("numOutputBytes", 0),
-        notes=emptied_in_delta(plan, plan.location.storage(), commit["version"]),
+        notes=emptied_in(plan, plan.location.storage(), commit["version"]),
     )
 
 

@@ -12,10 +12,10 @@ from spark_infer.errors import SparkInferError
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.parquet.footers import read_footers
 from spark_infer.tables.parquet.partitioning import refuse_stray
-from spark_infer.tables.publishers.move_files import refuse_lost
+from spark_infer.tables.paths import shown_path
+from spark_infer.tables.publishing.move_files import refuse_lost
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
-from spark_infer.tables.shown_path import shown_path
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage, open_storage
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from spark_infer.tables.delta.transaction import Txn
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
+
+
+@dataclass(frozen=True)
+class Txn:
+    """What makes a commit recognisable in a table's log, which takes each version of an application once."""
+
+    app: str
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,7 @@ class PublishWork:
 
     @property
     def app(self) -> str:
-        """The application that Delta's log knows the run as."""
+        """The application that a table's log knows the run as."""
         return app_of(self.ledger, str(self.facts["run_id"]))
 
     def txn(self, unit: int) -> Txn:
@@ -57,31 +64,8 @@ class PublishWork:
 
 
 def app_of(ledger: Ledger, run_id: str) -> str:
-    """The application that Delta's log knows a run as: another for each run, also where the ledger was removed."""
+    """The application that a table's log knows a run as: another for each run, also where the ledger was removed."""
     return f"spark_infer/{ledger.name}/{run_id}"
-
-
-class Log(Protocol):
-    """Delta's log, as publishers use it; `tables.transaction` is the one that they have."""
-
-    def published(self, folder: Storage, app: str, /) -> int:
-        """The newest version of an application that a table has taken."""
-
-    def prepare(self, folder: Storage, plan: WritePlan, schema: str, before: Any = None, /) -> Any:
-        """Look at the newest version of a table; its ``published`` says what it has taken of an application."""
-
-    def commit(
-        self, plan: WritePlan, ready: Any, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn, /
-    ) -> int | None:
-        """Add files, and take out those that they replace, in one transaction."""
-
-    def create_table(
-        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn, /
-    ) -> int:
-        """Make a table of files that lie in its folder."""
-
-    def version_of(self, folder: Storage, stamp: str, /) -> int | None:
-        """The version that the commit with a stamp made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +104,13 @@ class Publisher(Protocol):
 def all_files(entries: Sequence[Sealed]) -> list[WrittenFile]:
     """The files of some units, in the units' order."""
     return [file for sealed in entries for file in sealed.files]
+
+
+def emptied_notes(before: Iterable[str], after: Iterable[str]) -> tuple[str, ...]:
+    """Say which table partitions a write took all rows out of and put none into.
+
+    Args:
+        before: Their folders, as Spark names them, before the write.
+        after: The same after it.
+    """
+    return tuple(f"The partition {each} got no row and was emptied." for each in sorted({*before} - {*after} - {""}))

@@ -15,14 +15,14 @@ from spark_infer.runtime.failpoints import point
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.tables.settings import can_set, settings
+from spark_infer.tables.delta.commit import metrics_of, version_of
 from spark_infer.tables.delta.log import taken
-from spark_infer.tables.delta.transaction import metrics_of, version_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import quote_name
-from spark_infer.tables.publishers.move_files import refuse_links
-from spark_infer.tables.publishers.tries import tried
-from spark_infer.tables.publishers.work import Ended, PublishWork
+from spark_infer.tables.publishing.move_files import refuse_links
+from spark_infer.tables.publishing.tries import tried
+from spark_infer.tables.publishing.work import Ended, PublishWork
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -6,22 +6,21 @@ Nothing is moved back after a failure: another driver of the same run may count 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyarrow import ArrowException
 
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.runtime.failpoints import point
-from spark_infer.tables.delta.log import list_log, taken_back
 from spark_infer.tables.durable import disk_of
-from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
-from spark_infer.tables.predicate import PartitionScope
-from spark_infer.tables.sharing import closed_to_group
-from spark_infer.tables.shown_path import logged_path
-from spark_infer.tables.storage import Storage, partition_values
+from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.ledger.ledger import JOURNAL
+from spark_infer.tables.paths import logged_path
+from spark_infer.tables.publishing.work import PublishWork
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.writable import closed_to_group
 
 STAGED, READY, OLD = "new", "ready-", "old"
-_NEWEST = 100
 
 
 def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
@@ -50,6 +49,34 @@ def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
             if target.kind(path) != "file":
                 raise _not_moved(staged, target, path, error) from error
     disk_of(target).keep(target.root, paths)
+
+
+def place_all(work: PublishWork, target: Storage, entries: Sequence[Sealed]) -> None:
+    """Move the files of some units into a folder, from wherever the commands that scored them wrote."""
+    for session in sorted({sealed.session for sealed in entries}):
+        paths = [file.path for sealed in entries if sealed.session == session for file in sealed.files]
+        place(work.folder(session), target, paths)
+
+
+def stage_all(work: PublishWork, entries: Sequence[Sealed], complete: Callable[[Storage], None] | None = None) -> None:
+    """Bring all files of a run together in one folder beside the table, unless that was done before.
+
+    Args:
+        work: The run.
+        entries: Its units.
+        complete: Adds to the folder what a table needs besides.
+    """
+    if work.ledger.folder.kind(JOURNAL):
+        return
+    new = work.ledger.folder.below(STAGED)
+    disk_of(new).make_folder(new.root)
+    refuse_links(new, [])
+    place_all(work, new, entries)
+    if complete is not None:
+        complete(new)
+    point("placed")
+    work.ledger.journal()
+    point("journal")
 
 
 def refuse_links(staged: Storage, paths: Sequence[str]) -> None:
@@ -96,21 +123,19 @@ def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
         run.files.move(run.at(staged[0]), mine.root)
     except (ArrowException, OSError) as error:
         if run.kind(staged[0]):
-            raise _half_way(run.at(staged[0]), error, run) from error
-        raise _taken(run) from error
+            raise half_way(run.at(staged[0]), error, run) from error
+        raise taken_by_another(run) from error
     return mine
 
 
 def settle(table: Storage, paths: Sequence[str]) -> None:
-    """Have the disk keep files that are in their place, and the newest of the table's log, before a run is finished.
+    """Have the disk keep files that are in their place, before a run is finished.
 
     A command that was killed may have put them there a moment ago.
     """
-    log = [f"_delta_log/{name}" for name in table.names("_delta_log") if name.endswith(".json")]
-    wanted = [*paths, *log[-_NEWEST:]]
-    infos = table.files.get_file_info([table.at(path) for path in wanted])
+    infos = table.files.get_file_info([table.at(path) for path in paths])
     # A file may be gone: another writer may have compacted the table meanwhile.
-    disk_of(table).keep(table.root, [path for path, info in zip(wanted, infos, strict=True) if info.is_file])
+    disk_of(table).keep(table.root, [path for path, info in zip(paths, infos, strict=True) if info.is_file])
 
 
 def refuse_taken(ready: Storage, run: Storage, paths: Sequence[str]) -> None:
@@ -122,89 +147,7 @@ def refuse_taken(ready: Storage, run: Storage, paths: Sequence[str]) -> None:
     infos = ready.files.get_file_info([ready.at(path) for path in paths])
     if not all(info.is_file for info in infos):
         ready.files.delete_dir(ready.root)
-        raise _taken(run)
-
-
-def put_table(ready: Storage, table: Storage, run: Storage) -> None:
-    """Put a staged folder in a table's place.
-
-    In one step on a disk that can exchange folders; elsewhere the table vanishes for the moment between two renames.
-    """
-    point("swap")
-    try:
-        if not table.names():
-            if table.kind():
-                disk_of(table).remove_empty(table.root)
-            table.files.create_dir(posixpath.dirname(table.root))
-            table.files.move(ready.root, table.root)
-        elif not disk_of(table).exchange(ready.root, table.root):
-            table.files.move(table.root, run.at(OLD))
-            point("between_renames")
-            table.files.move(ready.root, table.root)
-    except (ArrowException, OSError) as error:
-        raise (_half_way(table.root, error, table.parent(), run) if ready.kind() else _taken(run)) from error
-    point("swapped")
-
-
-def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[str], scope: PartitionScope) -> None:
-    """Put staged partition folders in the place of those inside a scope, one by one; empty those that got no row.
-
-    Args:
-        ready: The staged folder.
-        table: The table.
-        run: The run's folder, for what is replaced.
-        ours: All new files, also those that are in their place already.
-        scope: What may be replaced.
-    """
-    new = {posixpath.dirname(path) for path in ours} - {""}
-    refuse_links(ready, sorted(new))
-    there = [file.path for file in table.data_files()]
-    old = {posixpath.dirname(path) for path in there if scope.holds(partition_values(path))} - {""}
-    done = {posixpath.dirname(path) for path in there if path in set(ours)}
-    for folder in sorted((old | new) - done):
-        point("swap")
-        start, end = ready.below(folder), table.below(folder)
-        try:
-            if folder not in new:
-                _move(table, run.below(OLD), folder)
-            elif folder not in old:
-                _move(ready, table, folder)
-            elif not disk_of(table).exchange(start.root, end.root):
-                _move(table, run.below(OLD), folder)
-                _move(ready, table, folder)
-        except (ArrowException, OSError) as error:
-            around = _around(folder, table, ready, run.below(OLD))
-            raise (_half_way(end.root, error, *around) if ready.kind() else _taken(run)) from error
-    if not new and not table.data_files() and ready.kind(EMPTY_TABLE_FILE):
-        _move(ready, table, EMPTY_TABLE_FILE)
-    if new and table.kind(EMPTY_TABLE_FILE):
-        table.files.delete_file(table.at(EMPTY_TABLE_FILE))
-
-
-def _move(start: Storage, end: Storage, path: str) -> None:
-    """Move a file or a folder; an empty folder in its place gives way."""
-    if end.kind(path) == "folder" and not end.names(path):
-        disk_of(end).remove_empty(end.at(path))
-    end.files.create_dir(posixpath.dirname(end.at(path)))
-    end.files.move(start.at(path), end.at(path))
-
-
-def refuse_taken_back(table: Storage, paths: Sequence[str], versions: Sequence[int] = ()) -> None:
-    """See that nobody restored or replaced a Delta table after files were committed to it.
-
-    Args:
-        table: The table's folder.
-        paths: The files.
-        versions: The versions that committed all of them, where known: with none in between or after, nobody did.
-
-    Raises:
-        WriteError: Somebody did.
-    """
-    log = list_log(table) if versions else None
-    if log is not None and list(versions) == list(range(log.newest + 1 - len(versions), log.newest + 1)):
-        return
-    if lost := taken_back(table, paths):
-        raise gone(lost)
+        raise taken_by_another(run)
 
 
 def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
@@ -222,14 +165,14 @@ def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
 def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) -> WriteError | LedgerError:
     if staged.kind(path) == "file":
         # A folder of the run that is not there any more was taken by another driver.
-        around = _around(path, staged, target)
-        return _half_way(target.at(path), error, *around) if target.kind() else _taken(target.parent())
+        around = folders_of(path, staged, target)
+        return half_way(target.at(path), error, *around) if target.kind() else taken_by_another(target.parent())
     if not target.kind() and ".spark_infer" in target.root:
-        return _taken(target.parent())
+        return taken_by_another(target.parent())
     return gone([target.at(path)])
 
 
-def _around(path: str, *storages: Storage) -> list[Storage]:
+def folders_of(path: str, *storages: Storage) -> list[Storage]:
     """The folders that a path lies in, below each of some others."""
     return [storage.below(folder) if (folder := posixpath.dirname(path)) else storage for storage in storages]
 
@@ -243,7 +186,8 @@ def gone(paths: Sequence[str]) -> WriteError:
     )
 
 
-def _half_way(path: str, error: Exception, *folders: Storage) -> WriteError:
+def half_way(path: str, error: Exception, *folders: Storage) -> WriteError:
+    """The error of files that could not be moved, for reasons that the folders around them may show."""
     shown = logged_path(f"{path}: {error}")
     return WriteError(
         f"The new files could not all be moved into their place; the first that could not is {shown}",
@@ -253,7 +197,8 @@ def _half_way(path: str, error: Exception, *folders: Storage) -> WriteError:
     )
 
 
-def _taken(run: Storage) -> LedgerError:
+def taken_by_another(run: Storage) -> LedgerError:
+    """The error of a driver whose staged files another one has taken."""
     return LedgerError(
         f"Another driver of the run {run.name} puts its rows in their place at this moment.",
         next_step="let that one finish.",

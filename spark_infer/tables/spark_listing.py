@@ -1,4 +1,7 @@
-"""Links in local folders that lead back to a folder in which they lie: following them never ends."""
+"""How Spark lists a local folder of data: names that it passes over, and links.
+
+A link that leads back to a folder in which it lies is not followed: that would never end.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,18 @@ from typing import Any
 from pyarrow import fs
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.hidden import is_hidden_folder
+
+_SUMMARIES = ("_metadata", "_common_metadata")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file of this name is no data; Spark: HadoopFSUtils.shouldFilterOutPathName."""
+    return name.startswith(".") or name.endswith("._COPYING_") or (name.startswith("_") and "=" not in name)
+
+
+def is_hidden_folder(name: str) -> bool:
+    """Whether nothing in a folder of this name is data: Spark looks into those named like Parquet's summary files."""
+    return is_hidden(name) and not name.startswith(_SUMMARIES)
 
 
 def has_hidden_loop(root: str) -> bool:

@@ -1,4 +1,4 @@
-"""Paths of files in errors: without the values of partition folders, which are values of rows."""
+"""Paths that others wrote down: do they stay inside a folder, and what of them may an error show."""
 
 from __future__ import annotations
 
@@ -27,3 +27,16 @@ def logged_path(path: str) -> str:
     if shown != path:
         logger.info("An error names this path without its values: %s", path)
     return shown
+
+
+def stays_inside(path: str) -> bool:
+    """Whether a path, joined to a folder, names something below that folder; links are not looked at.
+
+    It does where it is relative and plain: no empty part, no ``.`` and no ``..``, no NUL.
+    """
+    return "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
+
+
+def is_name(text: str) -> bool:
+    """Whether a text names something directly inside a folder."""
+    return "/" not in text and stays_inside(text)

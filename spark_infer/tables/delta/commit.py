@@ -1,4 +1,8 @@
-"""Commit files that workers wrote as one Delta transaction, without Spark."""
+"""Commit files that workers wrote as one Delta transaction, without Spark.
+
+A commit is recognised by its transaction identifier:
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from spark_infer.tables.delta.commit_actions import adds, replacement
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage, split_uri
 
@@ -26,17 +31,6 @@ logger = logging.getLogger(__name__)
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 """A terminal's colours, which deltalake puts into its messages."""
-
-
-@dataclass(frozen=True)
-class Txn:
-    """What makes a commit recognisable, in Delta's log: a table takes each version of an application once.
-
-    Source: https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
-    """
-
-    app: str
-    version: int
 
 
 def create_table(

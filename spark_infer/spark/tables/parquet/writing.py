@@ -10,7 +10,6 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import TargetError
 from spark_infer.spark.tables.catalog import SparkCatalog
-from spark_infer.spark.tables.newtable import removed_on_failure
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
@@ -18,6 +17,7 @@ from spark_infer.tables.parquet.footers import read_footers
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.sink.sink_spec import WrittenFile
+from spark_infer.tables.staging import removed_on_failure
 from spark_infer.tables.storage import DataFile, Storage, partition_values
 
 if TYPE_CHECKING:

@@ -1,0 +1,115 @@
+"""How the files of sealed units become part of a Parquet table: moves of files, or exchanges of folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+from spark_infer.runtime.failpoints import point
+from spark_infer.tables.ledger.entry import Sealed
+from spark_infer.tables.parquet.replace_folders import put_partitions, put_table
+from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY
+from spark_infer.tables.publishing.move_files import place, refuse_lost, settle, stage_all, take
+from spark_infer.tables.publishing.work import Ended, PublishWork, all_files, emptied_notes
+from spark_infer.tables.sink.sink import write_empty
+from spark_infer.tables.sink.sink_spec import WrittenFile
+from spark_infer.tables.staging import create_table
+from spark_infer.tables.storage import Storage, partition_values
+
+
+class AppendUnits:
+    """Whole files, moved in one by one: a reader may see some files of a unit before the others."""
+
+    one_by_one = True
+
+    def __init__(self, work: PublishWork) -> None:
+        self._work = work
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Move the unit's files into the table."""
+        work = self._work
+        paths = [file.path for file in sealed.files if file.path != EMPTY_TABLE_FILE]
+        if not paths:
+            return None
+        place(work.folder(sealed.session), work.table, paths)
+        point("placed")
+        if work.table.kind(EMPTY_TABLE_FILE):
+            work.table.files.delete_file(work.table.at(EMPTY_TABLE_FILE))
+        return None
+
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
+        """Every unit is in its place."""
+        settle(self._work.table, [file.path for file in all_files(entries) if file.path != EMPTY_TABLE_FILE])
+        return Ended()
+
+
+class PublishWhole:
+    """A new folder in the place of the old one, or new partition folders."""
+
+    one_by_one = False
+
+    def __init__(self, work: PublishWork) -> None:
+        self._work = work
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Nothing is published before the end."""
+        return None
+
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
+        """Put the folders in their place; after a kill, those that are not there yet."""
+        work, files = self._work, all_files(entries)
+        if work.plan.creates and not work.table.renames_atomically:
+            _remove_strays(work, files)
+            _keep_schema(work, work.table, files)
+            return Ended()
+        stage_all(work, entries, lambda folder: _keep_schema(work, folder, files))
+        notes = self._emptied(files)
+        ready = take(work.ledger.folder, work.session, [file.path for file in files])
+        if ready is not None:
+            self._put(ready, files)
+        refuse_lost(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
+        settle(work.table, [file.path for file in files if file.path != EMPTY_TABLE_FILE])
+        return Ended(notes=notes)
+
+    def _put(self, ready: Storage, files: Sequence[WrittenFile]) -> None:
+        work = self._work
+        if work.plan.creates:
+            # Else the table is in its place, and a driver that was slow has made the staged folder again.
+            if _holds(ready, files) and not _holds(work.table, files):
+                create_table(ready, work.table)
+        elif work.plan.scope is not None:
+            put_partitions(ready, work.table, work.ledger.folder, [file.path for file in files], work.plan.scope)
+        elif _holds(ready, files):  # else the folders were exchanged, and it holds what was replaced
+            put_table(ready, work.table, work.ledger.folder)
+
+    def _emptied(self, files: Sequence[WrittenFile]) -> tuple[str, ...]:
+        work, scope = self._work, self._work.plan.scope
+        if scope is None or work.plan.creates:
+            return ()
+        there = [file.path for file in work.table.data_files()]
+        old = {os.path.dirname(path) for path in there if scope.holds(partition_values(path))}
+        return emptied_notes(old, (os.path.dirname(file.path) for file in files))
+
+
+def _holds(folder: Storage, files: Sequence[WrittenFile]) -> bool:
+    """Whether a folder has the files of a run; where that wrote none, the file that holds the columns of no rows."""
+    return any(folder.kind(path) == "file" for path in ([file.path for file in files] or [EMPTY_TABLE_FILE]))
+
+
+def _remove_strays(work: PublishWork, files: Sequence[WrittenFile]) -> None:
+    """Remove what tasks wrote that were tried again."""
+    if work.sink is None:
+        return
+    ours = {file.path for file in files}
+    for path in work.table.every_path():
+        if path not in ours and work.sink.run_id in path:
+            work.table.files.delete_file(work.table.at(path))
+
+
+def _keep_schema(work: PublishWork, folder: Storage, files: Sequence[WrittenFile]) -> None:
+    """Give a table without rows one file that holds its columns."""
+    if files or work.sink is None:
+        return
+    partitions = json.dumps(dict(zip(work.plan.partition_by, work.plan.partition_types, strict=True)))
+    write_empty(work.sink, folder, EMPTY_TABLE_FILE, {PARTITIONED_BY.decode(): partitions})
