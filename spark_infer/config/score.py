@@ -79,7 +79,9 @@ class ScoreOptions(Frozen):
         "none; with a signature, the types to convert to.",
     )
     allow_casts: tuple[Literal["decimal->double", "double->float", "long->double"], ...] = Field(
-        default=(), description="Conversions that can lose digits and are therefore made only when asked for."
+        default=(),
+        description="Conversions that can lose digits and are therefore made only when asked for: `decimal->double`, "
+        "`double->float`, `long->double`.",
     )
     preprocess: ModuleFunction | None = Field(
         default=None,

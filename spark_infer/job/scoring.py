@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from spark_infer.config import JobConfig, ResourceOptions
+from spark_infer.config import JobConfig
+from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out
 from spark_infer.core.options import mapping, validated
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.prepared_job import PreparedJob
@@ -127,22 +128,41 @@ class ScoringJob:
         return open_session(self.config)
 
 
+@overload
 def score_table(
-    spark: SparkSession | None = None,
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
-    name: str = "score",
-    resources: ResourceOptions | Mapping[str, Any] | None = None,
-    plane: str = "auto",
-    engine: str = "spark",
     on_progress: OnProgress | None = None,
     new_run: bool = False,
-    deadline_seconds: float | None = None,
-    units: Mapping[str, Any] | None = None,
-    model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
-    **options: Any,
+    **options: Unpack[JobKeywords],
+) -> Report: ...
+
+
+@overload
+def score_table(
+    spark: SparkSession,
+    *,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    target: str | os.PathLike[str] | Mapping[str, Any],
+    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    on_progress: OnProgress | None = None,
+    new_run: bool = False,
+    **options: Unpack[JobKeywords],
+) -> Report: ...
+
+
+@spells_out(JobKeywords)
+def score_table(
+    spark: Any = None,
+    *,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    target: str | os.PathLike[str] | Mapping[str, Any],
+    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    on_progress: OnProgress | None = None,
+    new_run: bool = False,
+    **options: Unpack[JobKeywords],
 ) -> Report:
     """Score a table into another: the job file as a call.
 
@@ -151,17 +171,9 @@ def score_table(
         source: Path of the table, or the keys of a job file's ``source``.
         target: Path of the table, or the keys of a job file's ``target``.
         model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
-        name: Name of the job in the target's history.
-        resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``.
-        plane: ``auto``, ``direct`` or ``spark``: whether the workers read the files themselves.
-        engine: ``spark``, or ``local``: processes of this machine, without Java.
         on_progress: Called about twice a second while tasks run, from another thread.
         new_run: Begin a new run whatever was done before.
-        deadline_seconds: How long it may plan and score before it stops with an error; what is done stays done.
-        units: How the run is cut into units, the keys of a job file's ``units``.
-        model_config: Values that replace those of the ``model_config`` that the model was logged with, or
-            the path of a YAML file with them.
-        **options: The keys of a job file's ``score``: ``batch_size``, ``preprocess``, ``postprocess``, …
+        **options: Further keys of a job file, and those of its ``score``; `JobKeywords` has their names and types.
 
     Returns:
         What was done.
@@ -179,28 +191,23 @@ def score_table(
         ... )
     """
     pinned = model if isinstance(model, ModelRef) else None
-    if model_config is not None:
-        options["model_config"] = read_configuration(model_config)
-    uri = model.uri if isinstance(model, ModelRef) else model
+    score: dict[str, Any] = dict(options)
+    of_job = {key: score.pop(key) for key in JOB_KEYS & score.keys()}
+    if (configuration := read_configuration(score.pop("model_config", None))) is not None:
+        score["model_config"] = configuration
+    for group in ("resources", "units"):
+        of_job[group] = mapping(of_job.get(group), group)
     config = validated(
         JobConfig,
         {
-            "name": name,
-            "model": _keys(uri, "model", short="uri"),
+            **of_job,
+            "model": _keys(model.uri if isinstance(model, ModelRef) else model, "model", short="uri"),
             "source": _keys(source, "source", short="path"),
             "target": _keys(target, "target", short="path"),
-            "plane": plane,
-            "engine": engine,
-            "score": options,
-            "resources": mapping(resources, "resources"),
-            "deadline_seconds": deadline_seconds,
-            "units": mapping(units, "units"),
+            "score": score,
         },
     )
-    job = ScoringJob(config, model=pinned)
-    if spark is None:
-        return job.run(on_progress=on_progress, new_run=new_run)
-    return job.run(spark, on_progress, new_run=new_run)
+    return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
 
 
 def _keys(given: object, name: str, *, short: str) -> dict[str, Any]:

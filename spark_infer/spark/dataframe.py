@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType, StructType
 
-from spark_infer.config import CompileOptions, PostprocessStep, ResourceOptions
+from spark_infer.config import ResourceOptions
+from spark_infer.config.keywords import ScoreKeywords, refuse_unknown, spells_out
 from spark_infer.core.options import mapping, validated
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.driver import open_store
@@ -32,6 +33,7 @@ from spark_infer.spark.worker import score_partition
 logger = logging.getLogger(__name__)
 
 
+@spells_out(ScoreKeywords)
 def score(
     df: DataFrame,
     model_uri: str | os.PathLike[str] | ModelRef,
@@ -40,39 +42,19 @@ def score(
     output: str | Mapping[str, str] | None = None,
     model_name_column: str | None = None,
     model_version_column: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
-    extra_env: Mapping[str, str] | None = None,
     where: str | Column | None = None,
-    preprocess: str | None = None,
-    postprocess: Sequence[PostprocessStep | Mapping[str, Any] | str] = (),
-    batch_size: int | None = None,
-    max_batch_bytes: int | None = None,
-    inputs: Sequence[str] | None = None,
-    backend: str | None = None,
-    predict_method: str | Sequence[str] | None = None,
     result_type: str | DataType | None = None,
-    allow_casts: Sequence[str] = (),
-    deduplicate: str | None = None,
-    row_order: str | None = None,
-    trust: str | None = None,
-    digests: Sequence[str] = (),
-    refuse_pickle: bool = False,
-    scan_pickle: bool = False,
-    compile: str | CompileOptions | Mapping[str, Any] | None = None,
-    cache_bytes: int | None = None,
-    load_seconds: float | None = None,
-    predict_seconds: float | None = None,
-    model_files: str | None = None,
     resources: ResourceOptions | Mapping[str, Any] | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    **options: Unpack[ScoreKeywords],
 ) -> DataFrame:
     """Score a DataFrame: its columns, and beside them the model's predictions.
 
     Lazy: the model is resolved and the schemas are checked now, rows are scored when an action runs; each action
     scores each row once, also when the caller filters on a prediction. Kept columns pass through bit for bit. A Spark
     ML pipeline is loaded now, by small tasks of Spark's own, and is part of Spark's plan like any other expression.
+    With ``compile``, one small Spark job reads the rows to compare now.
 
     Args:
         df: Rows to score.
@@ -81,38 +63,13 @@ def score(
         output: A name for the only output (several become one struct), or a mapping that renames and chooses.
         model_name_column: A column for the model's name, which `score_table` adds as ``model_name``.
         model_version_column: A column for its exact version, which `score_table` adds as ``model_version``.
-        params: Inference parameters of the model's signature.
-        model_config: Values that replace those of the ``model_config`` that the model was logged with, or
-            the path of a YAML file with them.
-        extra_env: Environment variables that the model has while it loads and predicts. Their values are never shown.
         where: SQL condition; other rows are neither scored nor returned.
-        preprocess: ``module:function`` from an Arrow batch of ``df`` to one with the model's columns.
-        postprocess: Steps over the outputs, as in a job file: ``[{"threshold": {…}}, "module:function"]``.
-        batch_size: Most rows per predict call (default: what suits the model, most often 10 000).
-        max_batch_bytes: Bytes per predict call (default 64 MiB).
-        inputs: Columns for a model that names none, in its order.
-        backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
-        predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
         result_type: DDL of the outputs, where the signature has none or other types are wanted.
-        allow_casts: ``decimal->double``, ``double->float`` and ``long->double`` happen only when listed here.
-        deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
-        row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
-            that they belong to other rows (default ``check``, an error).
-        trust: ``registry`` allows registered versions only, ``digests`` those that `digests` lists (default ``any``).
-        digests: SHA-256 digests of the models that may run, for ``trust="digests"``.
-        refuse_pickle: Refuse a model with a pickle among its files.
-        scan_pickle: Refuse a model with a pickle that picklescan (the extra ``scan``) finds dangerous.
-        compile: ``onnx``, or ``{"to": "onnx", "bound": 1e-5}``: the model compiled for ONNX Runtime, once it answered
-            the first rows as the original does, which one small Spark job reads now.
-        cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
-        load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
-        predict_seconds: The same for one predict call.
-        model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
-            workers; by default Spark sends them.
         resources: What one task of the scoring stage takes: ``{"gpu": 1, "tasks_per_gpu": 4, "cpus": 2}``; by default
             what the application gives every task.
         tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
         registry_uri: MLflow registry, where it is not the tracking server.
+        **options: How rows are scored; `ScoreKeywords` has their names and types, `ScoreOptions` what they mean.
 
     Returns:
         The kept columns, the prediction columns and those of the model's name and version; lazy.
@@ -123,31 +80,8 @@ def score(
     Example:
         >>> scored = score(flights, "models:/flight_delay@champion", keep=["flight_id"])  # doctest: +SKIP
     """
-    options = make_options(
-        inputs=inputs,
-        params=params,
-        model_config=model_config,
-        extra_env=extra_env,
-        backend=backend,
-        predict_method=predict_method,
-        result_type=as_ddl(result_type),
-        allow_casts=allow_casts,
-        compile=compile,
-        preprocess=preprocess,
-        postprocess=postprocess,
-        batch_size=batch_size,
-        max_batch_bytes=max_batch_bytes,
-        deduplicate=deduplicate,
-        row_order=row_order,
-        trust=trust,
-        digests=digests,
-        refuse_pickle=refuse_pickle,
-        scan_pickle=scan_pickle,
-        cache_bytes=cache_bytes,
-        load_seconds=load_seconds,
-        predict_seconds=predict_seconds,
-        model_files=model_files,
-    )
+    refuse_unknown(score, options, lacks={})
+    asked = make_options(result_type=as_ddl(result_type), **options)
     stage = plan_stage(df.sparkSession, validated(ResourceOptions, mapping(resources, "resources")))
     with refusing_condition():
         # In brackets, where `a = 1 AND` is no condition with a name.
@@ -159,7 +93,7 @@ def score(
         df.sparkSession,
         ref,
         to_arrow(rows.schema),
-        options,
+        asked,
         store=store,
         stage=stage,
         keep=keep if keep == "all" else (keep,) if isinstance(keep, str) else tuple(keep),

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import pyarrow as pa
 from pyspark.sql import Column, SparkSession
@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 from pyspark.sql.utils import is_remote
 
-from spark_infer.config import PostprocessStep, ResourceOptions
+from spark_infer.config import ResourceOptions
+from spark_infer.config.keywords import UdfKeywords, refuse_unknown, spells_out
 from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.options import mapping
 from spark_infer.core.outputs import ONLY_OUTPUT
@@ -35,6 +36,15 @@ from spark_infer.spark.worker import predict_columns
 
 logger = logging.getLogger(__name__)
 
+_LACKS = {
+    "compile": "a compiled model is compared on rows of the table first, which a UDF does not see; use score",
+    "preprocess": "a UDF takes the model's columns, not the table's; make them with Spark's functions, or use score",
+    "resources": "a column expression cannot ask for resources; use score, or set them for the application",
+    "where": "a UDF returns a value for each row; filter the DataFrame, or use score",
+    "keep": "a UDF returns a column, and the others stay; select them, or use score",
+}
+"""Options of `score` that a column expression cannot have."""
+
 
 class ModelUdf(Protocol):
     """A vectorized UDF that knows its model; ``spark.udf.register`` takes it."""
@@ -47,6 +57,7 @@ class ModelUdf(Protocol):
         ...
 
 
+@spells_out(UdfKeywords)
 def model_udf(
     spark: SparkSession,
     model_uri: str | os.PathLike[str] | ModelRef,
@@ -58,26 +69,10 @@ def model_udf(
     model_config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     *,
     output: str | Mapping[str, str] | None = None,
-    postprocess: Sequence[PostprocessStep | Mapping[str, Any] | str] = (),
-    batch_size: int | None = None,
-    max_batch_bytes: int | None = None,
-    inputs: Sequence[str] | None = None,
     deterministic: bool = False,
-    backend: str | None = None,
-    predict_method: str | Sequence[str] | None = None,
-    allow_casts: Sequence[str] = (),
-    deduplicate: str | None = None,
-    row_order: str | None = None,
-    trust: str | None = None,
-    digests: Sequence[str] = (),
-    refuse_pickle: bool = False,
-    scan_pickle: bool = False,
-    cache_bytes: int | None = None,
-    load_seconds: float | None = None,
-    predict_seconds: float | None = None,
-    model_files: str | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    **options: Unpack[UdfKeywords],
 ) -> ModelUdf:
     """Make a model a vectorized UDF: the replacement for ``mlflow.pyfunc.spark_udf``.
 
@@ -124,29 +119,11 @@ def model_udf(
         model_config: Values that replace those of the ``model_config`` that the model was logged with, or
             the path of a YAML file with them.
         output: A name for the only output, or a mapping that renames and chooses among several.
-        postprocess: Steps over the outputs, as in a job file.
-        batch_size: Most rows per predict call (default: what suits the model, most often 10 000).
-        max_batch_bytes: Bytes per predict call (default 64 MiB).
-        inputs: Columns for a model that names none, in its order; ``predict()`` takes them from the table.
         deterministic: Whether Spark may take equal calls for equal answers, as with ``spark_udf``: the UDF can then
             stand in aggregates and join conditions, and Spark may run the model more than once for a row.
-        backend: ``auto``, or the backend that must serve: a flavor that has a native one, or ``pyfunc``.
-        predict_method: ``predict``, ``predict_proba``, ``decision_function``, or several.
-        allow_casts: ``decimal->double``, ``double->float`` and ``long->double`` happen only when listed here.
-        deduplicate: ``auto`` or ``always`` predicts equal rows once (default ``never``).
-        row_order: ``trust`` takes the model's answers in their order also where an output that repeats an input shows
-            that they belong to other rows (default ``check``, an error).
-        trust: ``registry`` allows registered versions only, ``digests`` those that `digests` lists (default ``any``).
-        digests: SHA-256 digests of the models that may run, for ``trust="digests"``.
-        refuse_pickle: Refuse a model with a pickle among its files.
-        scan_pickle: Refuse a model with a pickle that picklescan (the extra ``scan``) finds dangerous.
-        cache_bytes: Bytes of loaded models that a Python worker may keep (default 4 GiB).
-        load_seconds: How long a worker may take to load the model before it is stopped (default half an hour).
-        predict_seconds: The same for one predict call.
-        model_files: A folder that every node mounts, or an object store's URI, by which the model's files reach the
-            workers; by default Spark sends them.
         tracking_uri: MLflow tracking server, where it is not MLflow's own setting.
         registry_uri: MLflow registry, where it is not the tracking server.
+        **options: How rows are scored; `UdfKeywords` has their names and types, `ScoreOptions` what they mean.
 
     Returns:
         The UDF. One output comes back as its own type, several as a struct; a struct that ``result_type`` declares
@@ -156,28 +133,9 @@ def model_udf(
         PlanError: The model cannot be found or served, or an option does not fit it.
     """
     refuse_environments(env_manager, prebuilt_env_uri)
-    options = make_options(
-        inputs=inputs,
-        params=params,
-        model_config=model_config,
-        extra_env=extra_env,
-        backend=backend,
-        predict_method=predict_method,
-        result_type=as_ddl(result_type),
-        allow_casts=allow_casts,
-        postprocess=postprocess,
-        batch_size=batch_size,
-        max_batch_bytes=max_batch_bytes,
-        deduplicate=deduplicate,
-        row_order=row_order,
-        trust=trust,
-        digests=digests,
-        refuse_pickle=refuse_pickle,
-        scan_pickle=scan_pickle,
-        cache_bytes=cache_bytes,
-        load_seconds=load_seconds,
-        predict_seconds=predict_seconds,
-        model_files=model_files,
+    refuse_unknown(model_udf, options, lacks=_LACKS)
+    asked = make_options(
+        params=params, model_config=model_config, extra_env=extra_env, result_type=as_ddl(result_type), **options
     )
     stage = plan_stage(spark, ResourceOptions())
     store = open_store()
@@ -187,24 +145,24 @@ def model_udf(
             f"{ref} is a Spark ML pipeline: Spark runs it itself, and no UDF can.",
             next_step="use spark_infer.score(df, …) or score_table: they run its transform.",
         )
-    columns = ModelColumns(label=str(ref), signature=ref.mlmodel.signature, inputs=options.inputs)
+    columns = ModelColumns(label=str(ref), signature=ref.mlmodel.signature, inputs=asked.inputs)
     # Where nothing names the columns, numbers stand in for them until the call brings them.
-    inputs = options.inputs if columns.names else stand_in_inputs(ref.mlmodel.signature)
+    inputs = asked.inputs if columns.names else stand_in_inputs(ref.mlmodel.signature)
     prepared = prepare(
         spark,
         ref,
         expected_schema(ref.mlmodel.signature, inputs),
-        options.model_copy(update={"inputs": inputs}),
+        asked.model_copy(update={"inputs": inputs}),
         store=store,
         stage=stage,
         keep=(),
         output=output if isinstance(output, str) or output is None else mapping(output, "output"),
-        undeclared=pa.schema([(ONLY_OUTPUT, pa.float64())]) if predict_method is None else None,
+        undeclared=pa.schema([(ONLY_OUTPUT, pa.float64())]) if asked.predict_method is None else None,
     )
     for warning in prepared.recipe.warnings():
         logger.warning("%s: %s", ref, warning)
     ship(spark, prepared.store, prepared.files)
-    prepared = replace(prepared, recipe=replace(prepared.recipe, options=options))
+    prepared = replace(prepared, recipe=replace(prepared.recipe, options=asked))
     keeps_struct = output is None and is_struct(result_type)
     return _callable(prepared, columns, keeps_struct=keeps_struct, deterministic=deterministic)
 
