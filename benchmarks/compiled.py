@@ -28,7 +28,7 @@ from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
-from spark_infer.runtime.thread_limits import limit_threads
+from spark_infer.runtime.process import this_process
 
 TRAINING_ROWS = 20_000
 
@@ -106,7 +106,7 @@ def both(
     sample = Sample(batches=[rows[0].slice(0, SAMPLE_ROWS)], places=["the first batch"])
     served = compile_recipe(recipe, own, store, lambda: sample)
     assert served.parity is not None
-    limit_threads(threads)
+    this_process().threads.set(threads)
     return own, load(served.load, store.path(served.load.files(ref.digest))), served.parity.worst
 
 

@@ -25,10 +25,10 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.stats import Stats
 from spark_infer.models.backends import load
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.sink.sink import ParquetSink
@@ -89,7 +89,9 @@ class Bench:
         """Read, score and write; return what it cost."""
         stats = Stats(clock=time.process_time)
         sink = ParquetSink(self._sink, 0)
-        for batch in score_table_batches(self._recipe, lambda: self._files, self._rows(), Place(cpus=1), stats=stats):
+        for batch in score_table_batches(
+            self._recipe, lambda: self._files, self._rows(), Assignment(cpus=1), stats=stats
+        ):
             with stats.timing("write"):
                 sink.write(batch)
         with stats.timing("write"):

@@ -20,7 +20,8 @@ from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
-from spark_infer.runtime import failpoints
+from spark_infer.runtime.failpoints import Failpoints, InjectedError
+from spark_infer.runtime.process import this_process
 
 T = TypeVar("T")
 
@@ -54,9 +55,10 @@ def _measure(folder: Path, model: str, kind: str, units: int) -> None:
     prepare_job(engine, config)  # the model is loaded, caches warm
     planned, job = _timed(lambda: prepare_job(engine, config))
     left = 10
-    failpoints._fault = failpoints._Fault(f"sealed:{units - left}:raise")
+    whole = this_process().failpoints
+    this_process().failpoints = Failpoints(f"sealed:{units - left}:raise", {"SPARK_INFER_TESTING": "1"})
     scored, _ = _timed(lambda: _broken(job))
-    failpoints._fault = None
+    this_process().failpoints = whole
     taken_up, job = _timed(lambda: prepare_job(engine, config))
     read, _ = _timed(lambda: job.start and job.start.found.ledger.all_sealed())
     finished, report = _timed(lambda: run_job(job))
@@ -70,7 +72,7 @@ def _measure(folder: Path, model: str, kind: str, units: int) -> None:
 def _broken(job: PreparedJob) -> None:
     try:
         run_job(job)
-    except failpoints.InjectedError:
+    except InjectedError:
         return
     raise SystemExit("the run was not broken")
 

@@ -8,13 +8,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests import jvm
+
+if TYPE_CHECKING:
+    from spark_infer.runtime.process import ProcessState
 
 _FOREIGN_PREFIXES = ("DATABRICKS_", "MLFLOW_", "PYSPARK_", "SPARK_")
 _own_folder = pytest.StashKey[Path]()
@@ -57,7 +60,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture
 def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Has this process break at a point: ``seal:2:raise``; with "" no more."""
-    from spark_infer.runtime import failpoints
+    from spark_infer.runtime.failpoints import Failpoints
+    from spark_infer.runtime.process import this_process
 
-    monkeypatch.setenv("SPARK_INFER_TESTING", "1")
-    return lambda text: monkeypatch.setattr(failpoints, "_fault", failpoints._Fault(text) if text else None)
+    testing = {"SPARK_INFER_TESTING": "1"}
+    return lambda text: monkeypatch.setattr(this_process(), "failpoints", Failpoints(text, testing))
+
+
+@pytest.fixture
+def new_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], ProcessState]:
+    """Goes on as a new process would, which keeps nothing of what was before; the old state comes back at the end."""
+    from spark_infer.runtime import process
+
+    def go_on() -> ProcessState:
+        monkeypatch.setattr(process, "_state", process.ProcessState(os.environ))
+        return process.this_process()
+
+    return go_on

@@ -18,5 +18,5 @@ def tasks_here(
     sent: LocalWork = pickle.loads(pickle.dumps(job))
     for number in numbers:
         if wanted(number):
-            done = written_files(sent.work, sent.folder, number, sent.place, sent.sink)
+            done = written_files(sent.work, sent.folder, number, sent.assigned, sent.sink)
             yield number, pickle.loads(pickle.dumps(done))

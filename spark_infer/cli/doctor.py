@@ -101,7 +101,7 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
 def _try_row_order(model: str, source: str | None, tracking_uri: str | None) -> Finding:
     """Let a model answer some rows in several orders."""
     from spark_infer.cli.finding import Finding
-    from spark_infer.core.roworder import NEXT_STEP
+    from spark_infer.core.row_order import NEXT_STEP
     from spark_infer.job.roworder import row_order_of
 
     try:

@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from spark_infer.core.casts import retype
 from spark_infer.core.signature import is_list
-from spark_infer.core.text import text
-from spark_infer.core.value_check import fit
+from spark_infer.core.value_check import fit, text
 from spark_infer.errors import PredictionShapeError
 
 _SINGLE = (float, str, int, bool, bytes)

@@ -4,108 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from spark_infer.config import CASTS
-from spark_infer.core.open_types import settled
-from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, marked, spelled
+from spark_infer.core.binding import Binding, BoundColumn, TensorInput
+from spark_infer.core.declared_types import cast_step, settled
+from spark_infer.core.signature import Column, Signature, Tensor, for_model, is_list, spelled
 from spark_infer.core.vectors import is_vector
 from spark_infer.errors import MOST_PROBLEMS, SchemaMismatchError, did_you_mean, nearest_names
-
-_MOST_SHOWN = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoundColumn:
-    """One column on its way into the model.
-
-    Attributes:
-        source: Column of the table; None for an optional input that the table lacks, and the model goes without.
-        target: Name the model knows it by.
-        type: Arrow type the model gets.
-        cast: The conversion, as the plan states it (``integer -> long``); None where the types are equal.
-        near: Columns of the table with a similar name, for an optional input that the table lacks.
-    """
-
-    source: str | None
-    target: str
-    type: pa.DataType
-    cast: str | None = None
-    near: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorInput:
-    """A tensor that is put together from columns: one array column, or one column for each number of a row.
-
-    ``name`` is None for a model that takes a single bare array.
-    """
-
-    name: str | None
-    columns: tuple[str, ...]
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Binding:
-    """How the columns of a table become the inputs of a model.
-
-    Attributes:
-        columns: The columns; with no tensors beside them they make a frame.
-        tensors: The arrays that are made of the columns.
-        numbered: Whether the model knows the columns of its frame by number: its signature gives them no names.
-    """
-
-    columns: tuple[BoundColumn, ...]
-    tensors: tuple[TensorInput, ...] = ()
-    numbered: bool = False
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Columns to read from the table, each once, in the model's order."""
-        return tuple(dict.fromkeys(column.source for column in self.columns if column.source is not None))
-
-    @property
-    def is_open(self) -> bool:
-        """Whether only a call will say which columns there are: no table was seen, and the model names none."""
-        return not self.columns
-
-    @property
-    def absent(self) -> tuple[BoundColumn, ...]:
-        """The inputs that the signature calls optional and the table lacks."""
-        return tuple(column for column in self.columns if column.source is None)
-
-    def complete(self) -> Binding:
-        """The same binding for a table that lacks no column."""
-        return replace(self, columns=tuple(replace(column, source=column.target) for column in self.columns))
-
-    def absent_warnings(self) -> tuple[str, ...]:
-        """What a user should know about the inputs that the table lacks, a sentence each."""
-        found = [
-            f"column {column.target!r}, which the signature calls optional, is not in the table"
-            f"{did_you_mean(column.near)}: the model goes without it"
-            for column in self.absent
-            if column.near
-        ]
-        rest = [column.target for column in self.absent if not column.near]
-        if rest:
-            shown = ", ".join(map(repr, rest[:_MOST_SHOWN])) + (" and others" if len(rest) > _MOST_SHOWN else "")
-            found.append(f"{len(rest)} column(s) that the signature calls optional are not in the table: {shown}")
-        return tuple(found)
-
-    def cannot_do_without(self, model: str) -> SchemaMismatchError:
-        """The error for a model that fails without the optional inputs that the table lacks."""
-        return SchemaMismatchError(
-            f"{model} cannot do without columns that the table lacks, although its signature calls them optional.",
-            problems=[
-                f"column {column.target!r} ({spelled(column.type)}) is missing{did_you_mean(column.near)}"
-                for column in self.absent
-            ],
-            next_step="rename or add the column; MLflow's infer_signature calls a column optional if it had a null.",
-        )
 
 
 def bind(
@@ -214,91 +121,6 @@ class _Available:
         if any("inputs=[…]" in problem for problem in self.problems):
             return "say which columns the model takes, in its order: inputs=['…', '…']."
         return "rename or cast the columns before scoring."
-
-
-def cast_step(got: pa.DataType, wanted: pa.DataType) -> str:
-    """Classify the conversion from one declared type to another.
-
-    Returns:
-        ``""`` for equal types, ``"lossless"`` where no value can change, ``"checked"`` where a value that does not fit
-        is an error and no column could do better, the name of the cast in `config.CASTS` where digits may be lost,
-        and ``"impossible"`` otherwise.
-    """
-    if pa.types.is_struct(got) and marked(got):
-        return "impossible"
-    if got == wanted:
-        return ""
-    if pa.types.is_null(got):
-        return "lossless"
-    for nested in (_list_cast, _struct_cast, _map_cast):
-        step = nested(got, wanted)
-        if step is not None:
-            return step
-    return _scalar_cast(got, wanted)
-
-
-_DIGITS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
-
-
-def _scalar_cast(got: pa.DataType, wanted: pa.DataType) -> str:
-    types = pa.types
-    if types.is_integer(got) and types.is_integer(wanted):
-        if types.is_signed_integer(got) and types.is_unsigned_integer(wanted):
-            return "checked"  # tensors have unsigned numbers, and Spark has none
-        return "lossless" if wanted.bit_width > got.bit_width else "impossible"
-    if types.is_integer(got) and wanted in _DIGITS:
-        if got.bit_width <= _DIGITS[wanted]:
-            return "lossless"
-        return "long->double" if wanted == pa.float64() else "impossible"
-    if types.is_floating(got) and types.is_floating(wanted):
-        if got == pa.float64() and wanted == pa.float32():
-            return "double->float"
-        return "lossless" if wanted.bit_width > got.bit_width else "impossible"
-    if types.is_decimal(got) and wanted == pa.float64():
-        return "decimal->double"
-    if (types.is_timestamp(got) or types.is_date(got)) and types.is_timestamp(wanted):
-        return "lossless"
-    same_kind = (types.is_string, types.is_large_string), (types.is_binary, types.is_large_binary)
-    if any(any(test(got) for test in pair) and any(test(wanted) for test in pair) for pair in same_kind):
-        return "lossless"
-    return "impossible"
-
-
-def _list_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
-    if is_vector(got) and is_list(wanted):
-        got = pa.list_(pa.float64())
-    if not (is_list(got) or is_list(wanted)):
-        return None
-    if not (is_list(got) and is_list(wanted)):
-        return "impossible"
-    return cast_step(got.value_type, wanted.value_type) or "lossless"
-
-
-def _struct_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
-    if not (pa.types.is_struct(got) or pa.types.is_struct(wanted)):
-        return None
-    if not (pa.types.is_struct(got) and pa.types.is_struct(wanted)):
-        return "impossible"
-    fields = {field.name: field.type for field in got}
-    counts = Counter(field.name for field in got)
-    if any(counts[field.name] > 1 for field in wanted):
-        return "impossible"
-    steps = {"lossless"}
-    for field in wanted:
-        if field.name in fields:
-            steps.add(cast_step(fields[field.name], field.type) or "lossless")
-        elif not field.nullable:
-            return "impossible"
-    lossy = sorted(steps - {"lossless", "checked"})
-    return "impossible" if "impossible" in lossy or len(lossy) > 1 else lossy[0] if lossy else "lossless"
-
-
-def _map_cast(got: pa.DataType, wanted: pa.DataType) -> str | None:
-    if not (pa.types.is_map(got) or pa.types.is_map(wanted)):
-        return None
-    if not (pa.types.is_map(got) and pa.types.is_map(wanted) and got.key_type == wanted.key_type):
-        return "impossible"
-    return cast_step(got.item_type, wanted.item_type) or "lossless"
 
 
 def _bind_columns(available: _Available, signature: Signature, inputs: Sequence[str] | None) -> Binding:

@@ -11,11 +11,10 @@ import pyarrow as pa
 
 from spark_infer.core.build import build, check_case, elements, fields_of, is_missing, is_sequence, scalars
 from spark_infer.core.casts import retype
-from spark_infer.core.signature import Column, Signature, Tensor, is_list, spelled
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
+from spark_infer.core.signature import is_list, spelled
 from spark_infer.core.value_check import fit
-from spark_infer.errors import PredictionShapeError, StepError, nearest
-
-ONLY_OUTPUT = "prediction"
+from spark_infer.errors import PredictionShapeError
 
 _MOST_NAMES = 10
 _LONGEST_NAME = 60
@@ -25,47 +24,6 @@ Values: TypeAlias = npt.NDArray[Any] | Sequence[Any]
 Predictions: TypeAlias = Mapping[str | None, Values]
 """What a model returns: output name to values, a value (or an array, or a dict) for each row. The key None stands
 for the only output of a model that does not name it."""
-
-
-def signature_outputs(signature: Signature | None) -> pa.Schema | None:
-    """Prediction columns as the signature declares them; None where it declares none.
-
-    A single unnamed output is called ``prediction``, several ``prediction_0``, ``prediction_1``, …
-    """
-    if signature is None or not signature.outputs:
-        return None
-    several = len(signature.outputs) > 1
-    fields = [
-        pa.field(_output_name(item, index, several=several), _output_type(item))
-        for index, item in enumerate(signature.outputs)
-    ]
-    return pa.schema(fields)
-
-
-def _output_name(item: Column | Tensor, index: int, *, several: bool) -> str:
-    if item.name is not None:
-        return item.name
-    return f"{ONLY_OUTPUT}_{index}" if several else ONLY_OUTPUT
-
-
-def _output_type(item: Column | Tensor) -> pa.DataType:
-    if isinstance(item, Column):
-        return item.type
-    data_type = _WIDER.get(item.value_type, item.value_type)
-    # A shape that does not begin with the number of rows is that of one row, as in `mlflow.pyfunc.spark_udf`.
-    for _ in item.shape[1:] if item.shape[:1] == (-1,) else item.shape:
-        data_type = pa.list_(data_type)
-    return data_type
-
-
-_WIDER = {
-    pa.uint8(): pa.int16(),
-    pa.uint16(): pa.int32(),
-    pa.uint32(): pa.int64(),
-    pa.uint64(): pa.decimal128(20, 0),
-    pa.float16(): pa.float32(),
-}
-"""The smallest type a table can hold for what only tensors have."""
 
 
 def to_batch(predictions: Predictions, schema: pa.Schema, rows: int) -> pa.RecordBatch:
@@ -312,30 +270,3 @@ def _nested(array: npt.NDArray[Any]) -> pa.Array:
         offsets = np.arange(count + 1, dtype=np.int32) * array.shape[axis]
         out = pa.ListArray.from_arrays(pa.array(offsets), out)
     return out
-
-
-def choose_outputs(batch: pa.RecordBatch, output: str | Mapping[str, str] | None) -> pa.RecordBatch:
-    """Name the outputs as the user asked.
-
-    A mapping renames and chooses (in its order); a single name renames the only output, or packs several into one
-    struct column of that name; None leaves them as they are.
-
-    Raises:
-        StepError: The mapping names an output that does not exist, or one column twice.
-    """
-    if output is None:
-        return batch
-    if isinstance(output, str):
-        if batch.num_columns == 1:
-            return pa.RecordBatch.from_arrays(batch.columns, names=[output])
-        packed = pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
-        return pa.RecordBatch.from_arrays([packed], names=[output])
-    for name in output:
-        if name not in batch.schema.names:
-            raise StepError(
-                f"`output` names {name!r}{nearest(name, batch.schema.names)}, which the model does not return.",
-                details=[f"the outputs are {batch.schema.names}"],
-            )
-    if len(set(output.values())) < len(output):
-        raise StepError("`output` gives two outputs the same column name.")
-    return pa.RecordBatch.from_arrays([batch.column(name) for name in output], names=list(output.values()))

@@ -11,14 +11,13 @@ from typing import Protocol
 import pyarrow as pa
 
 from spark_infer.core.batching import model_rows, rebatch
+from spark_infer.core.binding import Binding
 from spark_infer.core.casts import retype
-from spark_infer.core.contract import Binding
 from spark_infer.core.convert import project
 from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
-from spark_infer.core.echoes import Echoes
+from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.outputs import Predictions, to_batch
-from spark_infer.core.reason import reason
-from spark_infer.core.roworder import NEXT_STEP, named
+from spark_infer.core.row_order import NEXT_STEP, Echoes, named
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.core.steps import Step
@@ -72,16 +71,28 @@ class ScoringSteps:
     echoes: Echoes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredBatch:
+    """A model batch with what the model said of it.
+
+    Attributes:
+        rows: The table's columns, untouched.
+        outputs: The prediction columns: as many rows, in the same order.
+    """
+
+    rows: pa.RecordBatch
+    outputs: pa.RecordBatch
+
+
 def score_batches(
     batches: Iterable[pa.RecordBatch],
     get_model: Callable[[], Model],
     steps: ScoringSteps,
     stats: Stats,
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+) -> Iterator[ScoredBatch]:
     """Score a stream of record batches.
 
-    Yields pairs of a model batch (the table's columns, untouched) and its outputs: equally many rows, in the same
-    order. The model is asked for when the first row arrives, so an empty partition loads nothing.
+    The model is asked for when the first row arrives, so an empty partition loads nothing.
     """
     arriving = (batch for batch in _timed(batches, stats) if batch.num_rows)
     first = next(arriving, None)
@@ -93,10 +104,10 @@ def score_batches(
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
     for run in runs(cut, worth, max_bytes=steps.max_batch_bytes):
         if worth.active:
-            yield from zip(run, _score_distinct(run, model, steps, stats, worth), strict=True)
+            yield from _score_distinct(run, model, steps, stats, worth)
         else:
             for batch in run:
-                yield batch, score_batch(batch, model, steps, stats)
+                yield ScoredBatch(batch, score_batch(batch, model, steps, stats))
 
 
 def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -113,7 +124,7 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
 
 def _score_distinct(
     run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, worth: Worth
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[ScoredBatch]:
     """Score a run of batches, each of its distinct rows once."""
     inputs = [_inputs(batch, steps, stats) for batch in run]
     began = stats.clock()
@@ -135,7 +146,7 @@ def _score_distinct(
         with stats.timing("encode"):
             taken = raw.take(groups.group.slice(start, batch.num_rows))
         start += batch.num_rows
-        yield _outputs(taken, steps, stats)
+        yield ScoredBatch(batch, _outputs(taken, steps, stats))
 
 
 def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -220,7 +231,7 @@ def _predict(model: Model, inputs: pa.RecordBatch, steps: ScoringSteps) -> Predi
     except (Exception, SystemExit) as error:
         raise PredictError(
             f"Model {steps.label} raised on a batch of {inputs.num_rows} rows.",
-            details=[*reason(error, show_values=steps.show_values), *steps.binding.absent_warnings()],
+            details=[*describe_exception(error, show_values=steps.show_values), *steps.binding.absent_warnings()],
             next_step=("rename or add the column, or " if steps.binding.absent else "")
             + "call the model on a few of these rows in plain Python to see the cause.",
         ) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, SourceConfig
-from spark_infer.core.totals import TaskTotals
+from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.engines.unit_progress import OnProgress

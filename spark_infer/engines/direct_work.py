@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from spark_infer.core.stats import Stats
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_table_batches
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.assignment import Assignment
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan, ScanTask
 from spark_infer.tables.sink.sink import ParquetSink
@@ -46,7 +46,7 @@ class DirectWork:
 
 
 def scored_rows(
-    work: DirectWork, folder: Callable[[], Path], number: int, place: Place, *, stats_column: str | None = None
+    work: DirectWork, folder: Callable[[], Path], number: int, assigned: Assignment, *, stats_column: str | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Read and score the rows of one task: kept columns, then prediction columns.
 
@@ -54,16 +54,16 @@ def scored_rows(
         work: The run.
         folder: Finds the model's files on this node.
         number: Which task.
-        place: Where it runs.
+        assigned: Where it runs.
         stats_column: Name of a further column that carries what scoring cost.
     """
-    threads = place.cpus or work.recipe.load.threads
+    threads = assigned.cpus or work.recipe.load.threads
     rows = read_task(work.task(number), work.scan, threads=threads)
-    return score_table_batches(work.recipe, folder, rows, place, stats_column=stats_column)
+    return score_table_batches(work.recipe, folder, rows, assigned, stats_column=stats_column)
 
 
 def written_files(
-    work: DirectWork, folder: Callable[[], Path], number: int, place: Place, sink: SinkSpec
+    work: DirectWork, folder: Callable[[], Path], number: int, assigned: Assignment, sink: SinkSpec
 ) -> tuple[list[WrittenFile], dict[str, int | float | str]]:
     """Read, score and write the rows of one task.
 
@@ -71,26 +71,26 @@ def written_files(
         work: The run.
         folder: Finds the model's files on this node.
         number: Which task of the work; the files are named by its number in the run.
-        place: Where it runs.
+        assigned: Where it runs.
         sink: What is written, and where.
 
     Returns:
         The files, and what the task cost.
     """
     stats = Stats()
-    threads = place.cpus or work.recipe.load.threads
+    threads = assigned.cpus or work.recipe.load.threads
     task = work.task(number)
     rows = read_task(task, work.scan, threads=threads)
     out = ParquetSink(sink, task.number)
-    point("task")
+    this_process().failpoints.reach("task")
     try:
-        for batch in score_table_batches(work.recipe, folder, rows, place, stats=stats):
-            point("batch")
+        for batch in score_table_batches(work.recipe, folder, rows, assigned, stats=stats):
+            this_process().failpoints.reach("batch")
             with stats.timing("write"):
                 out.write(batch)
         with stats.timing("write"):
             files = out.close()
-        point("task_written")
+        this_process().failpoints.reach("task_written")
     except BaseException:
         out.abort()
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spark_infer.config.partition_values import partitions_named
-from spark_infer.core.totals import TaskTotals
+from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.observe.report import Report
 from spark_infer.tables.plan import Written

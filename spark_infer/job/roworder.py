@@ -7,13 +7,13 @@ from pathlib import Path
 
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.core.convert import project
-from spark_infer.core.roworder import ROWS, RowOrder
+from spark_infer.core.row_order import ROWS, RowOrder
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.tune.sample_table import some_rows
 from spark_infer.models.driver import load_here, open_store
-from spark_infer.models.expected import expected_schema
+from spark_infer.models.expected_schema import expected_schema
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.rehearsal import example_rows, row_order

@@ -16,7 +16,7 @@ from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.units.run_units import again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishing.work import app_of
 
@@ -95,5 +95,5 @@ def _at_once(
     begun, totals = time.perf_counter(), None
     if there is None:
         there, totals = writer.write(facts_of(job), txn)
-        point("published")
+        this_process().failpoints.reach("published")
     return report_of(job, there, totals, {**seconds, "score_and_write": time.perf_counter() - begun})

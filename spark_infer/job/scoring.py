@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from spark_infer.config import JobConfig
 from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out
-from spark_infer.core.options import mapping, validated
+from spark_infer.config.validate_options import mapping, validated
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress

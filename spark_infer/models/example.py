@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_infer.core.contract import Binding
+from spark_infer.core.binding import Binding
 from spark_infer.core.signature import is_list
 from spark_infer.models.mlmodel import MLModel
 

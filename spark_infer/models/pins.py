@@ -114,7 +114,7 @@ def refuse_environments(env_manager: str | None, prebuilt_env_uri: str | None) -
 
 def _refused() -> type[ConfigError]:
     try:
-        from spark_infer.models.refused import RefusedEnvironmentError
+        from spark_infer.models.mlflow_error import RefusedEnvironmentError
     except ImportError:
         return ConfigError
     return RefusedEnvironmentError

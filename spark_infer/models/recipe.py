@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,9 @@ import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
-from spark_infer.core.echoes import Echoes
-from spark_infer.core.open_types import leaves_open
-from spark_infer.core.outputs import ONLY_OUTPUT, choose_outputs, signature_outputs
+from spark_infer.core.declared_types import leaves_open
+from spark_infer.core.prediction_columns import ONLY_OUTPUT, choose_outputs, signature_outputs
+from spark_infer.core.row_order import Echoes
 from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import ANY, is_list, spelled
 from spark_infer.core.steps import Step, call, compile_postprocess, load_function
@@ -25,7 +24,6 @@ from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.trust import require_trusted
-from spark_infer.runtime.deadline import limit
 
 if TYPE_CHECKING:
     from spark_infer.models.compile.parity import Parity
@@ -96,7 +94,6 @@ class Recipe:
             batch_size=self.options.batch_size,
             max_batch_bytes=self.options.max_batch_bytes,
             deduplicate=self.options.deduplicate,
-            predict_limit=partial(limit, "predict", self.options.predict_seconds),
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
         )

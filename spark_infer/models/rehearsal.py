@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.outputs import Predictions, to_batch
-from spark_infer.core.reason import reason
-from spark_infer.core.roworder import NEXT_STEP, RowOrder, find_row_order, named
+from spark_infer.core.row_order import NEXT_STEP, RowOrder, find_row_order, named
 from spark_infer.core.scoring import Model
 from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInferError
 from spark_infer.models.backends import load
@@ -137,4 +137,4 @@ def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None
 def _described(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
     if isinstance(error, SparkInferError):
         return (error.what, *error.details)
-    return reason(error, show_values=show_values)
+    return describe_exception(error, show_values=show_values)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from spark_infer.core.reason import missing_module
+from spark_infer.core.exception_text import missing_module
 from spark_infer.errors import EnvironmentProblem, ModelLoadError, ModelRefusedError, PlanError
 from spark_infer.models.backends.pickled import imported_by, is_there
 from spark_infer.models.backends.skopsfile import named_types

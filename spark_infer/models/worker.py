@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
-from spark_infer.core.scoring import Model, score_batches
+from spark_infer.core.scoring import Model, ScoredBatch, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
 from spark_infer.models.backends import load
+from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
-from spark_infer.models.place import DEVICE, Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.runtime.deadline import limit
-from spark_infer.runtime.device import CPU, fallbacks
+from spark_infer.runtime.assignment import Assignment
+from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
-from spark_infer.runtime.model_cache import ModelCache, resident_bytes
 from spark_infer.runtime.output_capture import captured_output, capturing
-from spark_infer.runtime.thread_limits import limit_threads
-
-CACHE: ModelCache[LoadedModel] = ModelCache(resident_bytes)
-"""The models of this process; a worker that is reused for the next task finds them here."""
+from spark_infer.runtime.process import this_process
 
 
 def load_model(
@@ -42,7 +40,7 @@ def load_model(
     Raises:
         ModelLoadError: It does not load.
     """
-    return CACHE.get(
+    return this_process().models.get(
         spec.key(ref.digest),
         lambda: _load(spec, folder()),
         size_bytes=ref.size_bytes if spec.artefact is None else spec.artefact.size_bytes,
@@ -61,19 +59,32 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
 def _loaded(spec: LoadSpec, folder: Path) -> LoadedModel:
     if spec.device == CPU:
         return load(spec, folder)
-    if not DEVICE.is_reachable:
-        from spark_infer.models.host import HostedModel
+    device = this_process().device
+    if not device.is_reachable:
+        from spark_infer.runtime.model_host import HostedModel
 
-        return HostedModel(spec, folder)
-    DEVICE.use()
+        return HostedModel(partial(load, spec, folder), threads=spec.threads, address=spec.address)
+    device.use()
     return load(spec, folder)
+
+
+def _load_spec(spec: LoadSpec, assigned: Assignment) -> LoadSpec:
+    """Return how the model is loaded in a task; on the CPU where its backend has no use for a GPU."""
+    on_gpu = bool(assigned.addresses) and uses_gpu(spec.backend)
+    return replace(
+        spec,
+        device=GPU if on_gpu else CPU,
+        address=assigned.address if on_gpu else None,
+        allow_cpu_fallback=assigned.resources.allow_cpu_fallback,
+        threads=assigned.cpus or spec.threads,
+    )
 
 
 def score_table_batches(
     recipe: Recipe,
     folder: Callable[[], Path],
     batches: Iterable[pa.RecordBatch],
-    place: Place,
+    assigned: Assignment,
     *,
     stats_column: str | None = None,
     stats: Stats | None = None,
@@ -84,43 +95,45 @@ def score_table_batches(
         recipe: How to score.
         folder: Finds the model's files on this node.
         batches: Record batches of the table.
-        place: What Spark assigned to the task.
+        assigned: What Spark assigned to the task.
         stats_column: Name of a further column that carries what scoring cost (`core.stats.STATS_TYPE`).
         stats: Takes what scoring cost, where no column does.
     """
     stats = stats or Stats()
-    for batch, outputs in _scored(recipe, folder, batches, place, stats):
-        arrays = [*(batch.column(name) for name in recipe.keep), *outputs.columns]
-        names = [*recipe.keep, *outputs.schema.names]
+    for scored in _scored(recipe, folder, batches, assigned, stats):
+        arrays = [*(scored.rows.column(name) for name in recipe.keep), *scored.outputs.columns]
+        names = [*recipe.keep, *scored.outputs.schema.names]
         if stats_column is not None:
-            arrays.append(stats.take_column(batch.num_rows))
+            arrays.append(stats.take_column(scored.rows.num_rows))
             names.append(stats_column)
         yield pa.RecordBatch.from_arrays(arrays, names=names)
 
 
 def score_column(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment
 ) -> Iterator[pa.RecordBatch]:
     """Score batches that hold nothing but the model's columns; yields the prediction columns alone."""
-    for _, outputs in _scored(recipe, folder, batches, place, Stats()):
-        yield outputs
+    for scored in _scored(recipe, folder, batches, assigned, Stats()):
+        yield scored.outputs
 
 
 def _scored(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place, stats: Stats
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    return capturing(_scored_aloud(recipe, folder, batches, place, stats))
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment, stats: Stats
+) -> Iterator[ScoredBatch]:
+    return capturing(_scored_aloud(recipe, folder, batches, assigned, stats))
 
 
 def _scored_aloud(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], place: Place, stats: Stats
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    stats.retries = place.attempt
+    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment, stats: Stats
+) -> Iterator[ScoredBatch]:
+    stats.retries = assigned.attempt
     keep_freed_memory()
     # Before the user's functions are imported, which may import a framework.
     large_pages()
-    place.bind()
-    spec = place.load_spec(recipe.load)
+    assigned.bind()
+    spec = _load_spec(recipe.load, assigned)
+    process = this_process()
+    limit = process.deadlines.limit
     try:
         steps = recipe.compile()
     except StepError as error:
@@ -128,15 +141,16 @@ def _scored_aloud(
 
     def get_model() -> Model:
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
-        limit_threads(spec.threads, loaded=False)
-        before, loads = fallbacks(), stats.loads
+        process.threads.set(spec.threads, loaded=False)
+        before, loads = process.device.fallbacks, stats.loads
         with limit("load", recipe.options.load_seconds):
             model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
-        place.note_loads(stats.loads)
-        stats.fallbacks += fallbacks() - before
-        limit_threads(spec.threads, loaded=stats.loads > loads)
+        assigned.note_loads(stats.loads)
+        stats.fallbacks += process.device.fallbacks - before
+        process.threads.set(spec.threads, loaded=stats.loads > loads)
         return model
 
+    steps = replace(steps, predict_limit=partial(limit, "predict", recipe.options.predict_seconds))
     yield from score_batches(batches, get_model, steps, stats)
     if stats.loads:
         _spare_collections()

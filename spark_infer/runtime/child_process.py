@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from spark_infer.errors import RunError
 from spark_infer.runtime.import_path import inherited_path, module_command
+from spark_infer.runtime.process import this_process
 
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5
@@ -52,9 +53,10 @@ class Child:
     ) -> None:
         # The kernel's signal comes when the thread ends that started the child, and the main thread ends last.
         parent = {_PARENT: str(os.getpid())} if threading.current_thread() is threading.main_thread() else {}
+        path = inherited_path(without=this_process().modules.folders)
         self._process = subprocess.Popen(
             module_command(module),
-            env={**os.environ, **(environ or {}), **parent, "PYTHONPATH": inherited_path()},
+            env={**os.environ, **(environ or {}), **parent, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if log is None else subprocess.PIPE,

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -30,34 +30,63 @@ _THREAD = re.compile(r"^Thread (0x[0-9a-f]+)[^\n]*\n", re.MULTILINE)
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d+) in (\S+)')
 _MOST_FRAMES = 12
 
-_log: IO[str] | None = None
-_noted = ""
-_is_worker = False
 
+class StepDeadlines:
+    """Ends this process where a step takes too long; only in a process of which somebody said that it may be ended.
 
-@contextmanager
-def limit(step: str, seconds: float | None) -> Iterator[None]:
-    """End this process if the block takes longer; where nobody said that it may be ended, do nothing.
-
-    Without a folder, where each thread stands is written to the process's stderr, which nobody reads but people.
-
-    Python has one such timer for each process: where Spark uses it (`tracebackDumpIntervalSeconds`), it keeps it.
+    Python has one timer for each process: where Spark uses it (`tracebackDumpIntervalSeconds`), it keeps it.
 
     Args:
-        step: ``load`` or ``predict``.
-        seconds: How long it may take; None for as long as it likes.
+        environ: The environment of this process.
     """
-    log = _open() if seconds is not None and not int(os.environ.get(_DUMPS) or 0) else None
-    if log is None or seconds is None:
-        yield
-        return
-    if FOLDER in os.environ:
-        _note(log, _NOTE.format(step, seconds, threading.get_ident()))
-    faulthandler.dump_traceback_later(seconds, exit=True, file=log)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._log: IO[str] | None = None
+        self._noted = ""
+        self._is_worker = False
+
+    def may_end(self) -> None:
+        """Say that this process is a worker, which may be ended."""
+        self._is_worker = True
+
+    @contextmanager
+    def limit(self, step: str, seconds: float | None) -> Iterator[None]:
+        """End this process if the block takes longer.
+
+        Without a folder, where each thread stands is written to the process's stderr, which nobody reads but people.
+
+        Args:
+            step: ``load`` or ``predict``.
+            seconds: How long it may take; None for as long as it likes.
+        """
+        log = self._open() if seconds is not None and not int(self._environ.get(_DUMPS) or 0) else None
+        if log is None or seconds is None:
+            yield
+            return
+        if FOLDER in self._environ:
+            self._note(log, _NOTE.format(step, seconds, threading.get_ident()))
+        faulthandler.dump_traceback_later(seconds, exit=True, file=log)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _open(self) -> IO[str] | None:
+        folder = self._environ.get(FOLDER)
+        if folder is None:
+            return sys.__stderr__ if self._is_worker else None
+        place = Path(folder) / str(os.getpid())
+        # Spark removes the file between two tasks; a child that was forked has its own.
+        if self._log is None or self._log.name != str(place) or not place.exists():
+            self._log, self._noted = place.open("a"), ""
+        return self._log
+
+    def _note(self, log: IO[str], text: str) -> None:
+        if text != self._noted:
+            log.write(text)
+            log.flush()
+            self._noted = text
 
 
 def expired(text: str) -> DeadlineError | None:
@@ -91,29 +120,3 @@ def stacks_of(folder: Path, pid: int) -> str:
         return (folder / str(pid)).read_text(errors="replace")
     except OSError:
         return ""
-
-
-def may_end() -> None:
-    """Say that this process is a worker, which may be ended."""
-    global _is_worker
-    _is_worker = True
-
-
-def _open() -> IO[str] | None:
-    global _log, _noted
-    folder = os.environ.get(FOLDER)
-    if folder is None:
-        return sys.__stderr__ if _is_worker else None
-    place = Path(folder) / str(os.getpid())
-    # Spark removes the file between two tasks; a child that was forked has its own.
-    if _log is None or _log.name != str(place) or not place.exists():
-        _log, _noted = place.open("a"), ""
-    return _log
-
-
-def _note(log: IO[str], text: str) -> None:
-    global _noted
-    if text != _noted:
-        log.write(text)
-        log.flush()
-        _noted = text

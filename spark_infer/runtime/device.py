@@ -8,12 +8,9 @@ import re
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from spark_infer.errors import DeviceError
-
-if TYPE_CHECKING:
-    from spark_infer.models.backends.spec import LoadSpec
 
 logger = logging.getLogger(__name__)
 
@@ -60,53 +57,37 @@ def bind_address(address: str | None, environ: MutableMapping[str, str]) -> str 
     return value
 
 
-def settle(spec: LoadSpec, *, seen: bool, framework: str) -> str:
-    """Return the device on which a backend runs its model.
+class AskedDevice(Protocol):
+    """What a model is to be loaded on."""
 
-    Args:
-        spec: How the model is loaded; its device is what was asked for.
-        seen: Whether the framework sees a GPU.
-        framework: Its name, for the message.
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda:0``."""
+        ...
 
-    Raises:
-        DeviceError: A GPU was asked for, the framework does not see it, and the CPU will not do.
-    """
-    if spec.device == CPU or seen:
-        return spec.device
-    if spec.allow_cpu_fallback:
-        fall_back(f"{framework} sees no GPU")
-        return CPU
-    visible = os.environ.get(VISIBLE)
-    raise DeviceError(
-        f"{framework} does not see the GPU that was asked for (address {spec.address}).",
-        details=[f"in the worker {VISIBLE} is {visible!r}"],
-        next_step=f"install a build of {framework} for CUDA where the workers run, with a driver that is new enough; "
-        "or set resources.allow_cpu_fallback: true.",
-    )
+    @property
+    def address(self) -> str | None:
+        """What Spark assigned to the task."""
+        ...
 
-
-_FELL_BACK: list[str] = []
-
-
-def fall_back(reason: str) -> None:
-    """Note that a model runs on the CPU though a GPU was asked for."""
-    logger.warning("%s: the model runs on the CPU", reason)
-    _FELL_BACK.append(reason)
-
-
-def fallbacks() -> int:
-    """Return how many models of this process fell back to the CPU so far."""
-    return len(_FELL_BACK)
+    @property
+    def allow_cpu_fallback(self) -> bool:
+        """Whether the CPU will do where a GPU was asked for and is not seen."""
+        ...
 
 
 class ProcessDevice:
-    """Which devices CUDA saw when it started in this process; it never looks again.
+    """The device of this process: which ones CUDA saw when it started, since it never looks again.
+
+    Attributes:
+        fallbacks: How many models fell back to the CPU so far.
 
     Args:
         environ: The environment of this process.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self.fallbacks = 0
         self._environ = environ
         self._started_with: str | None = None
 
@@ -129,6 +110,34 @@ class ProcessDevice:
     def use(self) -> None:
         """Note that a model was loaded on the device that is bound."""
         self._started_with = self._started_with or self._environ.get(VISIBLE)
+
+    def settle(self, asked: AskedDevice, *, seen: bool, framework: str) -> str:
+        """Return the device on which a backend runs its model.
+
+        Args:
+            asked: What was asked for.
+            seen: Whether the framework sees a GPU.
+            framework: Its name, for the message.
+
+        Raises:
+            DeviceError: A GPU was asked for, the framework does not see it, and the CPU will not do.
+        """
+        if asked.device == CPU or seen:
+            return asked.device
+        if asked.allow_cpu_fallback:
+            self.fall_back(f"{framework} sees no GPU")
+            return CPU
+        raise DeviceError(
+            f"{framework} does not see the GPU that was asked for (address {asked.address}).",
+            details=[f"in the worker {VISIBLE} is {self._environ.get(VISIBLE)!r}"],
+            next_step=f"install a build of {framework} for CUDA where the workers run, with a driver that is new "
+            "enough; or set resources.allow_cpu_fallback: true.",
+        )
+
+    def fall_back(self, reason: str) -> None:
+        """Note that a model runs on the CPU though a GPU was asked for."""
+        logger.warning("%s: the model runs on the CPU", reason)
+        self.fallbacks += 1
 
 
 def cuda_has_started(descriptors: Path = Path("/proc/self/fd")) -> bool:

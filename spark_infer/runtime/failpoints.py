@@ -2,7 +2,7 @@
 
 ``SPARK_INFER_FAULT="seal:2:sigkill"`` does something at the second time that a process comes to the point ``seal``;
 with ``:/tmp/done`` behind it, only in the first process that comes so far, which makes that file. The variable is
-refused unless ``SPARK_INFER_TESTING=1`` is set as well. Without it a point costs a look at a name.
+refused unless ``SPARK_INFER_TESTING=1`` is set as well. Without it a point costs a comparison of two names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,23 +40,32 @@ ACTIONS: dict[str, Callable[[str], None]] = {
 }
 
 
-class _Fault:
-    """One fault: where, at which time, what."""
+class Failpoints:
+    """The points of a process, one of which may break.
 
-    def __init__(self, text: str) -> None:
-        if os.environ.get("SPARK_INFER_TESTING") != "1":
+    Args:
+        fault: What breaks where: ``seal:2:sigkill``; empty for nothing.
+        environ: The environment of this process.
+
+    Raises:
+        EnvironmentProblem: There is a fault, and this is not a test.
+    """
+
+    def __init__(self, fault: str, environ: Mapping[str, str]) -> None:
+        if fault and environ.get("SPARK_INFER_TESTING") != "1":
             raise EnvironmentProblem(
                 "SPARK_INFER_FAULT is set, which breaks runs on purpose.", next_step="unset it; it is for tests alone."
             )
-        self.point, nth, self.action, *once = text.split(":", 3)
+        self._point, nth, self._action, *once = fault.split(":", 3) if fault else ("", "0", "")
         self._left = int(nth)
         self._once = Path(once[0]) if once else None
 
-    def come(self, point: str) -> None:
-        if point == self.point:
+    def reach(self, point: str) -> None:
+        """Reach a named point; does nothing outside a test of faults."""
+        if point == self._point:
             self._left -= 1
             if self._left == 0 and self._is_first():
-                ACTIONS[self.action](point)
+                ACTIONS[self._action](point)
 
     def _is_first(self) -> bool:
         try:
@@ -65,12 +74,3 @@ class _Fault:
         except FileExistsError:
             return False
         return True
-
-
-_fault = _Fault(os.environ["SPARK_INFER_FAULT"]) if os.environ.get("SPARK_INFER_FAULT") else None
-
-
-def point(name: str) -> None:
-    """Come to a named point; does nothing outside a test of faults."""
-    if _fault is not None:
-        _fault.come(name)

@@ -1,4 +1,4 @@
-"""From where the processes that this one starts may import.
+"""From where this process and those that it starts import: their path, and the modules of models.
 
 ``python -m module`` puts the current folder first on the path. A file ``pyarrow.py`` that somebody left in a folder of
 data would then run in each worker, so workers import from where this process does, and from nowhere else.
@@ -7,14 +7,14 @@ Source: https://docs.python.org/3/using/cmdline.html#cmdoption-P
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Collection, Iterable, Set
+from types import ModuleType
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable by which Python leaves the current folder alone; Python 3.11 and later read it."""
-
-MODEL_FOLDERS: set[str] = set()
-"""Where on the path of this process the modules lie that its model brings along (`models.code`)."""
 
 
 def module_command(module: str) -> list[str]:
@@ -24,15 +24,56 @@ def module_command(module: str) -> list[str]:
     return [sys.executable, *safe, "-m", module]
 
 
-def inherited_path() -> str:
-    """Return the `PYTHONPATH` of a process that imports from where this one does, save for the modules of its model.
+def inherited_path(without: Collection[str]) -> str:
+    """Return the `PYTHONPATH` of a process that imports from where this one does.
 
-    These would come before Python's own and all libraries while the process starts; it enters its model by itself.
+    Args:
+        without: Folders that are left out: those of its model, whose modules would come before Python's own and all
+            libraries while the process starts; it enters its model by itself.
     """
-    return os.pathsep.join(path for path in sys.path if path and path not in MODEL_FOLDERS)
+    return os.pathsep.join(path for path in sys.path if path and path not in without)
 
 
 def imports_from_current_folder() -> bool:
     """Whether this process imports from the current folder: a script there, a notebook, or `PYTHONPATH=.`."""
     current = os.path.realpath(os.curdir)
     return any(os.path.realpath(path) == current for path in sys.path)
+
+
+class ModelModules:
+    """The Python modules that models bring along, kept apart: two models may bring modules of the same name.
+
+    Attributes:
+        folders: Where on the path of this process the modules of the model lie that was entered last.
+    """
+
+    def __init__(self) -> None:
+        self.folders: frozenset[str] = frozenset()
+        self._parked: dict[str, dict[str, ModuleType]] = {}
+
+    def enter(self, folders: Set[str]) -> None:
+        """Make the modules in some folders importable, and put those of every other model aside.
+
+        MLflow only adds a model's folder to ``sys.path``; a module that an earlier model brought under the same name
+        would then be used for this one. A model that is entered again finds its modules as it left them, also those
+        that it imports while it predicts. Costs nothing where the model before was the same.
+        """
+        if folders == self.folders:
+            return
+        for other in self.folders - folders:
+            sys.path[:] = [path for path in sys.path if path != other]
+            names = [name for name, module in sys.modules.items() if _lies_in(module, other)]
+            self._parked[other] = {name: sys.modules.pop(name) for name in names}
+        for path in folders - self.folders:
+            if path not in sys.path:
+                sys.path.insert(0, path)
+            sys.modules.update(self._parked.pop(path, {}))
+        self.folders = frozenset(folders)
+        importlib.invalidate_caches()
+
+
+def _lies_in(module: ModuleType | None, folder: str) -> bool:
+    # Some libraries register objects that answer every attribute; only a real path counts.
+    file, search = getattr(module, "__file__", None), getattr(module, "__path__", None)
+    places = [file, *search] if isinstance(search, Iterable) else [file]
+    return any(isinstance(place, str) and (place.startswith(folder + "/") or place == folder) for place in places)

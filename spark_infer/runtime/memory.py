@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
-import functools
 import os
 import sys
 from collections.abc import Callable
@@ -25,9 +24,8 @@ _BLOCK_BYTES = 32 * 2**20
 """The largest threshold that glibc takes on 64 bits; larger blocks still come from the kernel."""
 
 
-@functools.cache
 def keep_freed_memory() -> bool:
-    """Have this process keep up to 128 MiB that it freed; once, on Linux with glibc. Says whether it does."""
+    """Have this process keep up to 128 MiB that it freed, on Linux with glibc. Says whether it does."""
     if not sys.platform.startswith("linux") or _as_it_is():
         return False
     try:

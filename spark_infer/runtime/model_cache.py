@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from spark_infer.core.stats import Stats
 
@@ -24,13 +24,13 @@ T = TypeVar("T", bound=Closeable)
 
 
 @dataclass
-class _Entry(Generic[T]):
-    model: T
+class _Entry:
+    model: Closeable
     size_bytes: int
     address: str | None
 
 
-class ModelCache(Generic[T]):
+class ModelCache:
     """A least-recently-used cache of loaded models, bounded in bytes.
 
     The newest model always stays, also when it alone is larger than the bound. Evicted models are closed and their
@@ -43,7 +43,7 @@ class ModelCache(Generic[T]):
 
     def __init__(self, resident_bytes: Callable[[], int]) -> None:
         self._resident_bytes = resident_bytes
-        self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(
@@ -72,7 +72,7 @@ class ModelCache(Generic[T]):
             if key in self._entries:
                 self._entries.move_to_end(key)
                 stats.cache_hits += 1
-                return self._entries[key].model
+                return cast(T, self._entries[key].model)  # a key stands for one way to load
             self._make_room(max_bytes - size_bytes)
             before = self._resident_bytes()
             with stats.timing("load"):

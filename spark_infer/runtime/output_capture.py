@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 _ENDS = re.compile(r"[\r\n]+")
 _lock = threading.Lock()
-_blocks = 0
 
 
 class _Lines:
@@ -55,6 +54,7 @@ class _Stream:
 
     def __init__(self, screen: TextIO) -> None:
         self.screen = screen
+        self.blocks = 0
 
     def write(self, text: str) -> int:
         lines = _lines.get()
@@ -80,14 +80,14 @@ class _Stream:
 def captured_output() -> Iterator[None]:
     """Write to the log what the block prints, in its own thread and in those that take over its context."""
     lines = _Lines()
-    _enter()
+    streams = _enter()
     outside = _lines.set(lines)
     try:
         yield
     finally:
         _lines.reset(outside)
         lines.close()
-        _leave()
+        _leave(streams)
 
 
 def capturing(items: Iterable[T]) -> Iterator[T]:
@@ -123,23 +123,25 @@ def open_worker_log(environ: Mapping[str, str]) -> None:
     ours.addHandler(handler)
 
 
-def _enter() -> None:
-    global _blocks
+def _enter() -> dict[str, _Stream]:
+    """Put a stream before each part of the screen, or enter the one that another block has put there."""
+    streams = {}
     with _lock:
-        _blocks += 1
-        if _blocks == 1:
-            for name in ("stdout", "stderr"):
-                screen = getattr(sys, name)
-                if screen is not None and not isinstance(screen, _Stream):
-                    setattr(sys, name, _Stream(screen))
+        for name in ("stdout", "stderr"):
+            screen = getattr(sys, name)
+            if screen is None:
+                continue
+            stream = screen if isinstance(screen, _Stream) else _Stream(screen)
+            stream.blocks += 1
+            setattr(sys, name, stream)
+            streams[name] = stream
+    return streams
 
 
-def _leave() -> None:
-    global _blocks
+def _leave(streams: Mapping[str, _Stream]) -> None:
+    """Take away the streams that no other block is in."""
     with _lock:
-        _blocks -= 1
-        if _blocks == 0:
-            for name in ("stdout", "stderr"):
-                stream = getattr(sys, name)
-                if isinstance(stream, _Stream):
-                    setattr(sys, name, stream.screen)
+        for name, stream in streams.items():
+            stream.blocks -= 1
+            if stream.blocks == 0 and getattr(sys, name) is stream:
+                setattr(sys, name, stream.screen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -17,33 +16,40 @@ _VARIABLES = (
 )
 
 
-_limited: int | None = None
-"""What the libraries that are loaded here were last told."""
-
-
-def limit_threads(threads: int, environ: MutableMapping[str, str] = os.environ, *, loaded: bool = True) -> None:
-    """Bound OpenMP, BLAS, joblib and PyTorch in this process.
-
-    The variables serve libraries that are loaded later and child processes; threadpoolctl reaches those that are
-    loaded already, and PyTorch, which may have a pool of its own, is set by itself. Without threadpoolctl OpenMP and
-    BLAS hear of it by the variables alone. ONNX Runtime takes its threads with each session: its backend gives them.
+class ThreadLimits:
+    """How many threads the libraries of a process may use.
 
     Args:
-        threads: How many.
-        environ: Where the variables go.
-        loaded: Whether libraries may have been loaded since the last call. Looking for them takes some milliseconds.
+        environ: The environment of this process.
     """
-    global _limited
-    for name in _VARIABLES:
-        environ[name] = str(threads)
-    torch: Any = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)
-    if not loaded and threads == _limited:
-        return
-    _limited = threads
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return
-    threadpool_limits(limits=threads)
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self._environ = environ
+        self._limited: int | None = None
+
+    def set(self, threads: int, *, loaded: bool = True) -> None:
+        """Bound OpenMP, BLAS, joblib and PyTorch in this process.
+
+        The variables serve libraries that are loaded later and child processes; threadpoolctl reaches those that are
+        loaded already, and PyTorch, which may have a pool of its own, is set by itself. Without threadpoolctl OpenMP
+        and BLAS learn of it by the variables alone. ONNX Runtime takes its threads with each session: its backend gives
+        them.
+
+        Args:
+            threads: How many.
+            loaded: Whether libraries may have been loaded since the last call. Looking for them takes some
+                milliseconds.
+        """
+        for name in _VARIABLES:
+            self._environ[name] = str(threads)
+        torch: Any = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(threads)
+        if not loaded and threads == self._limited:
+            return
+        self._limited = threads
+        try:
+            from threadpoolctl import threadpool_limits
+        except ImportError:
+            return
+        threadpool_limits(limits=threads)

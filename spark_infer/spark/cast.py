@@ -9,7 +9,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, IntegralType, TimestampType
 
-from spark_infer.core.contract import cast_step
+from spark_infer.core.declared_types import cast_step
 from spark_infer.core.signature import spelled
 from spark_infer.errors import InputValueError, PredictionShapeError, SparkInferError
 from spark_infer.spark.versions import from_arrow_type, to_arrow_type

@@ -14,7 +14,7 @@ from pyspark.sql.types import DataType, StructType
 
 from spark_infer.config import ResourceOptions
 from spark_infer.config.keywords import ScoreKeywords, refuse_unknown, spells_out
-from spark_infer.core.options import mapping, validated
+from spark_infer.config.validate_options import mapping, validated
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.driver import open_store
 from spark_infer.models.recipe import Recipe

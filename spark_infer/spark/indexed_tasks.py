@@ -11,12 +11,12 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
-from spark_infer.models.place import Place
+from spark_infer.runtime.assignment import Assignment
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.resources.stage import Stage
-from spark_infer.spark.worker import task_place
+from spark_infer.spark.worker import task_assignment
 
-Work = Callable[[int, Place], Iterator[pa.RecordBatch]]
+Work = Callable[[int, Assignment], Iterator[pa.RecordBatch]]
 """Does the task of a number and yields rows; pickled to the workers."""
 
 
@@ -55,10 +55,10 @@ def _numbers(spark: SparkSession, count: int) -> DataFrame:
 
 
 def _work_on(batches: Iterator[pa.RecordBatch], *, work: Work, resources: Any) -> Iterator[pa.RecordBatch]:
-    place = task_place(resources)
+    assigned = task_assignment(resources)
     for batch in batches:
         for number in batch.column(0).to_pylist():
-            yield from work(number, place)
+            yield from work(number, assigned)
 
 
 def _work_ahead(
@@ -67,7 +67,7 @@ def _work_ahead(
     context: Any = TaskContext.get()
     number = context.partitionId()
     if number < count:
-        yield from work(number, task_place(resources))
+        yield from work(number, task_assignment(resources))
     sent = [each for batch in batches for each in batch.column(0).to_pylist()]
     if sent != [number][:count]:
         raise RuntimeError(f"Spark sent the numbers {sent} to the partition {number}; nothing of it is published.")

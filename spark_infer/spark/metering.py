@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from spark_infer.core.totals import COUNTS, SECONDS, TaskTotals
+from spark_infer.core.stats import COUNTS, SECONDS, TaskTotals
 from spark_infer.spark.schema import quoted
 
 logger = logging.getLogger(__name__)

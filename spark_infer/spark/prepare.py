@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import ScoreOptions
-from spark_infer.core.options import validated
+from spark_infer.config.validate_options import validated
 from spark_infer.errors import PlanError, ResourcesError
 from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.native import uses_gpu

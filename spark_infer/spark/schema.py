@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql.types import ArrayType, DataType, MapType, NullType, StructField, StructType
 
-from spark_infer.core.outputs import ONLY_OUTPUT
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import for_model
 from spark_infer.errors import ConfigError, SchemaMismatchError
 from spark_infer.spark.versions import from_arrow_type, to_arrow_type

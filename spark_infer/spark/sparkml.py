@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, StructType
 
-from spark_infer.core.outputs import ONLY_OUTPUT
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import Signature, spelled
 from spark_infer.errors import ModelRefusedError, PlanError, SparkInferError
 from spark_infer.models.backends.spec import LoadSpec

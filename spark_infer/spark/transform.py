@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from spark_infer.core.contract import Binding, BoundColumn
+from spark_infer.core.binding import Binding, BoundColumn
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.scoring import ScoringSteps, score_batches
 from spark_infer.core.stats import Stats
@@ -131,9 +131,9 @@ def run_steps(
     except StepError as error:
         raise StepFailedError(error.what, details=["it was found on the driver"], next_step=error.next_step) from None
     named = (batch.rename_columns(list(names)) for batch in batches)
-    for batch, outputs in score_batches(named, _AsGiven, picked, Stats()):
-        arrays = [*(batch.column(name) for name in keep), *outputs.columns]
-        yield pa.RecordBatch.from_arrays(arrays, names=[*keep, *outputs.schema.names])
+    for scored in score_batches(named, _AsGiven, picked, Stats()):
+        arrays = [*(scored.rows.column(name) for name in keep), *scored.outputs.columns]
+        yield pa.RecordBatch.from_arrays(arrays, names=[*keep, *scored.outputs.schema.names])
 
 
 class _AsGiven:

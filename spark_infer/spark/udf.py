@@ -17,13 +17,13 @@ from pyspark.sql.utils import is_remote
 
 from spark_infer.config import ResourceOptions
 from spark_infer.config.keywords import UdfKeywords, refuse_unknown, spells_out
+from spark_infer.config.validate_options import mapping
 from spark_infer.core.arguments import ModelColumns
-from spark_infer.core.options import mapping
-from spark_infer.core.outputs import ONLY_OUTPUT
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, nearest
 from spark_infer.models.backends.choose_backend import runs_in_spark
 from spark_infer.models.driver import open_store
-from spark_infer.models.expected import expected_schema, stand_in_inputs
+from spark_infer.models.expected_schema import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings

@@ -18,11 +18,11 @@ from spark_infer.config import ResourceOptions
 from spark_infer.core.arguments import ModelColumns, read_arguments
 from spark_infer.core.casts import in_utc
 from spark_infer.core.contract import bind
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_column, score_table_batches
-from spark_infer.runtime.deadline import may_end
+from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.output_capture import open_worker_log
+from spark_infer.runtime.process import this_process
 from spark_infer.spark.ship import ModelFiles, open_folder
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def score_partition(
     named = (batch.rename_columns(list(columns)) for batch in batches)
     if recipe.options.preprocess is not None:
         named = (in_utc(batch) for batch in named)
-    place = task_place(resources)
-    return score_table_batches(recipe, partial(open_folder, files), named, place, stats_column=stats_column)
+    assigned = task_assignment(resources)
+    return score_table_batches(recipe, partial(open_folder, files), named, assigned, stats_column=stats_column)
 
 
 def score_arguments(
@@ -87,7 +87,7 @@ def predict_columns(
     first = next(batches, None)
     if first is None:
         return
-    place = task_place(ResourceOptions())
+    assigned = task_assignment(ResourceOptions())
     options = recipe.options
     model = ModelColumns(label=recipe.label, signature=recipe.ref.mlmodel.signature, inputs=options.inputs)
     given = read_arguments([array.type for array in first], model, loose=loose)
@@ -108,7 +108,7 @@ def predict_columns(
         )
         for arrays in itertools.chain([first], batches)
     )
-    for outputs in score_column(bound, partial(open_folder, files), named, place):
+    for outputs in score_column(bound, partial(open_folder, files), named, assigned):
         yield outputs.to_struct_array() if as_struct else outputs.column(0)
 
 
@@ -116,15 +116,15 @@ def _column(arrays: list[pa.Array], within: tuple[int, ...] | None, index: int) 
     return arrays[index] if within is None else pc.struct_field(arrays[0], [*within, index])
 
 
-def task_place(resources: ResourceOptions) -> Place:
+def task_assignment(resources: ResourceOptions) -> Assignment:
     """Read what Spark assigned to the task that runs, whose process may be ended when a step of it hangs."""
     context = TaskContext.get()
     if context is None:
-        return Place(resources=resources)
+        return Assignment(resources=resources)
     open_worker_log(os.environ)
-    may_end()
+    this_process().deadlines.may_end()
     gpu = context.resources().get("gpu")
-    return Place(
+    return Assignment(
         addresses=tuple(gpu.addresses) if gpu else (),
         cpus=context.cpus() or None,
         attempt=context.attemptNumber(),

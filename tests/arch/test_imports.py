@@ -28,7 +28,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
     "mlflow": [
         "spark_infer/demo/*.py",
         "spark_infer/models/backends/pyfunc.py",
-        "spark_infer/models/refused.py",
+        "spark_infer/models/mlflow_error.py",
         "spark_infer/models/registry/resolve.py",
     ],
     "onnx": ["spark_infer/models/compile/nodes.py"],

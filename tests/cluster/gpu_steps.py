@@ -19,12 +19,12 @@ def note(batch: pa.RecordBatch) -> pa.RecordBatch:
     if context is not None:
         from threadpoolctl import threadpool_info
 
-        from spark_infer.models.worker import CACHE
+        from spark_infer.runtime.process import this_process
 
         time.sleep(SECONDS)
         threads = max(int(os.environ["OMP_NUM_THREADS"]), *(pool["num_threads"] for pool in threadpool_info()))
         gpu = context.resources().get("gpu")
-        told = [",".join(gpu.addresses) if gpu else None, os.getpid(), len(CACHE), threads]
+        told = [",".join(gpu.addresses) if gpu else None, os.getpid(), len(this_process().models), threads]
     for (name, data_type), value in zip(FIELDS.items(), told, strict=True):
         batch = batch.append_column(name, pa.array([value] * batch.num_rows, data_type))
     return batch

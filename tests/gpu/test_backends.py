@@ -18,11 +18,11 @@ import pytest
 from spark_infer.config import ResourceOptions, ScoreOptions
 from spark_infer.models.backends import load
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
-from spark_infer.models.worker import CACHE, score_table_batches
-from spark_infer.runtime.device import fallbacks
+from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
+from spark_infer.runtime.process import this_process
 from tests.unit.models.conformance import cases
 from tests.unit.models.conformance.case import Case
 
@@ -49,7 +49,7 @@ def close(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def scored(case: Case, model: Path, rows: Any, store: ModelStore, place: Place) -> pa.Table:
+def scored(case: Case, model: Path, rows: Any, store: ModelStore, place: Assignment) -> pa.Table:
     batch = pa.RecordBatch.from_pandas(rows.reset_index(drop=True), preserve_index=False)
     ref = resolve(str(model), tracking_uri=None, registry_uri=None, store=store)
     files = store.path(ref.digest)
@@ -70,23 +70,23 @@ def test_a_backend_answers_on_the_gpu_as_on_the_cpu(flavor: str, address: str, t
         model = tmp_path / str(number) / "model"
         model.parent.mkdir()
         rows = case.save(model)
-        on_cpu = scored(case, model, rows, store, Place())
-        place = Place(addresses=(address,), resources=ResourceOptions(gpu=1))
+        on_cpu = scored(case, model, rows, store, Assignment())
+        place = Assignment(addresses=(address,), resources=ResourceOptions(gpu=1))
         on_gpu = scored(case, model, rows, store, place)
         same = all(close(on_gpu[name].to_pylist(), on_cpu[name].to_pylist()) for name in on_cpu.column_names)
         wrong += [] if same and on_gpu.schema == on_cpu.schema else [case.name]
-    CACHE.clear()
+    this_process().models.clear()
     assert wrong == []
-    assert fallbacks() == 0
+    assert this_process().device.fallbacks == 0
 
 
 def test_pytorch_gives_the_memory_of_the_gpu_back_when_a_model_is_closed(address: str, tmp_path: Path) -> None:
     case = cases_of("pytorch")[0]
     rows = case.save(tmp_path / "model")
-    place = Place(addresses=(address,), resources=ResourceOptions(gpu=1))
+    place = Assignment(addresses=(address,), resources=ResourceOptions(gpu=1))
     scored(case, tmp_path / "model", rows, ModelStore(tmp_path / "store"), place)
     import torch
 
     assert torch.cuda.memory_allocated() > 0
-    CACHE.clear()
+    this_process().models.clear()
     assert torch.cuda.memory_allocated() == 0

@@ -26,21 +26,22 @@ print(json.dumps([before, by_torch, cuda_has_started(), torch.cuda.device_count(
 HIDDEN = """
 import os, sys, torch
 from dataclasses import replace
-from tests.unit.models.test_device import load_spec
+from tests.unit.runtime.test_device import load_spec
 from spark_infer.errors import DeviceError
-from spark_infer.runtime.device import settle
+from spark_infer.runtime.process import this_process
 try:
-    settle(load_spec("cuda:0"), seen=torch.cuda.is_available(), framework="torch")
+    this_process().device.settle(load_spec("cuda:0"), seen=torch.cuda.is_available(), framework="torch")
 except DeviceError as error:
     print(error.what)
 """
 
 HOSTED = """
-import json, os, pickle, subprocess, sys
+import json, os, subprocess, sys
+from functools import partial
 from pathlib import Path
 import numpy as np, pyarrow as pa
 from spark_infer.runtime.device import bind_address
-from spark_infer.models.host import HostedModel
+from spark_infer.runtime.model_host import HostedModel
 from tests.unit.models.backends.native.specs import arrow, spec_of
 from tests.unit.models.conformance.cases.pytorch import mlp
 folder, address = Path(sys.argv[1]), sys.argv[2]
@@ -54,7 +55,8 @@ def on_gpu():
 before = on_gpu()
 spec = spec_of(folder, rows.schema, device="cuda:0")
 from spark_infer.core.convert import project
-hosted = HostedModel(spec, folder)
+from spark_infer.models.backends import load
+hosted = HostedModel(partial(load, spec, folder), threads=1, address=address)
 found = hosted.predict(project(rows, spec.binding))
 during = on_gpu()
 hosted.close()

@@ -10,14 +10,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
 from spark_infer.config import ResourceOptions
-from spark_infer.models.place import Place
+from spark_infer.runtime.assignment import Assignment
 from spark_infer.spark import indexed_tasks
 from spark_infer.spark.resources.stage import plan_stage
 
 SCHEMA = StructType([StructField("number", LongType())])
 
 
-def told(number: int, place: Place) -> Iterator[pa.RecordBatch]:
+def told(number: int, place: Assignment) -> Iterator[pa.RecordBatch]:
     yield pa.RecordBatch.from_pydict({"number": pa.array([number, number], pa.int64())})
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from spark_infer import ScoringJob, SparkInferError, model_udf, score
 from spark_infer.config import JobConfig, ResourceOptions
-from spark_infer.core.contract import Binding, BoundColumn
+from spark_infer.core.binding import Binding, BoundColumn
 from spark_infer.errors import (
     InputValueError,
     ModelRefusedError,

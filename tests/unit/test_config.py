@@ -21,7 +21,7 @@ from spark_infer.config import (
     ThresholdStep,
 )
 from spark_infer.config.params import shown_params
-from spark_infer.core.options import validated
+from spark_infer.config.validate_options import validated
 from spark_infer.errors import ConfigError
 
 THRESHOLD = ThresholdStep(column="p", at=0.5, output="hot")

@@ -11,7 +11,7 @@ from typing import IO
 
 from spark_infer.engines.direct_work import DirectWork, written_files
 from spark_infer.models.files.distribution import ModelFiles, open_folder
-from spark_infer.models.place import Place
+from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.child_process import answer, messages, own_pipes, write
 from spark_infer.runtime.output_capture import open_worker_log
 from spark_infer.tables.sink.sink_spec import SinkSpec
@@ -26,7 +26,7 @@ class LocalWork:
     work: DirectWork
     sink: SinkSpec
     files: ModelFiles
-    place: Place
+    assigned: Assignment
 
     def folder(self) -> Path:
         """Find the model's files."""
@@ -52,7 +52,7 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
 
 def _done(job: LocalWork, number: int) -> bytes:
     try:
-        return answer(True, written_files(job.work, job.folder, number, job.place, job.sink))
+        return answer(True, written_files(job.work, job.folder, number, job.assigned, job.sink))
     except (Exception, SystemExit) as error:
         return answer(False, error)
 

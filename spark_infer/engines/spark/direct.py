@@ -12,7 +12,7 @@ import pyarrow as pa
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.engines.direct_work import DirectWork, scored_rows, written_files
 from spark_infer.models.files.distribution import ModelFiles
-from spark_infer.models.place import Place
+from spark_infer.runtime.assignment import Assignment
 from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.indexed_tasks import collected, over_numbers
 from spark_infer.spark.prepare import Prepared
@@ -65,13 +65,13 @@ def _work(scoring: Prepared, plane: Plane) -> DirectWork:
 
 
 def _rows(
-    number: int, place: Place, *, work: DirectWork, files: ModelFiles, stats_column: str | None
+    number: int, assigned: Assignment, *, work: DirectWork, files: ModelFiles, stats_column: str | None
 ) -> Iterator[pa.RecordBatch]:
-    return scored_rows(work, partial(open_folder, files), number, place, stats_column=stats_column)
+    return scored_rows(work, partial(open_folder, files), number, assigned, stats_column=stats_column)
 
 
 def _files(
-    number: int, place: Place, *, work: DirectWork, files: ModelFiles, sink: SinkSpec
+    number: int, assigned: Assignment, *, work: DirectWork, files: ModelFiles, sink: SinkSpec
 ) -> Iterator[pa.RecordBatch]:
-    written, stats = written_files(work, partial(open_folder, files), number, place, sink)
+    written, stats = written_files(work, partial(open_folder, files), number, assigned, sink)
     yield pa.RecordBatch.from_pylist([{"files": to_json(written), "stats": stats}], schema=_TOLD)

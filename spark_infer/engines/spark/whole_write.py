@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
-from spark_infer.core.totals import TaskTotals
+from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.spark.direct import direct_frame

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from spark_infer.job.tune.tuning import Measured
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
 
 SIZES = (1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000)
 _ROUNDS = 3
@@ -47,6 +47,6 @@ def _seconds(recipe: Recipe, rows: pa.Table, folder: Path, size: int, clock: Cal
     sized = replace(recipe, options=options)
     batches: Sequence[pa.RecordBatch] = rows.to_batches(max_chunksize=size)
     start = clock()
-    for _ in score_table_batches(sized, lambda: folder, batches, Place(cpus=recipe.load.threads)):
+    for _ in score_table_batches(sized, lambda: folder, batches, Assignment(cpus=recipe.load.threads)):
         pass
     return max(clock() - start, 1e-9)

@@ -13,7 +13,7 @@ from pyarrow import ArrowException
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
 from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, sweep
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishing.move_files import OLD, READY, STAGED
@@ -109,17 +109,17 @@ def drive(
         _tidy(ledger, folder(session), session)
         raise
     outcome.entries = [sealed[unit.ordinal] for unit in units]
-    point("finish")
+    this_process().failpoints.reach("finish")
     refuse_taken_over(ledger)
     outcome.ended = publisher.finish(outcome.entries)
     outcome.made(outcome.ended.version)
-    point("published")
+    this_process().failpoints.reach("published")
     return outcome
 
 
 def clean(runs: Runs, ledger: Ledger) -> None:
     """Remove what a finished run needs no more, its plan and its report apart, and what older runs left."""
-    point("clean")
+    this_process().failpoints.reach("clean")
     try:
         sweep(runs, ledger)
         ready = [name for name in ledger.folder.names() if name.startswith(READY)]
@@ -144,15 +144,15 @@ class _InOrder:
         """Publish what can be."""
         while self._publisher.one_by_one and self._next in sealed:
             refuse_taken_over(self._ledger)
-            point("publish")
+            this_process().failpoints.reach("publish")
             self._outcome.made(self._publisher.publish(sealed[self._next]))
             self._next += 1
 
 
 def _seal(ledger: Ledger, scored: Scored, into: Storage, session: str, check: Check, outcome: Outcome) -> Sealed:
-    point("scored")
+    this_process().failpoints.reach("scored")
     check(into, scored.unit, scored.files)
-    point("seal")
+    this_process().failpoints.reach("seal")
     refuse_taken_over(ledger)
     entry = Sealed(
         unit=scored.unit.ordinal,
@@ -162,7 +162,7 @@ def _seal(ledger: Ledger, scored: Scored, into: Storage, session: str, check: Ch
         seconds=scored.seconds,
     )
     if ledger.seal(entry):
-        point("sealed")
+        this_process().failpoints.reach("sealed")
         return entry
     there = ledger.sealed(entry.unit)
     if there.session != session:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyarrow import ArrowException
 
-from spark_infer.core.totals import TaskTotals
+from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.stamps import constants
 from spark_infer.engines.unit import Unit
@@ -24,7 +24,7 @@ from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger
@@ -114,7 +114,7 @@ def conclude(start: Start, report: Report, marks: Mapping[str, Any]) -> None:
         report: What it did.
         marks: What a later command recognises its rows by in the target.
     """
-    point("report")
+    this_process().failpoints.reach("report")
     start.found.ledger.finish(stamped({**report.to_dict(), **marks}))
     clean(start.runs, start.found.ledger)
 

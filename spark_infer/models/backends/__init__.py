@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spark_infer.core.reason import missing_module, reason
+from spark_infer.core.exception_text import describe_exception, missing_module
 from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
@@ -63,7 +63,7 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
 def _refused(error: BaseException, spec: LoadSpec) -> ModelLoadError:
     """Say why a model does not load; the message of its code may hold what `extra_env` holds."""
     module = missing_module(error)
-    place, message = reason(error, show_values=spec.show_values)
+    place, message = describe_exception(error, show_values=spec.show_values)
     return ModelLoadError(
         f"The model does not load with backend {spec.backend!r}: {type(error).__name__}.",
         details=[place, message if module is None or spec.show_values else f"No module named {module!r}"],

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
+from spark_infer.core.outputs import Predictions
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import SCALARS
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError, nearest
 from spark_infer.models.backends.skopsfile import load_skops

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.extensions import ExtensionArray
 
+from spark_infer.core.binding import Binding
 from spark_infer.core.build import fields_of, is_sequence
-from spark_infer.core.contract import Binding
 from spark_infer.core.convert import own, tensor, to_numpy
 from spark_infer.core.outputs import Predictions, Values
 from spark_infer.errors import InputValueError, PredictionShapeError

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_infer.core.contract import Binding
+from spark_infer.core.binding import Binding
 from spark_infer.core.convert import matrix, tensor
 from spark_infer.core.signature import ANY, Column, Signature, spelled
 from spark_infer.errors import InputValueError, ModelRefusedError

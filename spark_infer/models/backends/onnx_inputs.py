@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_infer.core.contract import Binding, BoundColumn, TensorInput
+from spark_infer.core.binding import Binding, BoundColumn, TensorInput
 from spark_infer.core.convert import matrix, tensor, to_numpy
 from spark_infer.core.signature import Signature, Tensor, spelled
 from spark_infer.errors import InputValueError, ModelRefusedError, nearest

@@ -14,9 +14,9 @@ import pyarrow as pa
 from mlflow.pyfunc import PyFuncModel, load_model
 from mlflow.types import ParamSchema
 
+from spark_infer.core.convert import to_rows
 from spark_infer.core.nested import turned_nulls
 from spark_infer.core.outputs import Predictions
-from spark_infer.core.row_values import to_rows
 from spark_infer.core.signature import Column, Signature, spelled
 from spark_infer.errors import InputValueError
 from spark_infer.models.backends.frame import to_model_input, to_predictions

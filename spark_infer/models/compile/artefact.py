@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 import spark_infer
-from spark_infer.core.contract import Binding
-from spark_infer.core.outputs import ONLY_OUTPUT, Predictions
-from spark_infer.core.reason import reason
+from spark_infer.core.binding import Binding
+from spark_infer.core.exception_text import describe_exception
+from spark_infer.core.outputs import Predictions
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ModelRefusedError, SparkInferError
 from spark_infer.models.backends import compiled
 from spark_infer.models.backends import load as load_anew
@@ -115,7 +116,7 @@ def _answers(model: LoadedModel, base: pa.RecordBatch, which: str, *, show_value
         told = (
             (error.what, *error.details)
             if isinstance(error, SparkInferError)
-            else reason(error, show_values=show_values)
+            else describe_exception(error, show_values=show_values)
         )
         raise ModelRefusedError(
             f"The model cannot be compiled: {which} fails on a row of the table.",

@@ -116,7 +116,7 @@ def check_parity(
 def _answers(model: Model, steps: ScoringSteps, sample: Sample, *, which: str) -> pa.RecordBatch:
     raw_steps = replace(steps, outputs=steps.raw_outputs, postprocess=lambda batch: batch)
     try:
-        answers = [outputs for _, outputs in score_batches(sample.batches, lambda: model, raw_steps, Stats())]
+        answers = [scored.outputs for scored in score_batches(sample.batches, lambda: model, raw_steps, Stats())]
     except RunError as error:
         raise ModelRefusedError(
             f"The compiled model cannot be compared with the original: {which} fails on rows of the table.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spark_infer.core.reason import reason
+from spark_infer.core.exception_text import describe_exception
 from spark_infer.errors import EnvironmentProblem, ModelRefusedError, SparkInferError, install_extra
 from spark_infer.models.backends.compiled import MATRIX
 from spark_infer.models.backends.native.sklearn import parts
@@ -173,7 +173,7 @@ def _why(error: Exception) -> tuple[str, ...]:
 
     if isinstance(error, MissingConverter | MissingShapeCalculator):
         return (str(error).strip().splitlines()[0],)
-    return reason(error, show_values=False)[:1]
+    return describe_exception(error, show_values=False)[:1]
 
 
 def _impute(scope: Any, operator: Any, container: Any) -> None:

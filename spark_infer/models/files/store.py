@@ -33,6 +33,7 @@ from spark_infer.models.files.disk import flush, sync, tidy
 from spark_infer.models.files.lock import held
 from spark_infer.models.files.root import default_root, is_ours, refuse_foreign
 from spark_infer.runtime.private_files import private
+from spark_infer.runtime.process import this_process
 
 __all__ = ["ModelStore", "default_root"]
 
@@ -43,9 +44,6 @@ _LEFTOVER_SECONDS = 24 * 3600
 _LOCK_SECONDS = 30 * 60
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WORK = ("sha256", "tmp", "locks")
-
-# Entries that this process has hashed, by path. A forked worker inherits them: same node, same files.
-_hashed: set[Path] = set()
 
 
 class ModelStore:
@@ -203,10 +201,10 @@ class ModelStore:
         try:
             if not self._shared and not is_ours(self.root, entry):
                 return False
-            if entry not in _hashed:
+            if entry not in this_process().hashed_entries:
                 if combine(hash_files(entry / "model")) != digest or combine(self.manifest(digest)) != digest:
                     return False
-                _hashed.add(entry)
+                this_process().hashed_entries.add(entry)
                 return True
             manifest, files = self.manifest(digest), model_files(entry / "model")
             return manifest.keys() == files.keys() and all(
@@ -217,7 +215,7 @@ class ModelStore:
 
     def _discard(self, digest: str) -> None:
         entry = self._entry(digest)
-        _hashed.discard(entry)
+        this_process().hashed_entries.discard(entry)
         # Aside first: another process sees either the whole damaged entry or none, never half of one.
         aside = self._models / "tmp" / f"damaged-{uuid.uuid4().hex}"
         with suppress(FileNotFoundError):
@@ -261,7 +259,7 @@ class ModelStore:
                 self._discard(digest)
             else:
                 sync(entry.parent)
-                _hashed.add(entry)
+                this_process().hashed_entries.add(entry)
                 return
         raise ModelFilesError(
             f"Model {digest[:12]} cannot be stored: another process keeps writing a damaged copy of it.",

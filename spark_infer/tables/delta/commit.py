@@ -18,7 +18,7 @@ from urllib.parse import quote
 from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.delta.commit_actions import adds, replacement
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log
@@ -198,7 +198,7 @@ def commit(
     """
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    point("commit")
+    this_process().failpoints.reach("commit")
     replaced = replacement(ready.state, plan)
     # What is replaced are the files of the version that was looked at. Were another commit in between, deltalake would
     # see no conflict with one that only arranged their rows in new files, and those rows would stay.
@@ -216,7 +216,7 @@ def commit(
             partition_filters=replaced.filters,
             commit_properties=_properties(plan, files, stamp, txn, retries=retries),
         )
-        point("committed")
+        this_process().failpoints.reach("committed")
     except (DeltaError, OSError) as error:
         failure = error
     # Read back, whatever the reply was: what follows a commit, such as a checkpoint, may fail when the rows are there.

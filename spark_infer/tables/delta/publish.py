@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pyarrow import ArrowException
 
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.delta.log import list_log, read_log, taken_back
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
@@ -84,7 +84,7 @@ class AppendUnits:
         if sealed.unit < self._published:
             return None
         place(work.folder(sealed.session), work.table, [file.path for file in sealed.files])
-        point("placed")
+        this_process().failpoints.reach("placed")
         stamp = work.stamp(unit=sealed.unit)
         version = self._log.commit(work.plan, ready, sealed.files, work.schema, stamp, work.txn(sealed.unit))
         self._published = sealed.unit + 1
@@ -142,7 +142,7 @@ class PublishWhole:
         if ready.published(work.app):  # another driver was quicker
             return self._log.version_of(work.table, work.stamp())
         place_all(work, work.table, entries)
-        point("placed")
+        this_process().failpoints.reach("placed")
         return self._log.commit(work.plan, ready, files, work.schema, work.stamp(), work.txn(0))
 
     def _made(self, entries: Sequence[Sealed], files: Sequence[WrittenFile]) -> int | None:
@@ -157,12 +157,12 @@ class PublishWhole:
         if ready.kind("_delta_log"):  # a command that was killed made it, perhaps in part
             ready.files.delete_dir(ready.at("_delta_log"))
         version = self._log.create_table(ready, work.plan, files, work.schema, work.stamp(), work.txn(0))
-        point("made")
+        this_process().failpoints.reach("made")
         disk_of(ready).keep(ready.root, [f"_delta_log/{version:020}.json"])
         # To write the log makes its folder, also where another driver has taken the files meanwhile.
         refuse_taken(ready, work.ledger.folder, paths)
         create_table(ready, work.table)
-        point("renamed")
+        this_process().failpoints.reach("renamed")
         return version
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.parquet.replace_folders import put_partitions, put_table
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY
@@ -33,7 +33,7 @@ class AppendUnits:
         if not paths:
             return None
         place(work.folder(sealed.session), work.table, paths)
-        point("placed")
+        this_process().failpoints.reach("placed")
         if work.table.kind(EMPTY_TABLE_FILE):
             work.table.files.delete_file(work.table.at(EMPTY_TABLE_FILE))
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
@@ -20,7 +20,7 @@ def put_table(ready: Storage, table: Storage, run: Storage) -> None:
 
     In one step on a disk that can exchange folders; elsewhere the table vanishes for the moment between two renames.
     """
-    point("swap")
+    this_process().failpoints.reach("swap")
     try:
         if not table.names():
             if table.kind():
@@ -29,11 +29,11 @@ def put_table(ready: Storage, table: Storage, run: Storage) -> None:
             table.files.move(ready.root, table.root)
         elif not disk_of(table).exchange(ready.root, table.root):
             table.files.move(table.root, run.at(OLD))
-            point("between_renames")
+            this_process().failpoints.reach("between_renames")
             table.files.move(ready.root, table.root)
     except (ArrowException, OSError) as error:
         raise (half_way(table.root, error, table.parent(), run) if ready.kind() else taken_by_another(run)) from error
-    point("swapped")
+    this_process().failpoints.reach("swapped")
 
 
 def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[str], scope: PartitionScope) -> None:
@@ -52,7 +52,7 @@ def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[
     old = {posixpath.dirname(path) for path in there if scope.holds(partition_values(path))} - {""}
     done = {posixpath.dirname(path) for path in there if path in set(ours)}
     for folder in sorted((old | new) - done):
-        point("swap")
+        this_process().failpoints.reach("swap")
         start, end = ready.below(folder), table.below(folder)
         try:
             if folder not in new:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pyarrow import ArrowException
 
 from spark_infer.errors import LedgerError, WriteError
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL
@@ -37,7 +37,7 @@ def place(staged: Storage, target: Storage, paths: Sequence[str]) -> None:
     refuse_links(staged, left)
     made: set[str] = set()
     for path in left:
-        point("place")
+        this_process().failpoints.reach("place")
         folder = posixpath.dirname(target.at(path))
         try:
             if folder not in made:
@@ -74,9 +74,9 @@ def stage_all(work: PublishWork, entries: Sequence[Sealed], complete: Callable[[
     place_all(work, new, entries)
     if complete is not None:
         complete(new)
-    point("placed")
+    this_process().failpoints.reach("placed")
     work.ledger.journal()
-    point("journal")
+    this_process().failpoints.reach("journal")
 
 
 def refuse_links(staged: Storage, paths: Sequence[str]) -> None:

@@ -6,7 +6,9 @@ import pickle
 import pyarrow as pa
 import pytest
 
-from spark_infer.core.contract import Binding, BoundColumn, bind, cast_step
+from spark_infer.core.binding import Binding, BoundColumn
+from spark_infer.core.contract import bind
+from spark_infer.core.declared_types import cast_step
 from spark_infer.core.signature import Column, Signature, Tensor
 from spark_infer.errors import SchemaMismatchError
 

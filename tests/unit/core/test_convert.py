@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_infer.core.binding import Binding, BoundColumn, TensorInput
 from spark_infer.core.casts import retype
-from spark_infer.core.contract import Binding, BoundColumn, TensorInput, bind
+from spark_infer.core.contract import bind
 from spark_infer.core.convert import matrix, project, tensor, to_numpy
 from spark_infer.core.signature import Column, Signature
 from spark_infer.errors import InputValueError

@@ -65,11 +65,11 @@ def scored(rows: list[Any], model: Spelling, deduplicate: str, *, batch_size: in
     arrays = [pa.array(range(len(rows))), *(pa.array([row[at] for row in rows], TABLE.types[at + 1]) for at in (0, 1))]
     table = pa.RecordBatch.from_arrays(arrays, schema=TABLE)
     stats = Stats(clock=model.clock)
-    pairs = list(score_batches(iter([table]), lambda: model, steps(deduplicate, batch_size), stats))
-    assert all(batch.num_rows == out.num_rows <= batch_size for batch, out in pairs)
-    assert [number for batch, _ in pairs for number in batch.column("id").to_pylist()] == [*range(len(rows))]
+    batches = list(score_batches(iter([table]), lambda: model, steps(deduplicate, batch_size), stats))
+    assert all(each.rows.num_rows == each.outputs.num_rows <= batch_size for each in batches)
+    assert [number for each in batches for number in each.rows.column("id").to_pylist()] == [*range(len(rows))]
     assert all(size <= batch_size for size in model.sizes)
-    return [row for _, out in pairs for row in out.to_pylist()], stats
+    return [row for each in batches for row in each.outputs.to_pylist()], stats
 
 
 @given(st.lists(VALUES, max_size=60), st.integers(1, 7), st.sampled_from(["auto", "always"]))

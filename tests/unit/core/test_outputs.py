@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spark_infer.core.outputs import choose_outputs, signature_outputs, to_array, to_batch
+from spark_infer.core.outputs import to_array, to_batch
+from spark_infer.core.prediction_columns import choose_outputs, signature_outputs
 from spark_infer.core.signature import Column, Signature, Tensor
 from spark_infer.errors import PredictionShapeError, StepError
 from tests.types.shapes import ARROW, SHAPES, Shape

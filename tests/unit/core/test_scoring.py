@@ -56,8 +56,10 @@ def table(rows: int, cut: int) -> Iterator[pa.RecordBatch]:
 def test_the_result_does_not_depend_on_how_rows_were_cut(rows: int, cut: int, batch_size: int) -> None:
     model, stats = Doubling(), Stats()
     scored = list(score_batches(table(rows, cut), lambda: model, steps(batch_size), stats))
-    assert [v for batch, _ in scored for v in batch.column("id").to_pylist()] == [2**53 + 1 + i for i in range(rows)]
-    assert [v for _, out in scored for v in out.column("prediction").to_pylist()] == [2.0 * i for i in range(rows)]
+    ids = [value for each in scored for value in each.rows.column("id").to_pylist()]
+    predictions = [value for each in scored for value in each.outputs.column("prediction").to_pylist()]
+    assert ids == [2**53 + 1 + i for i in range(rows)]
+    assert predictions == [2.0 * i for i in range(rows)]
     assert all(0 < size <= batch_size for size in model.sizes)
     assert (stats.rows, stats.batches) == (rows, len(model.sizes))
 
@@ -77,7 +79,7 @@ class InThrees(Doubling):
 def test_a_model_gets_the_batches_that_suit_it_unless_others_are_asked_for(
     model: Doubling, asked: int | None, sizes: list[int]
 ) -> None:
-    assert sum(batch.num_rows for batch, _ in score_batches(table(7, 2), lambda: model, steps(asked), Stats())) == 7
+    assert sum(scored.rows.num_rows for scored in score_batches(table(7, 2), lambda: model, steps(asked), Stats())) == 7
     assert model.sizes == sizes
 
 
@@ -145,8 +147,8 @@ def test_a_postprocess_function_that_changes_the_order_binds_by_name_and_other_c
         p = batch.column("prediction")
         return pa.RecordBatch.from_arrays([pc.negate(p), p], names=["q", "p"])
 
-    ((_, outputs),) = score_batches(table(3, 3), Doubling, steps(postprocess=swapped, outputs=two), Stats())
-    assert outputs.to_pydict() == {"p": [0.0, 2.0, 4.0], "q": [-0.0, -2.0, -4.0]}
+    (scored,) = score_batches(table(3, 3), Doubling, steps(postprocess=swapped, outputs=two), Stats())
+    assert scored.outputs.to_pydict() == {"p": [0.0, 2.0, 4.0], "q": [-0.0, -2.0, -4.0]}
     with pytest.raises(StepFailedError, match="for an empty batch they were"):
         list(score_batches(table(3, 3), Doubling, steps(postprocess=swapped), Stats()))
 
@@ -155,5 +157,5 @@ def test_preprocess_is_called_also_where_nothing_holds_it_to_its_columns() -> No
     def tenfold(batch: pa.RecordBatch) -> pa.RecordBatch:
         return pa.RecordBatch.from_pydict({"a": pc.multiply(batch.column("a"), pa.scalar(10, pa.int32()))})
 
-    ((_, outputs),) = score_batches(table(3, 3), Doubling, steps(preprocess=tenfold), Stats())
-    assert outputs.column("prediction").to_pylist() == [0.0, 20.0, 40.0]
+    (scored,) = score_batches(table(3, 3), Doubling, steps(preprocess=tenfold), Stats())
+    assert scored.outputs.column("prediction").to_pylist() == [0.0, 20.0, 40.0]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from spark_infer.models.files import store as store_module
 from spark_infer.models.files.store import ModelStore
 from tests.unit.models.registry.logged import Logged, log_models
 
@@ -53,9 +51,3 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     """For reading only; `logged.copied` has one to spoil."""
     folder = tmp_path_factory.mktemp("mlflow")
     return log_models(folder)
-
-
-@pytest.fixture
-def new_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Forget what this process has hashed, as a new process would."""
-    return lambda: monkeypatch.setattr(store_module, "_hashed", set())

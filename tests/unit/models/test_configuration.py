@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from spark_infer.config import ScoreOptions
-from spark_infer.core.options import validated
+from spark_infer.config.validate_options import validated
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ConfigError, ModelLoadError, ModelRefusedError
 from spark_infer.models.backends import load
@@ -31,11 +31,11 @@ from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLModel
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.unloadable import refused_load
 from spark_infer.models.worker import load_model, score_table_batches
+from spark_infer.runtime.assignment import Assignment
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -80,7 +80,7 @@ def recipe_of(model: str, store: ModelStore, **options: Any) -> Recipe:
 
 def answer(recipe: Recipe, store: ModelStore, stats: Stats | None = None) -> Any:
     """The answer for the first row, and that of both is the same."""
-    batches = score_table_batches(recipe, lambda: store.path(recipe.ref.digest), [ROWS], Place(), stats=stats)
+    batches = score_table_batches(recipe, lambda: store.path(recipe.ref.digest), [ROWS], Assignment(), stats=stats)
     first, second = pa.Table.from_batches(batches)["prediction"].to_pylist()
     assert first == second
     return first
@@ -279,7 +279,7 @@ def test_a_native_backend_has_the_variables_and_leaves_configurations_to_pyfunc(
     )
     recipe = recipe_of(str(tmp_path / "m"), store, extra_env={"SPARK_INFER_TEST_ADD": "10"})
     assert recipe.choice.backend == "sklearn"
-    batches = score_table_batches(recipe, lambda: store.path(recipe.ref.digest), [ROWS], Place())
+    batches = score_table_batches(recipe, lambda: store.path(recipe.ref.digest), [ROWS], Assignment())
     assert np.allclose(pa.Table.from_batches(batches)["prediction"], [11.0, 12.0])
     configured = recipe_of(str(tmp_path / "m"), store, model_config={"alpha": 7})
     assert (configured.choice.backend, configured.choice.reason) == ("pyfunc", "a model_config goes through pyfunc")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spark_infer.config import ScoreOptions
-from spark_infer.core.options import validated
+from spark_infer.config.validate_options import validated
 from spark_infer.core.signature import Param, Signature
 from spark_infer.errors import ConfigError
 from spark_infer.models.params import resolve_params

@@ -16,10 +16,10 @@ from mlflow.pyfunc import PyFuncModel
 from spark_infer.config import ScoreOptions
 from spark_infer.models.backends import load
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
 from tests.differential.cases import Case, cases, expected, plain
 from tests.differential.model import OUTPUTS, options, save_many
 
@@ -43,7 +43,7 @@ class Both:
         """Score a case's table, which arrives in pieces of ``cut`` rows."""
         recipe = self._recipe(case.table.schema, batch_size, deduplicate)
         pieces = case.table.combine_chunks().to_batches(max_chunksize=cut)
-        return pa.Table.from_batches(score_table_batches(recipe, lambda: self._files, pieces, Place()))
+        return pa.Table.from_batches(score_table_batches(recipe, lambda: self._files, pieces, Assignment()))
 
     def _recipe(self, schema: pa.Schema, batch_size: int | None, deduplicate: str) -> Recipe:
         return make_recipe(

@@ -18,10 +18,10 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.stats import Stats
 from spark_infer.errors import PlanError, PredictionShapeError
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import load_model, score_table_batches
+from spark_infer.runtime.assignment import Assignment
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -59,7 +59,7 @@ def scored(folder: Path, store: ModelStore, form: str, result: pa.Schema | None,
         result_schema=result,
     )
     found = pa.Table.from_batches(
-        score_table_batches(recipe, lambda: store.path(ref.digest), TABLE.to_batches(), Place())
+        score_table_batches(recipe, lambda: store.path(ref.digest), TABLE.to_batches(), Assignment())
     )
     return [next(iter(row.values())) if len(row) == 1 else row for row in found.to_pylist()]
 

@@ -26,7 +26,7 @@ from mlflow.pyfunc.model import PythonModel
 from sklearn.linear_model import LinearRegression
 
 from spark_infer.config import ScoreOptions
-from spark_infer.core.options import validated
+from spark_infer.config.validate_options import validated
 from spark_infer.errors import ConfigError, ModelRefusedError
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.pickles import pickles_in

@@ -9,10 +9,10 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.stats import Stats
 from spark_infer.errors import InputValueError
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import load_model, score_table_batches
+from spark_infer.runtime.assignment import Assignment
 from tests.types.broken import BROKEN, Broken
 from tests.types.cases import MODELS
 from tests.types.rows import SIZE, differences, same_bits, table
@@ -34,7 +34,7 @@ def scored(model: str, batch: pa.RecordBatch, store: ModelStore, **options: obje
         load_model=lambda spec: load_model(spec, ref, lambda: store.path(ref.digest), Stats(), cache_bytes=2**30),
         result_schema=pa.schema([("seen", pa.string())]),
     )
-    batches = list(score_table_batches(recipe, lambda: store.path(ref.digest), [batch], Place()))
+    batches = list(score_table_batches(recipe, lambda: store.path(ref.digest), [batch], Assignment()))
     return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 

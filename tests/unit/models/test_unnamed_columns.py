@@ -27,7 +27,7 @@ from spark_infer.core.outputs import to_batch
 from spark_infer.core.scoring import Model
 from spark_infer.errors import PlanError
 from spark_infer.models.backends import load
-from spark_infer.models.expected import expected_schema, stand_in_inputs
+from spark_infer.models.expected_schema import expected_schema, stand_in_inputs
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve

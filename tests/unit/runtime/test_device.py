@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from spark_infer.core.contract import Binding
+from spark_infer.core.binding import Binding
 from spark_infer.errors import DeviceError
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.runtime import device
-from spark_infer.runtime.device import ProcessDevice, bind_address, cuda_has_started, settle
+from spark_infer.runtime.device import ProcessDevice, bind_address, cuda_has_started
 
 GPU_A, GPU_B = "GPU-5b1f2c3d-0000-4000-8000-00000000000a", "GPU-7e1f2c3d-0000-4000-8000-00000000000b"
 MIG = "MIG-9d1f2c3d-0000-4000-8000-00000000000c"
@@ -157,19 +156,20 @@ def load_spec(device: str, *, fallback: bool = False) -> LoadSpec:
     )
 
 
-def test_a_gpu_that_the_framework_does_not_see_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settle(load_spec("cpu"), seen=False, framework="torch") == "cpu"
-    assert settle(load_spec("cuda:0"), seen=True, framework="torch") == "cuda:0"
-    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "1")
+def test_a_gpu_that_the_framework_does_not_see_is_an_error_that_says_so() -> None:
+    process = ProcessDevice({"CUDA_VISIBLE_DEVICES": "1"})
+    assert process.settle(load_spec("cpu"), seen=False, framework="torch") == "cpu"
+    assert process.settle(load_spec("cuda:0"), seen=True, framework="torch") == "cuda:0"
     with pytest.raises(DeviceError) as caught:
-        settle(load_spec("cuda:0"), seen=False, framework="torch")
+        process.settle(load_spec("cuda:0"), seen=False, framework="torch")
     assert str(caught.value).splitlines()[:2] == [
         "torch does not see the GPU that was asked for (address 1).",
         "  in the worker CUDA_VISIBLE_DEVICES is '1'",
     ]
+    assert process.fallbacks == 0
 
 
 def test_a_fallback_to_the_cpu_is_counted() -> None:
-    before = device.fallbacks()
-    assert settle(load_spec("cuda:0", fallback=True), seen=False, framework="torch") == "cpu"
-    assert device.fallbacks() - before == 1
+    process = ProcessDevice({})
+    assert process.settle(load_spec("cuda:0", fallback=True), seen=False, framework="torch") == "cpu"
+    assert process.fallbacks == 1

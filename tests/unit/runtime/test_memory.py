@@ -1,4 +1,4 @@
-"""Keeping freed memory once, and a thread for what shall lie together, unless the environment says no."""
+"""Keeping freed memory, and a thread for what shall lie together, unless the environment says no."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from spark_infer.runtime.memory import in_own_memory, keep_freed_memory, large_p
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 
-keep_anew = keep_freed_memory.__wrapped__
-
 
 def test_memory_is_kept_unless_the_environment_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPARK_INFER_KEEP_MEMORY", raising=False)
-    assert keep_anew()
+    assert keep_freed_memory()
     monkeypatch.setenv("SPARK_INFER_KEEP_MEMORY", "0")
-    assert not keep_anew()
+    assert not keep_freed_memory()
 
 
 def test_large_pages_are_asked_for_unless_the_user_or_the_environment_says_otherwise(

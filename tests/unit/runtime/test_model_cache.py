@@ -24,22 +24,22 @@ class Loaded:
 
 
 @pytest.fixture
-def cache() -> ModelCache[Loaded]:
+def cache() -> ModelCache:
     return ModelCache(lambda: 0)
 
 
-def get(cache: ModelCache[Loaded], name: str, stats: Stats, *, size: int = MB, most: int = 2 * MB) -> Loaded:
+def get(cache: ModelCache, name: str, stats: Stats, *, size: int = MB, most: int = 2 * MB) -> Loaded:
     return cache.get(name, lambda: Loaded(name), size_bytes=size, max_bytes=most, stats=stats)
 
 
-def test_a_model_is_loaded_once_and_counted(cache: ModelCache[Loaded]) -> None:
+def test_a_model_is_loaded_once_and_counted(cache: ModelCache) -> None:
     stats = Stats()
     first = get(cache, "a", stats)
     assert get(cache, "a", stats) is first
     assert (stats.loads, stats.cache_hits) == (1, 1)
 
 
-def test_the_least_recently_used_model_goes_and_is_really_freed(cache: ModelCache[Loaded]) -> None:
+def test_the_least_recently_used_model_goes_and_is_really_freed(cache: ModelCache) -> None:
     stats = Stats()
     a, b = get(cache, "a", stats), get(cache, "b", stats)
     ghost = weakref.ref(b)
@@ -56,7 +56,7 @@ def test_the_least_recently_used_model_goes_and_is_really_freed(cache: ModelCach
     assert stats.loads == 3
 
 
-def test_room_is_made_before_the_next_model_is_loaded(cache: ModelCache[Loaded]) -> None:
+def test_room_is_made_before_the_next_model_is_loaded(cache: ModelCache) -> None:
     stats = Stats()
     a = get(cache, "a", stats, most=MB)
     closed_at_load: list[bool] = []
@@ -69,7 +69,7 @@ def test_room_is_made_before_the_next_model_is_loaded(cache: ModelCache[Loaded])
     assert closed_at_load == [True]
 
 
-def test_a_model_larger_than_the_bound_stays_while_it_is_the_newest(cache: ModelCache[Loaded]) -> None:
+def test_a_model_larger_than_the_bound_stays_while_it_is_the_newest(cache: ModelCache) -> None:
     stats = Stats()
     large = get(cache, "large", stats, size=10 * MB)
     assert get(cache, "large", stats, size=10 * MB) is large
@@ -79,12 +79,12 @@ def test_a_model_larger_than_the_bound_stays_while_it_is_the_newest(cache: Model
 
 def test_the_size_is_what_loading_added_to_the_process() -> None:
     memory = iter([100, 100 + 3 * MB])
-    cache: ModelCache[Loaded] = ModelCache(lambda: next(memory))
+    cache: ModelCache = ModelCache(lambda: next(memory))
     get(cache, "a", Stats())
     assert cache.size_bytes == 3 * MB
 
 
-def test_a_load_that_fails_leaves_nothing_behind(cache: ModelCache[Loaded]) -> None:
+def test_a_load_that_fails_leaves_nothing_behind(cache: ModelCache) -> None:
     stats = Stats()
 
     def fail() -> Loaded:
@@ -96,7 +96,7 @@ def test_a_load_that_fails_leaves_nothing_behind(cache: ModelCache[Loaded]) -> N
     assert get(cache, "a", stats).name == "a"
 
 
-def test_models_of_one_gpu_are_closed_before_another_gpu_gets_any(cache: ModelCache[Loaded]) -> None:
+def test_models_of_one_gpu_are_closed_before_another_gpu_gets_any(cache: ModelCache) -> None:
     on_0: list[Loaded] = []
     closed_at_load: list[bool] = []
 
@@ -118,14 +118,14 @@ def test_models_of_one_gpu_are_closed_before_another_gpu_gets_any(cache: ModelCa
     assert (on_cpu.closed, on_1.closed, len(cache)) == (False, False, 2)
 
 
-def test_clear_closes_everything(cache: ModelCache[Loaded]) -> None:
+def test_clear_closes_everything(cache: ModelCache) -> None:
     model = get(cache, "a", Stats())
     cache.clear()
     assert model.closed
     assert len(cache) == 0
 
 
-def test_a_model_that_collections_were_spared_is_freed_when_it_goes(cache: ModelCache[Loaded]) -> None:
+def test_a_model_that_collections_were_spared_is_freed_when_it_goes(cache: ModelCache) -> None:
     stats = Stats()
     ghost = weakref.ref(get(cache, "a", stats, most=MB))
     gc.freeze()

@@ -9,17 +9,17 @@ import numpy as np  # noqa: F401 - brings a BLAS
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from spark_infer.runtime.thread_limits import limit_threads
+from spark_infer.runtime.thread_limits import ThreadLimits
 
 PROGRAM = """
 import json, os, sys
-from spark_infer.runtime.thread_limits import limit_threads
+from spark_infer.runtime.process import this_process
 threads, torch_first = int(sys.argv[1]), sys.argv[2] == "first"
 if torch_first:
     import torch
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
-limit_threads(threads)
+this_process().threads.set(threads)
 import torch
 from joblib import cpu_count
 from threadpoolctl import threadpool_info
@@ -32,18 +32,18 @@ def test_libraries_are_told_again_where_some_may_be_new_or_the_number_is() -> No
     def blas() -> set[int]:
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    environ: dict[str, str] = {}
-    limit_threads(2, environ)
+    limits = ThreadLimits({})
+    limits.set(2)
     try:
         threadpool_limits(1)
-        limit_threads(2, environ, loaded=False)
+        limits.set(2, loaded=False)
         assert blas() == {1}
-        limit_threads(2, environ)
+        limits.set(2)
         assert blas() == {2}
-        limit_threads(1, environ, loaded=False)
+        limits.set(1, loaded=False)
         assert blas() == {1}
     finally:
-        limit_threads(1, environ)
+        limits.set(1)
 
 
 @pytest.mark.parametrize(("threads", "torch"), [(1, "first"), pytest.param(2, "last", marks=pytest.mark.soak)])

@@ -6,7 +6,7 @@ A file here has two functions; adding it is all that a new backend needs:
   guarantee the answers of the model's pyfunc; None where it can. It imports no framework. Inference parameters that
   are given go through pyfunc; those that the signature only has defaults for are this function's to think of.
 - ``load(spec, folder) -> LoadedModel`` loads the model, in a worker. One that can use a GPU asks
-  `runtime.device.settle` for its device.
+  `ProcessDevice.settle` for its device.
 
 A file with ``CPU_ONLY = True`` has no use for a GPU and is not loaded on one.
 """

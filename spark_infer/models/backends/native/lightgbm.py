@@ -65,9 +65,9 @@ def load(spec: LoadSpec, folder: Path) -> LightgbmModel:
         DeviceError: A GPU was asked for.
     """
     if spec.device != "cpu":
-        from spark_infer.runtime.device import settle
+        from spark_infer.runtime.process import this_process
 
-        settle(spec, seen=False, framework="LightGBM (which predicts on the CPU alone)")
+        this_process().device.settle(spec, seen=False, framework="LightGBM (which predicts on the CPU alone)")
     flavor = spec.mlmodel.flavors["lightgbm"]
     path = folder / flavor["data"]
     if flavor.get("model_class", _BOOSTER) == _BOOSTER:

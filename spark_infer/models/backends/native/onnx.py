@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from spark_infer.core.outputs import Predictions, Values, signature_outputs
+from spark_infer.core.outputs import Predictions, Values
+from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.core.signature import TENSOR_DTYPES
 from spark_infer.errors import ModelRefusedError, nearest
 from spark_infer.models.backends.graph import Port, check_external, port, read_graph
 from spark_infer.models.backends.onnx_inputs import DTYPES, plan_feeds, signature_binding
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.runtime.device import settle
+from spark_infer.runtime.process import this_process
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -92,9 +93,9 @@ def open_session(path: Path, flavor: Mapping[str, Any], spec: LoadSpec) -> Infer
         session = onnxruntime.InferenceSession(path, options, providers=[(_CUDA, settings), _CPU])
         # It falls back to the cpu in silence where CUDA does not start.
         if _CUDA in session.get_providers():
-            settle(spec, seen=True, framework="onnxruntime")
+            this_process().device.settle(spec, seen=True, framework="onnxruntime")
             return session
-    settle(spec, seen=False, framework="onnxruntime")
+    this_process().device.settle(spec, seen=False, framework="onnxruntime")
     return onnxruntime.InferenceSession(path, options, providers=[_CPU])
 
 

@@ -22,8 +22,8 @@ from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
 from spark_infer.models.backends.pickled import check_importable, imported_by
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.runtime.device import settle
 from spark_infer.runtime.memory import large_pages
+from spark_infer.runtime.process import this_process
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,9 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
     with contextlib.suppress(RuntimeError):
         # Can be set once in a process, before anything runs in parallel.
         torch.set_num_interop_threads(1)
-    device = settle(spec, seen=spec.device != "cpu" and torch.cuda.is_available(), framework="torch")
+    device = this_process().device.settle(
+        spec, seen=spec.device != "cpu" and torch.cuda.is_available(), framework="torch"
+    )
     data = folder / spec.mlmodel.flavors["pytorch"]["model_data"]
     if (data / "model.pt2").exists() and not (data / "model.pth").exists():
         module, rows = _exported(data / "model.pt2", device)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from spark_infer.core.contract import Binding
+from spark_infer.core.binding import Binding
 from spark_infer.core.convert import matrix, own, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS

@@ -208,13 +208,13 @@ def _placed(booster: xgboost.Booster, spec: LoadSpec) -> str:
     if spec.device == "cpu":
         booster.set_param({"device": "cpu"})
         return "cpu"
-    from spark_infer.runtime.device import settle
+    from spark_infer.runtime.process import this_process
 
     with warnings.catch_warnings():
         # Without a GPU it warns and stays on the cpu; what that means is for `settle` to say.
         warnings.simplefilter("ignore")
         booster.set_param({"device": spec.device})
         found = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
-    device = settle(spec, seen=found.startswith("cuda"), framework="XGBoost")
+    device = this_process().device.settle(spec, seen=found.startswith("cuda"), framework="XGBoost")
     booster.set_param({"device": device})
     return device

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
-from spark_infer.runtime.failpoints import point
+from spark_infer.runtime.process import this_process
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.tables.settings import can_set, settings
@@ -102,7 +102,7 @@ class MergeDelta:
         names = [quote_name(name) for name in self._schema.names]
         values = [f"s.{name}" for name in names]
         update = ", ".join(f"t.{name} = {value}" for name, value in zip(names, values, strict=True))
-        point("commit")
+        this_process().failpoints.reach("commit")
         try:
             with settings(self._spark, held):
                 self._spark.sql(
@@ -112,7 +112,7 @@ class MergeDelta:
                 )
         finally:
             self._spark.catalog.dropTempView(view)
-        point("committed")
+        this_process().failpoints.reach("committed")
         if not self._taken():
             raise WriteError(
                 f"The log of {work.plan.location.name} does not have the merge that Spark reported.",

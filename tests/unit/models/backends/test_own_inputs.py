@@ -22,7 +22,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spark_infer.core.contract import Binding, BoundColumn, TensorInput, bind
+from spark_infer.core.binding import Binding, BoundColumn, TensorInput
+from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
 from spark_infer.models.backends import load
 from spark_infer.models.backends.frame import to_frame, to_model_input

@@ -16,7 +16,8 @@ from scipy.sparse import csr_matrix
 
 from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
-from spark_infer.core.outputs import signature_outputs, to_batch
+from spark_infer.core.outputs import to_batch
+from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.errors import InputValueError, ModelLoadError, PredictionShapeError
 from spark_infer.models.backends import load
 from spark_infer.models.backends.frame import to_frame, to_predictions

@@ -18,10 +18,10 @@ from spark_infer.core.signature import Signature
 from spark_infer.errors import InputValueError, PlanError
 from spark_infer.models.backends import load
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -97,7 +97,7 @@ def recipe_of(folder: Path, table: pa.Schema, store: ModelStore, result: pa.Sche
 
 def scored(recipe: Recipe, table: pa.Table, store: ModelStore) -> list[Any]:
     batches = table.combine_chunks().to_batches()
-    found = score_table_batches(recipe, lambda: store.path(recipe.ref.digest), batches, Place())
+    found = score_table_batches(recipe, lambda: store.path(recipe.ref.digest), batches, Assignment())
     rows: list[Any] = pa.Table.from_batches(list(found)).to_pylist()
     return rows
 

@@ -17,10 +17,10 @@ from spark_infer.models.backends.spec import LoadedModel
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Scoring:
         def files() -> Path:
             return self.store.path(recipe.load.files(recipe.ref.digest))
 
-        return pa.Table.from_batches(score_table_batches(recipe, files, [rows], Place()))
+        return pa.Table.from_batches(score_table_batches(recipe, files, [rows], Assignment()))
 
 
 def scoring_of(

@@ -20,10 +20,10 @@ from spark_infer.core.stats import Stats
 from spark_infer.models.backends import load
 from spark_infer.models.backends.choose_backend import Choice
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import load_model, score_table_batches
+from spark_infer.runtime.assignment import Assignment
 from tests.unit.models.conformance.case import Case
 
 _TYPES = {
@@ -69,7 +69,7 @@ def ask(case: Case, folder: Path) -> Answers:
     def files() -> Path:
         return store.path(recipe.ref.digest)
 
-    scored = pa.Table.from_batches(score_table_batches(recipe, files, _pieces(batch), Place()))
+    scored = pa.Table.from_batches(score_table_batches(recipe, files, _pieces(batch), Assignment()))
     loaded = load_model(recipe.load, recipe.ref, files, Stats(), cache_bytes=recipe.options.cache_bytes)
     return Answers(recipe.choice, loaded.how, scored, expected, declared)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
-from spark_infer.core.outputs import signature_outputs
+from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.mlmodel import read_mlmodel

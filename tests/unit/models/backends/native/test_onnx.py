@@ -19,7 +19,8 @@ from onnx import ModelProto, TensorProto, helper
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.convert import project
-from spark_infer.core.outputs import signature_outputs, to_batch
+from spark_infer.core.outputs import to_batch
+from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.errors import DeviceError, InputValueError, ModelRefusedError
 from spark_infer.models.backends import load
 from spark_infer.models.backends.choose_backend import choose

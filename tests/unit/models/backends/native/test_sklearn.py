@@ -27,7 +27,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from spark_infer.config import ScoreOptions
 from spark_infer.core.contract import bind
 from spark_infer.core.convert import project
-from spark_infer.core.outputs import signature_outputs, to_batch
+from spark_infer.core.outputs import to_batch
+from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.errors import ModelLoadError, ModelRefusedError
 from spark_infer.models.backends import load
 from spark_infer.models.backends.spec import LoadSpec

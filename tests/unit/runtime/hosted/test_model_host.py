@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -20,14 +21,14 @@ from mlflow.models import infer_signature
 
 from spark_infer.config import ResourceOptions, ScoreOptions
 from spark_infer.errors import DeviceError, ModelLoadError, PredictError, RunError
-from spark_infer.models import place, worker
-from spark_infer.models.host import HostedModel
+from spark_infer.models.backends import load
 from spark_infer.models.mlmodel import read_mlmodel
-from spark_infer.models.place import Place
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.runtime.device import ProcessDevice
-from spark_infer.runtime.model_cache import ModelCache
+from spark_infer.models.worker import score_table_batches
+from spark_infer.runtime.assignment import Assignment
+from spark_infer.runtime.model_host import HostedModel
+from spark_infer.runtime.process import ProcessState
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -77,25 +78,25 @@ Task = Callable[..., list[str]]
 
 
 @pytest.fixture
-def task(recipe: Recipe, made: Made, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
+def task(
+    recipe: Recipe, made: Made, monkeypatch: pytest.MonkeyPatch, new_process: Callable[[], ProcessState]
+) -> Iterator[Task]:
     """Run tasks in this process as a new Python worker would."""
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(place, "DEVICE", ProcessDevice(os.environ))
-    monkeypatch.setattr(worker, "DEVICE", place.DEVICE)
-    monkeypatch.setattr(worker, "CACHE", ModelCache(lambda: 0))
+    process = new_process()
     monkeypatch.delitem(sys.modules, "standin", raising=False)
 
     def run(*addresses: str, x: float = 1.0, resources: ResourceOptions | None = None) -> list[str]:
-        where = Place(addresses=addresses, cpus=1, resources=resources or ResourceOptions())
+        where = Assignment(addresses=addresses, cpus=1, resources=resources or ResourceOptions())
         batch = pa.record_batch([[x]], schema=ROWS)
-        (scored,) = worker.score_table_batches(recipe, lambda: made.folder, [batch], where)
+        (scored,) = score_table_batches(recipe, lambda: made.folder, [batch], where)
         (seen,) = scored.column("prediction").to_pylist()
         return str(seen).split()
 
     yield run
-    worker.CACHE.clear()
-    Place().bind()
+    process.models.clear()
+    Assignment().bind()
     monkeypatch.delitem(sys.modules, "standin", raising=False)
 
 
@@ -141,21 +142,21 @@ def test_a_model_that_raises_in_its_own_process_fails_as_it_would_here(task: Tas
 def test_a_model_that_does_not_load_in_its_own_process_is_told_as_elsewhere(recipe: Recipe, tmp_path: Path) -> None:
     spec = replace(recipe.load, backend="sklearn", device="cuda:0", address="1")
     with pytest.raises(ModelLoadError, match="does not load with backend 'sklearn'"):
-        HostedModel(spec, tmp_path)
+        HostedModel(partial(load, spec, tmp_path), threads=1, address="1")
 
 
 def test_the_process_of_a_model_ends_when_its_worker_is_killed(recipe: Recipe, made: Made) -> None:
     made.log.write_text("")
-    program = f"""
+    program = """
 import pickle, sys, time
-from pathlib import Path
-from spark_infer.models.host import HostedModel
-HostedModel(pickle.load(sys.stdin.buffer), Path({str(made.folder)!r}))
+from spark_infer.runtime.model_host import HostedModel
+HostedModel(pickle.load(sys.stdin.buffer), threads=1, address="1")
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
-        process.stdin.write(pickle.dumps(replace(recipe.load, device="cuda:0", address="1")))
+        spec = replace(recipe.load, device="cuda:0", address="1")
+        process.stdin.write(pickle.dumps(partial(load, spec, made.folder)))
         process.stdin.close()
         assert wait_until(lambda: made.events() == ["load"])
         child = made.log.read_text().split()[2]

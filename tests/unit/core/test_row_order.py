@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.core.contract import bind
-from spark_infer.core.echoes import Echoes
-from spark_infer.core.roworder import ROWS, RowOrder, find_row_order
+from spark_infer.core.row_order import ROWS, Echoes, RowOrder, find_row_order
 from spark_infer.core.signature import Column, Signature
 
 Answer = Callable[[pd.DataFrame], pd.DataFrame]

@@ -13,13 +13,13 @@ _LIBRARIES = ("<frozen ", str(Path(__file__).parents[1]), *map(sysconfig.get_pat
 """How the names of files begin that are not the user's own code: Python's, this package's, installed ones."""
 
 
-def reason(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
+def describe_exception(error: BaseException, *, show_values: bool) -> tuple[str, ...]:
     """Describe an exception in two lines: its class and place in the code, then its message or why that is hidden.
 
     >>> try:
     ...     int("secret")
     ... except ValueError as error:
-    ...     print("secret" in " ".join(reason(error, show_values=False)))
+    ...     print("secret" in " ".join(describe_exception(error, show_values=False)))
     False
     """
     message = (str(error).strip().splitlines() or ["(no message)"])[0] if show_values else HIDDEN

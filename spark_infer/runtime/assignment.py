@@ -1,22 +1,16 @@
-"""Where a task runs its model: the GPU and the cores that Spark assigned, and what was asked for."""
+"""What Spark assigned to a task: its GPUs and cores, beside what was asked for."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from spark_infer.config import ResourceOptions
 from spark_infer.errors import DeviceError
-from spark_infer.models.backends.native import uses_gpu
-from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.runtime.device import CPU, GPU, ProcessDevice, fall_back
-
-DEVICE = ProcessDevice(os.environ)
-"""What CUDA sees in this process."""
+from spark_infer.runtime.process import this_process
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Assignment:
     """What Spark assigned to a task.
 
     Attributes:
@@ -42,7 +36,7 @@ class Place:
         Raises:
             DeviceError: The executor hides them, or there are none where one was asked for and the CPU will not do.
         """
-        DEVICE.bind(self.address)
+        this_process().device.bind(self.address)
         if self.addresses or not self.resources.gpu:
             return
         if not self.resources.allow_cpu_fallback:
@@ -52,18 +46,7 @@ class Place:
                 "are needed.",
             )
 
-    def load_spec(self, spec: LoadSpec) -> LoadSpec:
-        """Return how the model is loaded here; on the CPU where its backend has no use for a GPU."""
-        on_gpu = bool(self.addresses) and uses_gpu(spec.backend)
-        return replace(
-            spec,
-            device=GPU if on_gpu else CPU,
-            address=self.address if on_gpu else None,
-            allow_cpu_fallback=self.resources.allow_cpu_fallback,
-            threads=self.cpus or spec.threads,
-        )
-
     def note_loads(self, loads: int) -> None:
         """Note models that were loaded here, where a GPU was asked for and Spark gave none."""
         if loads and self.resources.gpu and not self.addresses:
-            fall_back("Spark assigned no GPU to the task")
+            this_process().device.fall_back("Spark assigned no GPU to the task")

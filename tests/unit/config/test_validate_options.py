@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from spark_infer.config import JobConfig, ScoreOptions
-from spark_infer.core.options import validated
+from spark_infer.config.validate_options import validated
 from spark_infer.errors import ConfigError
 
 

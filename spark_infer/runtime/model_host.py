@@ -12,41 +12,41 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-from pathlib import Path
+from collections.abc import Callable
 from typing import IO, Any
 
 import pyarrow as pa
 
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import RunError
-from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.runtime.child_process import Child, answer, messages, own_pipes, write
-from spark_infer.runtime.device import fall_back, fallbacks
 from spark_infer.runtime.output_capture import captured_output, open_worker_log
+from spark_infer.runtime.process import this_process
 
 
 class HostedModel:
     """A loaded model that lives in a child process.
 
     Args:
-        spec: How to load it.
-        folder: Its verified files.
+        load: Loads it; sent to the child by its name and arguments.
+        threads: Threads that it may use.
+        address: The GPU, for messages.
 
     Raises:
         SparkInferError: What loading it there raised.
         RunError: The child died.
     """
 
-    def __init__(self, spec: LoadSpec, folder: Path) -> None:
-        self._address = spec.address
-        self._child = Child("spark_infer.models.host")
+    def __init__(self, load: Callable[[], Any], *, threads: int, address: str | None) -> None:
+        self._address = address
+        self._child = Child("spark_infer.runtime.model_host")
         try:
-            self._how, self._outputs, fell_back = self._ask(pickle.dumps((spec, folder)))
+            self._how, self._outputs, fell_back = self._ask(pickle.dumps((load, threads)))
         except BaseException:
             self.close()
             raise
         for _ in range(fell_back):
-            fall_back("the framework sees no GPU")
+            this_process().device.fall_back("the framework sees no GPU")
 
     @property
     def how(self) -> str:
@@ -84,17 +84,14 @@ class HostedModel:
 
 def serve(receive: IO[bytes], send: IO[bytes]) -> None:
     """Load the model of the first message and predict for every other one; returns when the worker is gone."""
-    from spark_infer.models.backends import load
-    from spark_infer.runtime.thread_limits import limit_threads
-
-    received = messages(receive)
+    process, received = this_process(), messages(receive)
     try:
-        spec, folder = pickle.loads(received.get() or b"")
-        limit_threads(spec.threads)
+        load, threads = pickle.loads(received.get() or b"")
+        process.threads.set(threads)
         with captured_output():
-            model = load(spec, folder)
-        limit_threads(spec.threads)
-        write(send, answer(True, (model.how, model.outputs(), fallbacks())))
+            model = load()
+        process.threads.set(threads)
+        write(send, answer(True, (model.how, model.outputs(), process.device.fallbacks)))
     except (Exception, SystemExit) as error:
         write(send, answer(False, error))
         return

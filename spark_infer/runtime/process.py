@@ -1,0 +1,53 @@
+"""All that this process keeps from one call to the next, in one object.
+
+A Python worker that Spark uses again finds here what its earlier tasks left: loaded models, the device that CUDA is
+bound to, the modules of the model that was entered last. The driver has the same object for the models that it tries.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from spark_infer.runtime.deadline import StepDeadlines
+from spark_infer.runtime.device import ProcessDevice
+from spark_infer.runtime.failpoints import Failpoints
+from spark_infer.runtime.import_path import ModelModules
+from spark_infer.runtime.model_cache import ModelCache, resident_bytes
+from spark_infer.runtime.thread_limits import ThreadLimits
+
+
+class ProcessState:
+    """What a process keeps.
+
+    Attributes:
+        models: The loaded models.
+        device: What CUDA sees.
+        modules: The Python modules that models bring along.
+        threads: How many threads the libraries may use.
+        deadlines: Ends the process where a step takes too long.
+        failpoints: Where a test breaks the process.
+        hashed_entries: Entries of the store of model files that were hashed, by path. A forked worker inherits them:
+            same node, same files.
+
+    Args:
+        environ: The environment of the process.
+    """
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self.models = ModelCache(resident_bytes)
+        self.device = ProcessDevice(environ)
+        self.modules = ModelModules()
+        self.threads = ThreadLimits(environ)
+        self.deadlines = StepDeadlines(environ)
+        self.failpoints = Failpoints(environ.get("SPARK_INFER_FAULT", ""), environ)
+        self.hashed_entries: set[Path] = set()
+
+
+_state = ProcessState(os.environ)
+
+
+def this_process() -> ProcessState:
+    """Return the state of this process."""
+    return _state
