@@ -14,21 +14,12 @@ import pyarrow as pa
 
 Clock = Callable[[], float]
 
+COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks", "retries")
+SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
 STATS_TYPE = pa.struct(
     [
-        pa.field("rows", pa.int64()),
-        pa.field("predicted", pa.int64()),
-        pa.field("batches", pa.int64()),
-        pa.field("loads", pa.int64()),
-        pa.field("cache_hits", pa.int64()),
-        pa.field("fallbacks", pa.int64()),
-        pa.field("retries", pa.int64()),
-        pa.field("load", pa.float64()),
-        pa.field("wait_for_rows", pa.float64()),
-        pa.field("prepare", pa.float64()),
-        pa.field("predict", pa.float64()),
-        pa.field("encode", pa.float64()),
-        pa.field("write", pa.float64()),
+        *(pa.field(name, pa.int64()) for name in COUNTS),
+        *(pa.field(name, pa.float64()) for name in SECONDS),
         pa.field("worker", pa.string()),
     ]
 )
@@ -83,12 +74,6 @@ class Stats:
     def take_column(self, rows: int) -> pa.Array:
         """Return what was counted as a column of `STATS_TYPE`: in the first row, null in all others."""
         return pa.array([self.take(), *[None] * (rows - 1)] if rows else [], STATS_TYPE)
-
-
-COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks", "retries")
-
-
-SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.trust import require_trusted
+from spark_infer.models.trust.policy import require_trusted
 
 if TYPE_CHECKING:
     from spark_infer.models.compile.parity import Parity

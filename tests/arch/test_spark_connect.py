@@ -22,9 +22,9 @@ ALLOWED = {
     # Inside a `try`: without it the workers' interpreter is asked for by the server's own check.
     ("spark/preflight.py", "sparkContext"),
     # After `is_connect`, and inside a `try`: Spark's inner parts, without which the plan says less.
-    ("spark/resources/stage.py", "_jsc"),
-    ("spark/resources/stage.py", "_jvm"),
-    ("spark/resources/stage.py", "sparkContext"),
+    ("spark/resources/running_application.py", "_jsc"),
+    ("spark/resources/running_application.py", "_jvm"),
+    ("spark/resources/running_application.py", "sparkContext"),
     # Inside a `try`: a session that keeps it from us shows no progress.
     ("spark/tracking.py", "sparkContext"),
 }

@@ -26,7 +26,7 @@ from spark_infer.models.backends.native.sklearn import by_position
 from spark_infer.models.backends.spec import COMPILED, Artefact, LoadedModel, LoadSpec
 from spark_infer.models.compile.guard import Guard
 from spark_infer.models.compile.to_onnx import Converted, Inputs, convert
-from spark_infer.models.files.derived import derived
+from spark_infer.models.files.notes import derived
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.requirements import Requirement, installed
 

@@ -21,7 +21,6 @@ import json
 import logging
 import re
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +28,7 @@ from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem, ModelFilesError, SparkInferError
 from spark_infer.models.files.digest import FileFacts, combine, hash_files, model_files
-from spark_infer.models.files.disk import flush, sync, tidy
+from spark_infer.models.files.fetched_folder import fetched, flush, remove_leftovers, sync, tidy
 from spark_infer.models.files.lock import held
 from spark_infer.models.files.root import default_root, is_ours, refuse_foreign
 from spark_infer.runtime.private_files import private
@@ -40,7 +39,6 @@ __all__ = ["ModelStore", "default_root"]
 logger = logging.getLogger(__name__)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_LEFTOVER_SECONDS = 24 * 3600
 _LOCK_SECONDS = 30 * 60
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WORK = ("sha256", "tmp", "locks")
@@ -229,7 +227,7 @@ class ModelStore:
         with self.working_folder() as folder:
             model = folder / "model"
             model.mkdir(mode=self._mode)
-            facts = _fetched(fetch, model)
+            facts = fetched(fetch, model)
             digest = combine(facts)
             if expected not in (None, digest):
                 raise ModelFilesError(
@@ -280,11 +278,7 @@ class ModelStore:
                 f"The model store {self.root} cannot be made: {error.strerror}.",
                 next_step="Set SPARK_INFER_HOME to a folder that this user can write.",
             ) from error
-        oldest = time.time() - _LEFTOVER_SECONDS
-        for leftover in (self._models / "tmp").iterdir():
-            with suppress(OSError):
-                if leftover.lstat().st_mtime < oldest:
-                    shutil.rmtree(leftover)
+        remove_leftovers(self._models / "tmp")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -303,22 +297,3 @@ class ModelStore:
                 if full
                 else "Check the disk, or set SPARK_INFER_HOME to another folder.",
             ) from error
-
-
-def _fetched(fetch: Callable[[Path], None], model: Path) -> dict[str, FileFacts]:
-    try:
-        fetch(model)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise
-        raise ModelFilesError(
-            f"The model's files could not be fetched: {error.strerror or type(error).__name__}.",
-            next_step="Check that their source can be reached from this node, and run the job again.",
-        ) from error
-    facts = hash_files(model)
-    if not facts or any((model / name).is_symlink() for name in facts):
-        raise ModelFilesError(
-            "The fetched files are not a model: " + ("one of them is a link." if facts else "there are none."),
-            next_step="Check the folder that the model was logged to.",
-        )
-    return facts

@@ -1,11 +1,8 @@
-"""What the scoring stage's tasks get of the running application: read, decided, and put into a resource profile."""
+"""What the scoring stage's tasks get of the running application: decided, and put into a resource profile."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
@@ -16,12 +13,11 @@ from spark_infer.errors import ResourcesError
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.spark.resources.application import (
     Application,
-    Executor,
-    application_of,
     executor_like,
     known_executors,
 )
 from spark_infer.spark.resources.feasibility import Way, application_settings, decide_way
+from spark_infer.spark.resources.running_application import GPU, executors_of, read_application
 from spark_infer.spark.resources.slots import (
     Share,
     count_slots,
@@ -34,7 +30,6 @@ from spark_infer.spark.resources.slots import (
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.session_settings import setting
 
-GPU = "gpu"
 _PROFILES: dict[tuple[str, Share], ResourceProfile] = {}
 
 
@@ -63,12 +58,12 @@ class Stage:
 
     def slots(self, spark: SparkSession) -> int | None:
         """How many tasks run at once; None where that is not known. Reads again."""
-        executors = known_executors(replace(self.application, executors=_executors(spark)))
+        executors = known_executors(replace(self.application, executors=executors_of(spark)))
         return count_slots(executors, self.share).tasks or None if executors else None
 
     def describe(self, spark: SparkSession) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle; reads again."""
-        application = replace(self.application, executors=_executors(spark))
+        application = replace(self.application, executors=executors_of(spark))
         executors, like = known_executors(application), executor_like(application)
         lines = [f"each takes {self.share}" + self._how(application)]
         if executors:
@@ -130,52 +125,6 @@ def refuse_idle_gpu(stage: Stage, backend: str) -> None:
             f"Backend {backend!r} runs on the CPU alone, and resources.gpu asks for a GPU.",
             next_step="take resources.gpu out; or set resources.allow_cpu_fallback: true.",
         )
-
-
-def read_application(spark: SparkSession) -> Application:
-    """Read the resources of a running application: its settings and, on classic Spark, its executors."""
-    application = application_of(partial(setting, spark))
-    return replace(application, executors=_executors(spark), workers=_workers(spark, application))
-
-
-def _executors(spark: SparkSession) -> tuple[Executor, ...]:
-    """The executors that are there; empty where nobody tells (Spark Connect) or none has registered."""
-    if is_connect(spark):
-        return ()
-    try:
-        known: Any = spark.sparkContext._jsc.sc().statusStore().executorList(True)
-        found = [known.apply(index) for index in range(known.size())]
-        return tuple(
-            Executor(cores=each.totalCores(), gpus=_gpus(each.resources().get(GPU)))
-            for each in found
-            if each.totalCores() > 0
-        )
-    except Exception:  # another Spark may keep them elsewhere: the settings then say what they can
-        return ()
-
-
-def _workers(spark: SparkSession, application: Application) -> tuple[Executor, ...] | None:
-    """The workers of a standalone cluster, asked of its master; None where nobody tells."""
-    address = re.match(r"spark://\[?([^,\]]+)\]?:(\d+)", application.master)
-    if address is None or is_connect(spark) or not application.executor_gpus:
-        return None
-    try:
-        context: Any = spark.sparkContext
-        jvm, master = context._jvm, context._jsc.sc()
-        where = jvm.org.apache.spark.rpc.RpcAddress(address[1], int(address[2]))
-        endpoint = master.env().rpcEnv().setupEndpointRef(where, "Master")
-        deploy = jvm.java.lang.Class.forName
-        question = deploy("org.apache.spark.deploy.DeployMessages$RequestMasterState$").getField("MODULE$").get(None)
-        answer = deploy("org.apache.spark.deploy.DeployMessages$MasterStateResponse")
-        state = endpoint.askSync(question, jvm.scala.reflect.ClassTag.apply(answer))
-        alive = [each for each in state.workers() if each.state().toString() == "ALIVE"]
-        return tuple(Executor(cores=each.cores(), gpus=_gpus(each.resourcesInfo().get(GPU))) for each in alive)
-    except Exception:  # these are Spark's inner parts; without them the plan says less
-        return None
-
-
-def _gpus(information: Any) -> int:
-    return len(information.get().addresses()) if information.isDefined() else 0
 
 
 def _profile(spark: SparkSession, share: Share) -> ResourceProfile:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.models.files.derived import derived
+from spark_infer.models.files.notes import derived
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry import digest_cache
 from tests.tree import tree

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 import torch
 
-from spark_infer.models.pickle_scan import dangers_in
-from spark_infer.models.pickles import pickles_in
+from spark_infer.models.trust.pickle_scan import dangers_in
+from spark_infer.models.trust.pickles import pickles_in
 
 
 class Hostile:
@@ -177,7 +177,7 @@ def test_archives_of_frameworks_pass(tmp_path: Path) -> None:
 def test_what_unpacks_to_too_much_is_refused_in_little_memory(
     pack: Callable[[bytes], bytes], begins: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_infer.models.archives._MOST_BYTES", 2**23)
+    monkeypatch.setattr("spark_infer.models.trust.archives._MOST_BYTES", 2**23)
     (tmp_path / "notes.txt").write_bytes(pack(begins + bytes(2**24)))
     tracemalloc.start()
     try:
@@ -189,7 +189,7 @@ def test_what_unpacks_to_too_much_is_refused_in_little_memory(
 
 
 def test_what_members_unpack_to_counts_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spark_infer.models.archives._MOST_BYTES", 2**20)
+    monkeypatch.setattr("spark_infer.models.trust.archives._MOST_BYTES", 2**20)
     members: Sequence[tuple[str, bytes]] = [(str(number), bytes(2**18)) for number in range(5)]
     (tmp_path / "four.zip").write_bytes(zipped(*members[:4], compression=zipfile.ZIP_DEFLATED))
     assert pickles_in(tmp_path) == []

@@ -29,10 +29,10 @@ from spark_infer.config import ScoreOptions
 from spark_infer.config.validate_options import validated
 from spark_infer.errors import ConfigError, ModelRefusedError
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.pickles import pickles_in
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.trust.pickles import pickles_in
 from tests.unit.models.registry.logged import Logged
 
 LINE = LinearRegression().fit(np.arange(20.0).reshape(10, 2), np.arange(10.0))

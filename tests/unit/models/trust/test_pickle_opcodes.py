@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.models.pickle_scan import dangers_in
-from spark_infer.models.pickles import pickles_in
+from spark_infer.models.trust.pickle_scan import dangers_in
+from spark_infer.models.trust.pickles import pickles_in
 
 
 class Hostile:

@@ -29,9 +29,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import EnvironmentProblem, ModelRefusedError
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.pickle_scan import dangers_in
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.trust.pickle_scan import dangers_in
 
 ROWS, ANSWERS = np.arange(20.0).reshape(10, 2), np.arange(10) > 4
 PIPELINE = make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), RandomForestClassifier(3)).fit(ROWS, ANSWERS)

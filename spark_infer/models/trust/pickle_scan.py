@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from spark_infer.errors import EnvironmentProblem, install_extra
-from spark_infer.models.opcodes import is_pickle
-from spark_infer.models.pickles import every_pickle
+from spark_infer.models.trust.pickle_opcodes import is_pickle
+from spark_infer.models.trust.pickles import every_pickle
 
 _MOST_NAMES = 3
 _MOST_CHARACTERS = 80

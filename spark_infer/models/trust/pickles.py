@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from spark_infer.models.archives import Allowance, NotLookedIntoError, members
-from spark_infer.models.opcodes import is_pickle
+from spark_infer.models.trust.archives import Allowance, NotLookedIntoError, members
+from spark_infer.models.trust.pickle_opcodes import is_pickle
 
 _MOST_DEPTH = 4
 _HEAD = 1024

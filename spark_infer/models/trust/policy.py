@@ -6,10 +6,10 @@ from pathlib import Path
 
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import ModelRefusedError
-from spark_infer.models.pickle_scan import dangers_in
-from spark_infer.models.pickles import pickles_in
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.uri import VersionUri, parse_uri
+from spark_infer.models.trust.pickle_scan import dangers_in
+from spark_infer.models.trust.pickles import pickles_in
 
 _SHOWN = 5
 
