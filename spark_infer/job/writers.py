@@ -10,8 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from spark_infer.engines.plane import Plane
-from spark_infer.tables.delta.log import LogState
-from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.sink_spec import SinkSpec, file_metadata
 from spark_infer.tables.sink.write_eligibility import CODECS, write_doubts
@@ -40,7 +38,7 @@ def with_writers(
     """
     fields = json.loads(schema)["fields"]
     write = write.as_staged() if write.merges else write
-    doubts = write_doubts(write, columns, {"fields": fields}, conf, _existing(write), constants)
+    doubts = write_doubts(write, columns, {"fields": fields}, conf, constants)
     if doubts:
         return replace(plane, writes_why="; ".join(doubts))
     stored = [each for each in fields if each["name"] not in write.partition_by]
@@ -56,7 +54,3 @@ def with_writers(
         metadata=file_metadata(stored),
     )
     return replace(plane, sink=sink)
-
-
-def _existing(write: WritePlan) -> LogState | None:
-    return None if write.creates else format_of(write.location.format).log_state(write.location)

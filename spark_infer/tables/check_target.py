@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
-from spark_infer.tables.formats import format_of
+from spark_infer.tables.formats import FORMATS, TargetRules, format_of
 from spark_infer.tables.how import sentence
 from spark_infer.tables.locate import locate
 from spark_infer.tables.location import TableLocation, looking_at, same_table
-from spark_infer.tables.merging import (
-    identity_problems,
-    merge_problems,
-    optional_columns,
-    refuse_appends_only,
-)
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.schema_check import (
@@ -97,9 +91,8 @@ def plan_write(lookup: TableLookup, target: TargetConfig, *, snapshot: Snapshot,
 
     Raises:
         TargetError: The target exists, shares files with the source, or does not fit; all problems at once.
-        EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
+        EnvironmentProblem: The engine lacks what tables of the format need.
     """
-    lookup.check_settings()
     with looking_at(target):
         return _plan(lookup, target, snapshot, schema)
 
@@ -108,7 +101,7 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
     found = locate(lookup, target)
     location = found or new_location(lookup, target, snapshot.location.format)
     table_format = format_of(location.format)
-    table_format.check_engine(lookup)
+    lookup.check_format(location.format)
     if same_table(location, snapshot.location):
         raise TargetError(
             f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
@@ -123,17 +116,14 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
     if found is None:
         check_unused(location)
     check_writable(location, exists=found is not None)
-    table_format.check_target(location, target, exists=found is not None)
-    if target.mode == "merge" and found is not None and table_format.takes_merge:
-        lookup.check_merge(location)
+    rules = table_format.rules(location, exists=found is not None)
+    rules.refuse(target)
     existing = existing_table(lookup, location, target, type(schema)) if found else None
-    if existing is not None and target.mode != "append":
-        refuse_appends_only(location, existing.log)
-    return _checked_plan(location, target, existing, schema)
+    return _checked_plan(location, target, existing, rules, schema)
 
 
 def _checked_plan(
-    location: TableLocation, target: TargetConfig, existing: Existing | None, schema: StructType
+    location: TableLocation, target: TargetConfig, existing: Existing | None, rules: TargetRules, schema: StructType
 ) -> WritePlan:
     table_format, types = format_of(location.format), types_of(schema)
     has = spelled_as(existing.partition_columns, types) if existing else ()
@@ -143,7 +133,7 @@ def _checked_plan(
     wanted = target.partition_by or (() if existing else tuple(target.partitions))
     asked = spelled_as(wanted, types)
     partition_by = asked or has
-    filled = _filled(location, target, existing, types)
+    filled = _filled(target, existing, rules, types)
     plain_names = table_format.wants_plain_names and (existing is None or replaces)
     problems = storable_problems(schema, plain_names=plain_names)
     problems += partitioning_problems([name for name in partition_by if name not in filled], schema)
@@ -156,11 +146,9 @@ def _checked_plan(
             problems.append(table_format.needs_all_columns)
     scope, scope_problems = _scope(target, types, partition_by)
     problems += scope_problems
-    log = existing.log if existing is not None else None
-    if target.mode != "overwrite":
-        problems += identity_problems(log, types, merges=target.mode == "merge")
     if target.mode == "merge":
-        problems += merge_problems(target, location, types, log)
+        problems += _merge_problems(location, target, types)
+    problems += rules.problems(target, types)
     if problems:
         raise TargetError(
             f"The rows do not fit the target {location.name}.",
@@ -185,17 +173,28 @@ def _checked_plan(
 
 
 def _filled(
-    location: TableLocation, target: TargetConfig, existing: Existing | None, types: Mapping[str, str]
+    target: TargetConfig, existing: Existing | None, rules: TargetRules, types: Mapping[str, str]
 ) -> tuple[str, ...]:
     """The columns of an existing table that the rows do not bring, and need not."""
-    if existing is None or format_of(location.format).needs_all_columns:
-        return ()
-    if target.mode not in ("append", "overwrite_partitions", "merge"):
+    if existing is None or target.mode not in ("append", "overwrite_partitions", "merge"):
         return ()
     nullable = [field.name for field in existing.schema if field.nullable]
-    optional = optional_columns(existing.schema.names, nullable, existing.log, mode=target.mode)
+    optional = rules.optional_columns(existing.schema.names, nullable, target.mode)
     brought = {name.casefold() for name in types}
     return tuple(name for name in optional if name.casefold() not in brought)
+
+
+def _merge_problems(location: TableLocation, target: TargetConfig, types: Mapping[str, str]) -> list[str]:
+    """What keeps rows from being merged into a table of any format, and the formats that have no merge."""
+    problems = []
+    if not format_of(location.format).takes_merge:
+        name = next(each.name for each in FORMATS.values() if each.takes_merge)
+        problems.append(f"`merge` needs a {name.capitalize()} table: set `format: {name}`, or choose another mode")
+    if location.storage() is None:
+        problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
+    return problems + [
+        f"`keys` names {key}, which is not a column of the target" for key in target.keys if key not in types
+    ]
 
 
 def _differs(existing: Existing, schema: StructType, partition_by: tuple[str, ...], has: tuple[str, ...]) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.tables.delta.format import DeltaFormat
-from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.format import ParquetFormat
@@ -18,103 +17,40 @@ from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
 
 
-class TableFormat(Protocol):
-    """What differs between tables of one format and of another.
+class TargetRules(Protocol):
+    """What a target asks of rows that are written to it, and of the way they are written."""
 
-    Attributes:
-        name: What a job calls it.
-        has_log: Whether a log in the table's folder says which files belong to it.
-        declares_columns: Whether the table says itself what its columns are; else its files do.
-        catalog_decides: Whether the catalog says which files and columns its tables have, and keeps their files.
-        takes_merge: Whether rows can be merged into a table by keys.
-        needs_all_columns: Why rows have to bring all columns of a table; "" where it fills those that they lack.
-        wants_plain_names: Whether names of new columns may hold no blank and no punctuation.
-        is_replaced_by_rename: Whether a table is replaced by renaming folders, so that none is there for a moment.
-        spark_commits: Whether Spark commits the rows that it writes; else it stages files, which a publisher moves.
-        harm_of_plain_reading: What reading the files of a table as another format would do, as a sentence after a
-            blank; "" where nothing is known.
-        creation: How a new table is written into its folder, for the plan's sentence.
-        addition: How rows are added to a table, for the plan's sentence.
-    """
-
-    name: str
-    has_log: bool
-    declares_columns: bool
-    catalog_decides: bool
-    takes_merge: bool
-    needs_all_columns: str
-    wants_plain_names: bool
-    is_replaced_by_rename: bool
-    spark_commits: bool
-    harm_of_plain_reading: str
-    creation: str
-    addition: str
-
-    def replacement(self, plan: WritePlan) -> str:
-        """How rows of a table are replaced, for the plan's sentence."""
-
-    def is_installed(self) -> bool:
-        """Whether Spark can read such tables with what is installed here."""
-
-    def session_conf(self) -> dict[str, str]:
-        """Return the Spark settings that such tables need.
+    def refuse(self, target: TargetConfig) -> None:
+        """Refuse a write mode that the table does not take, or that could lose rows or other files.
 
         Raises:
-            EnvironmentProblem: A package that they need is not installed.
+            TargetError: The reason.
         """
 
-    def check_engine(self, lookup: TableLookup) -> None:
-        """Refuse an engine that cannot read such tables.
-
-        Raises:
-            EnvironmentProblem: Something that they need is missing.
-        """
-
-    def is_at(self, storage: Storage) -> bool:
-        """Whether a folder holds a table of this format."""
-
-    def source_snapshot(self, lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
-        """Pin the version of a source and describe it, before any filter.
-
-        Raises:
-            SourceError: The table is damaged, or does not have the version.
-        """
-
-    def counted(self, found: Snapshot) -> Snapshot:
-        """Count the rows of a source, after its filter, where that is possible at no great cost."""
-
-    def target_snapshot(self, lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
-        """Describe the newest state of a target, as cheaply as its columns can be known.
-
-        Raises:
-            SourceError: The table is damaged.
-            TargetError: This process cannot reach it.
-        """
-
-    def folder_types(self, newest: Snapshot) -> Mapping[str, str]:
-        """Return the types of partition columns that only the names of a target's folders say."""
-
-    def log_state(self, location: TableLocation) -> LogState | None:
-        """Return what the log of a table says; None where there is none, or this process cannot read it."""
-
-    def check_target(self, location: TableLocation, target: TargetConfig, *, exists: bool) -> None:
-        """Refuse a target whose rows, or other files in its folder, could not be kept safe.
-
-        Raises:
-            TargetError: They could not, with the reason.
-        """
-
-    def write_doubts(self, plan: WritePlan, conf: Mapping[str, str], existing: LogState | None) -> Iterable[str]:
-        """Why Spark should write such a target itself, beyond what holds for all formats; a clause each.
+    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: str) -> tuple[str, ...]:
+        """Return the columns of an existing table that rows need not bring.
 
         Args:
-            plan: The write.
-            conf: The session's settings.
-            existing: What the target's log says, where there is one and it is readable.
+            names: The table's columns.
+            nullable: Those of them that may be null.
+            mode: The write mode.
         """
 
-    def publisher(self, work: PublishWork) -> Publisher:
-        """Return what makes the files of a run part of its target; changes nothing."""
+    def problems(self, target: TargetConfig, types: Mapping[str, str]) -> list[str]:
+        """List what keeps rows from being written as asked, a clause each.
+
+        Args:
+            target: What the job says of the target.
+            types: Column to type, of the rows.
+        """
+
+
+class WrittenBefore(Protocol):
+    """What a table holds of earlier runs.
+
+    Raises:
+        WriteError: From each method: the table's log cannot be read.
+    """
 
     def contents(self, table: Storage) -> dict[str, int] | None:
         """What a later command compares a table with that has no versions; None for one that has."""
@@ -143,6 +79,94 @@ class TableFormat(Protocol):
             run_id: The run.
             one_by_one: Whether its units were published as they were done.
         """
+
+
+class TableFormat(Protocol):
+    """What differs between tables of one format and of another.
+
+    Attributes:
+        name: What a job calls it.
+        log_folder: The folder inside the table whose log says which files belong to it; "" where there is no log.
+        declares_columns: Whether the table says itself what its columns are; else its files do.
+        catalog_decides: Whether the catalog says which files and columns its tables have, and keeps their files.
+        takes_merge: Whether rows can be merged into a table by keys.
+        needs_all_columns: Why rows have to bring all columns of a table; "" where it fills those that they lack.
+        wants_plain_names: Whether names of new columns may hold no blank and no punctuation.
+        is_replaced_by_rename: Whether a table is replaced by renaming folders, so that none is there for a moment.
+        spark_commits: Whether Spark commits the rows that it writes; else it stages files, which a publisher moves.
+        harm_of_plain_reading: What reading the files of a table as another format would do, as a sentence after a
+            blank; "" where nothing is known.
+        creation: How a new table is written into its folder, for the plan's sentence.
+        addition: How rows are added to a table, for the plan's sentence.
+    """
+
+    name: str
+    log_folder: str
+    declares_columns: bool
+    catalog_decides: bool
+    takes_merge: bool
+    needs_all_columns: str
+    wants_plain_names: bool
+    is_replaced_by_rename: bool
+    spark_commits: bool
+    harm_of_plain_reading: str
+    creation: str
+    addition: str
+
+    @property
+    def written(self) -> WrittenBefore:
+        """What a table holds of earlier runs."""
+
+    def replacement(self, plan: WritePlan) -> str:
+        """How rows of a table are replaced, for the plan's sentence."""
+
+    def is_installed(self) -> bool:
+        """Whether Spark can read such tables with what is installed here."""
+
+    def session_conf(self) -> dict[str, str]:
+        """Return the Spark settings that such tables need.
+
+        Raises:
+            EnvironmentProblem: A package that they need is not installed.
+        """
+
+    def is_at(self, storage: Storage) -> bool:
+        """Whether a folder holds a table of this format."""
+
+    def source_snapshot(self, lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
+        """Pin the version of a source and describe it, before any filter.
+
+        Raises:
+            SourceError: The table is damaged, or does not have the version.
+        """
+
+    def counted(self, found: Snapshot) -> Snapshot:
+        """Count the rows of a source, after its filter, where that is possible at no great cost."""
+
+    def target_snapshot(self, lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
+        """Describe the newest state of a target, as cheaply as its columns can be known.
+
+        Raises:
+            SourceError: The table is damaged.
+            TargetError: This process cannot reach it.
+        """
+
+    def folder_types(self, newest: Snapshot) -> Mapping[str, str]:
+        """Return the types of partition columns that only the names of a target's folders say."""
+
+    def rules(self, location: TableLocation, *, exists: bool) -> TargetRules:
+        """Return what a target of this format asks of a write; reads its log, where it has one."""
+
+    def write_doubts(self, plan: WritePlan, conf: Mapping[str, str]) -> Iterable[str]:
+        """Why Spark should write such a target itself, beyond what holds for all formats; a clause each.
+
+        Args:
+            plan: The write.
+            conf: The session's settings.
+        """
+
+    def publisher(self, work: PublishWork) -> Publisher:
+        """Return what makes the files of a run part of its target; changes nothing."""
 
 
 FORMATS: Mapping[str, TableFormat] = {each.name: each for each in (DeltaFormat(), ParquetFormat())}

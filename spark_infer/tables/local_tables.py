@@ -7,7 +7,6 @@ from typing import NoReturn
 
 from spark_infer.config import TableConfig
 from spark_infer.errors import PlanError, SourceError
-from spark_infer.tables.delta.actions import UnreadableLogError
 from spark_infer.tables.location import TableLocation, refusal
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
@@ -19,14 +18,8 @@ class LocalTables:
     process = "this command"
     same_disk = True
 
-    def check_settings(self) -> None:
-        """Accept: no setting of this engine can lose rows."""
-
-    def check_delta(self) -> None:
-        """Accept: Delta's log is read here."""
-
-    def check_merge(self, location: TableLocation) -> None:
-        """Accept: who writes is decided, and a merge refused, when the write is planned."""
+    def check_format(self, name: str) -> None:
+        """Accept: tables of every format are read here."""
 
     def base_uri(self, config: TableConfig, scheme: str) -> str:
         """Return the current folder; refuse another scheme, whose default host is a setting of Spark's."""
@@ -42,26 +35,16 @@ class LocalTables:
         """Refuse."""
         raise _only_spark(config, "this file system")
 
-    def unlisted_delta(self, location: TableLocation, version: int | None, why: UnreadableLogError | None) -> NoReturn:
-        """Refuse, and say whether Spark could read the log."""
-        if why is None:
-            raise SourceError(
-                f"This process cannot reach the log of {location.name}, and engine `local` runs without Spark.",
-                next_step="set engine: spark.",
-            )
-        if why.for_spark:
-            raise SourceError(
-                f"Only Spark can read the log of {location.name}, and engine `local` runs without it: {why}.",
-                next_step="set engine: spark.",
-            ) from why
-        raise SourceError(
-            f"The log of {location.name} is damaged: {why}.",
-            next_step="restore the files in its folder _delta_log, or name another version of it or another table.",
-        ) from why
-
-    def unlisted_parquet(self, location: TableLocation, partition_columns: tuple[str, ...]) -> NoReturn:
+    def describe(
+        self,
+        location: TableLocation,
+        *,
+        version: int | None = None,
+        partition_columns: tuple[str, ...] = (),
+        refusal: SourceError,
+    ) -> NoReturn:
         """Refuse."""
-        raise SourceError(f"This process cannot reach {location.name}.")
+        raise refusal
 
     def target_schema(self, newest: Snapshot) -> str:
         """Return the columns that Delta's log or the files' footers name."""

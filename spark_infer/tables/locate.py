@@ -105,7 +105,7 @@ def _check_format(config: TableConfig, found: str) -> None:
 
 
 def _format_by_files(storage: Storage, config: TableConfig) -> str | None:
-    if logged := _format_at(storage, has_log=True):
+    if logged := _format_at(storage, with_log=True):
         return logged
     if outer := _table_above(storage):
         reads = not isinstance(config, TargetConfig)
@@ -118,11 +118,12 @@ def _format_by_files(storage: Storage, config: TableConfig) -> str | None:
         raise TargetError(f"{config.name} is a file, not a folder.", next_step="name a folder.")
     if isinstance(config, TargetConfig) and has_stream_log(storage):
         raise unread_target(config.name)
-    return _format_at(storage, has_log=False)
+    return _format_at(storage, with_log=False)
 
 
-def _format_at(storage: Storage, *, has_log: bool) -> str | None:
-    return next((each.name for each in FORMATS.values() if each.has_log == has_log and each.is_at(storage)), None)
+def _format_at(storage: Storage, *, with_log: bool) -> str | None:
+    formats = [each for each in FORMATS.values() if bool(each.log_folder) == with_log]
+    return next((each.name for each in formats if each.is_at(storage)), None)
 
 
 def _table_above(storage: Storage) -> str:
@@ -131,7 +132,7 @@ def _table_above(storage: Storage) -> str:
     while outer.parent().root.strip("/") and split_uri(outer.parent().uri)[2].strip("/"):
         outer = outer.parent()
         for each in FORMATS.values():
-            if each.has_log and each.is_at(outer):
+            if each.log_folder and each.is_at(outer):
                 return f"the {each.name.capitalize()} table {outer.uri.removeprefix('file://')}"
         if has_stream_log(outer):
             return f"the folder {outer.uri.removeprefix('file://')}, which a stream writes"

@@ -30,9 +30,8 @@ def open_snapshot(lookup: TableLookup, source: SourceConfig) -> Snapshot:
     Raises:
         SourceError: The table is missing, empty, damaged or of another format, the version does not exist, or
             ``partition_filter`` does not fit the table's partitions.
-        EnvironmentProblem: The session's settings can lose rows, or it has no Delta.
+        EnvironmentProblem: The engine lacks what tables of the format need.
     """
-    lookup.check_settings()
     with looking_at(source):
         return _open(lookup, source)
 
@@ -58,7 +57,7 @@ def _open(lookup: TableLookup, source: SourceConfig) -> Snapshot:
     if location is None:
         raise _missing(lookup, source)
     table_format = format_of(location.format)
-    table_format.check_engine(lookup)
+    lookup.check_format(location.format)
     return table_format.counted(_within(table_format.source_snapshot(lookup, location, source), source))
 
 

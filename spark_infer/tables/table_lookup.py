@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from spark_infer.config import TableConfig
 
 if TYPE_CHECKING:
-    from spark_infer.tables.delta.actions import UnreadableLogError
+    from spark_infer.errors import SourceError
     from spark_infer.tables.location import TableLocation
     from spark_infer.tables.snapshot import Snapshot
 
@@ -69,25 +69,11 @@ class TableLookup(Protocol):
     def same_disk(self) -> bool:
         """Whether a `file:` path is the same folder to the engine as to this process."""
 
-    def check_settings(self) -> None:
-        """Refuse settings of the engine that can lose or double rows.
+    def check_format(self, name: str) -> None:
+        """Refuse an engine that cannot read tables of a format.
 
         Raises:
-            EnvironmentProblem: At least one such setting is on.
-        """
-
-    def check_delta(self) -> None:
-        """Refuse an engine that cannot read Delta tables.
-
-        Raises:
-            EnvironmentProblem: Something that Delta needs is missing.
-        """
-
-    def check_merge(self, location: TableLocation) -> None:
-        """Refuse an engine whose merge into a table could not be recognised afterwards.
-
-        Raises:
-            TargetError: After a lost reply it would not be known whether the rows were merged.
+            EnvironmentProblem: Something that they need is missing.
         """
 
     def base_uri(self, config: TableConfig, scheme: str) -> str:
@@ -104,23 +90,24 @@ class TableLookup(Protocol):
     def format_at(self, config: TableConfig, uri: str) -> str | None:
         """Return the format of a table on a file system that this process cannot reach; None where there is none."""
 
-    def unlisted_delta(self, location: TableLocation, version: int | None, why: UnreadableLogError | None) -> Snapshot:
-        """Describe a Delta table whose log this process cannot read.
+    def describe(
+        self,
+        location: TableLocation,
+        *,
+        version: int | None = None,
+        partition_columns: tuple[str, ...] = (),
+        refusal: SourceError,
+    ) -> Snapshot:
+        """Describe a table that this process cannot reach, or whose log it cannot read; without counts.
 
         Args:
             location: The table.
             version: The version asked for; None for the newest.
-            why: What is wrong with the log; None where this process cannot reach it.
+            partition_columns: The columns that the catalog says it is partitioned by.
+            refusal: What to raise where the engine knows no more than this process.
 
         Raises:
-            SourceError: There is no such version, or the engine cannot read the log either.
-        """
-
-    def unlisted_parquet(self, location: TableLocation, partition_columns: tuple[str, ...]) -> Snapshot:
-        """Describe a Parquet table that this process cannot reach, or whose partitions only the catalog knows.
-
-        Raises:
-            SourceError: The engine cannot reach it either.
+            SourceError: There is no such version, or the engine cannot read the table either.
         """
 
     def target_schema(self, newest: Snapshot) -> str:

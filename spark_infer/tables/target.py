@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
-from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.durable import is_mount
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.locate import qualify
@@ -29,13 +28,11 @@ class Existing:
         schema: Its columns.
         partition_columns: Those that it is partitioned by.
         folder_types: Types of partition columns that only the folders' names tell.
-        log: What a Delta table's log says; None for other tables, and where only Spark can read it.
     """
 
     schema: StructType
     partition_columns: tuple[str, ...]
     folder_types: Mapping[str, str]
-    log: LogState | None = None
 
 
 def new_location(lookup: TableLookup, target: TargetConfig, source_format: str) -> TableLocation:
@@ -87,7 +84,7 @@ def existing_table(
         newest = table_format.target_snapshot(lookup, location, target)
         schema = _parsed(lookup.target_schema(newest), location, struct_type)
         folder_types = table_format.folder_types(newest)
-        return Existing(schema, newest.partition_columns, folder_types, table_format.log_state(location))
+        return Existing(schema, newest.partition_columns, folder_types)
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyarrow import ArrowException, fs
 
 from spark_infer.errors import TargetError
-from spark_infer.tables.ledger.owners import KNOWN, group_name, own_groups, user_name
+from spark_infer.tables.formats import format_of
+from spark_infer.tables.ledger.owners import closed_to_group
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.storage import Storage
-
-_LOG = "_delta_log"
 
 
 def check_writable(location: TableLocation, *, exists: bool) -> None:
@@ -33,19 +31,21 @@ def check_writable(location: TableLocation, *, exists: bool) -> None:
     storage = location.storage()
     if storage is None:
         return
-    problem = _local(storage, exists=exists) if storage.scheme == "file" else _far(storage)
+    log_folder = format_of(location.format).log_folder
+    inside = [storage.below(log_folder)] if log_folder else []
+    problem = _local(storage, inside, exists=exists) if storage.scheme == "file" else _far(storage)
     if problem:
         raise TargetError(
             f"The target {location.name} cannot be written: {problem}.",
-            next_step=closed_to_group([storage, storage.below(_LOG), storage.parent()])
+            next_step=closed_to_group([storage, *inside, storage.parent()])
             or "choose another target, or have it made writable for the user that this process runs as.",
         )
 
 
-def _local(storage: Storage, *, exists: bool) -> str | None:
+def _local(storage: Storage, inside: Sequence[Storage], *, exists: bool) -> str | None:
     root = Path(storage.root)
     if exists:
-        folders = [root, *([root / _LOG] if (root / _LOG).is_dir() else [])]
+        folders = [root, *(place for each in inside if (place := Path(each.root)).is_dir())]
     else:
         # `exists` is false as well for what is below a file, and for what may not be looked into.
         folders = [next(each for each in root.parents if os.path.lexists(each))]
@@ -66,26 +66,3 @@ def _far(storage: Storage) -> str | None:
     except (ArrowException, OSError):  # may not be asked about
         return None
     return f"there is no bucket {bucket}" if missing else None
-
-
-def closed_to_group(folders: Iterable[Storage]) -> str:
-    """Say which of some folders has a group of this process that may not write there, and what to do; else nothing.
-
-    A run with the umask 022 leaves such folders to the other members of its group.
-    """
-    for folder in folders:
-        if not KNOWN or folder.scheme != "file":
-            continue
-        try:
-            facts = os.stat(folder.root)
-        except OSError:
-            continue
-        if facts.st_uid == os.geteuid() or facts.st_mode & stat.S_IWGRP or facts.st_gid not in own_groups():
-            continue
-        owner, group = user_name(facts.st_uid), group_name(facts.st_gid)
-        return (
-            f"{folder.root} has the group {group} and the mode {stat.S_IMODE(facts.st_mode):04o}, as after a run of "
-            f"{owner} with the umask 022: have {owner} run `chmod -R g+w` on the table and on the folder of its "
-            "ledger, and set the umask 002 in the runs of all members."
-        )
-    return ""

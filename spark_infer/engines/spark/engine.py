@@ -39,9 +39,10 @@ from spark_infer.spark.schema import to_arrow, unsupported
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ship, workers_are_here
 from spark_infer.spark.stamp import stamped_schema
-from spark_infer.spark.tables.delta.merging import MergeDelta, refuse_doubled_keys
+from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_unrecognisable
 from spark_infer.spark.tables.frames import read
-from spark_infer.spark.tables.settings import SessionConf
+from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
+from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import refresh
 from spark_infer.spark.worker_stacks import worker_stacks
@@ -77,8 +78,13 @@ class SparkEngine:
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Turn what Spark raises into errors that say what to do, and decide what tasks get, before any can wait."""
+        """Turn what Spark raises into errors that say what to do, and decide what tasks get, before any can wait.
+
+        Raises:
+            EnvironmentProblem: Settings of the session can lose or double rows.
+        """
         with while_planning():
+            refuse_lossy_settings(self._spark)
             self._stage = plan_stage(self._spark, self._resources)
             yield
 
@@ -171,7 +177,9 @@ class SparkEngine:
         return stamped_schema(schema, stamps, at=config.target.scored_at_column)
 
     def check_writers(self, plane: Plane, write: WritePlan) -> None:
-        """Accept every write: what workers cannot write, Spark can."""
+        """Accept every write that is recognised afterwards: what workers cannot write, Spark can."""
+        if write.merges:
+            refuse_unrecognisable(self._spark, write.location)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -196,8 +204,9 @@ class SparkEngine:
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
         """Publish files by ourselves; only a merge is Spark's."""
-        if job.write.merges:
-            return MergeDelta(self._spark, work, job.schema)
+        merger = spark_format_of(work.plan.location.format).merger
+        if job.write.merges and merger is not None:
+            return merger(self._spark, work, job.schema)
         return format_of(work.plan.location.format).publisher(work)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:

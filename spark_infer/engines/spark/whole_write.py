@@ -27,10 +27,9 @@ from spark_infer.spark.exceptions import translate
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.stamp import stamped
-from spark_infer.spark.tables.delta.writing import written_before
-from spark_infer.spark.tables.parquet.writing import is_staged
 from spark_infer.spark.tables.settings import settings
-from spark_infer.spark.tables.write import size_notes, stage, write
+from spark_infer.spark.tables.spark_formats import spark_format_of
+from spark_infer.spark.tables.write import is_staged, size_notes, stage, write
 from spark_infer.spark.tracking import tracking
 from spark_infer.spark.wide_udf import crossing
 from spark_infer.tables.plan import Written
@@ -115,8 +114,9 @@ class SparkWriter:
         return written, rows.totals()
 
     def written_before(self, facts: Mapping[str, str | int | float]) -> Written | None:
-        """Find the commit of an earlier command of the same run; only Delta's log keeps it."""
-        return written_before(self._spark, self._job.write, facts)
+        """Find the commit of an earlier command of the same run, where the table keeps one."""
+        write = self._job.write
+        return spark_format_of(write.location.format).written_before(self._spark, write, facts)
 
     def notes(self) -> tuple[str, ...]:
         """Say whether files have the size that was asked for."""

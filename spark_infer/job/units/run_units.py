@@ -171,12 +171,12 @@ def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[
 def _rows_left(job: PreparedJob, work: PublishWork, older: Ledger, plan: RunPlan) -> int:
     """Rows of an unfinished run that the target holds."""
     one_by_one = plan.write["exists"] and plan.facts.get("target settings", {}).get("mode") == "append"
-    table_format = format_of(job.write.location.format)
-    return table_format.rows_left(work.table, older, plan.run_id, one_by_one=one_by_one)
+    written = format_of(job.write.location.format).written
+    return written.rows_left(work.table, older, plan.run_id, one_by_one=one_by_one)
 
 
 def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:
     """What a later command recognises the run's rows by in the target."""
     paths = [file.path for file in all_files(outcome.entries)]
-    in_table = format_of(work.plan.location.format).contents(work.table)
+    in_table = format_of(work.plan.location.format).written.contents(work.table)
     return {"app": work.app, "some_files": paths[:_SOME_FILES], "in_table": in_table}

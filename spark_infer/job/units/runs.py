@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from spark_infer.errors import LedgerError, LedgerRefusedError, UnfinishedRunError
+from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.job.units.fingerprint import Facts, differences, fingerprint
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.tables.durable import disk_of
@@ -100,15 +100,18 @@ class Runs:
 
 @contextmanager
 def before_running() -> Iterator[None]:
-    """Make what is wrong with a ledger a refusal: nothing has run yet.
+    """Make what is wrong with a ledger, or with a target's log, a refusal: nothing has run yet.
 
     Raises:
         LedgerRefusedError: In place of a LedgerError.
+        TargetError: In place of a WriteError.
     """
     try:
         yield
     except LedgerError as error:
         raise LedgerRefusedError(error.what, details=error.details, next_step=error.next_step) from error
+    except WriteError as error:
+        raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
 
 
 def ledgers_of(target: Storage, access: Access | None) -> Storage:

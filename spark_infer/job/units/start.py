@@ -173,12 +173,12 @@ def look_up(
     there = target_state_of(table, table_format, config.target.mode)
 
     def touched(ledger: Ledger, plan: RunPlan) -> bool:
-        return table_format.holds_some_of(table, ledger, plan.run_id)
+        return table_format.written.holds_some_of(table, ledger, plan.run_id)
 
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan
     if plan is None and exists and not new_run:
-        refuse_repeated_append(runs, facts, partial(table_format.holds_rows, table))
+        refuse_repeated_append(runs, facts, partial(table_format.written.holds_rows, table))
     return Start(
         runs=runs,
         found=found,

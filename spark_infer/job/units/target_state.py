@@ -25,11 +25,11 @@ def target_state_of(table: Storage, table_format: TableFormat, mode: str) -> Sti
     """
 
     def still_there(plan: RunPlan, report: Mapping[str, Any], newest: bool) -> bool:
-        if not table_format.has_run(table, report):
+        if not table_format.written.has_run(table, report):
             return False
         if mode.startswith("overwrite"):
-            return newest and table_format.is_unchanged(table, report)
-        if lost := table_format.lost_files(table, report):
+            return newest and table_format.written.is_unchanged(table, report)
+        if lost := table_format.written.lost_files(table, report):
             raise _gone(report, lost)
         return True
 

@@ -13,14 +13,9 @@ from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import parameters
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.catalog import SparkCatalog
-from spark_infer.spark.tables.delta.checking import check_delta
-from spark_infer.spark.tables.delta.merging import refuse_unrecognisable
-from spark_infer.spark.tables.delta.reading import delta_frame, delta_refused
 from spark_infer.spark.tables.frames import whole_frame
 from spark_infer.spark.tables.same_disk import same_disk
-from spark_infer.spark.tables.settings import refuse_lossy_settings
-from spark_infer.spark.tables.spark_formats import SPARK_FORMATS
-from spark_infer.tables.delta.actions import UnreadableLogError
+from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, spark_format_of
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
 
@@ -44,29 +39,13 @@ class SparkTables:
         """Whether Spark's driver has the disk of this process."""
         return same_disk(self._spark)
 
-    def check_settings(self) -> None:
-        """Refuse a session whose settings can lose or double rows.
+    def check_format(self, name: str) -> None:
+        """Refuse a session that cannot read tables of a format.
 
         Raises:
-            EnvironmentProblem: At least one such setting is on.
+            EnvironmentProblem: Something that they need is not in this session.
         """
-        refuse_lossy_settings(self._spark)
-
-    def check_delta(self) -> None:
-        """Refuse a session that cannot read Delta tables.
-
-        Raises:
-            EnvironmentProblem: Delta's jar, its SQL extension or its catalog is not in this session.
-        """
-        check_delta(self._spark)
-
-    def check_merge(self, location: TableLocation) -> None:
-        """Refuse a session in which a merge into a table could not be recognised afterwards.
-
-        Raises:
-            TargetError: The session refuses the settings for that.
-        """
-        refuse_unrecognisable(self._spark, location)
+        spark_format_of(name).check(self._spark)
 
     def base_uri(self, config: TableConfig, scheme: str) -> str:
         """Return the full URI in which paths without a host start.
@@ -92,48 +71,20 @@ class SparkTables:
         """Return the format of a table on a file system that this process cannot reach; None where there is none."""
         return next((each.name for each in SPARK_FORMATS.values() if each.is_at(self._spark, uri)), None)
 
-    def unlisted_delta(self, location: TableLocation, version: int | None, why: UnreadableLogError | None) -> Snapshot:
-        """Describe a Delta table without counts: Spark reads its log, in small jobs of its own.
+    def describe(
+        self,
+        location: TableLocation,
+        *,
+        version: int | None = None,
+        partition_columns: tuple[str, ...] = (),
+        refusal: SourceError,
+    ) -> Snapshot:
+        """Have Spark describe a table, without counts.
 
         Raises:
-            SourceError: There is no such version, or Delta cannot read the table.
+            SourceError: There is no such version, or Spark cannot read the table.
         """
-        spark = self._spark
-        try:
-            if version is None:
-                version = int(spark.sql(f"DESCRIBE HISTORY {location.sql} LIMIT 1").collect()[0]["version"])
-            types = {each.name: each.dataType.simpleString() for each in delta_frame(spark, location, version).schema}
-            detail = spark.sql(f"DESCRIBE DETAIL {location.sql}").collect()[0]
-        except SourceError:
-            raise
-        except Exception as error:
-            raise delta_refused(location, error) from error
-        columns = tuple(detail["partitionColumns"])
-        return Snapshot(
-            location=location,
-            version=version,
-            partition_columns=columns,
-            partition_types=tuple(types.get(name, "string") for name in columns),
-            rows=None,
-            files=None,
-            size_bytes=None,
-            table_id=str(detail["id"] or ""),
-        )
-
-    def unlisted_parquet(self, location: TableLocation, partition_columns: tuple[str, ...]) -> Snapshot:
-        """Describe a Parquet table without counts."""
-        spark = self._spark
-        frame = spark.table(location.table) if location.table else spark.read.parquet(location.path or "")
-        types = {each.name: each.dataType.simpleString() for each in frame.schema}
-        return Snapshot(
-            location=location,
-            version=None,
-            partition_columns=partition_columns,
-            partition_types=tuple(types[name] for name in partition_columns),
-            rows=None,
-            files=None,
-            size_bytes=None,
-        )
+        return spark_format_of(location.format).describe(self._spark, location, version, partition_columns)
 
     def target_schema(self, newest: Snapshot) -> str:
         """Return Spark's JSON of the columns that Spark reads from a target; from a Delta table, those of now."""

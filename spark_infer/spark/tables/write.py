@@ -12,6 +12,7 @@ from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.parquet.writing import stage_parquet
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.sink.folders import NULL_PARTITION
@@ -76,6 +77,16 @@ def stage(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFil
     """
     with _held(frame, plan) as rows:
         return stage_parquet(rows, plan, folder)
+
+
+def is_staged(plan: WritePlan) -> bool:
+    """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
+    storage = plan.location.storage()
+    if plan.merges:
+        return True
+    if format_of(plan.location.format).spark_commits or storage is None or (plan.creates and plan.location.table):
+        return False
+    return storage.renames_atomically or not plan.creates
 
 
 def size_notes(spark: SparkSession, plan: WritePlan) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.runtime.process import this_process
-from spark_infer.tables.delta.commit_actions import adds, replacement
+from spark_infer.tables.delta.commit_actions import adds, properties, replacement
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
@@ -63,7 +62,7 @@ def create_table(
             adds(files),
             mode="error",
             partition_by=list(plan.partition_by),
-            commit_properties=_properties(plan, files, stamp, txn),
+            commit_properties=properties(plan, files, stamp, txn),
         )
         _name_place(folder, plan)
     except (ArrowException, DeltaError, OSError) as error:
@@ -77,33 +76,12 @@ def _name_place(folder: Storage, plan: WritePlan) -> None:
     if table is None or table.root == folder.root:
         return
     path = f"_delta_log/{0:020}.json"
-    actions = [json.loads(line) for line in _text(folder, path).splitlines()]
+    actions = [json.loads(line) for line in (folder.read(path) or b"").decode().splitlines()]
     for action in actions:
         if "commitInfo" in action:
             action["commitInfo"]["operationParameters"]["location"] = f"{_uri(table)}/"
     with folder.files.open_output_stream(folder.at(path)) as stream:
         stream.write("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions).encode())
-
-
-def _properties(
-    plan: WritePlan, files: Sequence[WrittenFile], stamp: str, txn: Txn, *, retries: int | None = None
-) -> Any:
-    from deltalake import CommitProperties, Transaction
-
-    recognised = Transaction(txn.app, txn.version, int(time.time() * 1000))
-    about = _about(plan, files, stamp)
-    return CommitProperties(custom_metadata=about, app_transactions=[recognised], max_commit_retries=retries)
-
-
-def _about(plan: WritePlan, files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
-    """What the table's history says of a commit, under the names that Spark's own writes have."""
-    metrics = {
-        "numFiles": str(len(files)),
-        "numOutputRows": str(sum(file.rows for file in files)),
-        "numOutputBytes": str(sum(file.size for file in files)),
-    }
-    replaced = {"operationParameters": {"predicate": plan.scope.sql}} if plan.exists and plan.scope is not None else {}
-    return {"userMetadata": stamp, "operationMetrics": metrics, **replaced}
 
 
 @dataclass(frozen=True)
@@ -214,7 +192,7 @@ def commit(
             schema=ready.table.schema(),
             partition_by=list(plan.partition_by),
             partition_filters=replaced.filters,
-            commit_properties=_properties(plan, files, stamp, txn, retries=retries),
+            commit_properties=properties(plan, files, stamp, txn, retries=retries),
         )
         this_process().failpoints.reach("committed")
     except (DeltaError, OSError) as error:
@@ -238,26 +216,11 @@ def version_of(folder: Storage, stamp: str, *, after: int = -1) -> int | None:
     try:
         log = list_log(folder)
         for version in sorted((version for version in (log.commits if log else ()) if version > after), reverse=True):
-            if json.dumps(stamp) in _text(folder, f"_delta_log/{version:020}.json"):
+            if json.dumps(stamp).encode() in (folder.read(f"_delta_log/{version:020}.json") or b""):
                 return version
     except (ArrowException, OSError) as error:
         logger.warning("The log of %s cannot be read: %s", folder.root, error)
     return None
-
-
-def metrics_of(folder: Storage, version: int) -> Mapping[str, str]:
-    """What a commit says of itself in its ``operationMetrics``; nothing where its entry is gone."""
-    try:
-        lines = _text(folder, f"_delta_log/{version:020}.json").splitlines()
-    except (ArrowException, OSError):
-        return {}
-    infos = [json.loads(line).get("commitInfo") for line in lines if '"commitInfo"' in line]
-    return next((info.get("operationMetrics") or {} for info in infos if info), {})
-
-
-def _text(folder: Storage, path: str) -> str:
-    with folder.files.open_input_stream(folder.at(path)) as stream:
-        return bytes(stream.read()).decode()
 
 
 def _relaxed(schema: str) -> str:

@@ -1,4 +1,4 @@
-"""The files that a Delta commit adds and replaces, as deltalake takes them."""
+"""What a Delta commit holds, as deltalake takes it: the files that it adds and replaces, and what it says of itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
 
 
@@ -93,3 +94,25 @@ def _removes(state: LogState, scope: PartitionScope) -> list[Any]:
         for file in state.files
         if scope.holds(file.values)
     ]
+
+
+def properties(
+    plan: WritePlan, files: Sequence[WrittenFile], stamp: str, txn: Txn, *, retries: int | None = None
+) -> Any:
+    """Return what a commit is recognised by, and what the table's history says of it."""
+    from deltalake import CommitProperties, Transaction
+
+    recognised = Transaction(txn.app, txn.version, int(time.time() * 1000))
+    about = _about(plan, files, stamp)
+    return CommitProperties(custom_metadata=about, app_transactions=[recognised], max_commit_retries=retries)
+
+
+def _about(plan: WritePlan, files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:
+    """What the table's history says of a commit, under the names that Spark's own writes have."""
+    metrics = {
+        "numFiles": str(len(files)),
+        "numOutputRows": str(sum(file.rows for file in files)),
+        "numOutputBytes": str(sum(file.size for file in files)),
+    }
+    replaced = {"operationParameters": {"predicate": plan.scope.sql}} if plan.exists and plan.scope is not None else {}
+    return {"userMetadata": stamp, "operationMetrics": metrics, **replaced}

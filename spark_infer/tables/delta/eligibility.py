@@ -1,4 +1,4 @@
-"""When Spark should write a Delta table itself: features and rules of Delta that the workers' files could break.
+"""When Spark should read or write a Delta table itself: features and rules of Delta that the workers do not keep.
 
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 """
@@ -10,13 +10,54 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spark_infer.tables.delta.log import LogState
+from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.sink_spec import has_own_metadata
+from spark_infer.tables.storage import split_uri
+
+_HARMLESS_FEATURES = frozenset(
+    (
+        "columnMapping",
+        "deletionVectors",
+        "timestampNtz",
+        "typeWidening",
+        "typeWidening-preview",
+        "v2Checkpoint",
+        "vacuumProtocolCheck",
+    )
+)
+"""Features of the reader's protocol that change nothing, or whose use shows elsewhere: in files, or in the schema."""
+
+_EXACT_BEFORE = ("byte", "short", "integer", "long", "decimal")
+"""Types whose files, and bounds in the log, hold the same numbers after their column was widened. The bounds of a float
+have only the digits that tell it from other floats: as doubles they are other numbers."""
 
 _PLAIN_WRITER_FEATURES = frozenset(("appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"))
 _PLAIN_READER_FEATURES = frozenset(("timestampNtz", "vacuumProtocolCheck"))
 _OLD_PLAIN_WRITER = 2
 """Up to this version of the writer's protocol a table knows `appendOnly` and invariants, and no other feature."""
+
+
+def delta_doubts(state: LogState) -> tuple[str, ...]:
+    """Why the rows of a Delta version may not be those in its files."""
+    return tuple(_delta_doubts(state))
+
+
+def _delta_doubts(state: LogState) -> Iterator[str]:
+    protocol = state.protocol
+    unknown = sorted(set(protocol.get("readerFeatures") or ()) - _HARMLESS_FEATURES)
+    if unknown:
+        yield f"the table has the Delta features {', '.join(unknown)}"
+    if int(protocol.get("minReaderVersion") or 1) > 3:
+        yield f"the table asks for version {protocol['minReaderVersion']} of Delta's reader protocol"
+    if state.column_mapping not in ("none", "name", "id"):
+        yield f"the table maps its columns by {state.column_mapping}"
+    if widened := sorted({kind for kind in _widened_from(state.schema) if not kind.startswith(_EXACT_BEFORE)}):
+        yield f"types of its columns were widened from {', '.join(widened)}"
+    if not all(stays_inside(file.path) and not split_uri(file.path)[0] for file in state.files):
+        yield "some of its files lie outside its folder"
+    if len({file.path for file in state.files}) < len(state.files):
+        yield "its log has a file more than once"
 
 
 def delta_write_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogState | None) -> Iterator[str]:
@@ -79,3 +120,16 @@ def _all_nullable(part: Any) -> bool:
         asked = ("nullable", "containsNull", "valueContainsNull")
         return all(part.get(key, True) for key in asked) and all(map(_all_nullable, part.values()))
     return all(map(_all_nullable, part)) if isinstance(part, list) else True
+
+
+def _widened_from(part: Any) -> Iterator[str]:
+    """The types that columns had before they were widened, at every depth of a schema's JSON."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key == "delta.typeChanges":
+                yield from (str(change.get("fromType", "")) for change in value)
+            else:
+                yield from _widened_from(value)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _widened_from(each)

@@ -36,7 +36,6 @@ MAPPING_MODE = "delta.columnMapping.mode"
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CATALOG_KEEPS_COMMITS = ("catalogManaged", "catalogOwned", "coordinatedCommits")
-_WHOLESALE = ("RESTORE", "TRUNCATE", "WRITE")
 
 
 @dataclass(frozen=True)
@@ -158,75 +157,6 @@ def newest_state(storage: Storage) -> LogState | None:
     """What the newest version of a table holds; None where there is no log, or as for `read_log`."""
     log = list_log(storage)
     return read_log(storage, log, log.newest) if log is not None else None
-
-
-def taken(storage: Storage, app: str) -> int | None:
-    """The newest version of an application that the table's newest version has taken; 0 for none.
-
-    None where the log is not to be read here.
-
-    Raises:
-        Exception: The log cannot be read; then nothing is known.
-    """
-    listing = list_log(storage)
-    if listing is None:
-        return 0
-    if not listing.readable(listing.newest):
-        return None
-    start = listing.base(listing.newest)
-    checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
-    commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, listing.newest + 1)]
-    found = 0
-    of_checkpoint = checkpoint_actions(storage, checkpoint, ("txn",), sidecars=False)
-    for action in (*of_checkpoint, *commit_actions(storage, commits)):
-        txn = action.get("txn") or {}
-        found = max(found, txn["version"]) if txn.get("appId") == app else found
-    return found
-
-
-def added_in(storage: Storage, version: int | None) -> list[str]:
-    """The files that a commit added; none where the log no longer has it."""
-    listing = list_log(storage)
-    if listing is None or version not in listing.commits:
-        return []
-    actions = commit_actions(storage, [f"_delta_log/{version:020}.json"])
-    return [unquote(action["add"]["path"]) for action in actions if "add" in action]
-
-
-def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
-    """Those files that somebody took out of a table again together with their rows: restored or replaced it.
-
-    Files whose rows were only rewritten, or of which single rows were deleted or updated, do not count. Only
-    commits that are still in the log can tell.
-
-    Args:
-        storage: The table's folder.
-        paths: Files that were added to it.
-    """
-    ours, gone = set(paths), set[str]()
-    listing = list_log(storage)
-    if not ours or listing is None:
-        return []
-    for version in sorted(listing.commits):
-        actions = list(commit_actions(storage, [f"_delta_log/{version:020}.json"]))
-        added, removed = (
-            {unquote(each[kind]["path"]) for each in actions if kind in each} for kind in ("add", "remove")
-        )
-        gone -= added
-        if any(_replaces(action.get("commitInfo") or {}) for action in actions):
-            gone |= removed & ours  # a mere append removes nothing
-        elif removed & ours:
-            ours |= added  # the same rows, or what an update left of them, in other files
-    return sorted(gone)
-
-
-def _replaces(commit: Mapping[str, Any]) -> bool:
-    """Whether the files that a commit removes are replaced wholesale, by what its writer says of it.
-
-    An overwrite that workers wrote is a ``WRITE`` with mode ``Append``, since deltalake adds files in that mode alone.
-    """
-    operation = str(commit.get("operation", "")).upper()
-    return operation in _WHOLESALE or "REPLACE" in operation
 
 
 def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from pyarrow import ArrowException
 
 from spark_infer.runtime.process import this_process
-from spark_infer.tables.delta.log import list_log, read_log, taken_back
+from spark_infer.tables.delta.log import list_log, read_log
+from spark_infer.tables.delta.written_before import taken_back
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.plan import WritePlan

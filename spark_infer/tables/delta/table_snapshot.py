@@ -6,10 +6,10 @@ import json
 
 from spark_infer.errors import SourceError
 from spark_infer.tables.delta.actions import UnreadableLogError
+from spark_infer.tables.delta.eligibility import delta_doubts
 from spark_infer.tables.delta.log import list_log, read_log, replay_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.scan.read_eligibility import delta_doubts
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
 
@@ -28,14 +28,14 @@ def snapshot(lookup: TableLookup, location: TableLocation, version: int | None) 
     storage = location.storage()
     log = list_log(storage) if storage else None
     if storage is None or log is None:
-        return lookup.unlisted_delta(location, version, None)
+        return lookup.describe(location, version=version, refusal=_refusal(location, None))
     pinned = log.newest if version is None else version
     try:
         state = replay_log(storage, log, pinned)
     except UnreadableLogError as error:
         if pinned != log.newest and read_log(storage, log, log.newest):
             raise no_such_version(location, pinned, log.oldest, log.newest) from error
-        return lookup.unlisted_delta(location, version, error)
+        return lookup.describe(location, version=version, refusal=_refusal(location, error))
     listing = Listing(state.files, doubts=delta_doubts(state))
     return Snapshot(
         location=location,
@@ -49,6 +49,24 @@ def snapshot(lookup: TableLookup, location: TableLocation, version: int | None) 
         listing=listing,
         column_mapping=state.column_mapping,
         table_id=state.table_id,
+    )
+
+
+def _refusal(location: TableLocation, why: UnreadableLogError | None) -> SourceError:
+    """The error where the engine knows no more than this process, which cannot reach a log, or cannot read it."""
+    if why is None:
+        return SourceError(
+            f"This process cannot reach the log of {location.name}, and engine `local` runs without Spark.",
+            next_step="set engine: spark.",
+        )
+    if why.for_spark:
+        return SourceError(
+            f"Only Spark can read the log of {location.name}, and engine `local` runs without it: {why}.",
+            next_step="set engine: spark.",
+        )
+    return SourceError(
+        f"The log of {location.name} is damaged: {why}.",
+        next_step="restore the files in its folder _delta_log, or name another version of it or another table.",
     )
 
 

@@ -1,12 +1,15 @@
-"""The users and groups of this machine, as far as they decide whose ledger counts."""
+"""The users and groups of this machine, as far as they decide whose ledger counts and who may write."""
 
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from spark_infer.errors import ConfigError
+from spark_infer.tables.storage import Storage
 
 try:
     import grp
@@ -87,3 +90,26 @@ def umask() -> int | None:
     except OSError:  # not Linux
         return None
     return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), None)
+
+
+def closed_to_group(folders: Iterable[Storage]) -> str:
+    """Say which of some folders has a group of this process that may not write there, and what to do; else nothing.
+
+    A run with the umask 022 leaves such folders to the other members of its group.
+    """
+    for folder in folders:
+        if not KNOWN or folder.scheme != "file":
+            continue
+        try:
+            facts = os.stat(folder.root)
+        except OSError:
+            continue
+        if facts.st_uid == os.geteuid() or facts.st_mode & stat.S_IWGRP or facts.st_gid not in own_groups():
+            continue
+        owner, group = user_name(facts.st_uid), group_name(facts.st_gid)
+        return (
+            f"{folder.root} has the group {group} and the mode {stat.S_IMODE(facts.st_mode):04o}, as after a run of "
+            f"{owner} with the umask 022: have {owner} run `chmod -R g+w` on the table and on the folder of its "
+            "ledger, and set the umask 002 in the runs of all members."
+        )
+    return ""

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from spark_infer.config import TargetConfig
+from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.footers import read_footers, with_footers
@@ -27,8 +29,10 @@ from spark_infer.tables.storage import (
     partition_folders,
     partition_values,
 )
+from spark_infer.tables.table_lookup import TableLookup
 
 MOST_FOOTERS = 2_000
+_FOOTERS_FOR_SCHEMA = 16
 EMPTY_TABLE_FILE = "part-00000-no-rows.parquet"
 """Holds the schema of a partitioned table without rows, which Spark would leave without any file."""
 
@@ -65,6 +69,28 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         listing=listing,
         refused=column_types(listing)[1] if known is None else {},
     )
+
+
+def unreachable(location: TableLocation) -> SourceError:
+    """The error for a table that nobody can look at."""
+    return SourceError(f"This process cannot reach {location.name}.")
+
+
+def target_snapshot(lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
+    """Describe an existing target by a few footers, or as the catalog knows it.
+
+    Raises:
+        SourceError: A file is not a readable Parquet file, or lies outside the partition folders.
+        TargetError: This process cannot reach the folder.
+    """
+    if location.table:
+        entry = lookup.catalog(target).describe(location.table)
+        columns = entry.partition_columns if entry else ()
+        return lookup.describe(location, partition_columns=columns, refusal=unreachable(location))
+    storage = location.storage()
+    if storage is None:
+        raise TargetError(f"This process cannot reach {location.name}.")
+    return snapshot(storage, location, most_footers=_FOOTERS_FOR_SCHEMA)
 
 
 def _files(storage: Storage) -> list[DataFile]:

@@ -15,10 +15,10 @@ from spark_infer.runtime.process import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL
+from spark_infer.tables.ledger.owners import closed_to_group
 from spark_infer.tables.paths import logged_path
 from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
-from spark_infer.tables.writable import closed_to_group
 
 STAGED, READY, OLD = "new", "ready-", "old"
 

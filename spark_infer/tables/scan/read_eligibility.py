@@ -1,7 +1,6 @@
 """When the values in a table's files may be others than those that Spark reads: then Spark reads.
 
 Each doubt is a clause for the reader of a plan. What is not known to be the same counts as a doubt.
-Delta: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 Old calendars: https://spark.apache.org/docs/latest/sql-data-sources-parquet.html, "datetimeRebaseModeInRead"
 """
 
@@ -14,32 +13,12 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from spark_infer.tables.delta.deletion_vector import can_read
-from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.listing import Footer, Listing, SourceFile
-from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.scan.footer import NotParquetError, RawFooter
 from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.scan.type_compatibility import UnlikeSparkError, stored_columns
 from spark_infer.tables.scan.values import parsed
-from spark_infer.tables.storage import split_uri
-
-_HARMLESS_FEATURES = frozenset(
-    (
-        "columnMapping",
-        "deletionVectors",
-        "timestampNtz",
-        "typeWidening",
-        "typeWidening-preview",
-        "v2Checkpoint",
-        "vacuumProtocolCheck",
-    )
-)
-"""Features of the reader's protocol that change nothing, or whose use shows elsewhere: in files, or in the schema."""
-
-_EXACT_BEFORE = ("byte", "short", "integer", "long", "decimal")
-"""Types whose files, and bounds in the log, hold the same numbers after their column was widened. The bounds of a float
-have only the digits that tell it from other floats: as doubles they are other numbers."""
 
 _OLD_TIMES, _OLD_INT96 = b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96"
 _SPARK_VERSION = b"org.apache.spark.version"
@@ -62,28 +41,6 @@ _FIRST_NEW = {
     "TIMESTAMP(MICROS,false)": _FIRST_NEW_MILLISECOND * 1000,
 }
 """The least value that Spark does not rebase."""
-
-
-def delta_doubts(state: LogState) -> tuple[str, ...]:
-    """Why the rows of a Delta version may not be those in its files."""
-    return tuple(_delta_doubts(state))
-
-
-def _delta_doubts(state: LogState) -> Iterator[str]:
-    protocol = state.protocol
-    unknown = sorted(set(protocol.get("readerFeatures") or ()) - _HARMLESS_FEATURES)
-    if unknown:
-        yield f"the table has the Delta features {', '.join(unknown)}"
-    if int(protocol.get("minReaderVersion") or 1) > 3:
-        yield f"the table asks for version {protocol['minReaderVersion']} of Delta's reader protocol"
-    if state.column_mapping not in ("none", "name", "id"):
-        yield f"the table maps its columns by {state.column_mapping}"
-    if widened := sorted({kind for kind in _widened_from(state.schema) if not kind.startswith(_EXACT_BEFORE)}):
-        yield f"types of its columns were widened from {', '.join(widened)}"
-    if not all(stays_inside(file.path) and not split_uri(file.path)[0] for file in state.files):
-        yield "some of its files lie outside its folder"
-    if len({file.path for file in state.files}) < len(state.files):
-        yield "its log has a file more than once"
 
 
 def deletion_doubts(listing: Listing) -> tuple[str, ...]:
@@ -247,19 +204,6 @@ def _least(group: pq.RowGroupMetaData, at: int, first: int) -> int:
         return first
     least = found.min_raw if found is not None and found.has_min_max else None
     return least if isinstance(least, int) else first - 1
-
-
-def _widened_from(part: Any) -> Iterator[str]:
-    """The types that columns had before they were widened, at every depth of a schema's JSON."""
-    if isinstance(part, Mapping):
-        for key, value in part.items():
-            if key == "delta.typeChanges":
-                yield from (str(change.get("fromType", "")) for change in value)
-            else:
-                yield from _widened_from(value)
-    elif isinstance(part, list):
-        for each in part:
-            yield from _widened_from(each)
 
 
 def _metadata_keys(part: Any) -> Iterator[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.folders import writable
@@ -34,7 +33,6 @@ def write_doubts(
     columns: pa.Schema,
     schema: Mapping[str, Any],
     conf: Mapping[str, str],
-    existing: LogState | None,
     constants: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """Why Spark should write; empty where the workers may.
@@ -44,10 +42,9 @@ def write_doubts(
         columns: The rows to write, as Arrow has them.
         schema: The same as Spark's JSON.
         conf: The session's settings.
-        existing: The Delta table that is there now, where its log is readable.
         constants: Columns that have one value in all rows.
     """
-    return tuple(_doubts(plan, columns, schema, conf, existing, constants))
+    return tuple(_doubts(plan, columns, schema, conf, constants))
 
 
 def _doubts(
@@ -55,7 +52,6 @@ def _doubts(
     columns: pa.Schema,
     schema: Mapping[str, Any],
     conf: Mapping[str, str],
-    existing: LogState | None,
     constants: Mapping[str, Any],
 ) -> Iterator[str]:
     table_format = format_of(plan.location.format)
@@ -82,7 +78,7 @@ def _doubts(
             yield f"{name} is {conf[name]}"
     if any(conf.get(name, "") for name in _ENCRYPTS):
         yield "the files are to be encrypted"
-    yield from table_format.write_doubts(plan, conf, existing)
+    yield from table_format.write_doubts(plan, conf)
 
 
 def _plain(kind: pa.DataType) -> bool:

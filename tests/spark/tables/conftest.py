@@ -10,9 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
-from spark_infer.spark.tables.parquet.writing import is_staged
 from spark_infer.spark.tables.spark_tables import SparkTables
-from spark_infer.spark.tables.write import refresh, size_notes, stage, write
+from spark_infer.spark.tables.write import is_staged, refresh, size_notes, stage, write
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.snapshot import Snapshot

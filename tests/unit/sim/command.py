@@ -88,7 +88,7 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     report = {
         "app": work.app,
         "some_files": files,
-        "in_table": format_of(kind).contents(table),
+        "in_table": format_of(kind).written.contents(table),
         "target_version": max(outcome.versions, default=None),
     }
     ledger.finish(stamped(report))

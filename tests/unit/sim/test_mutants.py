@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from spark_infer.errors import WriteError
 from spark_infer.job.units import drive as drive_module
 from spark_infer.job.units.drive import _InOrder
-from spark_infer.tables.delta import format as format_module
 from spark_infer.tables.delta import publish as delta_publish
-from spark_infer.tables.delta.log import taken
+from spark_infer.tables.delta import written_before
 from spark_infer.tables.delta.publish import AppendUnits
+from spark_infer.tables.delta.written_before import taken
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.parquet import publish as parquet_publish
@@ -109,10 +110,10 @@ def unreadable_is_absent(patch: Patch) -> None:
     def silent(storage: Storage, app: str) -> int | None:
         try:
             return taken(storage, app)
-        except OSError:
+        except WriteError:
             return 0
 
-    patch.setattr(format_module, "taken", silent)
+    patch.setattr(written_before, "taken", silent)
 
 
 def never_settled(patch: Patch) -> None:

@@ -14,8 +14,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.tables.delta.actions import UnreadableLogError
-from spark_infer.tables.delta.log import LogState, list_log, read_log, replay_log, taken
-from spark_infer.tables.scan.read_eligibility import delta_doubts
+from spark_infer.tables.delta.eligibility import delta_doubts
+from spark_infer.tables.delta.log import LogState, list_log, read_log, replay_log
+from spark_infer.tables.delta.written_before import taken
 from spark_infer.tables.storage import Storage, open_storage
 
 

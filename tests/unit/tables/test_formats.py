@@ -59,11 +59,11 @@ def files_of(folder: Path) -> list[str]:
 
 
 def report_of(table_format: TableFormat, folder: Path, app: str) -> dict[str, Any]:
-    version = DeltaTable(folder).version() if table_format.has_log else None
+    version = DeltaTable(folder).version() if table_format.log_folder else None
     return {
         "app": app,
         "some_files": files_of(folder),
-        "in_table": table_format.contents(opened(folder)),
+        "in_table": table_format.written.contents(opened(folder)),
         "target_version": version,
     }
 
@@ -94,7 +94,7 @@ def test_a_table_is_found_described_and_counted(name: str, tmp_path: Path) -> No
     folder, table_format = tmp_path / "t", format_of(name)
     assert not table_format.is_at(opened(folder))
     WRITERS[name](folder, "append", "")
-    table_format.check_engine(LOOKUP)
+    LOOKUP.check_format(name)
     found = locate(LOOKUP, SourceConfig(path=str(folder)))
     assert found == TableLocation(name, f"file://{folder}")
     counted = table_format.counted(table_format.source_snapshot(LOOKUP, found, SourceConfig(path=str(folder))))
@@ -103,8 +103,7 @@ def test_a_table_is_found_described_and_counted(name: str, tmp_path: Path) -> No
     newest = table_format.target_snapshot(LOOKUP, found, target)
     assert newest.files == 1
     assert table_format.folder_types(newest) == {}
-    assert (table_format.log_state(found) is not None) == table_format.has_log
-    table_format.check_target(found, target, exists=True)
+    table_format.rules(found, exists=True).refuse(target)
 
 
 @every_format
@@ -120,17 +119,17 @@ def test_the_rows_of_a_finished_run_are_recognised(name: str, tmp_path: Path) ->
     folder, table_format, write = tmp_path / "t", format_of(name), WRITERS[name]
     write(folder, "append", "spark_infer/t/1")
     table, report = opened(folder), report_of(table_format, folder, "spark_infer/t/1")
-    assert table_format.has_run(table, report)
-    assert table_format.is_unchanged(table, report)
-    assert table_format.holds_rows(table, report)
+    assert table_format.written.has_run(table, report)
+    assert table_format.written.is_unchanged(table, report)
+    assert table_format.written.holds_rows(table, report)
     write(folder, "append", "")
-    assert table_format.has_run(table, report)
-    assert not table_format.is_unchanged(table, report)
-    assert not table_format.lost_files(table, report)
+    assert table_format.written.has_run(table, report)
+    assert not table_format.written.is_unchanged(table, report)
+    assert not table_format.written.lost_files(table, report)
     write(folder, "overwrite", "")
-    assert not table_format.is_unchanged(table, report)
-    assert len(table_format.lost_files(table, report)) == 1
-    assert not table_format.holds_rows(table, report)
+    assert not table_format.written.is_unchanged(table, report)
+    assert len(table_format.written.lost_files(table, report)) == 1
+    assert not table_format.written.holds_rows(table, report)
 
 
 @every_format
@@ -147,13 +146,13 @@ def test_the_rows_of_an_unfinished_run_are_counted(name: str, tmp_path: Path) ->
             unit=0, session="s", files=(WrittenFile(path=mine, size=(folder / mine).stat().st_size, rows=2, values={}),)
         )
     )
-    assert table_format.holds_some_of(table, ledger, RUN)
-    assert table_format.rows_left(table, ledger, RUN, one_by_one=True) == 2
-    assert table_format.rows_left(table, ledger, RUN, one_by_one=False) == 2
+    assert table_format.written.holds_some_of(table, ledger, RUN)
+    assert table_format.written.rows_left(table, ledger, RUN, one_by_one=True) == 2
+    assert table_format.written.rows_left(table, ledger, RUN, one_by_one=False) == 2
     ledger.seal(Sealed(unit=1, session="s", files=(WrittenFile(path="not-there.parquet", size=1, rows=5, values={}),)))
-    assert table_format.rows_left(table, ledger, RUN, one_by_one=True) == 2
+    assert table_format.written.rows_left(table, ledger, RUN, one_by_one=True) == 2
     other = Ledger(opened(tmp_path / ".t.other"))
-    assert not table_format.holds_some_of(table, other, "run-2")
+    assert not table_format.written.holds_some_of(table, other, "run-2")
 
 
 @every_format
@@ -177,4 +176,4 @@ def test_what_a_plan_says_is_said(name: str, tmp_path: Path) -> None:
     table_format = format_of(name)
     plan = plan_of(name, tmp_path / "t", mode="overwrite")
     assert all((table_format.creation, table_format.addition, table_format.replacement(plan)))
-    assert list(table_format.write_doubts(plan, {}, None)) == []
+    assert list(table_format.write_doubts(plan, {})) == []

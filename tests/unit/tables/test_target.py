@@ -10,7 +10,7 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
-from spark_infer.tables.parquet.target_storage import check_storage
+from spark_infer.tables.parquet.target_rules import ParquetRules
 
 TABLE = ("_SUCCESS", "._SUCCESS.crc", "_metadata", "_common_metadata", EMPTY_TABLE_FILE, "p=1/_q=2/part-0.parquet")
 
@@ -20,7 +20,7 @@ def check(folder: Path, *names: str, mode: str = "overwrite") -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     target = TargetConfig.model_validate({"path": str(folder), "mode": mode})
-    check_storage(TableLocation("parquet", f"file://{folder}"), target, exists=True)
+    ParquetRules(TableLocation("parquet", f"file://{folder}"), exists=True).refuse(target)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".git/HEAD", "sub/thesis.doc", "sub/part.parquet", "p=1/readme", "_tmp"])

@@ -15,8 +15,8 @@ from spark_infer.runtime.process import this_process
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.tables.settings import can_set, settings
-from spark_infer.tables.delta.commit import metrics_of, version_of
-from spark_infer.tables.delta.log import taken
+from spark_infer.tables.delta.commit import version_of
+from spark_infer.tables.delta.written_before import metrics_of, taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import quote_name

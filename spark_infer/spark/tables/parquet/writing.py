@@ -10,7 +10,6 @@ from pyarrow import parquet as pq
 
 from spark_infer.errors import TargetError
 from spark_infer.spark.tables.catalog import SparkCatalog
-from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
 from spark_infer.tables.parquet.footers import read_footers
@@ -49,16 +48,6 @@ def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[Wr
         WrittenFile(path=file.path, size=file.size, rows=_rows(footer), values=partition_values(file.path))
         for file, footer in zip(files, footers, strict=True)
     ]
-
-
-def is_staged(plan: WritePlan) -> bool:
-    """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
-    storage = plan.location.storage()
-    if plan.merges:
-        return True
-    if format_of(plan.location.format).spark_commits or storage is None or (plan.creates and plan.location.table):
-        return False
-    return storage.renames_atomically or not plan.creates
 
 
 def refresh_parquet(spark: SparkSession, plan: WritePlan) -> None:

@@ -18,9 +18,9 @@ def test_rows_that_spark_wrote_are_there_until_a_commit_replaces_those_of_theirs
     table = open_storage(f"file://{tmp_path}/t")
     assert table is not None
     report = {"app": "spark_infer/run", "target_version": 1}
-    assert format_of("delta").holds_rows(table, report)
-    assert not format_of("delta").holds_rows(table, {**report, "app": "spark_infer/other"})
+    assert format_of("delta").written.holds_rows(table, report)
+    assert not format_of("delta").written.holds_rows(table, {**report, "app": "spark_infer/other"})
     write_deltalake(tmp_path / "t", ROWS, mode="append")
-    assert format_of("delta").holds_rows(table, report)
+    assert format_of("delta").written.holds_rows(table, report)
     write_deltalake(tmp_path / "t", ROWS, mode="overwrite")
-    assert not format_of("delta").holds_rows(table, report)
+    assert not format_of("delta").written.holds_rows(table, report)

@@ -1,0 +1,180 @@
+"""What a Delta table holds of earlier runs: which commits its log has taken, and which of their files are gone again.
+
+Read by hand and not through deltalake, which opens no table with features that it does not know, and has no way to see
+the files that one commit added or removed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from pyarrow import ArrowException
+
+from spark_infer.errors import WriteError
+from spark_infer.tables.delta.actions import UnreadableLogError, checkpoint_actions, commit_actions
+from spark_infer.tables.delta.commit import published
+from spark_infer.tables.delta.log import list_log
+from spark_infer.tables.delta.log_check import EntryError
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.publishing.work import app_of
+from spark_infer.tables.storage import Storage
+
+_WHOLESALE = ("RESTORE", "TRUNCATE", "WRITE")
+
+
+class DeltaWritten:
+    """What a Delta table holds of earlier runs; a `WrittenBefore`."""
+
+    def contents(self, table: Storage) -> None:
+        """None: a version says it."""
+
+    def has_run(self, table: Storage, report: Mapping[str, Any]) -> bool:
+        """Whether there is a log, with commits of the run."""
+        return list_log(table) is not None and _took(table, report)
+
+    def is_unchanged(self, table: Storage, report: Mapping[str, Any]) -> bool:
+        """Whether the run's version is the newest."""
+        log = list_log(table)
+        return log is not None and report.get("target_version") == log.newest
+
+    def lost_files(self, table: Storage, report: Mapping[str, Any]) -> list[str]:
+        """Those that later commits removed."""
+        return list(taken_back(table, report.get("some_files") or ()))
+
+    def holds_rows(self, table: Storage, report: Mapping[str, Any]) -> bool:
+        """Whether the log has commits of the run, and still has some of its files."""
+        # Spark's files are not in the report.
+        files = list(report.get("some_files") or ()) or added_in(table, report.get("target_version"))
+        return _took(table, report) and (not files or len(taken_back(table, files)) < len(files))
+
+    def holds_some_of(self, table: Storage, ledger: Ledger, run_id: str) -> bool:
+        """Whether the log has commits of the run."""
+        return bool(published(table, app_of(ledger, run_id)))
+
+    def rows_left(self, table: Storage, ledger: Ledger, run_id: str, *, one_by_one: bool) -> int:
+        """The rows of the units that the log has taken."""
+        sealed = ledger.all_sealed()
+        newest = published(table, app_of(ledger, run_id))
+        return sum(entry.rows for unit, entry in sealed.items() if newest and (unit < newest or not one_by_one))
+
+
+def _took(table: Storage, report: Mapping[str, Any]) -> bool:
+    """Whether a table's log has commits of a run."""
+    app = str(report.get("app"))
+    found = taken(table, app)
+    return bool(published(table, app) if found is None else found)
+
+
+def taken(storage: Storage, app: str) -> int | None:
+    """The newest version of an application that the table's newest version has taken; 0 for none.
+
+    None where the log is not to be read here.
+
+    Raises:
+        WriteError: The log cannot be read; then nothing is known.
+    """
+    with _reading(storage):
+        return _taken(storage, app)
+
+
+def _taken(storage: Storage, app: str) -> int | None:
+    listing = list_log(storage)
+    if listing is None:
+        return 0
+    if not listing.readable(listing.newest):
+        return None
+    start = listing.base(listing.newest)
+    checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
+    commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, listing.newest + 1)]
+    found = 0
+    of_checkpoint = checkpoint_actions(storage, checkpoint, ("txn",), sidecars=False)
+    for action in (*of_checkpoint, *commit_actions(storage, commits)):
+        txn = action.get("txn") or {}
+        found = max(found, txn["version"]) if txn.get("appId") == app else found
+    return found
+
+
+def added_in(storage: Storage, version: int | None) -> list[str]:
+    """The files that a commit added; none where the log no longer has it.
+
+    Raises:
+        WriteError: The log cannot be read; then nothing is known.
+    """
+    listing = list_log(storage)
+    if listing is None or version not in listing.commits:
+        return []
+    with _reading(storage):
+        actions = commit_actions(storage, [f"_delta_log/{version:020}.json"])
+        return [unquote(action["add"]["path"]) for action in actions if "add" in action]
+
+
+def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
+    """Those files that somebody took out of a table again together with their rows: restored or replaced it.
+
+    Files whose rows were only rewritten, or of which single rows were deleted or updated, do not count. Only
+    commits that are still in the log can tell.
+
+    Args:
+        storage: The table's folder.
+        paths: Files that were added to it.
+
+    Raises:
+        WriteError: The log cannot be read; then nothing is known.
+    """
+    with _reading(storage):
+        return _taken_back(storage, paths)
+
+
+def _taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
+    ours, gone = set(paths), set[str]()
+    listing = list_log(storage)
+    if not ours or listing is None:
+        return []
+    for version in sorted(listing.commits):
+        actions = list(commit_actions(storage, [f"_delta_log/{version:020}.json"]))
+        added, removed = (
+            {unquote(each[kind]["path"]) for each in actions if kind in each} for kind in ("add", "remove")
+        )
+        gone -= added
+        if any(_replaces(action.get("commitInfo") or {}) for action in actions):
+            gone |= removed & ours  # a mere append removes nothing
+        elif removed & ours:
+            ours |= added  # the same rows, or what an update left of them, in other files
+    return sorted(gone)
+
+
+def _replaces(commit: Mapping[str, Any]) -> bool:
+    """Whether the files that a commit removes are replaced wholesale, by what its writer says of it.
+
+    An overwrite that workers wrote is a ``WRITE`` with mode ``Append``, since deltalake adds files in that mode alone.
+    """
+    operation = str(commit.get("operation", "")).upper()
+    return operation in _WHOLESALE or "REPLACE" in operation
+
+
+def metrics_of(folder: Storage, version: int) -> Mapping[str, str]:
+    """What a commit says of itself in its ``operationMetrics``; nothing where its entry is gone."""
+    try:
+        lines = (folder.read(f"_delta_log/{version:020}.json") or b"").decode().splitlines()
+    except (ArrowException, OSError):
+        return {}
+    infos = [json.loads(line).get("commitInfo") for line in lines if '"commitInfo"' in line]
+    return next((info.get("operationMetrics") or {} for info in infos if info), {})
+
+
+@contextmanager
+def _reading(storage: Storage) -> Iterator[None]:
+    """Turn a log that is damaged, or cannot be read, into an error that says so."""
+    try:
+        yield
+    except (UnreadableLogError, ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        known = isinstance(error, UnreadableLogError | EntryError)
+        raise WriteError(
+            f"The log of {storage.root} cannot be read: {error if known else 'an entry of it is missing or damaged'}.",
+            details=["Without it nobody knows what the table holds of this job's runs; nothing was changed."],
+            next_step="restore the files in its folder _delta_log, or choose another target.",
+        ) from error
