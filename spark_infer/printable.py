@@ -23,6 +23,11 @@ def printable(line: str) -> str:
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), line)
 
 
+def quoted(text: str, most: int = 60) -> str:
+    """Quote text from outside so that one line stays one line, and short."""
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
 def printable_lines(lines: Iterable[str]) -> str:
     """Join lines into a text; a name in them cannot begin a line of its own."""
     return "\n".join(map(printable, lines))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.cli.logfile import open_log
 from spark_infer.cli.output import Output
 from spark_infer.config import JobConfig
+from spark_infer.config.load import load_job
 from spark_infer.config.secrets import hide
-from spark_infer.job.file.load import load_job
 from spark_infer.observe.progress import ProgressLine
 
 if TYPE_CHECKING:

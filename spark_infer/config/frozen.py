@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.fields import FieldInfo
 
 from spark_infer.config.params import shown_params
@@ -16,7 +16,24 @@ ModuleFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 ColumnName = Annotated[str, Field(min_length=1)]
 PathText = Annotated[str, BeforeValidator(lambda given: os.fspath(given) if isinstance(given, os.PathLike) else given)]
 """A path or a URI; a `pathlib.Path` becomes text."""
+_LISTED = BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+TextList = Annotated[tuple[str, ...], _LISTED]
+NameList = Annotated[tuple[ColumnName, ...], _LISTED]
+"""Names of columns; a single one stands for a list of itself."""
 Shown = TypeVar("Shown")
+
+
+class KeysError(ValueError):
+    """Several keys of a group do not go together.
+
+    Args:
+        message: What does not fit, and what to change.
+        keys: The keys, dotted from the group that has the rule; the lines of a job file are found by them.
+    """
+
+    def __init__(self, message: str, *keys: str) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class Frozen(BaseModel):
@@ -27,7 +44,20 @@ class Frozen(BaseModel):
     )
     free_names: ClassVar[tuple[str, ...]] = ()
     """Fields whose keys are the user's own; those that are named like secrets hold secrets."""
+    plain_key: ClassVar[str] = ""
+    """The one key that a plain value stands for: `source: data/flights`."""
     _secrets: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, given: Any) -> Any:
+        """Accept a plain value for its key, and the default for a group, list or mapping with nothing in it."""
+        if cls.plain_key and isinstance(given, str | os.PathLike):
+            return {cls.plain_key: given}
+        if not isinstance(given, Mapping):
+            return given
+        optional = {name for name, field in cls.settings().items() if field.default_factory or field.default == ()}
+        return {name: value for name, value in given.items() if value is not None or name not in optional}
 
     @classmethod
     def settings(cls) -> dict[str, FieldInfo]:

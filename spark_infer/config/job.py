@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from spark_infer.config.frozen import ColumnName, Frozen, PathText
+from spark_infer.config.frozen import ColumnName, Frozen, KeysError, NameList, PathText, TextList
 from spark_infer.config.partition_values import listed_values
 from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
@@ -16,6 +16,8 @@ from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 
 class ModelConfig(Frozen):
     """Which model."""
+
+    plain_key: ClassVar[str] = "uri"
 
     uri: PathText = Field(min_length=1, description="`models:/name@alias`, `models:/name/3`, `runs:/…`, or a folder.")
     tracking_uri: str | None = Field(
@@ -37,6 +39,8 @@ PartitionValue = str | int | bool | None
 class TableConfig(Frozen):
     """A table: a path, or a name in the catalog."""
 
+    plain_key: ClassVar[str] = "path"
+
     path: Annotated[PathText, AfterValidator(without_credentials)] | None = Field(
         default=None, description="Folder of the table, local or on an object store. No credentials in the URI."
     )
@@ -50,7 +54,7 @@ class TableConfig(Frozen):
     @model_validator(mode="after")
     def _one_place(self) -> TableConfig:
         if (self.path is None) == (self.table is None):
-            raise ValueError("give either `path` or `table`, not both and not neither")
+            raise KeysError("give either `path` or `table`, not both and not neither", "path", "table")
         return self
 
     @property
@@ -82,7 +86,7 @@ class TargetConfig(TableConfig):
     mode: Literal["error_if_exists", "append", "overwrite_partitions", "overwrite", "merge"] = Field(
         default="error_if_exists", description="What may happen to rows that are already there."
     )
-    keys: tuple[ColumnName, ...] = Field(
+    keys: NameList = Field(
         default=(),
         description="For `merge`: the kept columns that tell rows apart. A scored row replaces the one with "
         "equal keys, null included, or is added; a key that occurs twice in the source is an error.",
@@ -92,8 +96,8 @@ class TargetConfig(TableConfig):
         description="For `overwrite_partitions`: the table partitions this job may replace, column to the list of "
         "values. A row outside them is an error.",
     )
-    partition_by: tuple[ColumnName, ...] = Field(default=(), description="Columns to partition a new table by.")
-    keep: Literal["all"] | tuple[ColumnName, ...] = Field(
+    partition_by: NameList = Field(default=(), description="Columns to partition a new table by.")
+    keep: Literal["all"] | NameList = Field(
         default="all", description="The columns of the source that pass through to the target, or `all`."
     )
     output: str | dict[str, str] | None = Field(
@@ -115,7 +119,7 @@ class TargetConfig(TableConfig):
         ge=2**20,
         description="Wished-for size of a file; asks Spark for a shuffle of the scored rows before the write.",
     )
-    ledger_users: tuple[str, ...] = Field(
+    ledger_users: TextList = Field(
         default=(),
         description="Users of this machine, besides yourself, root and the owner of the table (unless that is "
         "`nobody`), whose ledgers beside the table this job believes: names, or numbers in quotes.",
@@ -131,30 +135,29 @@ class TargetConfig(TableConfig):
     def _one_value_is_a_list(cls, given: Any) -> Any:
         return listed_values(given)
 
-    @field_validator("partition_by", "keep", "keys", "ledger_users", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) and given != "all" else given
-
     @model_validator(mode="after")
     def _scope_fits_mode(self) -> TargetConfig:
         if self.mode == "overwrite_partitions" and not self.partitions:
-            raise ValueError("mode `overwrite_partitions` needs `partitions`: which ones may this job replace?")
+            raise KeysError(
+                "mode `overwrite_partitions` needs `partitions`: which ones may this job replace?", "mode", "partitions"
+            )
         if self.mode != "overwrite_partitions" and self.partitions:
-            raise ValueError(
+            raise KeysError(
                 "`partitions` goes with mode `overwrite_partitions` alone; for another mode take it out "
-                "(--set target.partitions= on the command line)"
+                "(--set target.partitions= on the command line)",
+                "partitions",
+                "mode",
             )
         return self
 
     @model_validator(mode="after")
     def _keys_fit_mode(self) -> TargetConfig:
         if self.mode == "merge" and not self.keys:
-            raise ValueError("mode `merge` needs `keys`: which columns tell rows apart?")
+            raise KeysError("mode `merge` needs `keys`: which columns tell rows apart?", "mode", "keys")
         if self.mode != "merge" and self.keys:
-            raise ValueError("`keys` goes with mode `merge` alone; for another mode take it out")
+            raise KeysError("`keys` goes with mode `merge` alone; for another mode take it out", "keys", "mode")
         if self.keep != "all" and (lost := [key for key in self.keys if key not in self.keep]):
-            raise ValueError(f"`keep` lacks the key {lost[0]}: keys are kept columns")
+            raise KeysError(f"`keep` lacks the key {lost[0]}: keys are kept columns", "keep", "keys")
         return self
 
 
@@ -202,7 +205,7 @@ class SparkConfig(Frozen):
     @model_validator(mode="after")
     def _one_server(self) -> SparkConfig:
         if self.master is not None and self.remote is not None:
-            raise ValueError("give either `master` or `remote`, not both")
+            raise KeysError("give either `master` or `remote`, not both", "master", "remote")
         return self
 
 
@@ -248,7 +251,9 @@ class JobConfig(Frozen):
     @model_validator(mode="after")
     def _engine_has_the_plane(self) -> JobConfig:
         if self.engine == "local" and self.plane == "spark":
-            raise ValueError("engine `local` has no spark plane: leave `plane` out, or set engine: spark")
+            raise KeysError(
+                "engine `local` has no spark plane: leave `plane` out, or set engine: spark", "engine", "plane"
+            )
         if self.engine == "local" and self.target.mode == "merge":
-            raise ValueError("only Spark can merge: set engine: spark, or another mode")
+            raise KeysError("only Spark can merge: set engine: spark, or another mode", "engine", "target.mode")
         return self

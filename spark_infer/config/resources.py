@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from spark_infer.config.frozen import Frozen
+from spark_infer.config.frozen import Frozen, KeysError
 
 
 class ResourceOptions(Frozen):
@@ -27,9 +27,15 @@ class ResourceOptions(Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.tasks_per_gpu > 1 and self.gpu != 1:
-            raise ValueError("`tasks_per_gpu` goes with `gpu: 1`: a task holds a part of one GPU, or whole ones")
+            raise KeysError(
+                "`tasks_per_gpu` goes with `gpu: 1`: a task holds a part of one GPU, or whole ones",
+                "tasks_per_gpu",
+                "gpu",
+            )
         if self.allow_cpu_fallback and not self.gpu:
-            raise ValueError("`allow_cpu_fallback` goes with `gpu`: without it nothing asks for a GPU")
+            raise KeysError(
+                "`allow_cpu_fallback` goes with `gpu`: without it nothing asks for a GPU", "allow_cpu_fallback", "gpu"
+            )
         return self
 
     @property

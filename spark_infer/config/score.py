@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction, PathText
+from spark_infer.config.frozen import Frozen, KeysError, ModuleFunction, NameList, PathText, TextList
 from spark_infer.config.params import (
     plain_configuration,
     plain_params,
@@ -16,7 +16,7 @@ from spark_infer.config.params import (
     refuse_unwritable,
 )
 from spark_infer.config.places import refuse_unshareable
-from spark_infer.config.steps import PostprocessStep, long_step
+from spark_infer.config.steps import PostprocessStep
 
 CASTS = ("decimal->double", "double->float", "long->double")
 
@@ -28,6 +28,8 @@ DEFAULT_CACHE_BYTES = 4 * 2**30
 
 class CompileOptions(Frozen):
     """What the model is compiled to, and how far its answers may differ."""
+
+    plain_key: ClassVar[str] = "to"
 
     to: Literal["onnx"] = Field(default="onnx", description="What the model is compiled to.")
     bound: float = Field(
@@ -43,7 +45,7 @@ class ScoreOptions(Frozen):
 
     free_names: ClassVar[tuple[str, ...]] = ("params", "pyfunc_config", "extra_env")
 
-    inputs: tuple[ColumnName, ...] | None = Field(
+    inputs: NameList | None = Field(
         default=None,
         min_length=1,
         description="The columns to feed a model whose signature names none (it knows them as 0, 1, …), or that has no "
@@ -68,7 +70,7 @@ class ScoreOptions(Frozen):
         description="`auto` takes the native backend of the model's flavor where it gives the same answers, else "
         "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, `spark` or `pyfunc` ask for one.",
     )
-    predict_method: tuple[str, ...] | None = Field(
+    predict_method: TextList | None = Field(
         default=None,
         description="Which methods to call: `predict`, `predict_proba`, `decision_function`, or several. "
         "Without it, the one the model was logged with.",
@@ -124,7 +126,7 @@ class ScoreOptions(Frozen):
         "`models:/name@alias`, `models:/name/latest`); `digests`, those that `digests` lists. Decided before any of "
         "the model's code runs.",
     )
-    digests: tuple[str, ...] = Field(
+    digests: TextList = Field(
         default=(), description="For `trust: digests`: the SHA-256 digests of the models that may run."
     )
     refuse_pickle: bool = Field(
@@ -170,7 +172,7 @@ class ScoreOptions(Frozen):
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
 
-    @field_validator("inputs", "predict_method", "allow_casts", "digests", mode="before")
+    @field_validator("allow_casts", mode="before")
     @classmethod
     def _one_is_a_list(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given
@@ -188,9 +190,11 @@ class ScoreOptions(Frozen):
     @model_validator(mode="after")
     def _digests_go_with_their_policy(self) -> ScoreOptions:
         if (self.trust == "digests") != bool(self.digests):
-            raise ValueError(
+            raise KeysError(
                 "`trust: digests` and `digests`, a list of them, go together: give both or neither; "
-                "`spark-infer models inspect` shows a model's digest"
+                "`spark-infer models inspect` shows a model's digest",
+                "trust",
+                "digests",
             )
         return self
 
@@ -216,11 +220,6 @@ class ScoreOptions(Frozen):
         refuse_unsettable(given)
         return given
 
-    @field_validator("compile", mode="before")
-    @classmethod
-    def _a_word_will_do(cls, given: Any) -> Any:
-        return {"to": given} if isinstance(given, str) else given
-
     @field_validator("model_files")
     @classmethod
     def _means_the_same_on_every_node(cls, given: str) -> str:
@@ -229,6 +228,5 @@ class ScoreOptions(Frozen):
 
     @field_validator("postprocess", mode="before")
     @classmethod
-    def _short_steps(cls, given: Any) -> Any:
-        steps = (given,) if isinstance(given, str | Mapping) else given
-        return tuple(long_step(step) for step in steps) if isinstance(steps, list | tuple) else steps
+    def _one_step_is_a_list(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str | Mapping) else given

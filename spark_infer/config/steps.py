@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction, NameList, TextList
 from spark_infer.errors import nearest
 
 STEP_KINDS = ("threshold", "argmax_label", "top_k", "label_map", "pack", "function")
@@ -26,10 +26,10 @@ class ArgmaxLabelStep(Frozen):
     """Name the class with the largest score."""
 
     kind: Literal["argmax_label"] = "argmax_label"
-    columns: tuple[ColumnName, ...] = Field(
+    columns: NameList = Field(
         description="The score columns, one for each class; or the name of a single array column.", min_length=1
     )
-    labels: tuple[str, ...] | None = Field(default=None, description="The class names, in the order of the scores.")
+    labels: TextList | None = Field(default=None, description="The class names, in the order of the scores.")
     output: ColumnName = Field(default="label", description="Name of the new string column.")
 
 
@@ -37,10 +37,10 @@ class TopKStep(Frozen):
     """Keep the k best classes with their scores, best first, as an array of structs."""
 
     kind: Literal["top_k"] = "top_k"
-    columns: tuple[ColumnName, ...] = Field(
+    columns: NameList = Field(
         description="The score columns, one for each class; or the name of a single array column.", min_length=1
     )
-    labels: tuple[str, ...] | None = Field(default=None, description="The class names, in the order of the scores.")
+    labels: TextList | None = Field(default=None, description="The class names, in the order of the scores.")
     k: int = Field(description="How many classes to keep.", ge=1)
     output: ColumnName = Field(default="top_k", description="Name of the new `array<struct<label, score>>` column.")
 
@@ -84,19 +84,34 @@ class FunctionStep(Frozen):
     function: ModuleFunction = Field(description="Where the function is, as `module:function`.")
 
 
-PostprocessStep = Annotated[
-    ThresholdStep | ArgmaxLabelStep | TopKStep | LabelMapStep | PackStep | FunctionStep, Field(discriminator="kind")
-]
-
-
 def long_step(step: Any) -> Any:
     """Spell out a step written as ``module:function`` or as ``{kind: {…}}``."""
     if isinstance(step, str):
         return {"kind": "function", "function": step}
-    if isinstance(step, Mapping) and len(step) == 1:
+    if not isinstance(step, Mapping):
+        return step
+    if len(step) == 1 and "kind" not in step:
         ((kind, settings),) = step.items()
-        step = {"kind": kind, **settings} if isinstance(settings, Mapping) else step
-    if isinstance(step, Mapping) and step.get("kind") not in STEP_KINDS:
-        kind = str(step.get("kind", next(iter(step), "")))
-        raise ValueError(f"unknown step {kind!r}{nearest(kind, STEP_KINDS)}; the steps are {', '.join(STEP_KINDS)}")
+        step = {"kind": kind, **_settings(kind, settings)} if kind in STEP_KINDS else {"kind": kind}
+    if "kind" not in step:
+        indented = next((f"; indent the keys of `{name}` below it" for name in step if name in STEP_KINDS), "")
+        raise ValueError(f"missing key 'kind', one of {', '.join(STEP_KINDS)}{indented}")
+    if (kind := step["kind"]) not in STEP_KINDS:
+        hint = nearest(str(kind), STEP_KINDS) or f"; the steps are {', '.join(STEP_KINDS)}"
+        raise ValueError(f"unknown step {str(kind)[:60]!r}{hint}")
     return step
+
+
+def _settings(kind: str, given: Any) -> Mapping[str, Any]:
+    if kind == "function" and isinstance(given, str):
+        return {"function": given}
+    if given is not None and not isinstance(given, Mapping):
+        raise ValueError(f"expected a mapping of keys below `{kind}`")
+    return given or {}
+
+
+PostprocessStep = Annotated[
+    ThresholdStep | ArgmaxLabelStep | TopKStep | LabelMapStep | PackStep | FunctionStep,
+    Field(discriminator="kind"),
+    BeforeValidator(long_step),
+]

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from spark_infer.config import JobConfig
+from spark_infer.config.load import load_job
 from spark_infer.demo import flights, train
 from spark_infer.demo.scored import SHOWN, measure, read_scored, some_rows
 from spark_infer.errors import EnvironmentProblem, TargetError, install_extra
-from spark_infer.job.file.load import load_job
 from spark_infer.job.session import job_engine
 from spark_infer.observe.progress import ProgressLine
 from spark_infer.runtime.private_files import private

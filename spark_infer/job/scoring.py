@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from spark_infer.config import JobConfig
 from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out
-from spark_infer.config.validate_options import mapping, validated
+from spark_infer.config.load import load_job
+from spark_infer.config.validate_options import validated
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.describe import plan_of
-from spark_infer.job.file.load import load_job
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
@@ -195,20 +195,14 @@ def score_table(
     of_job = {key: score.pop(key) for key in JOB_KEYS & score.keys()}
     if (configuration := read_configuration(score.pop("model_config", None))) is not None:
         score["model_config"] = configuration
-    for group in ("resources", "units"):
-        of_job[group] = mapping(of_job.get(group), group)
     config = validated(
         JobConfig,
         {
             **of_job,
-            "model": _keys(model.uri if isinstance(model, ModelRef) else model, "model", short="uri"),
-            "source": _keys(source, "source", short="path"),
-            "target": _keys(target, "target", short="path"),
+            "model": model.uri if isinstance(model, ModelRef) else model,
+            "source": source,
+            "target": target,
             "score": score,
         },
     )
     return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
-
-
-def _keys(given: object, name: str, *, short: str) -> dict[str, Any]:
-    return {short: given} if isinstance(given, str | os.PathLike) else mapping(given, name)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from databricks.bundles.jobs import CronSchedule, Job
 
-from spark_infer.job.file.load import load_job
+from spark_infer.config.load import load_job
 
 ROOT = Path(__file__).parents[2]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text())

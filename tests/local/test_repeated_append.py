@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from spark_infer.config.load import load_job
 from spark_infer.errors import TargetError
-from spark_infer.job.file.load import load_job
 from spark_infer.job.scoring import ScoringJob
 from spark_infer.job.units.fingerprint import FILES, SECRETS
 from spark_infer.job.units.run_plan import RunPlan

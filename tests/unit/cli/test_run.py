@@ -80,7 +80,7 @@ def test_a_wrong_job_file_is_refused_before_spark_starts(command: Command, stage
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
         f"refused: {job_file}:5: unknown key 'scores' (did you mean 'score'?)",
-        "Next: Correct the job file; `python -m spark_infer.job.file.load` lists every key.",
+        "Next: Correct the job file; `python -m spark_infer.config.reference` lists every key.",
     ]
     assert stage.started == []
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from spark_infer.config.load import load_job
 from spark_infer.demo import story, train
 from spark_infer.errors import EnvironmentProblem, TargetError
-from spark_infer.job.file.load import load_job
 
 ROOT = Path(__file__).parents[3]
 

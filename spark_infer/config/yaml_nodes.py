@@ -1,8 +1,7 @@
 """YAML as a tree of nodes that know their line, with limits on what a job file may be.
 
-The tree is never turned into Python objects by PyYAML: no tags, no dates, no `yes` that becomes true.
-Plain scalars resolve as in the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema),
-so `no` is text, `2024-01-01` is text and `010` is text.
+PyYAML never turns the tree into Python objects: no tags, no dates, no `yes` that becomes true. Plain scalars resolve as
+in the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), so `no`, `2024-01-01` and `010` are text.
 """
 
 from __future__ import annotations
@@ -15,18 +14,24 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import ConfigError, nearest
+from spark_infer.printable import printable, quoted
 
 MAX_FILE_BYTES = 256 * 1024
+LISTS_EVERY_KEY = "`python -m spark_infer.config.reference` lists every key."
+CORRECT = f"Correct the job file; {LISTS_EVERY_KEY}"
 
 _TAG = "tag:yaml.org,2002:"
 CORE_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "str", "map", "seq"))
-_NEXT = "Correct the job file; `python -m spark_infer.job.file.load` lists every key."
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """Composes nodes only, with the scalars of YAML 1.2."""
+    """Composes nodes only, with the scalars of YAML 1.2; their marks carry a name."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
 
 
 for _name, _pattern, _first in (
@@ -40,17 +45,20 @@ for _name, _pattern, _first in (
     _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def read_yaml(path: Path) -> Node:
+def read_yaml(path: Path) -> MappingNode:
     """Read a job file into a tree of nodes.
 
     Raises:
-        ConfigError: The file is missing, too large, not UTF-8, not YAML, or empty.
+        ConfigError: The file is missing, too large, not UTF-8, not YAML, empty, or holds no mapping.
     """
     name = str(path)
     node = compose(_decode(_read_bytes(path), name), name)
-    if node is None or (isinstance(node, ScalarNode) and plain_value(node) is None):
-        raise ConfigError(f"{name}:1: the job file is empty", next_step=_NEXT)
-    return node
+    if isinstance(node, MappingNode):
+        return node
+    if node is None or shape_of(node) == "nothing":
+        raise ConfigError(f"{name}:1: the job file is empty", next_step=CORRECT)
+    what = f"a job file is a mapping with the keys model, source and target, not {shape_of(node)}"
+    raise ConfigError(f"{name}:{node.start_mark.line + 1}: {what}", next_step=LISTS_EVERY_KEY)
 
 
 def compose(text: str, name: str) -> Node | None:
@@ -59,33 +67,21 @@ def compose(text: str, name: str) -> Node | None:
     Raises:
         ConfigError: The text is not one YAML document.
     """
-    loader: _CoreLoader | None = None
     try:
-        loader = _CoreLoader(text)
-        loader.name = name
-        node: Node | None = loader.get_single_node()
+        node: Node | None = _CoreLoader(text, name).get_single_node()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{name}:{line}: a control character is not allowed in YAML", next_step=_NEXT) from None
+        raise ConfigError(f"{name}:{line}: a control character is not allowed in YAML", next_step=CORRECT) from None
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text, name) from None
     except (RecursionError, ValueError, OverflowError):
         # PyYAML recurses for each level, and lets `chr` fail on an escape that names no character.
         reason = "nested too deeply, or with an escape that names no character"
-        raise ConfigError(f"{name}: the YAML cannot be read: {reason}", next_step=_NEXT) from None
-    finally:
-        if loader is not None:
-            loader.dispose()
+        raise ConfigError(f"{name}: the YAML cannot be read: {reason}", next_step=CORRECT) from None
     return node
 
 
-def position(node: Node) -> str:
-    """Where a node stands: ``job.yaml:12``, or ``--set target.mode`` for an override."""
-    name = str(node.start_mark.name)
-    return name if name.startswith("--set") else f"{name}:{node.start_mark.line + 1}"
-
-
-def plain_value(node: Node) -> str | int | float | bool | None:
+def plain_value(node: ScalarNode) -> str | int | float | bool | None:
     """Return the value of a scalar by the core schema; quoted text is always text."""
     text = str(node.value)
     kind = node.tag.removeprefix(_TAG)
@@ -101,23 +97,12 @@ def plain_value(node: Node) -> str | int | float | bool | None:
 
 def shape_of(node: Node) -> str:
     """Say what a node holds, for an error: ``a list``, ``'abc'``, ``nothing``."""
-    if isinstance(node, SequenceNode):
-        return "a list"
-    if isinstance(node, MappingNode):
-        return "a mapping"
+    if not isinstance(node, ScalarNode):
+        kind = "list" if isinstance(node, SequenceNode) else "mapping"
+        return f"a {kind}" if node.value else f"an empty {kind}"
     if plain_value(node) is None:
         return "nothing"
     return quoted(without_secrets(str(node.value))) if node.value else "empty text"
-
-
-def quoted(text: str, most: int = 60) -> str:
-    """Quote text from a job file so that one line stays one line, and short."""
-    return repr(text if len(text) <= most else text[:most] + "…")
-
-
-def printable(text: str) -> str:
-    """Escape what a terminal would take for a command or a line end."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -125,7 +110,8 @@ def _read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"there is no job file {path}{_near_files(path)}", next_step=_missing_next(path)) from None
+        next_step = "" if path.is_absolute() else f"The path is relative to {Path.cwd()}."
+        raise ConfigError(f"there is no job file {path}{_near_files(path)}", next_step=next_step) from None
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder, not a job file", next_step="Name the YAML file in it.") from None
     except (OSError, ValueError) as error:
@@ -135,6 +121,13 @@ def _read_bytes(path: Path) -> bytes:
         what = f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, which no job file needs"
         raise ConfigError(what, next_step="Check that this is the job file.")
     return data
+
+
+def _near_files(path: Path) -> str:
+    try:
+        return nearest(path.name, sorted(other.name for other in path.parent.glob("*.y*ml")))
+    except (OSError, ValueError):
+        return ""
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -151,22 +144,9 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigEr
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark is not None else 1
     problem = error.problem or error.context or "not YAML"
-    lines = text.splitlines()
-    if "\\t" in problem and line <= len(lines) and "\t" in lines[line - 1]:
+    if "\\t" in problem and "\t" in "".join(text.splitlines()[line - 1 : line]):
         problem = "a tab stands where YAML wants spaces"
     elif "single document" in (error.context or "") + problem:
         problem = "a second document starts here; a job file holds one"
     where = name if name.startswith("--set") else f"{name}:{line}"
-    return ConfigError(f"{where}: not YAML: {printable(problem[:200])}", next_step=_NEXT)
-
-
-def _near_files(path: Path) -> str:
-    try:
-        names = [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")]
-    except (OSError, ValueError):
-        return ""
-    return nearest(path.name, sorted(names))
-
-
-def _missing_next(path: Path) -> str:
-    return "" if path.is_absolute() else f"The path is relative to {Path.cwd()}."
+    return ConfigError(f"{where}: not YAML: {printable(problem[:200])}", next_step=CORRECT)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from spark_infer.job.file.load import load_job, reference_markdown
-from spark_infer.job.file.shapes import fields_below
+from spark_infer.config import JobConfig
+from spark_infer.config.annotations import fields_below
+from spark_infer.config.load import load_job
+from spark_infer.config.reference import reference_markdown
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "conf/reference.yaml"
 
 
@@ -24,12 +26,12 @@ def keys_of(tree: object, path: str = "") -> set[str]:
 
 def test_the_reference_page_is_up_to_date() -> None:
     page = (ROOT / "docs/job-file.md").read_text(encoding="utf-8")
-    assert page == reference_markdown(), "python -m spark_infer.job.file.load > docs/job-file.md"
+    assert page == reference_markdown(), "python -m spark_infer.config.reference > docs/job-file.md"
 
 
 def test_the_reference_page_has_every_key_of_the_schema() -> None:
     page = reference_markdown()
-    assert [path for path, _ in fields_below() if f"| `{path.rpartition('.')[2]}` |" not in page] == []
+    assert [path for path, _ in fields_below(JobConfig) if f"| `{path.rpartition('.')[2]}` |" not in page] == []
 
 
 def test_the_reference_job_loads() -> None:
@@ -43,7 +45,7 @@ def test_the_reference_job_has_every_key_of_the_schema() -> None:
     # A key that cannot stand beside another is written behind `#` at its place.
     found = keys_of(yaml.safe_load(re.sub(r"^( +)# (table: )", r"\1\2", text, flags=re.MULTILINE)))
     # `- function: my.module:function` is the short form of a step with the key `function`.
-    wanted = {path for path, _ in fields_below()} - {"score.postprocess.function.function"}
+    wanted = {path for path, _ in fields_below(JobConfig)} - {"score.postprocess.function.function"}
     assert wanted - found == set()
 
 
@@ -60,7 +62,7 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
     job = load_job(REFERENCE, environ={})
     defaults = {
         path: field.get_default(call_default_factory=True)
-        for path, field in fields_below()
+        for path, field in fields_below(JobConfig)
         # `compile` stands on one line, and is an example
         if not field.is_required() and "postprocess" not in path and not path.startswith("score.compile.")
     }

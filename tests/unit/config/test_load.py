@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.config import FunctionStep, JobConfig, ThresholdStep
+from spark_infer.config.load import load_job
+from spark_infer.config.yaml_nodes import MAX_FILE_BYTES
 from spark_infer.errors import ConfigError
-from spark_infer.job.file.load import load_job
-from spark_infer.job.file.yamltext import MAX_FILE_BYTES
 
 SMALLEST = "model: models:/churn@champion\nsource: data/in\ntarget: data/out\n"
 FULL = "model: {uri: m}\nsource: {path: a}\ntarget:\n  path: b\nscore:\n  batch_size: 10\n"
@@ -66,7 +66,7 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         load_job(write("model: m\nsorce: a\ntarget: {pth: b}\n"))
     assert re.search(r"job\.yaml: 2 problems$", caught.value.what)
-    assert "python -m spark_infer.job.file.load" in caught.value.next_step
+    assert "python -m spark_infer.config.reference" in caught.value.next_step
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
         ("score: {? [a] : 1}", "score: a key must be text"),
         (
             "score: {allow_casts: long-double}",
-            "score.allow_casts: expected a list of decimal->double, double->float, long->double, got 'long-double' "
+            "score.allow_casts: expected one of decimal->double, double->float, long->double, got 'long-double' "
             "(did you mean 'long->double'",
         ),
     ],
@@ -113,7 +113,7 @@ def test_a_missing_key_is_told_with_its_meaning(write: Any) -> None:
 def test_rules_about_several_keys_are_told_beside_other_problems(write: Any) -> None:
     text = "model: m\nsource:\n  path: a\n  table: b\n  version: -1\ntarget: b\n"
     assert problems_of(write(text)) == [
-        "job.yaml:3: source: give either `path` or `table`, not both and not neither",
+        "job.yaml:3: source: give either `path` or `table`, not both and not neither (see also job.yaml:4)",
         "job.yaml:5: source.version: expected a whole number, 0 or more, got '-1'",
     ]
 
@@ -121,6 +121,38 @@ def test_rules_about_several_keys_are_told_beside_other_problems(write: Any) -> 
 def test_a_rule_is_not_told_when_one_of_its_keys_is_wrong_in_itself(write: Any) -> None:
     text = "model: m\nsource: a\ntarget:\n  path: b\n  mode: overwrite_partition\n  partitions: {month: 1}\n"
     assert len(problems_of(write(text))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "problem"),
+    [
+        (
+            "engine: local\nplane: spark\n",
+            (),
+            "job.yaml:4: engine `local` has no spark plane: {} (see also job.yaml:5)",
+        ),
+        (
+            "plane: spark\n",
+            ("engine=local",),
+            "job.yaml:4: engine `local` has no spark plane: {} (see also --set engine)",
+        ),
+        ("spark:\n  master: a\n\n  remote: sc://b\n", (), "job.yaml:5: spark: give either {} (see also job.yaml:7)"),
+        ("score:\n  batch_size: 1\n  trust: digests\n", (), "job.yaml:6: score: `trust: digests` and {} digest"),
+        ("", ("target.mode=merge",), "--set target.mode: target: mode `merge` needs {}"),
+    ],
+)
+def test_a_rule_about_two_keys_names_the_lines_of_both(
+    write: Any, text: str, overrides: tuple[str, ...], problem: str
+) -> None:
+    (line,) = problems_of(write(SMALLEST + text), overrides)
+    start, end = problem.split("{}")
+    assert line.startswith(start)
+    assert line.endswith(end)
+
+
+def test_rules_of_all_groups_are_checked_beside_unknown_keys_and_wrong_values(write: Any) -> None:
+    text = SMALLEST + "engine: local\nplane: spark\nresources:\n  tasks_per_gpu: 2\n  gpus: 1\nscore: {batch_size: x}\n"
+    assert [line.partition(": ")[0] for line in problems_of(write(text))] == ["job.yaml:4", "job.yaml:8", "job.yaml:9"]
 
 
 def test_a_plain_value_is_a_list_of_one(write: Any) -> None:
@@ -190,7 +222,7 @@ def test_one_step_may_stand_without_a_list(write: Any) -> None:
         ("treshold: {column: a}", "unknown step 'treshold' (did you mean 'threshold'?)"),
         ("{kind: softmax, column: a}", "unknown step 'softmax'; the steps are threshold, argmax_label, top_k"),
         ("{column: a, at: 1}", "missing key 'kind', one of threshold"),
-        ("[a]", "expected a step: threshold, argmax_label, top_k, label_map, pack, function; got a list"),
+        ("[a]", "expected a step (threshold, argmax_label, top_k, label_map, pack, function), got a list"),
     ],
 )
 def test_a_wrong_step_is_told_with_the_right_ones(write: Any, step: str, problem: str) -> None:
@@ -339,9 +371,9 @@ def test_defaults_of_variables_hold_where_they_are_unset_or_empty(write: Any) ->
 def test_an_unset_variable_is_an_error_with_its_line(write: Any) -> None:
     text = "model: m\nsource: ${IN}\ntarget: b${\nscore: {params: {a: ['${X Y}']}}\n"
     assert problems_of(write(text)) == [
-        "job.yaml:2: source.path: the environment variable IN is not set",
-        "job.yaml:3: target.path: '${' is no `${NAME}`; write `$${` for a plain `${`",
-        "job.yaml:4: score.params.a[0]: '${X Y}' is no `${NAME}`; write `$${` for a plain `${`",
+        "job.yaml:2: source: the environment variable IN is not set",
+        "job.yaml:3: target: '${' is not `${NAME}`; write `$${` for a plain `${`",
+        "job.yaml:4: score.params.a[0]: '${X Y}' is not `${NAME}`; write `$${` for a plain `${`",
     ]
 
 
@@ -350,15 +382,15 @@ def test_an_unset_variable_is_an_error_with_its_line(write: Any) -> None:
     [
         (
             "model: m\nsource: ${IN}\ntarget: b\n",
-            ["job.yaml:2: source.path: the environment variable IN is not set"],
+            ["job.yaml:2: source: the environment variable IN is not set"],
             "Set IN in the environment of this command, or give a default: ${IN:-value}.",
         ),
         (
             "model: m\nsource: a\ntarget: ${OUT}/${DAY}\n"
             "score:\n  params:\n    a: [1, '${DAY}']\n  extra_env: {T: '${T}'}\n",
             [
-                "job.yaml:3: target.path: the environment variable OUT is not set",
-                "job.yaml:3: target.path: the environment variable DAY is not set",
+                "job.yaml:3: target: the environment variable OUT is not set",
+                "job.yaml:3: target: the environment variable DAY is not set",
                 "job.yaml:6: score.params.a[1]: the environment variable DAY is not set",
                 "job.yaml:7: score.extra_env.T: the environment variable T is not set",
             ],
@@ -367,10 +399,10 @@ def test_an_unset_variable_is_an_error_with_its_line(write: Any) -> None:
         (
             "model: m\nsource: ${IN}\ntarget: b\npalne: auto\n",
             [
-                "job.yaml:2: source.path: the environment variable IN is not set",
+                "job.yaml:2: source: the environment variable IN is not set",
                 "job.yaml:4: unknown key 'palne' (did you mean 'plane'?)",
             ],
-            "Correct the job file; `python -m spark_infer.job.file.load` lists every key.",
+            "Correct the job file; `python -m spark_infer.config.reference` lists every key.",
         ),
     ],
 )
@@ -389,6 +421,12 @@ def test_a_value_from_a_variable_is_not_in_the_error_about_it(write: Any) -> Non
     lines = problems_of(write(text), environ={"SIZE": "hunter2", "CODE": "hunter2"})
     assert [line for line in lines if "hunter2" in line] == []
     assert lines[0] == "job.yaml:6: score.batch_size: expected a whole number, 1 or more, got '${SIZE}'"
+
+
+def test_a_secret_that_an_error_quotes_is_shown_by_its_name(write: Any) -> None:
+    text = f"{SMALLEST}score: {{postprocess: [{{kind: '${{secret:S}}'}}]}}\n"
+    (line,) = problems_of(write(text), environ={"S": "hunter2-hunter2"})
+    assert line.startswith("job.yaml:4: score.postprocess[0]: unknown step '${secret:S}'")
 
 
 def test_numbers_and_fixed_words_from_variables_work_and_are_shown(write: Any) -> None:
@@ -482,8 +520,8 @@ def test_the_last_of_two_overrides_holds(write: Any) -> None:
         ("target.mode=apend", "--set target.mode: expected one of error_if_exists"),
         ("target.mod=append", "--set target.mod: unknown key 'mod' in target (did you mean 'mode'?)"),
         ("score.batch_size=[1", "--set score.batch_size: not YAML: "),
-        ("score.postprocess.0=x:y", "--set score.postprocess.0: a list stands at job.yaml:8; give the whole list"),
-        ("source=${NOPE}", "--set source: source.path: the environment variable NOPE is not set"),
+        ("score.postprocess.0=x:y", "--set score.postprocess.0: a list stands at job.yaml:7; give the whole list"),
+        ("source=${NOPE}", "--set source: the environment variable NOPE is not set"),
     ],
 )
 def test_a_wrong_override_is_told_by_its_key(write: Any, override: str, problem: str) -> None:
