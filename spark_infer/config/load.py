@@ -20,7 +20,7 @@ from spark_infer.config.secrets import hide
 from spark_infer.config.validate_options import Keys, Place, Problem, checked
 from spark_infer.config.yaml_nodes import CORE_TAGS, CORRECT, compose, plain_value, read_yaml, shape_of
 from spark_infer.errors import ConfigError
-from spark_infer.printable import printable, quoted
+from spark_infer.printable import quoted
 
 MOST_PROBLEMS_SHOWN = 40
 MAX_VALUES = 10_000
@@ -142,7 +142,7 @@ class _Reading:
         if not equals or not all(dots.split(".")):
             what = f"--set {text.partition('=')[0][:60]!r}: expected key=value, with a dotted key"
             raise ConfigError(what, next_step="For example: --set score.batch_size=5000")
-        name = f"--set {printable(dots)}"
+        name = f"--set {dots if dots.isprintable() else repr(dots)}"
         node = compose(value, name) or compose("null", name)
         assert node is not None
         free = next((each for each in _FREE if dots.startswith(f"{each}.")), "")
