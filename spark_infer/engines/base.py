@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -29,9 +29,6 @@ from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
 
 
 class Scoring(Protocol):
@@ -166,7 +163,7 @@ class Engine(Protocol[S]):
             PlanError: The model cannot be compiled, or the compiled one answers otherwise.
         """
 
-    def target_schema(self, config: JobConfig, source: Source, scoring: S, plane: Plane) -> StructType:
+    def target_schema(self, config: JobConfig, source: Source, scoring: S, plane: Plane) -> pa.Schema:
         """Return the columns that the target will have.
 
         Raises:

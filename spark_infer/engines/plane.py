@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
@@ -91,7 +89,7 @@ def choose_plane(
     *,
     table: pa.Schema,
     columns: Sequence[str],
-    schema: Mapping[str, Any],
+    schema: pa.Schema,
     slots: int | None,
     sparkml: bool,
     beyond_spark: bool = False,
@@ -102,9 +100,9 @@ def choose_plane(
         setting: Asks for a setting of the session.
         config: The job.
         snapshot: The source, pinned.
-        table: All columns of the source, as Spark hands them to Python.
+        table: All columns of the source, as workers get them.
         columns: Those that are to be handed on.
-        schema: Spark's JSON of the source's schema.
+        schema: The same, as Spark has them.
         slots: How many tasks run at once, where that is known.
         sparkml: Whether Spark itself runs the model.
         beyond_spark: Whether types that Spark refuses are read as far as they can be cast exactly.
@@ -163,9 +161,9 @@ def _condition(setting: Setting, where: str | None, table: pa.Schema) -> tuple[T
 
 def _stored(snapshot: Snapshot, read: pa.Schema) -> pa.Schema | None:
     """The columns as a Delta table that maps its columns has them in its files."""
-    if snapshot.column_mapping == "none" or snapshot.schema_json is None:
+    if snapshot.column_mapping == "none" or snapshot.declared is None:
         return None
-    return stored_schema(json.loads(snapshot.schema_json), read, snapshot.column_mapping)
+    return stored_schema(snapshot.declared, read, snapshot.column_mapping)
 
 
 def _may_hold(snapshot: Snapshot, wanted: Term, read: pa.Schema, stored: pa.Schema | None) -> Listing | None:
@@ -199,7 +197,7 @@ def _doubts(
     setting: Setting,
     snapshot: Snapshot,
     columns: pa.Schema,
-    schema: Mapping[str, Any],
+    schema: pa.Schema,
     *,
     sparkml: bool,
 ) -> Iterator[str]:

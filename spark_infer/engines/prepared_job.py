@@ -19,10 +19,9 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import type_names
 
 if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
-
     from spark_infer.engines.base import Engine
     from spark_infer.job.units.start import Start
 
@@ -33,13 +32,13 @@ class Source:
 
     Attributes:
         snapshot: Its version, files and partitions.
-        table: All its columns; those that cannot be read have the metadata ``unsupported``.
-        schema: The same columns as Spark has them.
+        schema: All its columns, as Spark has them (`tables.spark_json`).
+        table: Those that may be asked for, as workers get them; one that cannot be read says why.
     """
 
     snapshot: Snapshot
+    schema: pa.Schema
     table: pa.Schema
-    schema: StructType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ class PreparedJob:
     batch_rows: int
     folder: Path
     plane: Plane
-    schema: StructType
+    schema: pa.Schema
     write: WritePlan
     start: Start | None
     rehearsal: Rehearsal
@@ -123,7 +122,7 @@ class PreparedJob:
     @property
     def target_columns(self) -> dict[str, str]:
         """The columns that are written, and Spark's names of their types."""
-        return {field.name: field.dataType.simpleString() for field in self.schema.fields}
+        return type_names(self.schema)
 
     @property
     def rows(self) -> int | None:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.core.batching import model_rows
@@ -14,7 +16,6 @@ from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
-from spark_infer.engines.stamps import constants
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.writers import with_writers
 from spark_infer.models.backends.spec import Described
@@ -24,10 +25,7 @@ from spark_infer.models.pins import differences
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.rehearsal import NOT_LOADED, Rehearsal, rehearse
-from spark_infer.spark.schema import to_arrow
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
+from spark_infer.models.stamps import constants
 
 
 def prepare_job(
@@ -92,7 +90,7 @@ def _prepare(
                 source.snapshot,
                 plane.tasks,
                 slots=engine.slots() or 1,
-                source_schema=source.schema.json(),
+                source_schema=source.schema,
                 schema=schema,
                 now=now,
                 new_run=new,
@@ -144,14 +142,13 @@ def _rehearsal(scoring: Scoring) -> Rehearsal:
 
 
 def _with_writers(
-    engine: Engine[Any], config: JobConfig, ref: ModelRef, plane: Plane, schema: StructType, agreed: ChosenRun
+    engine: Engine[Any], config: JobConfig, ref: ModelRef, plane: Plane, schema: pa.Schema, agreed: ChosenRun
 ) -> Plane:
     if plane.name == "direct":
         plane = with_writers(
             plane,
             agreed.write,
-            columns=to_arrow(schema),
-            schema=schema.json(),
+            schema=schema,
             constants=constants(config, ref, agreed.started_at),
             conf=engine.conf(),
             run_id=agreed.run_id,

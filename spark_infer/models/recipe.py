@@ -16,6 +16,7 @@ from spark_infer.core.prediction_columns import ONLY_OUTPUT, choose_outputs, sig
 from spark_infer.core.row_order import Echoes
 from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import ANY, is_list, spelled
+from spark_infer.core.stats import STATS_TYPE
 from spark_infer.core.steps import Step, call, compile_postprocess, load_function
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
 from spark_infer.models.backends.choose_backend import Choice, choose
@@ -76,6 +77,18 @@ class Recipe:
         if self.options.preprocess is not None:
             return tuple(dict.fromkeys(schema.names))
         return tuple(dict.fromkeys([*self.keep, *self.load.binding.sources]))
+
+    def scored_schema(self, table: pa.Schema, *, stats_column: str | None = None) -> pa.Schema:
+        """Return the columns of scored rows: those kept, as the table has them, then the predictions.
+
+        Args:
+            table: All columns of the table.
+            stats_column: Name of a further column that carries what scoring cost.
+        """
+        columns = {field.name: field for field in table}
+        added = [pa.field(field.name, field.type) for field in self.outputs]
+        added += [] if stats_column is None else [pa.field(stats_column, STATS_TYPE)]
+        return pa.schema([*(columns[name] for name in self.keep), *added])
 
     def compile(self) -> ScoringSteps:
         """Import the functions and put the steps together; on the worker, once for each task.

@@ -8,16 +8,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import DataType
 
 from spark_infer.config import ResourceOptions
 from spark_infer.config.keywords import ScoreKeywords, refuse_unknown, spells_out
 from spark_infer.config.validate_options import mapping, validated
-from spark_infer.core.stats import STATS_TYPE
 from spark_infer.models.driver import open_store
-from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.compilation import first_rows, with_compiled
 from spark_infer.spark.mapping import mapped
@@ -29,6 +26,7 @@ from spark_infer.spark.ship import ship
 from spark_infer.spark.stamp import stamped
 from spark_infer.spark.wide_udf import frame_by_wide_udf, pays
 from spark_infer.spark.worker import score_partition
+from spark_infer.tables.spark_json import plain
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ def score(
     prepared = prepare(
         df.sparkSession,
         ref,
-        to_arrow(rows.schema),
+        plain(to_arrow(rows.schema)),
         asked,
         store=store,
         stage=stage,
@@ -125,10 +123,11 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
         from spark_infer.spark.transform import transformed_frame
 
         return transformed_frame(df, recipe, prepared.sparkml)
-    schema = scored_schema(df.schema, recipe, stats_column=stats_column)
+    table = to_arrow(df.schema)
+    schema = to_spark(recipe.scored_schema(table, stats_column=stats_column))
     if pays(prepared):
         return frame_by_wide_udf(df, prepared, schema, stats_column=stats_column)
-    columns = recipe.read_columns(to_arrow(df.schema))
+    columns = recipe.read_columns(table)
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
     plain = all(set(name).isdisjoint(".`*") for name in columns)
     if plain:
@@ -145,10 +144,3 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
     )
     function.__name__ = "spark_infer.score"  # the name of the operator in Spark's plans
     return mapped(read, function, schema, profile=prepared.stage.profile)
-
-
-def scored_schema(table: StructType, recipe: Recipe, *, stats_column: str | None = None) -> StructType:
-    """Return the columns of scored rows: those kept, as the table has them, then the predictions."""
-    added = recipe.outputs if stats_column is None else recipe.outputs.append(pa.field(stats_column, STATS_TYPE))
-    types = {field.name: field for field in table.fields}
-    return StructType([types[name] for name in recipe.keep] + to_spark(added).fields)

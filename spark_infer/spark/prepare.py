@@ -28,10 +28,11 @@ from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.unloadable import refuse_missing_modules
 from spark_infer.spark.resources.stage import Stage, refuse_idle_gpu
-from spark_infer.spark.schema import refuse_case_twins, refuse_unsupported, result_schema
+from spark_infer.spark.schema import result_schema
 from spark_infer.spark.server import require_server
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ModelFiles, choose_way, workers_are_here
+from spark_infer.tables.source_columns import refuse_case_twins, refuse_unsupported
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel

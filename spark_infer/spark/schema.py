@@ -2,162 +2,58 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql.types import ArrayType, DataType, MapType, NullType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
-from spark_infer.core.signature import for_model
-from spark_infer.errors import ConfigError, SchemaMismatchError
-from spark_infer.spark.versions import from_arrow_type, to_arrow_type
+from spark_infer.core.result_type import check_result_type, not_a_result_type
+from spark_infer.tables.spark_json import plain, schema_from_json, to_json
 
 
 def to_arrow(schema: StructType) -> pa.Schema:
-    """Arrow schema in which Spark sends a table to Python.
-
-    A column whose type Arrow cannot carry gets the type null with the metadata ``unsupported``, which says why: it is
-    an error only where the column is needed (see `refuse_unsupported`). A void column may bring such metadata.
-    """
-    return pa.schema([_field(field) for field in schema.fields])
-
-
-def _field(field: StructField) -> pa.Field:
-    try:
-        why = field.metadata.get("unsupported") if isinstance(field.dataType, NullType) else None
-        return pa.field(field.name, to_arrow_type(field.dataType), metadata={"unsupported": why} if why else None)
-    except (PySparkException, ValueError):
-        return unsupported(field.name, f"{field.dataType.simpleString()}, which Arrow cannot carry to Python")
-
-
-def unsupported(name: str, why: str) -> pa.Field:
-    """A column that is an error where it is needed.
-
-    Args:
-        name: Its name.
-        why: What it is, and why that cannot be read.
-    """
-    return pa.field(name, pa.null(), metadata={"unsupported": why})
-
-
-def refuse_unsupported(schema: pa.Schema, columns: Iterable[str]) -> None:
-    """Refuse columns that cannot be read, or cannot cross to Python.
-
-    Raises:
-        SchemaMismatchError: One of ``columns`` has such a type.
-    """
-    wanted = set(columns)
-    problems = [
-        f"column {field.name!r} is {field.metadata[b'unsupported'].decode()}"
-        for field in schema
-        if field.name in wanted and field.metadata and b"unsupported" in field.metadata
-    ]
-    if problems:
-        raise SchemaMismatchError(
-            "The table has columns that cannot be scored or passed through.",
-            problems=problems,
-            next_step="leave them out with keep=[…], or cast them in the table; preprocess needs every column.",
-        )
-
-
-def refuse_case_twins(schema: pa.Schema, columns: Iterable[str]) -> None:
-    """Refuse columns that a session without case sensitivity cannot tell apart.
-
-    Raises:
-        SchemaMismatchError: One of ``columns`` has such a twin in the table.
-    """
-    by_case: dict[str, list[str]] = defaultdict(list)
-    for name in schema.names:
-        by_case[name.casefold()].append(name)
-    twins = {name: by_case.get(name.casefold(), []) for name in columns}
-    problems = [f"column {name!r}: the table has {found}" for name, found in twins.items() if len(found) > 1]
-    if problems:
-        case = any(len(set(found)) > 1 for found in twins.values())
-        raise SchemaMismatchError(
-            "Spark cannot tell some columns of the table apart.",
-            problems=problems,
-            next_step="rename them, or set spark.sql.caseSensitive to true." if case else "rename them.",
-        )
+    """Return a Spark schema as the Arrow schema that says the same (see `tables.spark_json`)."""
+    return schema_from_json(schema.jsonValue()["fields"])
 
 
 def to_spark(schema: pa.Schema) -> StructType:
-    """Spark schema of Arrow columns; every column may hold nulls."""
-    return StructType([StructField(field.name, from_arrow_type(field.type), True) for field in schema])
-
-
-def struct_from_json(text: str) -> StructType:
-    """Spark schema of its JSON; a type that this PySpark does not know is one that cannot be read (see `to_arrow`)."""
-    return StructType([_known(field) for field in json.loads(text)["fields"]])
-
-
-def _known(field: dict[str, Any]) -> StructField:
-    try:
-        return StructField.fromJson(field)
-    except (PySparkException, KeyError, ImportError, AttributeError):  # the last three of types that users define
-        return StructField(field["name"], _UnknownType(field["type"]), field["nullable"], field.get("metadata"))
-
-
-class _UnknownType(DataType):
-    """A type that this PySpark does not know, such as one of a newer Delta."""
-
-    def __init__(self, spelled: Any) -> None:
-        self._spelled = spelled
-
-    def simpleString(self) -> str:  # noqa: N802 - PySpark's name
-        return self._spelled if isinstance(self._spelled, str) else f"a {self._spelled.get('type')} of another library"
-
-    def jsonValue(self) -> Any:  # noqa: N802 - PySpark's name
-        return self._spelled
+    """Return the Spark schema that an Arrow schema says."""
+    return StructType.fromJson(to_json(schema))
 
 
 _BOOL = re.compile(r"\bbool(?=\s*(?:[>,]|$))", re.IGNORECASE)
 """A name of ``boolean`` that MLflow's ``spark_udf`` takes and Spark does not; as a type, not as the name of a field."""
 
 
-def result_schema(
-    result_type: str | DataType | None, *, parse: Callable[[str], DataType] = DataType.fromDDL
-) -> pa.Schema | None:
+def result_schema(result_type: str | DataType | None) -> pa.Schema | None:
     """Read a result type: one type for a single output, a struct (or a list of columns) for several.
 
     Args:
-        result_type: DDL, or a type.
-        parse: Reads DDL; Spark's own parser needs a session.
+        result_type: DDL, which a session parses, or a type.
 
     Raises:
         ConfigError: It is not a type, or one that Arrow cannot carry.
     """
     if result_type is None:
         return None
+    spelled = result_type if isinstance(result_type, str) else _ddl(result_type)
     try:
-        parsed = _parsed(result_type, parse)
-        fields = parsed.fields if isinstance(parsed, StructType) else [StructField(ONLY_OUTPUT, parsed)]
-        schema = pa.schema([pa.field(field.name, to_arrow_type(field.dataType)) for field in fields])
+        parsed = _parsed(result_type)
     except (PySparkException, ValueError) as error:
-        raise _no_result(result_type) from error
-    if any(for_model(field.type) is None or pa.types.is_null(field.type) for field in schema):
-        raise _no_result(result_type)
-    return schema
+        raise not_a_result_type(spelled) from error
+    declared = parsed if isinstance(parsed, StructType) else StructType([StructField(ONLY_OUTPUT, parsed)])
+    return check_result_type(plain(to_arrow(declared)), spelled)
 
 
 def is_struct(result_type: str | DataType | None) -> bool:
     """Whether a result type declares its outputs by name, be it one."""
-    return result_type is not None and isinstance(_parsed(result_type, DataType.fromDDL), StructType)
+    return result_type is not None and isinstance(_parsed(result_type), StructType)
 
 
-def _parsed(result_type: str | DataType, parse: Callable[[str], DataType]) -> DataType:
-    return parse(_BOOL.sub("boolean", result_type)) if isinstance(result_type, str) else result_type
-
-
-def _no_result(result_type: str | DataType) -> ConfigError:
-    return ConfigError(
-        f"result_type {as_ddl(result_type)!r} is not a type that predictions can have.",
-        next_step="write DDL: 'double', 'array<float>', 'label string, score double'; no variant, interval or time.",
-    )
+def _parsed(result_type: str | DataType) -> DataType:
+    return DataType.fromDDL(_BOOL.sub("boolean", result_type)) if isinstance(result_type, str) else result_type
 
 
 def as_ddl(result_type: str | DataType | None) -> str | None:

@@ -21,6 +21,7 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.schema import quoted, to_arrow, to_spark
 from spark_infer.spark.sparkml import SparkMLModel
+from spark_infer.tables.spark_json import plain
 
 
 def transformed_frame(df: DataFrame, recipe: Recipe, model: SparkMLModel) -> DataFrame:
@@ -104,7 +105,7 @@ def _through_arrow(
 ) -> DataFrame:
     function: Any = partial(run_steps, recipe=recipe, names=names, keep=keep, made=made, steps=steps)
     function.__name__ = "spark_infer.steps"  # the name of the operator in Spark's plans
-    return mapped(read, function, StructType([*fields, *to_spark(made).fields]))
+    return mapped(read, function, StructType([*fields, *to_spark(plain(made)).fields]))
 
 
 def run_steps(

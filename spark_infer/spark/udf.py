@@ -33,6 +33,7 @@ from spark_infer.spark.schema import as_ddl, is_struct, last_part, quoted, to_sp
 from spark_infer.spark.ship import ship
 from spark_infer.spark.versions import iterator_udf
 from spark_infer.spark.worker import predict_columns
+from spark_infer.tables.spark_json import plain
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +171,8 @@ def model_udf(
 def _callable(prepared: Prepared, columns: ModelColumns, *, keeps_struct: bool, deterministic: bool) -> ModelUdf:
     recipe = prepared.recipe
     as_struct = len(recipe.outputs) > 1 or (keeps_struct and len(recipe.raw_outputs) == 1)
-    return_type: DataType = to_spark(recipe.outputs) if as_struct else to_spark(recipe.outputs).fields[0].dataType
+    outputs = to_spark(plain(recipe.outputs))
+    return_type: DataType = outputs if as_struct else outputs.fields[0].dataType
     if is_remote():
         return_type = plain_strings(return_type)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
@@ -18,15 +19,12 @@ from spark_infer.tables.schema_check import (
     schema_problems,
     spelled_as,
     storable_problems,
-    types_of,
 )
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import may_be_null, type_names
 from spark_infer.tables.table_lookup import TableLookup
 from spark_infer.tables.target import Existing, check_unused, existing_table, new_location
 from spark_infer.tables.writable import check_writable
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
 
 
 def find_target(lookup: TableLookup, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
@@ -78,7 +76,7 @@ def planned_write(
     return sentence(plan)
 
 
-def plan_write(lookup: TableLookup, target: TargetConfig, *, snapshot: Snapshot, schema: StructType) -> WritePlan:
+def plan_write(lookup: TableLookup, target: TargetConfig, *, snapshot: Snapshot, schema: pa.Schema) -> WritePlan:
     """Check that rows may be written to the target as asked; nothing runs and nothing changes.
 
     A new table without ``format`` gets the source's.
@@ -97,7 +95,7 @@ def plan_write(lookup: TableLookup, target: TargetConfig, *, snapshot: Snapshot,
         return _plan(lookup, target, snapshot, schema)
 
 
-def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema: StructType) -> WritePlan:
+def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema: pa.Schema) -> WritePlan:
     found = locate(lookup, target)
     location = found or new_location(lookup, target, snapshot.location.format)
     table_format = format_of(location.format)
@@ -118,16 +116,16 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
     check_writable(location, exists=found is not None)
     rules = table_format.rules(location, exists=found is not None)
     rules.refuse(target)
-    existing = existing_table(lookup, location, target, type(schema)) if found else None
+    existing = existing_table(lookup, location, target) if found else None
     return _checked_plan(location, target, existing, rules, schema)
 
 
 def _checked_plan(
-    location: TableLocation, target: TargetConfig, existing: Existing | None, rules: TargetRules, schema: StructType
+    location: TableLocation, target: TargetConfig, existing: Existing | None, rules: TargetRules, schema: pa.Schema
 ) -> WritePlan:
-    table_format, types = format_of(location.format), types_of(schema)
+    table_format, types = format_of(location.format), type_names(schema)
     has = spelled_as(existing.partition_columns, types) if existing else ()
-    has_types = types_of(existing.schema) if existing else {}
+    has_types = type_names(existing.schema) if existing else {}
     replaces = existing is not None and target.mode == "overwrite"
     # A new table that is to be replaced by partitions has these partitions.
     wanted = target.partition_by or (() if existing else tuple(target.partitions))
@@ -178,7 +176,7 @@ def _filled(
     """The columns of an existing table that the rows do not bring, and need not."""
     if existing is None or target.mode not in ("append", "overwrite_partitions", "merge"):
         return ()
-    nullable = [field.name for field in existing.schema if field.nullable]
+    nullable = [field.name for field in existing.schema if may_be_null(field)]
     optional = rules.optional_columns(existing.schema.names, nullable, target.mode)
     brought = {name.casefold() for name in types}
     return tuple(name for name in optional if name.casefold() not in brought)
@@ -197,7 +195,7 @@ def _merge_problems(location: TableLocation, target: TargetConfig, types: Mappin
     ]
 
 
-def _differs(existing: Existing, schema: StructType, partition_by: tuple[str, ...], has: tuple[str, ...]) -> bool:
+def _differs(existing: Existing, schema: pa.Schema, partition_by: tuple[str, ...], has: tuple[str, ...]) -> bool:
     return partition_by != has or bool(schema_problems(schema, existing.schema, folder_types=existing.folder_types))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
+import pyarrow as pa
+
 from spark_infer.config import TableConfig
 from spark_infer.errors import PlanError, SourceError
 from spark_infer.tables.location import TableLocation, refusal
@@ -46,7 +48,7 @@ class LocalTables:
         """Refuse."""
         raise refusal
 
-    def target_schema(self, newest: Snapshot) -> str:
+    def target_schema(self, newest: Snapshot) -> pa.Schema:
         """Return the columns that Delta's log or the files' footers name."""
         return schema_of(newest)
 

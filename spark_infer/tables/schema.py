@@ -1,4 +1,4 @@
-"""The columns of a table, as Spark's JSON, where there is no Spark to ask.
+"""The columns of a table, as Spark has them, where there is no Spark to ask.
 
 https://spark.apache.org/docs/latest/sql-data-sources-parquet.html: columns of Parquet files may hold nulls, whatever
 the files say.
@@ -6,8 +6,10 @@ the files say.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any
+
+import pyarrow as pa
 
 from spark_infer.errors import SourceError
 from spark_infer.tables.formats import format_of
@@ -16,7 +18,13 @@ from spark_infer.tables.parquet.table_snapshot import with_partitions
 from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.spark_json import NoSparkTypeError
+from spark_infer.tables.spark_json import (
+    NoSparkTypeError,
+    field_from_json,
+    field_to_json,
+    schema_from_json,
+    unsupported,
+)
 
 _DELTAS_OWN = ("parquet.field.id", "parquet.field.nested.ids")
 """Metadata of a column that Delta keeps to itself, besides that whose name begins with ``delta.``:
@@ -24,33 +32,33 @@ https://github.com/delta-io/delta/blob/master/spark/src/main/scala/org/apache/sp
 `removeInternalDeltaMetadata`."""
 
 
-def schema_of(found: Snapshot) -> str:
-    """Return Spark's JSON of all columns of a snapshot.
+def schema_of(found: Snapshot) -> pa.Schema:
+    """Return all columns of a snapshot.
 
     Columns of Parquet files have the types that Spark would give them. Those that Spark refuses have the type that
-    holds their values exactly; where there is none they are void, with the reason as metadata ``unsupported``.
+    holds their values exactly; where there is none they cannot be read (`spark_json.unsupported`).
 
     Raises:
         SourceError: The files do not say what their columns are.
     """
-    if format_of(found.location.format).declares_columns and found.schema_json is not None:
-        return _shown(found.schema_json)
-    fields = json.loads(found.schema_json)["fields"] if found.schema_json is not None else _merged(found)
-    nullable = [{"metadata": {}, **_nullable(each), "nullable": True} for each in with_partitions(fields, found)]
-    return json.dumps({"type": "struct", "fields": nullable})
+    if found.declared is None:
+        return with_partitions(_merged(found), found)
+    if format_of(found.location.format).declares_columns:
+        return _changed(found.declared, _shown)
+    return with_partitions(_changed(found.declared, _nullable), found)
 
 
-def _shown(schema: str) -> str:
-    """A Delta schema as Spark shows it: without what only Delta's own readers and writers need to know."""
+def _changed(schema: pa.Schema, change: Callable[[Any], Any]) -> pa.Schema:
+    return schema_from_json(change(field_to_json(field)) for field in schema)
 
-    def shown(part: Any) -> Any:
-        if isinstance(part, list):
-            return [shown(each) for each in part]
-        if not isinstance(part, dict):
-            return part
-        return {key: _user_metadata(value) if key == "metadata" else shown(value) for key, value in part.items()}
 
-    return json.dumps(shown(json.loads(schema)))
+def _shown(part: Any) -> Any:
+    """The JSON of a Delta column as Spark shows it: without what only Delta's own readers and writers need to know."""
+    if isinstance(part, list):
+        return [_shown(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _user_metadata(value) if key == "metadata" else _shown(value) for key, value in part.items()}
 
 
 def _user_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +77,7 @@ def _nullable(part: Any) -> Any:
     }
 
 
-def _merged(found: Snapshot) -> list[dict[str, Any]]:
+def _merged(found: Snapshot) -> list[pa.Field]:
     """The columns of all files."""
     listing = found.listing or Listing(())
     columns: dict[str, dict[Node, None]] = {}
@@ -89,17 +97,13 @@ def _reason(listing: Listing) -> str:
     return next(doubts, "this process cannot reach its files")
 
 
-def _column(name: str, nodes: list[Node]) -> dict[str, Any]:
+def _column(name: str, nodes: list[Node]) -> pa.Field:
     """A column, as the files have it that hold values of it."""
     nodes = [node for node in nodes if node.annotation != "UNKNOWN"] or nodes
     try:
         first, *others = (spark_type(node, beyond_spark=True) for node in nodes)
     except NoSparkTypeError as error:
-        return _unsupported(name, f"{error} in the files, for which Spark has no type that engine `local` can carry")
+        return unsupported(name, f"{error} in the files, for which Spark has no type that engine `local` can carry")
     if any(other != first for other in others):
-        return _unsupported(name, f"of different types in different files ({', '.join(map(str, nodes))})")
-    return {"name": name, "type": first}
-
-
-def _unsupported(name: str, why: str) -> dict[str, Any]:
-    return {"name": name, "type": "void", "metadata": {"unsupported": why}}
+        return unsupported(name, f"of different types in different files ({', '.join(map(str, nodes))})")
+    return field_from_json({"name": name, "type": first})

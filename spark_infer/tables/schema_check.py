@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from spark_infer.errors import nearest
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
+from spark_infer.tables.spark_json import may_be_null, type_json, type_name, type_names
 
 _UNSTORABLE = ("void", "interval", "map", "array", "struct", "variant", "binary")
 _DELTA_FORBIDS = frozenset(" ,;{}()\n\t=")
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
 
 
-def types_of(schema: StructType) -> dict[str, str]:
-    """Column to the short name of its type."""
-    return {each.name: each.dataType.simpleString() for each in schema}
-
-
-def storable_problems(schema: StructType, *, plain_names: bool) -> list[str]:
+def storable_problems(schema: pa.Schema, *, plain_names: bool) -> list[str]:
     """List the columns that no table can hold: names used twice, types without a stored form.
 
     Args:
@@ -30,17 +24,17 @@ def storable_problems(schema: StructType, *, plain_names: bool) -> list[str]:
     """
     counts = Counter(each.name.casefold() for each in schema)
     problems = [f"the column {name!r} occurs {count} times" for name, count in counts.items() if count > 1]
-    for name, type_name in types_of(schema).items():
-        if "void" in type_name or "interval" in type_name:
-            problems.append(f"{name}: the type {type_name} cannot be stored")
+    for name, kind in type_names(schema).items():
+        if "void" in kind or "interval" in kind:
+            problems.append(f"{name}: the type {kind} cannot be stored")
         if plain_names and _DELTA_FORBIDS & set(name):
             problems.append(f"{name!r}: a new Delta table allows no blank and none of , ; {{ }} ( ) = in a name")
     return problems
 
 
-def partitioning_problems(partition_by: Sequence[str], schema: StructType) -> list[str]:
+def partitioning_problems(partition_by: Sequence[str], schema: pa.Schema) -> list[str]:
     """List what keeps a frame from being partitioned by these columns."""
-    types = types_of(schema)
+    types = type_names(schema)
     problems = []
     for name, count in Counter(partition_by).items():
         if name not in types:
@@ -55,7 +49,7 @@ def partitioning_problems(partition_by: Sequence[str], schema: StructType) -> li
 
 
 def schema_problems(
-    frame: StructType, table: StructType, *, folder_types: Mapping[str, str], may_lack: Collection[str] = ()
+    frame: pa.Schema, table: pa.Schema, *, folder_types: Mapping[str, str], may_lack: Collection[str] = ()
 ) -> list[str]:
     """List every column that keeps the frame from being added to an existing table.
 
@@ -76,23 +70,23 @@ def schema_problems(
         if key not in mine and field.name in may_lack:
             continue
         if key not in mine:
-            note = ", which is NOT NULL" if not field.nullable else ""
-            problems.append(f"missing: {field.name} {field.dataType.simpleString()}{note}")
+            note = "" if may_be_null(field) else ", which is NOT NULL"
+            problems.append(f"missing: {field.name} {type_name(field)}{note}")
             continue
         if mine[key].name != field.name:
             problems.append(f"{mine[key].name}: the table spells it {field.name!r}")
-        got, has = mine[key].dataType.simpleString(), field.dataType.simpleString()
+        got, has = type_name(mine[key]), type_name(field)
         if field.name in folder_types:
             if not _same_folder(got, folder_types[field.name]):
                 problems.append(f"{field.name}: the rows have {got}, the table's folders {folder_types[field.name]}")
         elif got != has:
             problems.append(f"{field.name}: the rows have {got}, the table has {has}")
-        elif _may_hold_null(mine[key].dataType.jsonValue(), field.dataType.jsonValue()):
+        elif _may_hold_null(type_json(mine[key]), type_json(field)):
             problems.append(f"{field.name}: a value inside may be null, which the table's {has} does not allow")
     for key, field in mine.items():
         if key not in theirs:
             names = [each.name for each in table]
-            problems.append(f"unknown: {field.name} {field.dataType.simpleString()}{nearest(field.name, names)}")
+            problems.append(f"unknown: {field.name} {type_name(field)}{nearest(field.name, names)}")
     return problems
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 
@@ -24,8 +26,8 @@ class Snapshot:
         files: Files to read.
         size_bytes: Bytes of these files.
         partition_types: The partition columns' types, in the same order.
-        schema_json: Spark's JSON of the columns, from Delta's log, or of the data columns, where Parquet files carry
-            it; None to let Spark infer it.
+        declared: The columns that Delta's log declares, or the data columns that Spark wrote into Parquet files; None
+            where the files' own types decide.
         mixed_schemas: Whether the Parquet files do not all have the same columns.
         listing: The files to read; None where only Spark knows them.
         column_mapping: How the columns of a Delta table are found in its files: ``none``, ``name`` or ``id``.
@@ -40,7 +42,7 @@ class Snapshot:
     files: int | None
     size_bytes: int | None
     partition_types: tuple[str, ...] = ()
-    schema_json: str | None = field(default=None, repr=False)
+    declared: pa.Schema | None = field(default=None, repr=False)
     mixed_schemas: bool = False
     listing: Listing | None = field(default=None, repr=False)
     column_mapping: str = "none"

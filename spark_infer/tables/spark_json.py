@@ -253,13 +253,14 @@ def _json_of(arrow: pa.DataType) -> Any:
 
 
 def _name_of(field: Mapping[str, Any]) -> str:
-    return _name(field["type"], field["name"], (field.get("metadata") or {}).get("__COLLATIONS") or {})
+    collations = (field.get("metadata") or {}).get("__COLLATIONS")
+    return _name(field["type"], field["name"], collations if isinstance(collations, dict) else {})
 
 
 def _name(kind: Any, path: str, collations: Mapping[str, str]) -> str:
     """The short name of a type; ``collations`` names those of the column's texts by their paths in it."""
     if isinstance(kind, str):
-        return _short(kind) if path not in collations else f"string collate {collations[path].partition('.')[2]}"
+        return _short(kind) if path not in collations else f"string collate {str(collations[path]).partition('.')[2]}"
     match kind.get("type"):
         case "struct":
             inner = (f"{each['name']}:{_name_of(each)}" for each in kind["fields"])
@@ -270,7 +271,7 @@ def _name(kind: Any, path: str, collations: Mapping[str, str]) -> str:
             key, value = (_name(kind[f"{part}Type"], f"{path}.{part}", collations) for part in ("key", "value"))
             return f"map<{key},{value}>"
         case "udt":
-            return _UDTS.get(kind.get("class", ""), "udt")
+            return _UDTS.get(str(kind.get("class")), "udt")
     return f"a {kind.get('type')} of another library"
 
 

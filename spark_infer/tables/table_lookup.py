@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import pyarrow as pa
+
 from spark_infer.config import TableConfig
 
 if TYPE_CHECKING:
@@ -110,5 +112,5 @@ class TableLookup(Protocol):
             SourceError: There is no such version, or the engine cannot read the table either.
         """
 
-    def target_schema(self, newest: Snapshot) -> str:
-        """Return Spark's JSON of the columns of a target, which is described by its newest state."""
+    def target_schema(self, newest: Snapshot) -> pa.Schema:
+        """Return the columns of a target, which is described by its newest state."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
@@ -15,9 +15,6 @@ from spark_infer.tables.locate import qualify
 from spark_infer.tables.location import TableLocation, canonical
 from spark_infer.tables.predicate import quote_table
 from spark_infer.tables.table_lookup import TableLookup
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Existing:
         folder_types: Types of partition columns that only the folders' names tell.
     """
 
-    schema: StructType
+    schema: pa.Schema
     partition_columns: tuple[str, ...]
     folder_types: Mapping[str, str]
 
@@ -65,16 +62,13 @@ def check_unused(location: TableLocation) -> None:
         )
 
 
-def existing_table(
-    lookup: TableLookup, location: TableLocation, target: TargetConfig, struct_type: type[StructType]
-) -> Existing:
+def existing_table(lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Existing:
     """Look at an existing target; of a Parquet folder, at a few footers.
 
     Args:
         lookup: What the engine knows of tables.
         location: The target.
         target: What the job says of it.
-        struct_type: The class of its schema.
 
     Raises:
         TargetError: It cannot be read.
@@ -82,18 +76,8 @@ def existing_table(
     try:
         table_format = format_of(location.format)
         newest = table_format.target_snapshot(lookup, location, target)
-        schema = _parsed(lookup.target_schema(newest), location, struct_type)
+        schema = lookup.target_schema(newest)
         folder_types = table_format.folder_types(newest)
         return Existing(schema, newest.partition_columns, folder_types)
     except SourceError as error:
         raise TargetError(error.what, details=error.details, next_step=error.next_step) from error
-
-
-def _parsed(schema: str, location: TableLocation, struct_type: type[StructType]) -> StructType:
-    try:
-        return struct_type.fromJson(json.loads(schema))
-    except Exception as error:  # PySpark's exceptions cannot be named here
-        raise TargetError(
-            f"{location.name} has a column of a type that this PySpark does not know: {error}",
-            next_step="choose another target, or a version of PySpark that knows the type.",
-        ) from error

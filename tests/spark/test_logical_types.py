@@ -14,7 +14,6 @@ from spark_infer import score_table
 from spark_infer.config import SourceConfig
 from spark_infer.core.casts import in_utc
 from spark_infer.errors import SchemaMismatchError
-from spark_infer.spark.schema import struct_from_json, to_arrow
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.scan.cut import cut
 from spark_infer.tables.scan.read import read_task
@@ -23,6 +22,7 @@ from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
+from spark_infer.tables.spark_json import type_names
 from tests.logical_types import LOGICAL, write, written_alike
 
 READ_BY_SPARK = [name for name, column in LOGICAL.items() if column.spark is not None]
@@ -51,15 +51,15 @@ def test_types_and_values_are_sparks(spark: SparkSession, tmp_path: Path, names:
 
     found = found_in(tmp_path / "in")
     assert found.listing is not None
-    mine = struct_from_json(schema_of(found))
-    assert {field.name: field.dataType.simpleString() for field in mine} == types
+    mine = schema_of(found)
+    assert type_names(mine) == types
     for name in (name for name in names if not LOGICAL[name].carried):  # Spark reads, whatever else is wanted
-        scan = Scan(uri="", schema=pa.schema([to_arrow(mine).field(name)]))
+        scan = Scan(uri="", schema=pa.schema([mine.field(name)]))
         assert footer_doubts(found.listing.footers.values(), scan), name
     if carried := [name for name in names if LOGICAL[name].carried]:
         rows = frame.select(*map(quoted, carried)).toArrow()
         theirs = pa.Table.from_batches([in_utc(each) for each in rows.to_batches()])
-        ours = read_by_workers(found, pa.schema([to_arrow(mine).field(name) for name in carried]))
+        ours = read_by_workers(found, pa.schema([mine.field(name) for name in carried]))
         for name in carried:
             assert repr(ours[name].to_pylist()) == repr(theirs[name].to_pylist()), name
 

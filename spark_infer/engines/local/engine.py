@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import pyarrow as pa
 
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
+from spark_infer.core.result_type import check_result_type
+from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.local.units import LocalUnits
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane
 from spark_infer.engines.prepared_job import PreparedJob, Source
-from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import PlanError, SourceError, SparkMustReadError
@@ -31,18 +31,9 @@ from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.models.stamps import stamped_schema
 from spark_infer.runtime.call_in_thread import Wait, call_in_thread
 from spark_infer.runtime.local_resources import LocalResources, find_local_resources
-from spark_infer.spark.dataframe import scored_schema
-from spark_infer.spark.ddl import parse_ddl
-from spark_infer.spark.schema import (
-    refuse_case_twins,
-    refuse_unsupported,
-    result_schema,
-    struct_from_json,
-    to_arrow,
-)
-from spark_infer.spark.stamp import stamped_schema
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.plan import WritePlan
@@ -50,10 +41,9 @@ from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
+from spark_infer.tables.source_columns import refuse_case_twins, refuse_unsupported
+from spark_infer.tables.spark_json import plain
 from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
 
 T = TypeVar("T")
 
@@ -148,8 +138,8 @@ class LocalEngine:
     def open_source(self, source: SourceConfig) -> Source:
         """Pin a source, and read its columns from the files."""
         snapshot = open_snapshot(self.tables, source)
-        schema = struct_from_json(schema_of(snapshot))
-        return Source(snapshot=snapshot, table=to_arrow(schema), schema=schema)
+        schema = schema_of(snapshot)
+        return Source(snapshot=snapshot, table=plain(schema), schema=schema)
 
     def match(
         self, ref: ModelRef, source: Source, config: JobConfig, store: ModelStore, *, loads: bool
@@ -165,7 +155,7 @@ class LocalEngine:
             load_model=partial(_load, ref, store, options.cache_bytes, loads=loads),
             keep=config.target.keep,
             output=config.target.output,
-            result_schema=result_schema(options.result_type, parse=parse_ddl),
+            result_schema=_result_schema(options.result_type),
             threads=self.here.cpus,
             show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
         )
@@ -187,7 +177,7 @@ class LocalEngine:
             snapshot,
             table=source.table,
             columns=scoring.recipe.read_columns(source.table),
-            schema=json.loads(source.schema.json()),
+            schema=source.schema,
             slots=self.slots(),
             sparkml=False,
             beyond_spark=True,
@@ -213,11 +203,10 @@ class LocalEngine:
         refuse_unmet(requirements(recipe.ref.mlmodel, recipe.load.backend))
         return replace(scoring, recipe=recipe)
 
-    def target_schema(self, config: JobConfig, source: Source, scoring: LocalScoring, plane: Plane) -> StructType:
+    def target_schema(self, config: JobConfig, source: Source, scoring: LocalScoring, plane: Plane) -> pa.Schema:
         """Return the columns that the target will have."""
-        schema = scored_schema(source.schema, scoring.recipe)
-        stamps = text_stamps(config, scoring.recipe.ref)
-        return stamped_schema(schema, stamps, at=config.target.scored_at_column)
+        recipe = scoring.recipe
+        return stamped_schema(config, recipe.ref, recipe.scored_schema(source.schema))
 
     def check_writers(self, plane: Plane, write: WritePlan) -> None:
         """Refuse what only Spark can write."""
@@ -257,6 +246,10 @@ class LocalEngine:
 
     def refresh(self, write: WritePlan) -> None:
         """Do nothing: there is no session that has seen older files."""
+
+
+def _result_schema(result_type: str | None) -> pa.Schema | None:
+    return None if result_type is None else check_result_type(parse_ddl(result_type), result_type)
 
 
 def _load(

@@ -13,10 +13,9 @@ from spark_infer.core.stats import STATS_TYPE
 from spark_infer.engines.direct_work import DirectWork, scored_rows, written_files
 from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.runtime.assignment import Assignment
-from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.indexed_tasks import collected, over_numbers
 from spark_infer.spark.prepare import Prepared
-from spark_infer.spark.schema import to_spark
+from spark_infer.spark.schema import to_arrow, to_spark
 from spark_infer.spark.ship import open_folder
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.sink.sink import from_json, to_json
@@ -39,7 +38,7 @@ def direct_frame(rows: DataFrame, scoring: Prepared, plane: Plane, *, stats_colu
         plane: The direct plane.
         stats_column: Name of a further column that carries what scoring cost.
     """
-    schema = scored_schema(rows.schema, scoring.recipe, stats_column=stats_column)
+    schema = to_spark(scoring.recipe.scored_schema(to_arrow(rows.schema), stats_column=stats_column))
     function = partial(_rows, work=_work(scoring, plane), files=scoring.files, stats_column=stats_column)
     return over_numbers(rows.sparkSession, len(plane.tasks), function, schema, scoring.stage)
 

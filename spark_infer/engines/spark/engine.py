@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
@@ -21,24 +20,22 @@ from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.engines.spark.spark_errors import while_planning, while_running
 from spark_infer.engines.spark.units import SparkUnits
 from spark_infer.engines.spark.whole_write import SparkWriter, scored_rows
-from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
 from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
+from spark_infer.models.stamps import stamped_schema
 from spark_infer.runtime.call_in_thread import Wait
 from spark_infer.spark.cancellation import Tagged
 from spark_infer.spark.compilation import first_rows, with_compiled
-from spark_infer.spark.dataframe import scored_schema
 from spark_infer.spark.preflight import check_local_python, check_workers
 from spark_infer.spark.prepare import Prepared, prepare
 from spark_infer.spark.resources.stage import plan_stage
-from spark_infer.spark.schema import to_arrow, unsupported
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ship, workers_are_here
-from spark_infer.spark.stamp import stamped_schema
 from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_unrecognisable
 from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
@@ -51,10 +48,10 @@ from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
+from spark_infer.tables.spark_json import plain, unsupported
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.types import StructType
 
 T = TypeVar("T")
 
@@ -116,13 +113,13 @@ class SparkEngine:
         """Pin a source, and have Spark say what its columns are."""
         snapshot = open_snapshot(self.tables, source)
         self._rows = read(self._spark, snapshot, source)
-        schema = self._rows.schema
+        schema = to_arrow(self._rows.schema)
         # Those that Spark refuses to read come last, and are errors where they are needed.
         refused = [
             unsupported(name, f"{kind} in the files, which Spark does not read")
             for name, kind in snapshot.refused.items()
         ]
-        return Source(snapshot=snapshot, table=pa.schema([*to_arrow(schema), *refused]), schema=schema)
+        return Source(snapshot=snapshot, table=pa.schema([*plain(schema), *refused]), schema=schema)
 
     def match(self, ref: ModelRef, source: Source, config: JobConfig, store: ModelStore, *, loads: bool) -> Prepared:
         """Match a model to a source in this session."""
@@ -150,7 +147,7 @@ class SparkEngine:
             source.snapshot,
             table=scoring.table,
             columns=scoring.recipe.read_columns(scoring.table),
-            schema=json.loads(source.schema.json()),
+            schema=source.schema,
             slots=self.slots(),
             sparkml=scoring.sparkml is not None,
         )
@@ -168,13 +165,12 @@ class SparkEngine:
                 pass
         return first_rows(self._rows, scoring.recipe.read_columns(scoring.table), scoring.table)
 
-    def target_schema(self, config: JobConfig, source: Source, scoring: Prepared, plane: Plane) -> StructType:
+    def target_schema(self, config: JobConfig, source: Source, scoring: Prepared, plane: Plane) -> pa.Schema:
         """Return the columns that the target will have; of the spark plane as Spark analyses them."""
         if plane.name == "spark":
-            return scored_rows(self._rows, config, scoring, plane).frame.schema
-        stamps = text_stamps(config, scoring.recipe.ref)
-        schema = scored_schema(source.schema, scoring.recipe)
-        return stamped_schema(schema, stamps, at=config.target.scored_at_column)
+            return to_arrow(scored_rows(self._rows, config, scoring, plane).frame.schema)
+        recipe = scoring.recipe
+        return stamped_schema(config, recipe.ref, recipe.scored_schema(source.schema))
 
     def check_writers(self, plane: Plane, write: WritePlan) -> None:
         """Accept every write that is recognised afterwards: what workers cannot write, Spark can."""

@@ -15,10 +15,10 @@ from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.spark.direct import direct_frame
-from spark_infer.engines.stamps import text_stamps
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
+from spark_infer.models.stamps import text_stamps
 from spark_infer.observe.progress import Progress
 from spark_infer.spark.batches import batch_settings
 from spark_infer.spark.cancellation import Tagged

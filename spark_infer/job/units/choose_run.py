@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
@@ -21,9 +22,6 @@ from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
 
 _MOST_SHOWN = 5
 
@@ -86,8 +84,8 @@ def choose_run(
     tasks: Sequence[ScanTask],
     *,
     slots: int,
-    source_schema: str,
-    schema: StructType,
+    source_schema: pa.Schema,
+    schema: pa.Schema,
     now: datetime,
     new_run: bool,
 ) -> ChosenRun:
@@ -100,7 +98,7 @@ def choose_run(
         snapshot: Its source.
         tasks: The scan tasks of a run that begins now.
         slots: How many of them run at once.
-        source_schema: Spark's JSON of the source's columns.
+        source_schema: The source's columns.
         schema: The target's columns.
         now: When the command began, UTC.
         new_run: Whether the user wants a new run whatever was done before.
@@ -109,7 +107,7 @@ def choose_run(
         PlanError: The target cannot take the rows, or an unfinished run planned something else.
     """
     location, exists = find_target(lookup, config.target, snapshot.location.format)
-    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema.json())
+    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema)
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
     if write is not None and write.exists and not exists and not format_of(location.format).is_replaced_by_rename:

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 import spark_infer
 from spark_infer.config import FunctionStep, JobConfig
 from spark_infer.config.params import shown_params
 from spark_infer.models.recipe import Recipe
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import type_json
 
 Facts = Mapping[str, Any]
 
@@ -51,7 +54,13 @@ _NO_MATTER = (
 
 
 def deciding_facts(
-    config: JobConfig, recipe: Recipe, snapshot: Snapshot, target: TableLocation, *, source_schema: str, schema: str
+    config: JobConfig,
+    recipe: Recipe,
+    snapshot: Snapshot,
+    target: TableLocation,
+    *,
+    source_schema: pa.Schema,
+    schema: pa.Schema,
 ) -> dict[str, Any]:
     """Return all that decides what a run writes; two runs with equal facts write equal rows.
 
@@ -60,8 +69,8 @@ def deciding_facts(
         recipe: How its rows are scored.
         snapshot: The source, pinned.
         target: Where the rows go.
-        source_schema: Spark's JSON of the source's columns.
-        schema: Spark's JSON of the target's columns.
+        source_schema: The source's columns.
+        schema: The target's columns.
     """
     ref = recipe.ref
     facts: dict[str, Any] = {
@@ -94,10 +103,9 @@ def deciding_facts(
     return {**hidden, FILES: _files(snapshot), SECRETS: of_secrets}
 
 
-def _columns(schema: str) -> list[Any]:
+def _columns(schema: pa.Schema) -> list[Any]:
     """The columns of a schema, in one spelling whoever wrote it, without comments and other metadata."""
-    fields = _plain(json.loads(schema))["fields"]
-    return [[field["name"], field["type"]] for field in fields]
+    return [[field.name, _plain(type_json(field))] for field in schema]
 
 
 def _plain(part: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,6 @@ from pyarrow import ArrowException
 
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
-from spark_infer.engines.stamps import constants
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import LedgerError, WriteError
@@ -23,6 +23,7 @@ from spark_infer.job.units.drive import Outcome, clean, drive
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
+from spark_infer.models.stamps import constants
 from spark_infer.observe.report import Report
 from spark_infer.runtime.process import this_process
 from spark_infer.tables.formats import format_of
@@ -32,6 +33,7 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishing.work import Publisher, PublishWork, all_files
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
+from spark_infer.tables.spark_json import to_json
 from spark_infer.tables.storage import Storage
 
 _SOME_FILES = 10_000
@@ -70,7 +72,7 @@ def run_units(
         plan=job.write,
         table=table,
         sink=sink,
-        schema=job.schema.json(),
+        schema=json.dumps(to_json(job.schema)),
         facts=facts_of(job),
         ledger=ledger,
         session=uuid.uuid4().hex[:8],

@@ -6,11 +6,13 @@ import os
 import uuid
 from dataclasses import replace
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from spark_infer.config import TableConfig
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import parameters
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.frames import whole_frame
@@ -86,9 +88,9 @@ class SparkTables:
         """
         return spark_format_of(location.format).describe(self._spark, location, version, partition_columns)
 
-    def target_schema(self, newest: Snapshot) -> str:
-        """Return Spark's JSON of the columns that Spark reads from a target; from a Delta table, those of now."""
-        return whole_frame(self._spark, replace(newest, version=None)).schema.json()
+    def target_schema(self, newest: Snapshot) -> pa.Schema:
+        """Return the columns that Spark reads from a target; from a Delta table, those of now."""
+        return to_arrow(whole_frame(self._spark, replace(newest, version=None)).schema)
 
 
 def _reported(spark: SparkSession, folder: str) -> str:

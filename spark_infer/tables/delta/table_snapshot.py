@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from spark_infer.errors import SourceError
 from spark_infer.tables.delta.actions import UnreadableLogError
 from spark_infer.tables.delta.eligibility import delta_doubts
@@ -11,6 +9,7 @@ from spark_infer.tables.delta.log import list_log, read_log, replay_log
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import schema_from_json
 from spark_infer.tables.table_lookup import TableLookup
 
 
@@ -45,7 +44,7 @@ def snapshot(lookup: TableLookup, location: TableLocation, version: int | None) 
         rows=listing.rows,
         files=len(listing.files),
         size_bytes=listing.size_bytes,
-        schema_json=json.dumps(state.schema),
+        declared=schema_from_json(state.schema["fields"]),
         listing=listing,
         column_mapping=state.column_mapping,
         table_id=state.table_id,

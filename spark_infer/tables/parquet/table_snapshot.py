@@ -8,9 +8,11 @@ value is printed, and a string otherwise. A table of the catalog has the types t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+
+import pyarrow as pa
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
@@ -21,7 +23,7 @@ from spark_infer.tables.parquet.partitioning import partition_type, refuse_stray
 from spark_infer.tables.parquet.streamlog import committed_files, has_stream_log
 from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.spark_json import NoSparkTypeError
+from spark_infer.tables.spark_json import NoSparkTypeError, named_field, schema_from_json
 from spark_infer.tables.storage import (
     NULL_PARTITION,
     DataFile,
@@ -55,7 +57,7 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
     footers = read_footers(storage, [file.path for file in files[:most_footers]])
     schemas = {footer.metadata.get(_SPARK_SCHEMA) for footer in footers}
     listing = _listing(files, footers)
-    known = next(iter(schemas)) if len(schemas) == 1 else None
+    declared = _declared(next(iter(schemas))) if len(schemas) == 1 else None
     return Snapshot(
         location=location,
         version=None,
@@ -64,11 +66,19 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         rows=listing.rows,
         files=len(files),
         size_bytes=sum(file.size for file in files),
-        schema_json=known.decode() if known else None,
+        declared=declared,
         mixed_schemas=len({footer.columns for footer in footers if footer.columns}) > 1,
         listing=listing,
-        refused=column_types(listing)[1] if known is None else {},
+        refused=own_columns(listing)[1] if declared is None else {},
     )
+
+
+def _declared(text: bytes | None) -> pa.Schema | None:
+    """The columns as Spark wrote them into files; like Spark, None where that cannot be read."""
+    try:
+        return None if text is None else schema_from_json(json.loads(text)["fields"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def unreachable(location: TableLocation) -> SourceError:
@@ -130,8 +140,8 @@ def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str
     return columns, tuple(partition_type({each.get(name) for each in texts} - {NULL_PARTITION}) for name in columns)
 
 
-def column_types(listing: Listing) -> tuple[dict[str, Any], dict[str, str]]:
-    """Spark's types of columns, those of the first file where files differ, and the stored types that Spark refuses."""
+def own_columns(listing: Listing) -> tuple[pa.Schema, dict[str, str]]:
+    """Columns as Spark reads them, of the first file where files differ, and the stored types that Spark refuses."""
     types: dict[str, Any] = {}
     refused: dict[str, str] = {}
     for node in (node for nodes in listing.schemas for node in nodes):
@@ -140,22 +150,15 @@ def column_types(listing: Listing) -> tuple[dict[str, Any], dict[str, str]]:
         except NoSparkTypeError as error:
             if not node.annotation.startswith("GEO"):  # it depends on the session which of these Spark knows
                 refused[node.name] = str(error)
-    return {name: kind for name, kind in types.items() if name not in refused}, refused
+    read = [{"name": name, "type": kind} for name, kind in types.items() if name not in refused]
+    return schema_from_json(read), refused
 
 
-def with_partitions(fields: Sequence[Mapping[str, Any]], found: Snapshot) -> list[Mapping[str, Any]]:
-    """The data columns and, behind them, the partition columns, as Spark's JSON has fields."""
+def with_partitions(data: Iterable[pa.Field], found: Snapshot) -> pa.Schema:
+    """The data columns and, behind them, the partition columns."""
     partitions = {name.casefold() for name in found.partition_columns}
-    return [
-        *(each for each in fields if each["name"].casefold() not in partitions),
-        *(
-            {"name": name, "type": _JSON_NAMES.get(type_name, type_name), "nullable": True, "metadata": {}}
-            for name, type_name in found.types.items()
-        ),
-    ]
-
-
-_JSON_NAMES = {"int": "integer", "bigint": "long"}
+    columns = [field for field in data if field.name.casefold() not in partitions]
+    return pa.schema([*columns, *(named_field(name, type_name) for name, type_name in found.types.items())])
 
 
 def _is_marker(file: DataFile) -> bool:

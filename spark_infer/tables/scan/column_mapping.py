@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.tables.spark_json import field_to_json
+
 _NAME, _ID = "delta.columnMapping.physicalName", "delta.columnMapping.id"
 _FIELD_ID = b"PARQUET:field_id"
 
@@ -18,23 +20,23 @@ def stored_name(field: Mapping[str, Any], mode: str) -> str:
     """Return the name of a column in files, in partition values and in statistics.
 
     Args:
-        field: The column, in the log's JSON of the schema.
+        field: The column, in Spark's JSON.
         mode: The table's column mapping: ``none``, ``name`` or ``id``.
     """
     name = field["name"] if mode == "none" else (field.get("metadata") or {}).get(_NAME, field["name"])
     return str(name)
 
 
-def stored_schema(schema: Mapping[str, Any], columns: pa.Schema, mode: str) -> pa.Schema:
+def stored_schema(declared: pa.Schema, columns: pa.Schema, mode: str) -> pa.Schema:
     """Return columns with the names that they have in files, and with their ids where these decide.
 
     Args:
-        schema: The log's JSON of the table's schema.
+        declared: All columns of the table, as the log declares them.
         columns: Some of its columns, with the types that Spark would hand to Python.
         mode: The table's column mapping.
     """
-    fields = {each["name"]: each for each in schema["fields"]}
-    return pa.schema([_stored(fields[column.name], column, mode) for column in columns])
+    fields = {field.name: field for field in declared}
+    return pa.schema([_stored(field_to_json(fields[column.name]), column, mode) for column in columns])
 
 
 def _stored(field: Mapping[str, Any], column: pa.Field, mode: str) -> pa.Field:

@@ -19,6 +19,7 @@ from spark_infer.tables.scan.parquet_schema import Node
 from spark_infer.tables.scan.task import Scan
 from spark_infer.tables.scan.type_compatibility import UnlikeSparkError, stored_columns
 from spark_infer.tables.scan.values import parsed
+from spark_infer.tables.spark_json import field_to_json
 
 _OLD_TIMES, _OLD_INT96 = b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96"
 _SPARK_VERSION = b"org.apache.spark.version"
@@ -52,18 +53,16 @@ def deletion_doubts(listing: Listing) -> tuple[str, ...]:
     return ("some of its deletion vectors lie outside its folder",) if outside else ()
 
 
-def column_doubts(schema: Mapping[str, Any], columns: Iterable[str]) -> tuple[str, ...]:
+def column_doubts(schema: pa.Schema, columns: Iterable[str]) -> tuple[str, ...]:
     """Why values of some columns may be others than those in the files.
 
     Args:
-        schema: Spark's JSON of the table's schema.
+        schema: All columns of the table.
         columns: The columns that are read.
     """
     wanted = set(columns)
     doubts = []
-    for field in schema["fields"]:
-        if field["name"] not in wanted:
-            continue
+    for field in (field_to_json(field) for field in schema if field.name in wanted):
         keys = set(_metadata_keys(field))
         if "__CHAR_VARCHAR_TYPE_STRING" in keys:
             doubts.append(f"{field['name']} is of a type that Spark pads")

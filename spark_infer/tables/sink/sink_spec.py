@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.spark_json import to_json
 
 ROW_GROUP_BYTES = 64 * 2**20
 MOST_FILE_BYTES = 512 * 2**20
@@ -74,19 +75,19 @@ class WrittenFile:
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def file_metadata(fields: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def file_metadata(columns: pa.Schema) -> dict[str, str]:
     """Return what Spark would write into a Parquet file beside the rows.
 
     Args:
-        fields: The columns inside the file, as in Spark's JSON of a schema.
+        columns: Those inside the file.
     """
     return {
-        "org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": list(fields)}),
+        "org.apache.spark.sql.parquet.row.metadata": json.dumps(to_json(columns)),
         # Says which calendar old dates are in: Spark takes files without it for whatever the session's settings say.
         "org.apache.spark.version": "4.0.0",
     }
 
 
 def has_own_metadata(field: Mapping[str, Any]) -> bool:
-    """Whether a column has metadata that changes how values are written; comments do not."""
+    """Whether a column, in Spark's JSON, has metadata that changes how values are written; comments do not."""
     return bool(set(field.get("metadata") or ()) - {"comment"}) or "collate" in str(field["type"])

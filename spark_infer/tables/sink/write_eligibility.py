@@ -14,6 +14,7 @@ from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.sink.folders import writable
 from spark_infer.tables.sink.sink_spec import has_own_metadata
+from spark_infer.tables.spark_json import field_to_json
 
 CODECS = {"snappy": "snappy", "gzip": "gzip", "zstd": "zstd", "none": "none", "uncompressed": "none", "lz4_raw": "lz4"}
 
@@ -31,7 +32,6 @@ _ENCRYPTS = ("parquet.crypto.factory.class", "spark.hadoop.parquet.crypto.factor
 def write_doubts(
     plan: WritePlan,
     columns: pa.Schema,
-    schema: Mapping[str, Any],
     conf: Mapping[str, str],
     constants: Mapping[str, Any],
 ) -> tuple[str, ...]:
@@ -39,18 +39,16 @@ def write_doubts(
 
     Args:
         plan: The write.
-        columns: The rows to write, as Arrow has them.
-        schema: The same as Spark's JSON.
+        columns: The columns of the rows to write.
         conf: The session's settings.
         constants: Columns that have one value in all rows.
     """
-    return tuple(_doubts(plan, columns, schema, conf, constants))
+    return tuple(_doubts(plan, columns, conf, constants))
 
 
 def _doubts(
     plan: WritePlan,
     columns: pa.Schema,
-    schema: Mapping[str, Any],
     conf: Mapping[str, str],
     constants: Mapping[str, Any],
 ) -> Iterator[str]:
@@ -69,7 +67,7 @@ def _doubts(
         if not writable(kind):
             yield f"how a partition value of {name} ({kind}) is written depends on the session"
     yield from (f"{field.name} is {field.type}" for field in columns if not _plain(field.type))
-    yield from (f"{each['name']} has metadata of its own" for each in schema["fields"] if has_own_metadata(each))
+    yield from (f"{field.name} has metadata of its own" for field in columns if has_own_metadata(field_to_json(field)))
     codec = conf.get("spark.sql.parquet.compression.codec", "snappy")
     if codec.lower() not in CODECS:
         yield f"spark.sql.parquet.compression.codec is {codec}"

@@ -145,7 +145,7 @@ def test_what_the_protocol_does_not_allow_is_damage(tmp_path: Path, change: Chan
 def test_schemas_that_the_protocol_allows_are_read(tmp_path: Path, fields: list[Any]) -> None:
     changed(tmp_path, schema(*fields))
     found = snapshot(LocalTables(), TableLocation("delta", f"file://{tmp_path}"), None)
-    assert [each["name"] for each in json.loads(schema_of(found))["fields"]] == [each["name"] for each in fields]
+    assert schema_of(found).names == [each["name"] for each in fields]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
 from spark_infer.runtime.process import this_process
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import translate
+from spark_infer.spark.schema import to_spark
 from spark_infer.spark.tables.settings import can_set, settings
 from spark_infer.tables.delta.commit import version_of
 from spark_infer.tables.delta.written_before import metrics_of, taken
@@ -26,7 +29,6 @@ from spark_infer.tables.publishing.work import Ended, PublishWork
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
 
 TXN_APP = "spark.databricks.delta.write.txnAppId"
 TXN_VERSION = "spark.databricks.delta.write.txnVersion"
@@ -46,7 +48,7 @@ class MergeDelta:
 
     one_by_one = False
 
-    def __init__(self, spark: SparkSession, work: PublishWork, schema: StructType) -> None:
+    def __init__(self, spark: SparkSession, work: PublishWork, schema: pa.Schema) -> None:
         self._spark = spark
         self._work = work
         self._schema = schema
@@ -90,7 +92,7 @@ class MergeDelta:
         for each in entries:
             refuse_links(work.folder(each.session), [file.path for file in each.files])
         uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
-        self._spark.read.schema(self._schema).parquet(*uris).createOrReplaceTempView(view)
+        self._spark.read.schema(to_spark(self._schema)).parquet(*uris).createOrReplaceTempView(view)
         txn = work.txn(0)
         held = {
             TXN_APP: txn.app,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import first_line
+from spark_infer.spark.schema import to_arrow, to_spark
 from spark_infer.spark.tables.settings import settings
-from spark_infer.tables.parquet.table_snapshot import column_types, with_partitions
+from spark_infer.tables.parquet.table_snapshot import own_columns, with_partitions
 from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import schema_from_json
 
 _PLAIN_TYPES = (
     ("BOOLEAN", ""),
@@ -39,32 +37,31 @@ def parquet_frame(spark: SparkSession, found: Snapshot) -> DataFrame:
     path = location.path or ""
     try:
         schema = _schema(spark, found, path)
-        return spark.read.schema(schema).parquet(path)
+        return spark.read.schema(to_spark(schema)).parquet(path)
     except SourceError:
         raise
     except Exception as error:
         raise SourceError(f"Spark cannot read {location.name}: {first_line(error)}") from error
 
 
-def _schema(spark: SparkSession, found: Snapshot, path: str) -> StructType:
-    if found.schema_json is not None:
-        fields = json.loads(found.schema_json)["fields"]
-    elif (plain := _plain_fields(found)) is not None:
-        fields = plain
+def _schema(spark: SparkSession, found: Snapshot, path: str) -> pa.Schema:
+    if found.declared is not None:
+        data = found.declared
+    elif (plain := _plain_columns(found)) is not None:
+        data = plain
     elif found.refused and found.listing is not None:
         # One column that Spark refuses would keep it from finding the types of the others.
-        types, _ = column_types(found.listing)
-        fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
+        data, _ = own_columns(found.listing)
     else:
         # The types that Spark guesses for the partitions are replaced below.
         with settings(spark, {"spark.sql.sources.partitionColumnTypeInference.enabled": "false"}):
             inferred = spark.read.option("mergeSchema", str(found.mixed_schemas).lower()).parquet(path).schema
-        fields = json.loads(inferred.json())["fields"]
-    return StructType.fromJson({"type": "struct", "fields": with_partitions(fields, found)})
+        data = to_arrow(inferred)
+    return with_partitions(data, found)
 
 
-def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
-    """The columns as Spark's JSON where no setting and no annotation can make Spark read another type; else None."""
+def _plain_columns(found: Snapshot) -> pa.Schema | None:
+    """The columns where no setting and no annotation can make Spark read another type; else None."""
     if found.mixed_schemas or found.listing is None or len(found.listing.schemas) != 1:
         return None
     ((*nodes,),) = found.listing.schemas
@@ -73,4 +70,4 @@ def _plain_fields(found: Snapshot) -> list[Mapping[str, Any]] | None:
         return None
     if any(node.repetition == "repeated" for node in nodes):
         return None
-    return [{"name": node.name, "type": spark_type(node), "nullable": True, "metadata": {}} for node in nodes]
+    return schema_from_json({"name": node.name, "type": spark_type(node)} for node in nodes)

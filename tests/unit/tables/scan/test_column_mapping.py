@@ -15,6 +15,7 @@ from spark_infer.tables.scan.column_mapping import stored_schema
 from spark_infer.tables.scan.prune import file_may_hold
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from spark_infer.tables.spark_json import schema_from_json
 from spark_infer.tables.where.terms import Compares, Term
 
 
@@ -82,7 +83,7 @@ def written(folder: Path, schema: pa.Schema) -> Piece:
 
 def read(folder: Path, piece: Piece, mode: str, *columns: str, condition: Term | None = None) -> list[dict[str, Any]]:
     wanted = pa.schema([TABLE.field(name) for name in columns])
-    stored = stored_schema(SCHEMA, wanted, mode)
+    stored = stored_schema(schema_from_json(SCHEMA["fields"]), wanted, mode)
     scan = Scan(uri=f"file://{folder}", schema=wanted, stored=stored, condition=condition)
     rows: list[dict[str, Any]] = pa.Table.from_batches(read_task(ScanTask(0, (piece,)), scan), wanted).to_pylist()
     return rows

@@ -1,12 +1,14 @@
-"""Types in DDL where no Spark session is there to parse them."""
+"""Result types in DDL where no Spark session is there to parse them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql.types import DataType, StructType
+import pyarrow as pa
 
+from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ConfigError
+from spark_infer.tables.spark_json import plain, schema_from_json
 
 _NAMES = {
     "BIGINT": "long",
@@ -27,21 +29,25 @@ _NAMES = {
 }
 
 
-def parse_ddl(text: str) -> DataType:
-    """Parse a type, or a list of columns, as Spark's ``DataType.fromDDL`` does.
+def parse_ddl(text: str) -> pa.Schema:
+    """Parse a type, or a list of columns, as Spark does; the column of a type alone is called as an only output is.
 
     Raises:
         ConfigError: It is neither.
     """
     import sqlglot
 
-    for form in (f"CREATE TABLE t ({text})", f"CREATE TABLE t (only {text})"):
+    for columns in (text, f"{ONLY_OUTPUT} {text}"):
         try:
-            fields = sqlglot.parse_one(form, dialect="spark").this.expressions
-            found = StructType.fromJson({"type": "struct", "fields": [_field(each) for each in fields]})
+            fields = [
+                _field(node)
+                for node in sqlglot.parse_one(f"CREATE TABLE t ({columns})", dialect="spark").this.expressions
+            ]
         except (sqlglot.errors.SqlglotError, AttributeError, KeyError, TypeError, ValueError):
             continue
-        return found.fields[0].dataType if "(only" in form else found
+        # A struct alone declares the outputs by name.
+        alone = fields[0]["type"] if columns != text else None
+        return plain(schema_from_json(alone["fields"] if isinstance(alone, dict) and "fields" in alone else fields))
     raise ConfigError(
         f"{text!r} is not a type that engine `local` can read.",
         next_step="write DDL: 'double', 'array<float>', 'label string, score double'.",
