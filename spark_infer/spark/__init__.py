@@ -3,4 +3,6 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession as SparkSession  # the type, for signatures elsewhere
+    # The types, for signatures elsewhere.
+    from pyspark.sql import DataFrame as DataFrame
+    from pyspark.sql import SparkSession as SparkSession

@@ -112,6 +112,12 @@ VIOLATIONS = [
     ),
     ("job/plan.py", "import pyspark", "job.plan -> pyspark", "Only spark_infer.spark imports PySpark"),
     (
+        "engines/local/pool.py",
+        "def f():\n    import spark_infer.spark.session",
+        "engines.local.pool -> spark_infer.spark.session",
+        "Engine local runs where PySpark is not installed",
+    ),
+    (
         "tables/delta/log.py",
         "import pyspark",
         "tables.delta.log -> pyspark",
@@ -169,6 +175,17 @@ def test_a_framework_is_imported_only_where_it_belongs(framework: str) -> None:
     allowed = WHERE_FRAMEWORKS_ARE_IMPORTED[framework]
     files = files_that_import(framework)
     assert [file for file in files if not any(fnmatch(file, pattern) for pattern in allowed)] == []
+
+
+def test_pyspark_is_imported_nowhere_else_for_its_types_either() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        imports = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        if any(re.match(r"(from|import) pyspark\b", ast.unparse(node)) for node in imports):
+            found.add(path.relative_to(PACKAGE).parts[0])
+    assert found == {"spark"}
 
 
 @pytest.mark.parametrize("framework", sorted(WHERE_FRAMEWORKS_ARE_IMPORTED))

@@ -22,9 +22,8 @@ from spark_infer.tables.sink.sink import from_json, to_json
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
     from spark_infer.engines.plane import Plane
+    from spark_infer.spark import DataFrame, SparkSession
 
 _TOLD = pa.schema([pa.field("files", pa.string()), pa.field("stats", STATS_TYPE)])
 

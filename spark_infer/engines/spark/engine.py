@@ -51,7 +51,7 @@ from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.spark_json import plain, unsupported
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from spark_infer.spark import SparkSession
 
 T = TypeVar("T")
 

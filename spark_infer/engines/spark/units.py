@@ -21,7 +21,7 @@ from spark_infer.spark.tracking import tracking
 from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from spark_infer.spark import SparkSession
 
 AT_ONCE = 2
 _LAST_SECONDS = 3.0

@@ -36,7 +36,7 @@ from spark_infer.tables.plan import Written
 from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from spark_infer.spark import DataFrame
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
