@@ -179,11 +179,9 @@ ABLATIONS: dict[str, Engine] = {
     "without the direct plane": partial(table_job, plane="spark"),
     "without native backends": partial(table_job, backend="pyfunc"),
     "without the model cache": partial(table_job, cache_bytes=0),
-    "without keeping freed memory": table_job,  # by a variable of its host
-    "without steps by column": table_job,  # by a variable of its host
-    "without blocks of trees": table_job,  # likewise
-    "without writing in place": table_job,  # likewise
+    "without acceleration": partial(table_job, accelerate="off"),
     "with batches of 1,000 rows": partial(table_job, batch_size=1_000),
     "with batches of 10,000 rows": partial(table_job, batch_size=10_000),
+    "with batches of 30,000 rows": partial(table_job, batch_size=30_000),
 }
 """The same job with one technique turned off, by an option that the job file has anyway."""

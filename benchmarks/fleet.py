@@ -17,7 +17,7 @@ COMPILED = "spark_infer, compiled"
 LIMIT, ALONE = "limit (no Spark)", "model alone"
 SPARK_UDF = "mlflow spark_udf"
 RAY, DAFT = ("Ray Data", "Ray Data, tasks"), ("Daft", "Daft, processes")
-KEEP_NO_MEMORY = "without keeping freed memory"
+NOT_ACCELERATED = "without acceleration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,12 @@ class Place:
     Attributes:
         module: Its host's module in `hosts/`.
         peer: Its virtual environment, where it has one of its own.
-        environment: Variables of its host.
+        apart: Whether it has a host of its own, since workers keep settings of their process.
     """
 
     module: str
     peer: str | None = None
-    environment: tuple[tuple[str, str], ...] = ()
+    apart: bool = False
 
 
 SPARK = Place(module="spark")
@@ -69,10 +69,8 @@ ABLATIONS: dict[str, Place] = {
     "without the model cache": SPARK,
     "with batches of 1,000 rows": SPARK,
     "with batches of 10,000 rows": SPARK,
-    KEEP_NO_MEMORY: Place(module="spark", environment=(("SPARK_INFER_KEEP_MEMORY", "0"),)),
-    "without steps by column": Place(module="spark", environment=(("SPARK_INFER_BY_COLUMN", "0"),)),
-    "without blocks of trees": Place(module="spark", environment=(("SPARK_INFER_TREE_BLOCKS", "0"),)),
-    "without writing in place": Place(module="spark", environment=(("SPARK_INFER_WRITE_IN_PLACE", "0"),)),
+    "with batches of 30,000 rows": SPARK,
+    NOT_ACCELERATED: Place(module="spark", apart=True),
 }
 """Ours with one technique turned off; the options are in `engines.py`."""
 
@@ -119,7 +117,7 @@ class Fleet:
             python=python_of(place.peer, self.work) if place.peer else sys.executable,
             log=self.work / "logs" / f"{place.module}.log",
             arguments=arguments,
-            environment=dict(place.environment),
+            environment={},
         )
 
     def versions(self) -> dict[str, str]:

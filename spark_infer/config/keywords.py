@@ -35,6 +35,7 @@ class UdfKeywords(TypedDict, total=False):
     max_batch_bytes: int | None
     deduplicate: str | None
     row_order: str | None
+    accelerate: str | None
     trust: str | None
     digests: str | Sequence[str] | None
     refuse_pickle: bool | None

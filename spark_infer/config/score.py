@@ -114,6 +114,12 @@ class ScoreOptions(Frozen):
         "refuses those that are found out: a table job tries the model with its input example in two orders, and every "
         "batch compares an output with the input of the same name. `trust` takes your word for the model.",
     )
+    accelerate: Literal["auto", "off"] = Field(
+        default="auto",
+        description="`auto` asks models of scikit-learn, XGBoost and LightGBM in faster ways that come to the same "
+        "bits: only with versions of these libraries that it was checked with, and only as long as both ways answer "
+        "the first rows alike, on the driver and in each worker. `off` has the libraries themselves do everything.",
+    )
     compile: CompileOptions | None = Field(
         default=None,
         description="`onnx` compiles a scikit-learn, XGBoost or LightGBM model for ONNX Runtime, and refuses the job "

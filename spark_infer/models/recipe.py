@@ -178,6 +178,7 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
         config=applied(ref.mlmodel, options.pyfunc_config),
         extra_env=options.extra_env,
         threads=threads,
+        accelerate=options.accelerate == "auto",
     )
 
 

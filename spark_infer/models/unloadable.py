@@ -9,8 +9,7 @@ from packaging.utils import canonicalize_name
 
 from spark_infer.core.exception_text import missing_module
 from spark_infer.errors import EnvironmentProblem, ModelLoadError, ModelRefusedError, PlanError
-from spark_infer.models.backends.pickled import imported_by, is_there
-from spark_infer.models.backends.skopsfile import named_types
+from spark_infer.models.backends.pickled import imported_by, is_there, named_types
 from spark_infer.models.code import code_folders
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.pins import differences, missing_pins

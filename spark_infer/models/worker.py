@@ -127,9 +127,10 @@ def _scored_aloud(
     recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment, stats: Stats
 ) -> Iterator[ScoredBatch]:
     stats.retries = assigned.attempt
-    keep_freed_memory()
-    # Before the user's functions are imported, which may import a framework.
-    large_pages()
+    if recipe.load.accelerate:
+        keep_freed_memory()
+        # Before the user's functions are imported, which may import a framework.
+        large_pages()
     assigned.bind()
     spec = _load_spec(recipe.load, assigned)
     process = this_process()

@@ -1,22 +1,16 @@
-"""Where a worker's memory lies: that of one batch is kept for the next, and a model's lies together in large pages.
+"""Where a worker's memory lies: that of one batch is kept for the next, and tensors lie in large pages.
 
 glibc hands large blocks back to the kernel as soon as they are freed and faults their pages in again for every batch:
 measured with a scaler and a logistic regression on 30 columns, that took three quarters of the time of `predict`.
-`SPARK_INFER_KEEP_MEMORY=0` in a worker's environment leaves memory as it is, to measure what this is worth.
+Both are left alone by a job with `accelerate: off`.
 Source: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html
 """
 
 from __future__ import annotations
 
-import contextvars
 import ctypes
 import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 128 * 2**20
@@ -26,7 +20,7 @@ _BLOCK_BYTES = 32 * 2**20
 
 def keep_freed_memory() -> bool:
     """Have this process keep up to 128 MiB that it freed, on Linux with glibc. Says whether it does."""
-    if not sys.platform.startswith("linux") or _as_it_is():
+    if not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -43,25 +37,4 @@ def large_pages() -> None:
     Where the kernel has no such pages to give, nothing changes.
     Source: https://github.com/pytorch/pytorch/pull/107697
     """
-    if not _as_it_is():
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-
-def _as_it_is() -> bool:
-    return os.environ.get("SPARK_INFER_KEEP_MEMORY") == "0"
-
-
-def in_own_memory(make: Callable[[], T]) -> T:
-    """Return what ``make`` returns, with the many small blocks that it allocates side by side.
-
-    glibc gives a new thread an arena of its own. In that of the main thread small blocks fill the holes that imports
-    have left all over it: in a forked worker a LightGBM model of 500 trees took 4.5 % longer to predict
-    (`python -m benchmarks.layout`). Only for code that does not mind which thread it runs on.
-
-    Raises:
-        Exception: What ``make`` raises.
-    """
-    if _as_it_is():
-        return make()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(contextvars.copy_context().run, make).result()
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

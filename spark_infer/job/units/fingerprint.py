@@ -43,6 +43,7 @@ _NO_MATTER = (
     "model_files",
     "deduplicate",
     "row_order",
+    "accelerate",
     "load_seconds",
     "predict_seconds",
     "trust",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spark_infer.core.exception_text import describe_exception, missing_module
 from spark_infer.errors import ModelLoadError, SparkInferError
+from spark_infer.models.accelerate.base import accelerated
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
@@ -50,7 +51,7 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
 
             return compiled.load(spec, folder)
         if spec.backend != "pyfunc":
-            return native.backend(spec.backend).load(spec, folder)
+            return accelerated(native.backend(spec.backend).load(spec, folder), spec)
         from spark_infer.models.backends import pyfunc
 
         return pyfunc.load(spec, folder)

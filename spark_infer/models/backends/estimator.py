@@ -16,8 +16,10 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import SCALARS
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError, nearest
-from spark_infer.models.backends.skopsfile import load_skops
-from spark_infer.models.backends.together import call_together, dense
+from spark_infer.models.accelerate.skops import load_skops
+
+Ask = Callable[[Any, Sequence[str], Callable[[], Any]], dict[str, Any]]
+"""Asks an estimator for several methods, and is given what makes the inputs of each."""
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "decision_function")
 _PREFIX = {
@@ -28,13 +30,16 @@ _PREFIX = {
 }
 
 
-def read_estimator(path: Path, serialization_format: str, trusted: Sequence[str] | None = None) -> Any:
+def read_estimator(
+    path: Path, serialization_format: str, trusted: Sequence[str] | None = None, *, accelerate: bool = True
+) -> Any:
     """Read an estimator that MLflow saved as skops, cloudpickle or pickle.
 
     Args:
         path: The file.
         serialization_format: As the flavor says.
         trusted: Types that skops may make, as the flavor lists them.
+        accelerate: Whether skops may be imported in a faster way.
 
     Raises:
         ModelLoadError: The format is unknown, or unpickling is switched off.
@@ -46,7 +51,7 @@ def read_estimator(path: Path, serialization_format: str, trusted: Sequence[str]
         )
     match serialization_format:
         case "skops":
-            return load_skops(path, trusted)
+            return load_skops(path, trusted, accelerate=accelerate)
         case "cloudpickle":
             import cloudpickle
 
@@ -139,7 +144,19 @@ def _refuse_others_than_classes(estimator: Any, method: str) -> None:
         )
 
 
-def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any], *, by_signature: bool) -> Predictions:
+def dense(result: Any) -> Any:
+    """Fill in the zeros of a sparse matrix, which multilabel classifiers return."""
+    return result.toarray() if hasattr(result, "toarray") else result
+
+
+def call_each(estimator: Any, methods: Sequence[str], give: Callable[[], Any]) -> dict[str, Any]:
+    """Return what each method answers, in the order asked for."""
+    return {method: dense(getattr(estimator, method)(give())) for method in methods}
+
+
+def call_methods(
+    estimator: Any, methods: Sequence[str], give: Callable[[], Any], *, by_signature: bool, ask: Ask = call_each
+) -> Predictions:
     """Ask for each method; outputs are named unless the signature names them.
 
     Args:
@@ -147,6 +164,7 @@ def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any]
         methods: What to ask for.
         give: Makes the inputs, again for each method: a step may write into what it is given.
         by_signature: Whether the signature names the outputs.
+        ask: Calls the methods.
 
     Raises:
         PredictionShapeError: A method does not return one column for each class.
@@ -154,7 +172,7 @@ def call_methods(estimator: Any, methods: Sequence[str], give: Callable[[], Any]
     if by_signature:
         return {None: dense(getattr(estimator, methods[0])(give()))}
     columns: dict[str | None, Any] = {}
-    for method, result in call_together(estimator, methods, give).items():
+    for method, result in ask(estimator, methods, give).items():
         if method == "predict":
             columns[ONLY_OUTPUT] = result
             continue

@@ -1,10 +1,12 @@
-"""What unpickling a model would import, read from the pickle's instructions without following them."""
+"""What loading a model would import, read from a pickle's instructions or skops's schema without following them."""
 
 from __future__ import annotations
 
 import _compat_pickle
 import importlib.util
+import json
 import pickletools
+import zipfile
 from collections.abc import Iterable, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -35,6 +37,26 @@ def imported_by(pickled: bytes) -> list[tuple[str, str]]:
         elif opcode.name not in _MEMO:
             texts.clear()
     return list(found)
+
+
+def named_types(path: Path) -> set[str]:
+    """Return the types that a file of skops names."""
+    try:
+        with zipfile.ZipFile(path) as parts:
+            schema = json.loads(parts.read("schema.json"))
+    except (KeyError, ValueError, zipfile.BadZipFile):
+        return set()  # skops itself says what is wrong
+    names: set[str] = set()
+    left = [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            if isinstance(part.get("__module__"), str) and isinstance(part.get("__class__"), str):
+                names.add(f"{part['__module__']}.{part['__class__']}")
+            left.extend(part.values())
+        elif isinstance(part, list):
+            left.extend(part)
+    return names
 
 
 def check_importable(needed: Iterable[tuple[str, str]], code: Sequence[Path]) -> None:

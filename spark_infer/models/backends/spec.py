@@ -48,6 +48,7 @@ class LoadSpec:
         address: What Spark assigned to the task, for example ``1``; None without a GPU.
         allow_cpu_fallback: Whether the cpu will do where a GPU was asked for and is not seen.
         show_values: Whether messages of foreign exceptions may be shown.
+        accelerate: Whether a faster way to the same answers may be taken (`models.accelerate`).
         artefact: What is loaded in place of the model's own files; None loads these.
     """
 
@@ -64,6 +65,7 @@ class LoadSpec:
     address: str | None = None
     allow_cpu_fallback: bool = False
     show_values: bool = False
+    accelerate: bool = True
     artefact: Artefact | None = None
 
     def files(self, digest: str) -> str:
@@ -74,7 +76,7 @@ class LoadSpec:
         """What makes the loaded model unique in a process; by which table columns it is fed does not."""
         inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
         fed = (inputs, self.binding.numbered, self.binding.tensors)
-        how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads)
+        how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads, self.accelerate)
         # Python's notation keeps apart what JSON's does not: orders, lists and tuples, numbers and texts as keys.
         config = repr(dict(self.config))
         address = self.address or ""
@@ -121,5 +123,6 @@ class LoadedModel(Described, Model, Protocol):
     """A model that is loaded in this process.
 
     One whose answer for a row is known to depend on that row alone has an attribute ``by_row`` that is true. One that
-    is faster in other batches than the usual ones says so with ``batch_rows``.
+    is faster in other batches than the usual ones says so with ``batch_rows``. One that may be asked in a faster way
+    is an `accelerate.base.Accelerated`, and says how with ``acceleration``.
     """

@@ -27,6 +27,7 @@ EVERYTHING = {
     "max_batch_bytes": 1,
     "deduplicate": "auto",
     "row_order": "trust",
+    "accelerate": "off",
     "compile": "onnx",
     "trust": "digests",
     "digests": "0" * 64,

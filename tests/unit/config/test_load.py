@@ -46,6 +46,12 @@ def test_the_smallest_job_file_needs_three_plain_values(write: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("spelled", ["off", '"off"'])
+def test_off_is_a_word_and_not_false(write: Any, spelled: str) -> None:
+    assert load_job(write(f"{SMALLEST}score: {{accelerate: {spelled}}}\n")).score.accelerate == "off"
+    assert load_job(write(SMALLEST), [f"score.accelerate={spelled}"]).score.accelerate == "off"
+
+
 def test_every_problem_is_in_one_error_each_with_its_line(write: Any) -> None:
     text = (
         "modle:\n  uri: m\n  traking_uri: x\nbatch_size: 10\n"

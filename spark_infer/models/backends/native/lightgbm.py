@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.outputs import Predictions
@@ -28,8 +29,6 @@ from spark_infer.models.backends.numbers import (
     to_matrix,
 )
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.backends.treeblocks import in_blocks
-from spark_infer.runtime.memory import in_own_memory
 
 if TYPE_CHECKING:
     import lightgbm
@@ -73,15 +72,13 @@ def load(spec: LoadSpec, folder: Path) -> LightgbmModel:
     if flavor.get("model_class", _BOOSTER) == _BOOSTER:
         from lightgbm import Booster
 
-        booster = in_own_memory(partial(Booster, model_file=path))
-        in_blocks(booster)
+        booster = Booster(model_file=path)
         return LightgbmModel(_OnThreads(booster, spec.threads), booster, spec)
     saved_as = flavor.get("serialization_format", "cloudpickle")
     trusted = flavor.get("skops_trusted_types")
-    estimator = in_own_memory(partial(read_estimator, path, saved_as, trusted))
+    estimator = read_estimator(path, saved_as, trusted, accelerate=spec.accelerate)
     own = _THREADS & estimator.get_params(deep=False).keys()
     estimator.set_params(**dict.fromkeys(own, spec.threads))
-    in_blocks(estimator.booster_)
     # Trained on a frame, fed with a matrix of the same columns.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     return LightgbmModel(estimator, estimator.booster_, spec)
@@ -91,18 +88,23 @@ class _OnThreads:
     """A booster as its pyfunc calls it, on the threads of the task."""
 
     def __init__(self, booster: lightgbm.Booster, threads: int) -> None:
-        self._booster = booster  # whose predict may not hold it
         self.predict: Callable[[Any], Any] = partial(booster.predict, num_threads=threads)
 
 
 class LightgbmModel:
-    """A booster, or an estimator around one, fed with one matrix in the dtype that LightGBM would choose."""
+    """A booster, or an estimator around one, fed with one matrix in the dtype that LightGBM would choose.
+
+    Attributes:
+        estimator: What is asked.
+        booster: The booster in it.
+        framework_model: LightGBM's own object.
+    """
 
     how = "one matrix for each batch, no pandas"
     by_row = True
 
-    def __init__(self, model: Any, booster: lightgbm.Booster, spec: LoadSpec) -> None:
-        self._model = model
+    def __init__(self, model: Any, booster: Any, spec: LoadSpec) -> None:
+        self.estimator, self.booster = model, booster
         self.framework_model = booster if isinstance(model, _OnThreads) else model
         self._width = booster.num_feature()
         self._methods, self._by_signature, self._binding = spec.methods, spec.by_signature, spec.binding
@@ -118,21 +120,25 @@ class LightgbmModel:
 
     def outputs(self) -> pa.Schema | None:
         """Columns of the methods asked for; what predict returns is found out on a row of missing values."""
-        return output_fields(self._model, self._methods, self._prediction_type)
+        return output_fields(self.estimator, self._methods, self._prediction_type)
 
     def _prediction_type(self) -> pa.DataType:
-        return returned_type(np.asarray(self._model.predict(np.full((1, self._width), np.nan))))
+        return returned_type(np.asarray(self.estimator.predict(np.full((1, self._width), np.nan))))
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Predict one batch."""
+        rows = self.given(inputs)
+        return call_methods(self.estimator, self._methods, lambda: rows, by_signature=self._by_signature)
+
+    def given(self, inputs: pa.RecordBatch) -> npt.NDArray[Any]:
+        """Return the matrix that a batch becomes."""
         # A frame becomes a matrix of this dtype; an array stays as it is, and LightGBM sees to it.
         dtype = None if self._binding.tensors else np.result_type(np.float32, *map(_dtype, inputs.schema.types))
-        rows = to_matrix(inputs, self._binding, dtype, order="F")
-        return call_methods(self._model, self._methods, lambda: rows, by_signature=self._by_signature)
+        return to_matrix(inputs, self._binding, dtype, order="F")
 
     def close(self) -> None:
         """Let go of the model."""
-        self._model = self.framework_model = None
+        self.estimator = self.booster = self.framework_model = None
 
 
 def _dtype(data_type: pa.DataType) -> Any:

@@ -77,7 +77,8 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
         ModelRefusedError: It was exported for a fixed number of rows.
         DeviceError: A GPU was asked for, and torch does not see it.
     """
-    large_pages()
+    if spec.accelerate:
+        large_pages()
     import torch
 
     if not _may_unpickle():

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from spark_infer.config import DEFAULT_BATCH_SIZE
 from spark_infer.core.binding import Binding
 from spark_infer.core.convert import matrix, own, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
-from spark_infer.models.backends.columns import ColumnSteps, UnusualValuesError, by_column
-from spark_infer.models.backends.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
-from spark_infer.models.backends.faster import batch_rows, memory_order, write_in_place
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.backends.treeblocks import in_blocks
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -31,6 +27,33 @@ if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
 
 CPU_ONLY = True
+
+_FAMILIES = (
+    "calibration",
+    "compose",
+    "decomposition",
+    "discriminant_analysis",
+    "dummy",
+    "ensemble",
+    "feature_selection",
+    "impute",
+    "isotonic",
+    "linear_model",
+    "multiclass",
+    "multioutput",
+    "naive_bayes",
+    "pipeline",
+    "preprocessing",
+    "tree",
+)
+"""Parts of scikit-learn whose memory grows with rows times columns or classes: kernels and neighbors, for example,
+hold a number for each row and each row of the training data."""
+_ELSEWHERE = ("sklearn.impute._knn", "sklearn.impute._iterative")
+_BOOSTERS = ("xgboost", "lightgbm")
+
+_MOST_ROWS = 65_536
+_MATRIX_BYTES = 32 * 2**20
+"""The widest matrix between two steps: a worker holds a few of them."""
 
 
 def unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> str | None:
@@ -47,7 +70,9 @@ def load(spec: LoadSpec, folder: Path) -> SklearnModel:
     """
     flavor = spec.mlmodel.flavors["sklearn"]
     path, saved_as = folder / flavor["pickled_model"], flavor.get("serialization_format", "pickle")
-    estimator: BaseEstimator = read_estimator(path, saved_as, flavor.get("skops_trusted_types"))
+    estimator: BaseEstimator = read_estimator(
+        path, saved_as, flavor.get("skops_trusted_types"), accelerate=spec.accelerate
+    )
     _limit_jobs(estimator, spec.threads)
     return SklearnModel(estimator, spec)
 
@@ -60,90 +85,74 @@ def _limit_jobs(estimator: BaseEstimator, threads: int) -> None:
 
 
 class SklearnModel:
-    """An estimator fed with one numpy matrix, or with a frame where it selects columns by name."""
+    """An estimator fed with one numpy matrix, or with a frame where it selects columns by name.
+
+    Attributes:
+        framework_model: The estimator.
+        frame_reason: Why it gets a frame; None where it gets a matrix.
+        by_row: Whether its answer for a row is known to depend on that row alone.
+        batch_rows: Rows of a batch that it is fastest with; None where that is not known.
+    """
 
     def __init__(self, estimator: BaseEstimator, spec: LoadSpec) -> None:
-        self._estimator: BaseEstimator | None = estimator
+        self.framework_model: BaseEstimator | None = estimator
         self._methods = spec.methods
         self._by_signature = spec.by_signature
         self._binding = spec.binding
         check_methods(estimator, spec.methods)
-        self._frame_reason = _needs_frame(estimator, spec.binding)
+        self.frame_reason = _needs_frame(estimator, spec.binding)
         self.by_row = all(map(_is_by_row, parts(estimator)))
-        self._encoded = [] if self._frame_reason is None else _encoded(estimator, spec.binding)
-        # A frame of text holds a Python object for each value, which larger batches would only make more of.
-        self.batch_rows = None if _holds_objects(spec.binding, self._encoded) else batch_rows(parts(estimator))
-        if self._frame_reason is None and not spec.binding.tensors:
-            write_in_place(estimator)
-        for part in parts(estimator):
-            if type(part).__module__ == "lightgbm.sklearn" and getattr(part, "fitted_", False):
-                in_blocks(part.booster_)
-        self._columns = _by_column(estimator, spec.binding) if self._frame_reason is None else None
-        if self._frame_reason is None:
+        self.batch_rows = batch_rows(estimator, spec.binding)
+        if self.frame_reason is None:
             # The frame's column names were checked against the estimator's once, in _needs_frame.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
     @property
-    def framework_model(self) -> BaseEstimator | None:
-        """The estimator as it was saved; where its text is encoded by value, a copy without that."""
-        return copy.deepcopy(self._estimator) if self._encoded else self._estimator
-
-    @property
     def how(self) -> str:
         """How batches reach the estimator, for the plan."""
-        if self._frame_reason is None:
+        if self.frame_reason is None:
             return "one numpy matrix for each batch, no pandas"
-        by_value = "; its text is encoded once for each distinct value" if self._encoded else ""
-        return f"a pandas frame for each batch: {self._frame_reason}{by_value}"
+        return f"a pandas frame for each batch: {self.frame_reason}"
 
     def outputs(self) -> pa.Schema | None:
         """Columns of the methods asked for; None where only the signature can say what predict returns."""
-        return output_fields(self._estimator, self._methods, self._prediction_type)
+        return output_fields(self.framework_model, self._methods, self._prediction_type)
 
     def _prediction_type(self) -> pa.DataType | None:
         from sklearn.base import is_classifier, is_regressor
 
-        classes = getattr(self._estimator, "classes_", None)
-        if is_classifier(self._estimator) and isinstance(classes, np.ndarray):
+        classes = getattr(self.framework_model, "classes_", None)
+        if is_classifier(self.framework_model) and isinstance(classes, np.ndarray):
             return pa.array(classes.tolist()).type
-        if is_regressor(self._estimator) and getattr(self._estimator, "n_outputs_", 1) == 1:
+        if is_regressor(self.framework_model) and getattr(self.framework_model, "n_outputs_", 1) == 1:
             return SCALARS["double"]
         return None
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Call each method once; outputs are named unless the signature names them."""
-        if self._columns is not None:
-            try:
-                return self._by_column(inputs, self._columns)
-            except UnusualValuesError:
-                pass  # the steps themselves say what is wrong
-        give = partial(self._given, inputs)
-        return call_methods(self._estimator, self._methods, give, by_signature=self._by_signature)
+        give = partial(self.given, inputs)
+        return call_methods(self.framework_model, self._methods, give, by_signature=self._by_signature)
 
-    def _by_column(self, inputs: pa.RecordBatch, columns: ColumnSteps) -> Predictions:
-        made = columns.apply(matrix(inputs.columns, inputs.schema.names, np.dtype(np.float64), order="F"))
-        made = np.asarray(made, order=memory_order(columns.rest))
-        # A step that is left may write into what it is given.
-        give = partial(made.copy, order="K") if len(self._methods) > 1 else lambda: made
-        return call_methods(columns.rest, self._methods, give, by_signature=self._by_signature)
+    def given(self, inputs: pa.RecordBatch, *, order: Literal["C", "F"] = "F") -> Any:
+        """Return what the estimator is given for a batch, which is its own.
 
-    def _given(self, inputs: pa.RecordBatch) -> Any:
-        if self._frame_reason is not None:
-            from spark_infer.models.backends.frame import to_frame, to_model_input
+        Args:
+            inputs: The batch.
+            order: How a matrix lies in memory: column after column (F), as a frame's values do, or row after row.
+        """
+        if self.frame_reason is not None:
+            from spark_infer.models.backends.frame import to_model_input
 
-            if self._encoded:
-                numbers = [branch.numbers(inputs) for branch in self._encoded]
-                return to_frame(inputs, {name: each for part in numbers for name, each in part.items()})
             return to_model_input(inputs, self._binding)
         if self._binding.tensors:
             # A step with copy=False changes what it is given, and this may be a column of Spark's.
             return own(tensor(inputs, self._binding.tensors[0]))
         dtype = np.result_type(*(field.type.to_pandas_dtype() for field in inputs.schema))
-        return matrix(inputs.columns, inputs.schema.names, dtype, order=memory_order(self._estimator))
+        return matrix(inputs.columns, inputs.schema.names, dtype, order=order)
 
     def close(self) -> None:
         """Let go of the estimator."""
-        self._estimator = self._columns = None
+        self.framework_model = None
 
 
 def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
@@ -176,40 +185,39 @@ def _needs_frame(estimator: BaseEstimator, binding: Binding) -> str | None:
     return None
 
 
-def _by_column(estimator: BaseEstimator, binding: Binding) -> ColumnSteps | None:
-    """What the first steps do to columns, where the matrix is one of doubles."""
-    from sklearn import get_config
+def batch_rows(estimator: Any, binding: Binding, numbered: Collection[str] = ()) -> int | None:
+    """Return how many rows to hand to an estimator at a time; None where nothing speaks for other than the usual.
 
-    if binding.tensors or binding.is_open:
+    Each call of a pipeline costs about a millisecond before it looks at a row; what batches of 10,000 rows cost more,
+    `python -m benchmarks.suite --ablations --workload W1` shows. A column of text is a Python object for each value,
+    which larger batches would only make more of.
+
+    Args:
+        estimator: The estimator.
+        binding: Its columns.
+        numbered: Columns of text that reach it as numbers.
+    """
+    if any(column.target not in numbered and not _is_number(column.type) for column in binding.columns):
         return None
-    types = [column.type.to_pandas_dtype() for column in binding.columns]
-    if np.result_type(*types) != np.float64 or get_config()["enable_metadata_routing"]:
-        return None
-    return by_column(estimator, len(types))
+    width = 1
+    for part in parts(estimator):
+        kind = type(part).__module__
+        package, _, rest = kind.partition(".")
+        family = rest.partition(".")[0]
+        if package not in _BOOSTERS and (package != "sklearn" or family not in _FAMILIES or kind in _ELSEWHERE):
+            return None
+        width = max(width, getattr(part, "n_features_in_", 1), _classes(part))
+    rows = min(_MOST_ROWS, _MATRIX_BYTES // (8 * width))
+    return rows if rows > DEFAULT_BATCH_SIZE else None
 
 
-def _encoded(estimator: BaseEstimator, binding: Binding) -> list[EncodedBranch]:
-    """Have text encoded by distinct values where the estimator's own branches can be asked for that."""
-    from sklearn import get_config
-
-    if binding.tensors or get_config()["transform_output"] != "default" or get_config()["enable_metadata_routing"]:
-        return []
-    from spark_infer.models.backends.frame import to_frame
-
-    texts = {column.target for column in binding.columns if column.source and column.type == pa.string()}
-    return encode_by_value(estimator, texts, to_frame)
+def _classes(part: Any) -> int:
+    classes: Any = getattr(part, "classes_", None)
+    return len(classes) if hasattr(classes, "__len__") else 1
 
 
-def _holds_objects(binding: Binding, encoded: Sequence[EncodedBranch]) -> bool:
-    """Whether some column reaches the estimator as Python objects."""
-    numbered = {name for branch in encoded for name in branch.columns}
-    return any(
-        column.target not in numbered
-        and not (
-            pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)
-        )
-        for column in binding.columns
-    )
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_))
 
 
 def _is_by_row(part: Any) -> bool:

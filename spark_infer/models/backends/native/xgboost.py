@@ -82,12 +82,13 @@ def load(spec: LoadSpec, folder: Path) -> XgboostModel:
     return XgboostModel(model, spec)
 
 
-_BATCH_ROWS = 32_768
-"""A twentieth faster on the CPU than in batches of 10,000, with 50 trees as with 500."""
-
-
 class XgboostModel:
-    """A booster, or an estimator around one, fed with one float32 matrix."""
+    """A booster, or an estimator around one, fed with one float32 matrix.
+
+    Attributes:
+        estimator: What is asked.
+        framework_model: XGBoost's own object.
+    """
 
     by_row = True
 
@@ -102,14 +103,13 @@ class XgboostModel:
         booster.set_param({"nthread": spec.threads})
         self._width = booster.num_features()
         self._device = _placed(booster, spec)
-        self.batch_rows = _BATCH_ROWS if self._device == "cpu" else None
         if booster is model:
             in_place = self._device == "cpu" and _kind(booster) == "gbtree"
-            self._model: Any = _OnMatrix(booster, spec.threads, in_place=in_place)
+            self.estimator: Any = _OnMatrix(booster, spec.threads, in_place=in_place)
         else:
             # Its own predict knows its classes and best iteration, and predicts in place where that is possible.
             model.n_jobs, model.verbosity = spec.threads, None if self._device == "cpu" else 0
-            self._model = model
+            self.estimator = model
 
     @property
     def how(self) -> str:
@@ -119,10 +119,10 @@ class XgboostModel:
 
     def outputs(self) -> pa.Schema | None:
         """Columns of the methods asked for; what predict returns is found out on a row of missing values."""
-        return output_fields(self._model, self._methods, self._prediction_type)
+        return output_fields(self.estimator, self._methods, self._prediction_type)
 
     def _prediction_type(self) -> pa.DataType:
-        return returned_type(self._model.predict(np.full((1, self._width), np.nan, dtype=np.float32)))
+        return returned_type(self.estimator.predict(np.full((1, self._width), np.nan, dtype=np.float32)))
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Predict one batch.
@@ -130,12 +130,16 @@ class XgboostModel:
         Raises:
             InputValueError: A booster is given an infinite value, or one too large for float32; its pyfunc raises too.
         """
-        rows = to_matrix(inputs, self._binding, np.float32)
-        return call_methods(self._model, self._methods, lambda: rows, by_signature=self._by_signature)
+        rows = self.given(inputs)
+        return call_methods(self.estimator, self._methods, lambda: rows, by_signature=self._by_signature)
+
+    def given(self, inputs: pa.RecordBatch) -> npt.NDArray[Any]:
+        """Return the matrix that a batch becomes."""
+        return to_matrix(inputs, self._binding, np.float32)
 
     def close(self) -> None:
         """Let go of the model."""
-        self._model = self.framework_model = None
+        self.estimator = self.framework_model = None
 
 
 class _OnMatrix:

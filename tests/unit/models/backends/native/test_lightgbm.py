@@ -90,7 +90,7 @@ def test_an_estimator_runs_on_the_threads_of_the_task(own: dict[str, Any], tmp_p
     model = lightgbm.LGBMClassifier(n_estimators=3, **QUIET, **own).fit(X, y)
     folder = save(tmp_path / "model", model, infer_signature(X, y))
     loaded: Any = load(spec_of(folder, arrow(X).schema, threads=2), folder)
-    assert {loaded._model.get_params()[name] for name in own} == {2}
+    assert {loaded.estimator.get_params()[name] for name in own} == {2}
 
 
 def test_unpickling_can_be_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

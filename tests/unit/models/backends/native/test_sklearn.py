@@ -16,7 +16,8 @@ from mlflow.models import ModelSignature, infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
-from sklearn.impute import SimpleImputer
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -31,6 +32,7 @@ from spark_infer.core.outputs import to_batch
 from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.errors import ModelLoadError, ModelRefusedError
 from spark_infer.models.backends import load
+from spark_infer.models.backends.native.sklearn import batch_rows
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.mlmodel import read_mlmodel
 
@@ -238,7 +240,7 @@ def test_joblib_gets_the_threads_of_the_task(tmp_path: Path) -> None:
     folder = save(tmp_path / "model", make_pipeline(StandardScaler(), estimator).fit(IRIS.data, IRIS.target), IRIS.data)
     spec = spec_of(folder, arrow(IRIS.data).schema, "sklearn")
     model: Any = load(spec, folder)
-    assert model._estimator[-1].n_jobs == 1
+    assert model.framework_model[-1].n_jobs == 1
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -292,25 +294,6 @@ def test_each_method_gets_rows_that_no_other_has_written_into(tmp_path: Path) ->
     assert np.array_equal(np.column_stack([found["probability_0"], found["probability_1"]]), expected)
 
 
-def test_steps_by_column_answer_as_the_pipeline_and_refuse_in_its_words(tmp_path: Path) -> None:
-    rows = CANCER.data.mask(CANCER.data < CANCER.data.quantile(0.05), np.nan)
-    steps = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(rows, CANCER.target)
-    folder = save(tmp_path / "model", steps, rows)
-    backend = load(spec_of(folder, arrow(rows).schema, "sklearn", predict_method=["predict", "predict_proba"]), folder)
-    assert backend._columns is not None  # type: ignore[attr-defined]
-    answers = backend.predict(arrow(rows))
-    assert np.array_equal(answers["prediction"], steps.predict(rows))
-    assert np.array_equal(
-        np.column_stack([answers["probability_0"], answers["probability_1"]]), steps.predict_proba(rows)
-    )
-    rows.iloc[3, 4] = np.inf
-    with pytest.raises(ValueError, match="Input X contains infinity") as expected:
-        steps.predict(rows.to_numpy())
-    with pytest.raises(ValueError, match="Input X contains infinity") as caught:
-        backend.predict(arrow(rows))
-    assert str(caught.value) == str(expected.value)
-
-
 def test_scores_of_pairs_are_not_given_the_names_of_classes(tmp_path: Path) -> None:
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
     model = SVC(decision_function_shape="ovo").fit(rows, np.repeat(["p", "q", "r"], 20))
@@ -347,20 +330,37 @@ def test_it_knows_whether_each_row_is_answered_by_itself(estimator: Any, by_row:
     folder = save(
         tmp_path / "model", estimator.fit(IRIS.data, IRIS.target), IRIS.data, serialization_format="cloudpickle"
     )
-    model = load(spec_of(folder, arrow(IRIS.data).schema, "sklearn"), folder)
-    assert vars(model)["by_row"] is by_row
+    model: Any = load(spec_of(folder, arrow(IRIS.data).schema, "sklearn"), folder)
+    assert model.by_row is by_row
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_text_is_encoded_by_distinct_values_and_the_plan_says_so(tmp_path: Path) -> None:
-    X, y = flights()
-    estimator = named_pipeline().fit(X, y)
-    folder = save(tmp_path / "model", estimator, X)
-    X.loc[::5, "carrier"] = "unknown"
-    spec = spec_of(folder, arrow(X).schema, "sklearn", predict_method=("predict_proba",))
-    model = load(spec, folder)
-    assert "its text is encoded once for each distinct value" in model.how
-    for start in (0, 150, 300):
-        rows = X.iloc[start : start + 150]
-        found = model.predict(project(arrow(rows), spec.binding))
-        np.testing.assert_array_equal(np.column_stack([*found.values()]), estimator.predict_proba(rows))
+RNG = np.random.default_rng(3)
+
+
+def fitted(estimator: Any, *, width: int = 3, classes: int = 2, rows: int = 300) -> Any:
+    return estimator.fit(RNG.normal(size=(rows, width)), np.arange(rows) % classes)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "rows"),
+    [
+        (fitted(make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())), 65_536),
+        (fitted(RandomForestClassifier(3)), 65_536),
+        (fitted(LinearRegression(), width=128), 32_768),
+        (fitted(LinearRegression(), width=500), None),
+        (fitted(RandomForestClassifier(2), classes=250, rows=500), 16_777),
+        (fitted(GaussianProcessRegressor(optimizer=None)), None),
+        (fitted(make_pipeline(KNNImputer(), LogisticRegression())), None),
+    ],
+)
+def test_batches_are_large_where_memory_grows_with_the_matrix_alone(estimator: Any, rows: int | None) -> None:
+    width = estimator.n_features_in_
+    schema = pa.schema([(f"c{number}", pa.float64()) for number in range(width)])
+    assert batch_rows(estimator, bind(schema, None, inputs=tuple(schema.names))) == rows
+
+
+def test_batches_of_text_are_large_only_where_it_reaches_the_estimator_as_numbers() -> None:
+    binding = bind(pa.schema([("a", pa.string()), ("b", pa.float64())]), None, inputs=("a", "b"))
+    estimator = fitted(LinearRegression(), width=2)
+    assert batch_rows(estimator, binding) is None
+    assert batch_rows(estimator, binding, {"a"}) == 65_536

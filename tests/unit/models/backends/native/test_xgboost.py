@@ -126,7 +126,7 @@ def test_it_runs_on_the_threads_of_the_task(of_sklearn: bool, tmp_path: Path) ->
     model = xgboost.XGBClassifier(n_estimators=3, n_jobs=5).fit(X, y) if of_sklearn else booster(nthread=5)
     folder = save(tmp_path / "model", model, infer_signature(X))
     loaded: Any = load(spec_of(folder, arrow(X).schema, threads=2, predict_method=("predict",)), folder)
-    inner = loaded._model.get_booster() if of_sklearn else loaded._model._booster
+    inner = loaded.framework_model.get_booster() if of_sklearn else loaded.framework_model
     assert '"nthread":"2"' in inner.save_config()
 
 

@@ -7,10 +7,9 @@ says in which leaf a row ends; the leaves' values are added up in the order of t
 
 from __future__ import annotations
 
+import copy
 import math
-import os
 import re
-import weakref
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from spark_infer.models.accelerate import together
+from spark_infer.models.accelerate.base import Fast
+from spark_infer.models.accelerate.together import predicting, shares
+
 if TYPE_CHECKING:
     import lightgbm
+
+    from spark_infer.models.backends.native.lightgbm import LightgbmModel
+    from spark_infer.models.backends.spec import LoadSpec
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,27 +34,60 @@ _CACHE_BYTES = 20 * 2**10
 _NODE_BYTES = 29
 """A node's feature, threshold, children and kind of decision, and the value of a leaf."""
 _LEAST_BLOCKS = 4
-_LEAST_ROWS = 2_000
+LEAST_ROWS = 2_000
 """Each block costs a call, a tenth of a millisecond."""
 _MOST_ROWS = 16_384
 _MOST_TREES = 20_000
-_CHECKED_ROWS = 512
+_TIMED_ROWS = 512
 _OTHER_ANSWERS = {"raw_score", "leaf_index", "contrib", "start_iteration", "num_iteration", "data_has_header"}
 
 
-def in_blocks(booster: lightgbm.Booster) -> None:
-    """Have a booster's `predict` ask a few trees at a time where that is known to give the same answers.
+DISTRIBUTION = "lightgbm"
+CHECKED = ">=4.3,<4.8"
+HOW = "LightGBM's trees are asked a few at a time"
 
-    `SPARK_INFER_TREE_BLOCKS=0` in a worker's environment leaves it as it is, to measure what that saves.
-    """
-    if os.environ.get("SPARK_INFER_TREE_BLOCKS") == "0" or not 0 < booster.num_trees() <= _MOST_TREES:
-        return
+
+def find_fast(model: LightgbmModel, spec: LoadSpec) -> Fast | None:
+    """Return a faster way to the answers of a booster, or of an estimator around one."""
+    fast, how = model.estimator, []
+    if fast is model.framework_model:
+        fast = estimator_in_blocks(fast)
+    else:
+        trees = trees_in_blocks(model.booster)
+        fast = fast if trees is None else BlockedBooster(model.booster, model.estimator.predict, trees)
+    if fast is not model.estimator:
+        how.append(HOW)
+    if shares(fast, spec.methods):
+        how.append(together.HOW)
+    if not how:
+        return None
+    return Fast(
+        how=", ".join(how),
+        predict=predicting(fast, model.given, spec),
+        least_rows=LEAST_ROWS if fast is not model.estimator else 1,
+    )
+
+
+def estimator_in_blocks(estimator: Any) -> Any:
+    """Return an estimator that asks its booster a few trees at a time; itself where that is not known to be right."""
+    booster = estimator.booster_
+    trees = trees_in_blocks(booster)
+    if trees is None:
+        return estimator
+    fast = copy.copy(estimator)  # which shares the booster
+    fast._Booster = BlockedBooster(booster, booster.predict, trees)
+    return fast
+
+
+def trees_in_blocks(booster: lightgbm.Booster) -> Trees | None:
+    """Return the trees of a booster, in blocks; None where they are too few, or more than sums of leaves."""
+    if not 0 < booster.num_trees() <= _MOST_TREES:
+        return None
     trees = _read_trees(booster.model_to_string(num_iteration=-1))
-    if trees is not None and len(trees.starts) >= _LEAST_BLOCKS:
-        vars(booster)["predict"] = _InBlocks(booster, trees)
+    return trees if trees is not None and len(trees.starts) >= _LEAST_BLOCKS else None
 
 
-class _Trees:
+class Trees:
     """What is known of a booster's trees.
 
     Attributes:
@@ -65,37 +104,44 @@ class _Trees:
         self.starts = range(0, len(leaves) // classes, self.step)
 
 
-class _InBlocks:
-    """Stands in the place of a booster's `predict`; the first batch tells whether it gives the same, and pays."""
+class BlockedBooster:
+    """Stands for a booster, whose trees it asks a few at a time, as long as that is faster than all at once.
 
-    def __init__(self, booster: lightgbm.Booster, trees: _Trees) -> None:
-        self._booster = weakref.ref(booster)  # which holds this, and must go as soon as nobody else holds it
-        self._trees = trees
+    Args:
+        booster: The booster, for all but `predict`.
+        predict: Asks all of its trees.
+        trees: Its trees, in blocks.
+    """
+
+    def __init__(self, booster: lightgbm.Booster, predict: Callable[..., Any], trees: Trees) -> None:
+        self._booster, self._whole, self._trees = booster, predict, trees
         self._pays: bool | None = None
 
-    def __call__(self, data: Any, *given: Any, **named: Any) -> Any:
+    def __getattr__(self, name: str) -> Any:
+        """Return what the booster has."""
+        return getattr(self._booster, name)
+
+    def predict(self, data: Any, *given: Any, **named: Any) -> Any:
+        """Answer as the booster does."""
         asked = not given and not any(
             value for name, value in named.items() if name in _OTHER_ANSWERS or "pred" in name
         )
         rows = isinstance(data, np.ndarray) and data.ndim == 2 and data.dtype in (np.float32, np.float64)
-        if self._pays is False or not asked or not rows or len(data) < _LEAST_ROWS:
+        if self._pays is False or not asked or not rows:
             return self._whole(data, *given, **named)
-        return self._first(data, named) if self._pays is None else self._answers(data, named)
+        if self._pays is None and len(data) >= LEAST_ROWS:
+            return self._timed(data, named)
+        return self._answers(data, named)
 
-    def _whole(self, data: Any, *given: Any, **named: Any) -> Any:
-        """What the booster itself answers."""
-        booster: Any = self._booster()
-        return type(booster).predict(booster, data, *given, **named)
-
-    def _first(self, data: npt.NDArray[Any], named: dict[str, Any]) -> Any:
+    def _timed(self, data: npt.NDArray[Any], named: dict[str, Any]) -> Any:
+        """Find out whether it pays; the first batch tells."""
         begin = perf_counter()
         found = self._answers(data, named)
         middle = perf_counter()
-        expected = np.asarray(self._whole(data[:_CHECKED_ROWS], **named))
-        whole_seconds = (perf_counter() - middle) / len(expected) * len(data)
-        same = found[: len(expected)].tobytes() == expected.tobytes() and found.dtype == expected.dtype
-        self._pays = same and middle - begin < whole_seconds
-        return found if same else self._whole(data, **named)
+        self._whole(data[:_TIMED_ROWS], **named)
+        whole_seconds = (perf_counter() - middle) / _TIMED_ROWS * len(data)
+        self._pays = middle - begin < whole_seconds
+        return found
 
     def _answers(self, data: npt.NDArray[Any], named: dict[str, Any]) -> Floats:
         parts = [self._scores(data[at : at + _MOST_ROWS], named) for at in range(0, len(data), _MOST_ROWS)]
@@ -107,9 +153,8 @@ class _InBlocks:
         trees = self._trees
         rows = np.ascontiguousarray(rows)
         last = len(trees.leaves) // trees.classes
-        booster: Any = self._booster()
-        if booster.best_iteration > 0:
-            last = min(last, booster.best_iteration)
+        if self._booster.best_iteration > 0:
+            last = min(last, self._booster.best_iteration)
         scores = np.zeros((trees.classes, len(rows)))
         for start in trees.starts:
             count = min(trees.step, last - start)
@@ -122,7 +167,7 @@ class _InBlocks:
         return scores[0] if trees.classes == 1 else scores.T
 
 
-def _read_trees(text: str) -> _Trees | None:
+def _read_trees(text: str) -> Trees | None:
     """Read a model's text; None where answers are more than the sum of leaves."""
     head, *trees = re.split(r"^Tree=\d+$", text, flags=re.MULTILINE)
     facts = dict(line.partition("=")[::2] for line in head.splitlines())
@@ -136,7 +181,7 @@ def _read_trees(text: str) -> _Trees | None:
         if found.get("is_linear", "0") != "0" or "leaf_value" not in found:
             return None
         leaves.append(np.array(found["leaf_value"].split(), dtype=np.float64))
-    return _Trees(leaves, classes, convert)
+    return Trees(leaves, classes, convert)
 
 
 def _conversion(objective: str, classes: int) -> Callable[[Floats], Floats] | None:

@@ -18,7 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from spark_infer.models.backends.columns import UnusualValuesError, by_column
+from spark_infer.models.accelerate.columns import UnusualValuesError, by_column
 
 WIDTH = 4
 RNG = np.random.default_rng(5)
@@ -148,9 +148,3 @@ def test_others_keep_their_steps(make: Callable[[], Any]) -> None:
 
 def test_a_matrix_of_another_width_keeps_its_steps() -> None:
     assert by_column(PIPELINES[1], WIDTH + 1) is None
-
-
-@pytest.mark.parametrize("switch", ["SPARK_INFER_BY_COLUMN", "SPARK_INFER_WRITE_IN_PLACE"])
-def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
-    monkeypatch.setenv(switch, "0")
-    assert by_column(PIPELINES[1], WIDTH) is None

@@ -1,8 +1,8 @@
 """Read what skops saved, without importing all of scikit-learn for it.
 
 When skops is imported it lists every estimator of scikit-learn, as types that it trusts by default, and imports every
-module for that: PyTorch too, where that is installed. Each Python worker would pay seconds for it. Here the list is
-empty, and those of its types that a file names are found by the same rule and trusted one by one.
+module for that, PyTorch too where that is installed: two seconds and 290 MB of memory in each Python worker. Here the
+list is empty, and those of its types that a file names are found by the same rule and trusted one by one.
 
 The rule is that of ``all_estimators``:
 https://scikit-learn.org/stable/modules/generated/sklearn.utils.discovery.all_estimators.html
@@ -12,39 +12,45 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from spark_infer.models.accelerate.base import unchecked
+from spark_infer.models.backends.pickled import named_types
+
+CHECKED = ">=0.11,<0.17"
+CHECKED_SKLEARN = ">=1.4,<1.10"
 
 _LOCK = threading.Lock()
 _NOT_LISTED = frozenset(("tests", "externals", "setup", "conftest", "experimental", "estimator_checks"))
 """Parts of a module's name whose classes scikit-learn does not list."""
 
 
-def load_skops(path: Path, trusted: Sequence[str] | None) -> Any:
+def load_skops(path: Path, trusted: Sequence[str] | None, *, accelerate: bool) -> Any:
     """Load an object that skops saved.
 
     Args:
         path: The file.
         trusted: Types that skops may make besides those it trusts by default.
+        accelerate: Whether skops may be imported without its list.
 
     Raises:
         skops.io.exceptions.UntrustedTypesFoundException: The file names another type.
     """
-    listed = [name for name in sorted(named_types(path)) if is_listed(name)]
-    try:
-        with _LOCK, _without_the_list():
-            import skops.io
+    if accelerate and unchecked("skops", CHECKED) is None and unchecked("scikit-learn", CHECKED_SKLEARN) is None:
+        listed = [name for name in sorted(named_types(path)) if is_listed(name)]
+        try:
+            with _LOCK, _without_the_list():
+                import skops.io
 
-            return skops.io.load(path, trusted=[*(trusted or ()), *listed])
-    except Exception as error:  # skops's own class is gone with its modules
-        if type(error).__name__ != "UntrustedTypesFoundException":
-            raise
+                return skops.io.load(path, trusted=[*(trusted or ()), *listed])
+        except Exception as error:  # skops's own class is gone with its modules
+            if type(error).__name__ != "UntrustedTypesFoundException":
+                raise
     import skops.io  # with its whole list, which decides
 
     return skops.io.load(path, trusted=trusted)
@@ -66,26 +72,6 @@ def _without_the_list() -> Iterator[None]:
         sklearn.utils.all_estimators = whole
         for name in [name for name in sys.modules if name.partition(".")[0] == "skops"]:
             del sys.modules[name]
-
-
-def named_types(path: Path) -> set[str]:
-    """The types that a file names."""
-    try:
-        with zipfile.ZipFile(path) as parts:
-            schema = json.loads(parts.read("schema.json"))
-    except (KeyError, ValueError, zipfile.BadZipFile):
-        return set()  # skops has the words for it
-    names: set[str] = set()
-    left = [schema]
-    while left:
-        part = left.pop()
-        if isinstance(part, dict):
-            if isinstance(part.get("__module__"), str) and isinstance(part.get("__class__"), str):
-                names.add(f"{part['__module__']}.{part['__class__']}")
-            left.extend(part.values())
-        elif isinstance(part, list):
-            left.extend(part)
-    return names
 
 
 def is_listed(name: str) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-import gc
-import weakref
 from typing import Any
 
 import lightgbm
@@ -13,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from spark_infer.models.backends.treeblocks import in_blocks
+from spark_infer.models.accelerate.lightgbm import BlockedBooster, estimator_in_blocks, trees_in_blocks
 
 ROWS, WIDTH = 3_000, 6
 RNG = np.random.default_rng(11)
@@ -45,15 +42,17 @@ def bits(answers: Any) -> bytes:
     return np.asarray(answers).tobytes()
 
 
-def blocks_of(model: lightgbm.Booster) -> Any:
-    return vars(model).get("predict")
+def in_blocks(model: lightgbm.Booster) -> BlockedBooster:
+    trees = trees_in_blocks(model)
+    assert trees is not None
+    return BlockedBooster(model, model.predict, trees)
 
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it pays is the machine's affair: here it always does."""
     clock = iter(range(10**9))  # each step takes longer than the one before
-    monkeypatch.setattr("spark_infer.models.backends.treeblocks.perf_counter", lambda: next(clock) ** 2)
+    monkeypatch.setattr("spark_infer.models.accelerate.lightgbm.perf_counter", lambda: next(clock) ** 2)
 
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -80,12 +79,12 @@ def test_every_objective_answers_the_same_bits(objective: str, dtype: Any) -> No
     model = lightgbm.Booster(model_str=model_text(objective))
     rows = table(20_000).astype(dtype)
     expected = model.predict(rows, num_threads=1)
-    in_blocks(model)
+    blocks = in_blocks(model)
     for layout in (np.asfortranarray, np.ascontiguousarray):
-        found = model.predict(layout(rows), num_threads=1)
+        found = blocks.predict(layout(rows), num_threads=1)
         assert np.asarray(found).shape == np.asarray(expected).shape
         assert bits(found) == bits(expected)
-    assert blocks_of(model)._pays
+    assert blocks._pays
 
 
 @pytest.mark.usefixtures("always")
@@ -94,8 +93,7 @@ def test_scores_that_overflow_answer_the_same_bits() -> None:
     text = model.model_to_string().replace("sigmoid:1", "sigmoid:1000")
     expected = lightgbm.Booster(model_str=text).predict(TABLE)
     model = lightgbm.Booster(model_str=text)
-    in_blocks(model)
-    assert bits(model.predict(TABLE)) == bits(expected)
+    assert bits(in_blocks(model).predict(TABLE)) == bits(expected)
     assert set(np.unique(expected)) >= {0.0, 1.0}
 
 
@@ -105,9 +103,9 @@ def test_a_model_that_stopped_early_is_asked_up_to_its_best_iteration() -> None:
     model.best_iteration = 47
     assert bits(model.predict(TABLE)) == bits(model.predict(TABLE, num_iteration=47))
     expected = model.predict(TABLE)
-    in_blocks(model)
-    assert bits(model.predict(TABLE)) == bits(expected)
-    assert blocks_of(model)._pays
+    blocks = in_blocks(model)
+    assert bits(blocks.predict(TABLE)) == bits(expected)
+    assert blocks._pays
 
 
 @pytest.mark.usefixtures("always")
@@ -115,12 +113,12 @@ def test_a_model_that_stopped_early_is_asked_up_to_its_best_iteration() -> None:
 def test_estimators_answer_the_same_bits(kind: Any) -> None:
     label = SIGNAL if kind is lightgbm.LGBMRegressor else SIGNAL > 0
     model = kind(n_estimators=120, verbosity=-1, n_jobs=1).fit(TABLE, label)
-    methods = [model.predict] if kind is lightgbm.LGBMRegressor else [model.predict, model.predict_proba]
-    expected = [method(TABLE) for method in methods]
-    in_blocks(model.booster_)
-    for method, answer in zip(methods, expected, strict=True):
-        assert bits(method(TABLE)) == bits(answer)
-    assert blocks_of(model.booster_)._pays
+    methods = ["predict"] if kind is lightgbm.LGBMRegressor else ["predict", "predict_proba"]
+    fast = estimator_in_blocks(model)
+    for method in methods:
+        assert bits(getattr(fast, method)(TABLE)) == bits(getattr(model, method)(TABLE))
+    assert fast.booster_._pays
+    assert isinstance(model.booster_, lightgbm.Booster)
 
 
 @pytest.mark.usefixtures("always")
@@ -129,13 +127,10 @@ def test_estimators_answer_the_same_bits(kind: Any) -> None:
 )
 def test_other_questions_are_the_boosters_own(asked: dict[str, Any]) -> None:
     model, rows = booster(), TABLE[:2_000]
-    expected = model.predict(rows, **asked)
-    in_blocks(model)
-    assert bits(model.predict(rows, **asked)) == bits(expected)
-    assert blocks_of(model)._pays is None
-    few = TABLE[:50]
-    assert np.array_equal(model.predict(few), lightgbm.Booster(model_str=model.model_to_string()).predict(few))
-    assert blocks_of(model)._pays is None
+    blocks = in_blocks(model)
+    assert bits(blocks.predict(rows, **asked)) == bits(model.predict(rows, **asked))
+    assert blocks._pays is None
+    assert blocks.num_trees() == model.num_trees()
 
 
 @pytest.mark.parametrize(
@@ -150,48 +145,15 @@ def test_other_questions_are_the_boosters_own(asked: dict[str, Any]) -> None:
     ids=["linear trees", "a forest", "squares", "another objective", "few trees"],
 )
 def test_other_models_are_left_alone(make: Any) -> None:
-    model = make()
-    in_blocks(model)
-    assert blocks_of(model) is None
-
-
-@pytest.mark.usefixtures("always")
-def test_a_booster_whose_answers_differ_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = booster()
-    expected = model.predict(TABLE)
-    in_blocks(model)
-    blocks = blocks_of(model)
-    monkeypatch.setattr(blocks._trees, "convert", lambda scores: np.nextafter(scores, np.inf))
-    assert bits(model.predict(TABLE)) == bits(expected)
-    assert blocks._pays is False
-    assert bits(model.predict(TABLE)) == bits(expected)
+    assert trees_in_blocks(make()) is None
 
 
 def test_where_it_takes_longer_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     model = booster()
-    expected = model.predict(TABLE)
-    in_blocks(model)
+    blocks = in_blocks(model)
     times = iter([0.0, 1.0, 1.0 + 1e-9])
-    monkeypatch.setattr("spark_infer.models.backends.treeblocks.perf_counter", lambda: next(times))
-    assert bits(model.predict(TABLE)) == bits(expected)
-    assert blocks_of(model)._pays is False
-
-
-def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_INFER_TREE_BLOCKS", "0")
-    model = booster()
-    in_blocks(model)
-    assert blocks_of(model) is None
-
-
-def test_a_booster_is_let_go_of_at_once_and_copies_have_no_blocks() -> None:
-    model = booster()
-    in_blocks(model)
-    assert blocks_of(copy.deepcopy(model)) is None
-    gone = weakref.ref(model)
-    gc.disable()
-    try:
-        del model
-        assert gone() is None
-    finally:
-        gc.enable()
+    monkeypatch.setattr("spark_infer.models.accelerate.lightgbm.perf_counter", lambda: next(times))
+    assert bits(blocks.predict(TABLE)) == bits(model.predict(TABLE))
+    assert blocks._pays is False
+    monkeypatch.setattr(blocks, "_trees", None)  # nobody looks at them again
+    assert bits(blocks.predict(TABLE)) == bits(model.predict(TABLE))

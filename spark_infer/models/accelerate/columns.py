@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, takewhile
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spark_infer.models.backends.faster import full_name
+from spark_infer.models.accelerate.base import full_name
 
 Column = npt.NDArray[np.float64]
 Change = Callable[[Column, int], None]
@@ -59,16 +58,11 @@ class ColumnSteps:
 def by_column(pipeline: Any, width: int) -> ColumnSteps | None:
     """Return what a pipeline's first steps do to a column of doubles; None where they are not known to do that alone.
 
-    `SPARK_INFER_BY_COLUMN=0` in a worker's environment leaves them as they are, to measure what that saves; so does
-    `SPARK_INFER_WRITE_IN_PLACE=0`.
-
     Args:
         pipeline: The estimator.
         width: Columns of the matrix that it will be given.
     """
     if full_name(pipeline) != "sklearn.pipeline.Pipeline":
-        return None
-    if "0" in (os.environ.get("SPARK_INFER_BY_COLUMN"), os.environ.get("SPARK_INFER_WRITE_IN_PLACE")):
         return None
     known = list(takewhile(bool, (_changes(step, width) for _, step in pipeline.steps[:-1])))
     if not known:

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
-from spark_infer.models.backends.together import call_together, label_of
+from spark_infer.models.accelerate.together import call_together, label_of, shares
 
 IRIS = load_iris(return_X_y=True)
 CANCER = load_breast_cancer(return_X_y=True)
@@ -68,6 +68,8 @@ def test_the_answers_are_those_of_the_methods_alone(estimator: Any, data: Any, d
     rows, labels = data
     estimator.fit(rows, labels)
     assert (label_of(estimator) is not None) == derived
+    assert shares(estimator, BOTH) == (derived or hasattr(estimator, "steps"))
+    assert not shares(estimator, BOTH[:1])
     for methods in (BOTH, BOTH[::-1]):
         found = call_together(estimator, methods, rows.copy)
         assert tuple(found) == methods

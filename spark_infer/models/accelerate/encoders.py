@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_infer.models.accelerate.base import full_name
+
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _TRANSFORMER = "sklearn.compose._column_transformer.ColumnTransformer"
 _IMPUTER = "sklearn.impute._base.SimpleImputer"
@@ -31,8 +33,10 @@ _MOST_WIDTH = 256
 MakeFrame = Callable[[pa.RecordBatch], Any]
 
 
-def encode_by_value(estimator: Any, texts: Collection[str], make_frame: MakeFrame) -> list[EncodedBranch]:
-    """Have text branches of an estimator take numbers of values instead of values; changes the estimator.
+def encode_by_value(
+    estimator: Any, texts: Collection[str], make_frame: MakeFrame
+) -> tuple[Any, tuple[EncodedBranch, ...]]:
+    """Return an estimator whose text branches take numbers of values instead of values; the given one stays as it is.
 
     Args:
         estimator: The fitted estimator, which makes arrays and no frames.
@@ -40,19 +44,20 @@ def encode_by_value(estimator: Any, texts: Collection[str], make_frame: MakeFram
         make_frame: Makes the frame that the estimator would be given.
 
     Returns:
-        The branches that were changed: their columns must be given as `EncodedBranch.numbers` has them.
+        The estimator, and the branches that are others: their columns must be given as `EncodedBranch.numbers` has
+        them.
     """
     transformer = _first_step(estimator)
-    if _kind(transformer) != _TRANSFORMER or not hasattr(transformer, "feature_names_in_"):
-        return []
+    if full_name(transformer) != _TRANSFORMER or not hasattr(transformer, "feature_names_in_"):
+        return estimator, ()
     if transformer.n_jobs not in (None, 1) or getattr(transformer, "_sklearn_output_config", None):
-        return []
+        return estimator, ()
     columns = [_names(transformer, branch, selected) for _, branch, selected in transformer.transformers_]
     if any(names is None for names in columns):
-        return []
+        return estimator, ()
     used = [name for names in columns for name in names or ()]
-    changed = []
-    for index, (label, branch, selected) in enumerate(transformer.transformers_):
+    changed: dict[int, EncodedBranch] = {}
+    for index, (_, branch, selected) in enumerate(transformer.transformers_):
         names = columns[index] or []
         if not names or isinstance(selected, str) or any(each not in texts or used.count(each) > 1 for each in names):
             continue
@@ -60,9 +65,13 @@ def encode_by_value(estimator: Any, texts: Collection[str], make_frame: MakeFram
         sparse = transformer.sparse_output_ and getattr(_chain(branch)[-1], "sparse_output", False)
         if widths is None or not (sparse or all(0 < width <= _MOST_WIDTH for width in widths)):
             continue
-        changed.append(EncodedBranch(branch, dict(zip(names, widths, strict=True)), make_frame, sparse=sparse))
-        transformer.transformers_[index] = (label, changed[-1], selected)
-    return changed
+        changed[index] = EncodedBranch(branch, dict(zip(names, widths, strict=True)), make_frame, sparse=sparse)
+    by_value = copy.copy(transformer)
+    by_value.transformers_ = [
+        (label, changed.get(index, branch), selected)
+        for index, (label, branch, selected) in enumerate(transformer.transformers_)
+    ]
+    return _with_first_step(estimator, by_value), tuple(changed.values())
 
 
 class EncodedBranch:
@@ -87,10 +96,6 @@ class EncodedBranch:
     def columns(self) -> tuple[str, ...]:
         """The text columns that it takes the numbers of."""
         return tuple(self._columns)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Copy the branch itself: who copies the estimator wants it as it was fitted."""
-        return copy.deepcopy(self._branch, memo)
 
     def numbers(self, inputs: pa.RecordBatch) -> dict[str, npt.NDArray[np.int64]]:
         """Return the number of the value in each row, for each column; asks the branch for values that are new."""
@@ -175,14 +180,20 @@ class _Column:
         return found
 
 
-def _kind(part: Any) -> str:
-    return f"{type(part).__module__}.{type(part).__qualname__}"
-
-
 def _first_step(estimator: Any) -> Any:
-    while _kind(estimator) == _PIPELINE:
+    while full_name(estimator) == _PIPELINE:
         estimator = estimator.steps[0][1]
     return estimator
+
+
+def _with_first_step(estimator: Any, first: Any) -> Any:
+    """The estimator with another first step; what comes after it is shared."""
+    if full_name(estimator) != _PIPELINE:
+        return first
+    (name, step), *others = estimator.steps
+    own = copy.copy(estimator)
+    own.steps = [(name, _with_first_step(step, first)), *others]
+    return own
 
 
 def _names(transformer: Any, branch: Any, selected: Any) -> list[str] | None:
@@ -202,7 +213,7 @@ def _names(transformer: Any, branch: Any, selected: Any) -> list[str] | None:
 
 def _chain(branch: Any) -> list[Any]:
     """The steps of a branch, one after the other."""
-    steps = [step for _, step in branch.steps] if _kind(branch) == _PIPELINE else [branch]
+    steps = [step for _, step in branch.steps] if full_name(branch) == _PIPELINE else [branch]
     return [step for step in steps if step is not None and step != "passthrough"]
 
 
@@ -212,13 +223,13 @@ def _widths(chain: Sequence[Any], count: int) -> list[int] | None:
         return None
     *fillers, encoder = chain
     for filler in fillers:
-        if _kind(filler) != _IMPUTER or filler.strategy not in ("constant", "most_frequent"):
+        if full_name(filler) != _IMPUTER or filler.strategy not in ("constant", "most_frequent"):
             return None
         if filler.add_indicator or len(filler.get_feature_names_out()) != count:
             return None
-    if _kind(encoder) == _ORDINAL:
+    if full_name(encoder) == _ORDINAL:
         return [1] * count
-    if _kind(encoder) != _ONE_HOT or encoder.min_frequency is not None or encoder.max_categories is not None:
+    if full_name(encoder) != _ONE_HOT or encoder.min_frequency is not None or encoder.max_categories is not None:
         return None
     dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * count
     widths = [len(known) - (drop is not None) for known, drop in zip(encoder.categories_, dropped, strict=True)]

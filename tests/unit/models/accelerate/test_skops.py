@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skops.io._trusted_types import SKLEARN_ESTIMATOR_TYPE_NAMES
 
-from spark_infer.models.backends.skopsfile import is_listed, load_skops
+from spark_infer.models.accelerate.skops import is_listed, load_skops
 
 
 @pytest.fixture
@@ -55,21 +55,21 @@ def test_loading_imports_neither_torch_nor_pytest_and_refuses_a_type_that_skops_
 ) -> None:
     skops.io.dump(make_pipeline(FunctionTransformer(np.linalg.norm)), tmp_path / "untrusted.skops")
     program = (
-        "import sys; from pathlib import Path; from spark_infer.models.backends.skopsfile import load_skops\n"
-        "model = load_skops(Path(sys.argv[1]), [])\n"
+        "import sys; from pathlib import Path; from spark_infer.models.accelerate.skops import load_skops\n"
+        "model = load_skops(Path(sys.argv[1]), [], accelerate=True)\n"
         "print(round(float(model.predict([[4.0, 5.0]])[0]), 6))\n"
         "print([name for name in ('torch', 'pytest', 'skops') if name in sys.modules])\n"
-        "try: load_skops(Path(sys.argv[2]), None)\n"
+        "try: load_skops(Path(sys.argv[2]), None, accelerate=True)\n"
         "except Exception as error: print(type(error).__name__)\n"
         "import skops.io; print(len(skops.io.load(sys.argv[1])))\n"  # who uses skops later has its whole list
     )
     seen = run(program, str(saved), str(tmp_path / "untrusted.skops")).splitlines()
     assert seen == ["8.0", "[]", "UntrustedTypesFoundException", "2"]
     with pytest.raises(Exception, match="Untrusted types"):
-        load_skops(tmp_path / "untrusted.skops", None)
+        load_skops(tmp_path / "untrusted.skops", None, accelerate=True)
 
 
-def test_what_is_no_file_of_skops_is_told_by_skops(tmp_path: Path) -> None:
+def test_skops_reports_what_is_not_a_file_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "model.skops").write_bytes(b"nothing")
     with pytest.raises(Exception, match="zip"):
-        load_skops(tmp_path / "model.skops", None)
+        load_skops(tmp_path / "model.skops", None, accelerate=True)

@@ -4,15 +4,52 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+
+from spark_infer.core.outputs import Predictions
+from spark_infer.models.accelerate.base import full_name
+from spark_infer.models.backends.estimator import call_each, call_methods
+from spark_infer.models.backends.spec import LoadSpec
 
 _LABEL = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 _BEST_CLASS = ("sklearn.ensemble._forest.ForestClassifier", "lightgbm.sklearn.LGBMClassifier")
 """Classifiers whose ``predict`` calls ``predict_proba`` and takes the class with the largest probability."""
 _XGBOOST = "xgboost.sklearn.XGBClassifier"
+_LABELLED = {"predict", "predict_proba"}
+
+HOW = "what the methods share is computed once"
+
+
+def shares(estimator: Any, methods: Sequence[str]) -> bool:
+    """Whether several methods of an estimator cost less together."""
+    if len(methods) < 2:
+        return False
+    return _has_steps(estimator) or (label_of(estimator) is not None and set(methods) >= _LABELLED)
+
+
+def predicting(
+    estimator: Any, give: Callable[[pa.RecordBatch], Any], spec: LoadSpec
+) -> Callable[[pa.RecordBatch], Predictions]:
+    """Return what answers a batch by an estimator, all methods together.
+
+    Args:
+        estimator: The fitted estimator.
+        give: Makes of a batch what the estimator is given.
+        spec: The methods, and how their outputs are named.
+    """
+
+    def predict(inputs: pa.RecordBatch) -> Predictions:
+        made = give(inputs)
+        # A step may write into what it is given.
+        fresh = partial(copy.deepcopy, made) if len(spec.methods) > 1 else lambda: made
+        return call_methods(estimator, spec.methods, fresh, by_signature=spec.by_signature, ask=call_together)
+
+    return predict
 
 
 def call_together(estimator: Any, methods: Sequence[str], give: Callable[[], Any]) -> dict[str, Any]:
@@ -26,15 +63,15 @@ def call_together(estimator: Any, methods: Sequence[str], give: Callable[[], Any
         methods: What to ask for.
         give: Makes the inputs, again for each call: a step may write into what it is given.
     """
-    if len(methods) > 1 and _is(estimator, "sklearn.pipeline.Pipeline") and len(estimator.steps) > 1:
+    if len(methods) > 1 and _has_steps(estimator):
         made = give()
         for _, step in estimator.steps[:-1]:
             made = made if step is None or isinstance(step, str) else step.transform(made)
         # Its own copy for each method, in the same memory layout.
         return call_together(estimator.steps[-1][1], methods, lambda: copy.deepcopy(made))
-    label = label_of(estimator) if {"predict", "predict_proba"} <= set(methods) else None
+    label = label_of(estimator) if set(methods) >= _LABELLED else None
     if label is None:
-        return {method: dense(getattr(estimator, method)(give())) for method in methods}
+        return call_each(estimator, methods, give)
     called = [method for method in methods if method != "predict"]
     answers = call_together(estimator, called, give)
     answers["predict"] = label(answers["predict_proba"])
@@ -57,6 +94,10 @@ def label_of(estimator: Any) -> _LABEL | None:
     return None
 
 
+def _has_steps(estimator: Any) -> bool:
+    return full_name(estimator) == "sklearn.pipeline.Pipeline" and len(estimator.steps) > 1
+
+
 def _owner(estimator: Any, method: str) -> str:
     """The class that a method of an estimator comes from; empty where the instance has one of its own."""
     if method in vars(estimator):
@@ -65,12 +106,3 @@ def _owner(estimator: Any, method: str) -> str:
         if method in vars(each):
             return f"{each.__module__}.{each.__qualname__}"
     return ""
-
-
-def _is(estimator: Any, name: str) -> bool:
-    return f"{type(estimator).__module__}.{type(estimator).__qualname__}" == name
-
-
-def dense(result: Any) -> Any:
-    """Fill in the zeros of a sparse matrix, which multilabel classifiers return."""
-    return result.toarray() if hasattr(result, "toarray") else result
