@@ -43,6 +43,9 @@ from spark_infer.printable import printable_lines
 
 _MOST_CHARACTERS = 4_000
 
+MOST_PROBLEMS = 30
+"""How many problems of a table one error lists."""
+
 
 class SparkInferError(Exception):
     """Root of every error that spark_infer raises on purpose.
@@ -57,7 +60,7 @@ class SparkInferError(Exception):
 
     def __init__(self, what: str, *, details: Iterable[str] = (), next_step: str = "") -> None:
         self.what = _bounded(what)
-        self.details = tuple(_bounded(line) for line in details)
+        self.details = _most([_bounded(line) for line in details])
         self.next_step = _bounded(next_step)
         super().__init__(self.what)
 
@@ -108,10 +111,6 @@ class ModelRefusedError(PlanError):
     """The model's files cannot be served here, or are not what they claim to be."""
 
 
-MOST_PROBLEMS = 30
-"""How many problems of a table one error lists."""
-
-
 class SchemaMismatchError(PlanError):
     """The table does not fit the model's signature; the problems are listed at once, at most 30 of them."""
 
@@ -123,11 +122,7 @@ class SchemaMismatchError(PlanError):
         next_step: str = "",
         problems: Sequence[str] | None = None,
     ) -> None:
-        listed = tuple(details if problems is None else problems)
-        more = len(listed) - MOST_PROBLEMS
-        if more > 1:
-            listed = (*listed[:MOST_PROBLEMS], f"and {more:,} more")
-        super().__init__(what, details=listed, next_step=next_step)
+        super().__init__(what, details=details if problems is None else problems, next_step=next_step)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -241,6 +236,12 @@ def nearest_names(name: str, names: Iterable[str], *, most: int = 3) -> list[str
     names = list(names)
     folded = [other for other in names if other.casefold() == name.casefold()]
     return folded or difflib.get_close_matches(name, names, n=most, cutoff=0.6)
+
+
+def _most(lines: Sequence[str]) -> tuple[str, ...]:
+    """Cut a list of what there are thousands of."""
+    more = len(lines) - MOST_PROBLEMS
+    return tuple(lines) if more <= 1 else (*lines[:MOST_PROBLEMS], f"and {more:,} more")
 
 
 def _bounded(line: str) -> str:

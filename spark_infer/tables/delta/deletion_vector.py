@@ -120,8 +120,10 @@ def _inline(vector: DeletionVector) -> bytes:
 
 def _stored(storage: Storage, vector: DeletionVector) -> bytes:
     with storage.files.open_input_file(storage.at(vector.path)) as stream:
+        # Before the list its size, behind it its checksum. What is asked for is allocated, whatever the file has.
+        if vector.offset + vector.size + 8 > stream.size():
+            raise ValueError("its size is not the one in the log")
         found = bytes(stream.read_at(vector.size + 8, vector.offset))
-    # Before the list its size, behind it its checksum.
     (size,) = struct.unpack_from(">i", found)
     if size != vector.size or len(found) != size + 8:
         raise ValueError("its size is not the one in the log")

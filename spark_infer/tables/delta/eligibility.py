@@ -6,7 +6,7 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spark_infer.tables.delta.log import LogState
@@ -32,6 +32,8 @@ _EXACT_BEFORE = ("byte", "short", "integer", "long", "decimal")
 """Types whose files, and bounds in the log, hold the same numbers after their column was widened. The bounds of a float
 have only the digits that tell it from other floats: as doubles they are other numbers."""
 
+_MOST_NAMES, _MOST_CHARACTERS = 10, 100
+
 _PLAIN_WRITER_FEATURES = frozenset(("appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"))
 _PLAIN_READER_FEATURES = frozenset(("timestampNtz", "vacuumProtocolCheck"))
 _OLD_PLAIN_WRITER = 2
@@ -47,13 +49,13 @@ def _delta_doubts(state: LogState) -> Iterator[str]:
     protocol = state.protocol
     unknown = sorted(set(protocol.get("readerFeatures") or ()) - _HARMLESS_FEATURES)
     if unknown:
-        yield f"the table has the Delta features {', '.join(unknown)}"
+        yield f"the table has the Delta features {_named(unknown)}"
     if int(protocol.get("minReaderVersion") or 1) > 3:
         yield f"the table asks for version {protocol['minReaderVersion']} of Delta's reader protocol"
     if state.column_mapping not in ("none", "name", "id"):
-        yield f"the table maps its columns by {state.column_mapping}"
+        yield f"the table maps its columns by {_named([state.column_mapping])}"
     if widened := sorted({kind for kind in _widened_from(state.schema) if not kind.startswith(_EXACT_BEFORE)}):
-        yield f"types of its columns were widened from {', '.join(widened)}"
+        yield f"types of its columns were widened from {_named(widened)}"
     if not all(stays_inside(file.path) and not split_uri(file.path)[0] for file in state.files):
         yield "some of its files lie outside its folder"
     if len({file.path for file in state.files}) < len(state.files):
@@ -98,12 +100,12 @@ def table_doubts(existing: LogState) -> Iterator[str]:
     features = set(protocol.get("writerFeatures") or ()) - _PLAIN_WRITER_FEATURES
     features |= set(protocol.get("readerFeatures") or ()) - _PLAIN_READER_FEATURES
     if features:
-        yield f"the target has the Delta features {', '.join(sorted(features))}"
+        yield f"the target has the Delta features {_named(sorted(features))}"
     elif not protocol.get("writerFeatures") and int(protocol.get("minWriterVersion") or 1) > _OLD_PLAIN_WRITER:
         yield f"the target asks for version {protocol['minWriterVersion']} of Delta's writer protocol"
     rules = [name for name in configuration if name.startswith("delta.constraints.")]
     if rules:
-        yield f"the target has the constraint {rules[0].removeprefix('delta.constraints.')}"
+        yield f"the target has the constraint {_named([rules[0].removeprefix('delta.constraints.')])}"
     if configuration.get("delta.enableChangeDataFeed", "").lower() == "true":
         yield "the target keeps a change data feed"
     if "delta.setTransactionRetentionDuration" in configuration:
@@ -112,7 +114,13 @@ def table_doubts(existing: LogState) -> Iterator[str]:
         yield "the target has a codec of its own"
     for field in existing.schema["fields"]:
         if has_own_metadata(field) or not _all_nullable(field):
-            yield f"{field['name']} is NOT NULL or has a rule of its own, which Spark checks"
+            yield f"{_named([field['name']])} is NOT NULL or has a rule of its own, which Spark checks"
+
+
+def _named(names: Sequence[str]) -> str:
+    """A few names of a log, which anybody may have written, each cut to a length that can be read."""
+    shown = [name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}…" for name in names[:_MOST_NAMES]]
+    return ", ".join([*shown, *(["…"] if len(names) > _MOST_NAMES else [])])
 
 
 def _all_nullable(part: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -111,3 +113,16 @@ def test_a_list_of_another_length_or_format_than_the_log_says_is_refused(storage
     short = data[:10]
     with pytest.raises(SourceReadError, match="damaged"):
         deleted_rows(storage, DeletionVector("i", z85(short), len(short), 3), "f")
+
+
+def test_a_list_that_is_larger_than_its_file_is_refused_before_its_bytes_are_allocated(
+    storage: Storage, tmp_path: Path
+) -> None:
+    (vector,) = in_file(tmp_path, [1, 2, 3])
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceReadError, match="its size is not the one in the log"):
+            deleted_rows(storage, replace(vector, size=2**28), "f")
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
