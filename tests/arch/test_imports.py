@@ -29,7 +29,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
         "spark_infer/demo/*.py",
         "spark_infer/models/backends/pyfunc.py",
         "spark_infer/models/mlflow_error.py",
-        "spark_infer/models/registry/resolve.py",
+        "spark_infer/models/registry/servers.py",
     ],
     "onnx": ["spark_infer/models/compile/nodes.py"],
     "onnxruntime": ["spark_infer/models/backends/native/onnx.py"],

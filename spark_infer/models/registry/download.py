@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from spark_infer.models.registry.timeouts import GivenUpError, stack_of
+from spark_infer.models.registry.mlflow_calls import GivenUpError, stack_of
 from spark_infer.runtime.output_capture import captured_output
 
 logger = logging.getLogger(__name__)

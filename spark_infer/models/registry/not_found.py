@@ -6,7 +6,7 @@ Looking for what is there is a courtesy; where it fails, the error goes without.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from spark_infer.config.secrets import without_secrets
@@ -25,8 +25,17 @@ _MOST_NAMES = 1000
 _MOST_VERSIONS = 10
 
 
-def absent_version(client: MlflowClient, wanted: VersionUri, registry: str) -> ModelNotFoundError:
-    """Say which part of ``models:/name@alias`` or ``models:/name/3`` the registry does not know."""
+def version_not_found(
+    client: MlflowClient, wanted: VersionUri, registry: str, versions: Callable[[], Iterable[ModelVersion]]
+) -> ModelNotFoundError:
+    """Say which part of ``models:/name@alias`` or ``models:/name/3`` the registry does not know.
+
+    Args:
+        client: Of the registry.
+        wanted: What was asked for.
+        registry: The registry's address.
+        versions: Lists the versions of the model.
+    """
     where = without_secrets(registry)
     model = _courtesy(lambda: client.get_registered_model(wanted.name))
     if model is None:
@@ -37,10 +46,10 @@ def absent_version(client: MlflowClient, wanted: VersionUri, registry: str) -> M
             next_step="Check the name, and that this is the registry it was registered in.",
         )
     aliases = {str(alias): str(number) for alias, number in model.aliases.items()}
-    numbers = _numbers(client, wanted.name)
+    numbers = sorted((int(each.version) for each in _courtesy(versions) or ()), reverse=True)
     known = [
         "aliases: " + (_some([f"{alias} (version {number})" for alias, number in sorted(aliases.items())])),
-        "versions: " + _some(numbers),
+        "versions: " + _some(list(map(str, numbers))),
     ]
     if wanted.alias is not None:
         return ModelNotFoundError(
@@ -56,20 +65,14 @@ def absent_version(client: MlflowClient, wanted: VersionUri, registry: str) -> M
     )
 
 
-def absent_in_run(wanted: RunUri, error: ModelNotFoundError, look: Callable[[], Sequence[str]]) -> ModelNotFoundError:
-    """Say what a run holds instead of the model at this path; a run that is not there stays that."""
-    names = _courtesy(look)
-    if names is None:
-        return error
-    return ModelNotFoundError(
-        f"Run {wanted.run_id} has no model {wanted.path!r}{nearest(wanted.path, names)}.",
-        details=[f"in the run: {_some(names)}"],
-        next_step=f"Write runs:/{wanted.run_id}/<path of the model in the run>.",
-    )
+def files_not_found(title: str, location: str, found: str) -> ModelNotFoundError:
+    """Say that a model is known, but its files are not where they should be.
 
-
-def absent_files(title: str, location: str, found: str) -> ModelNotFoundError:
-    """Say that a model is known, but its files are not where they should be."""
+    Args:
+        title: Name and version.
+        location: Where they should be.
+        found: What is there.
+    """
     return ModelNotFoundError(
         f"The files of {title} are not at {without_secrets(location)}.",
         details=[found],
@@ -77,22 +80,26 @@ def absent_files(title: str, location: str, found: str) -> ModelNotFoundError:
     )
 
 
-def newest_version(client: MlflowClient, name: str) -> ModelVersion | None:
-    """Return the version of the highest number, or None where there is none."""
-    return max(_versions(client, name), key=lambda each: int(each.version), default=None)
+def run_model_not_found(
+    wanted: RunUri, names: Callable[[], Sequence[str]], title: str, location: str, found: str
+) -> ModelNotFoundError:
+    """Say what a run holds instead of the model; without an answer to that, as `files_not_found`.
 
-
-def _versions(client: MlflowClient, name: str) -> Sequence[ModelVersion]:
-    quote = '"' if "'" in name else "'"
-    found: Sequence[ModelVersion] = client.search_model_versions(
-        f"name = {quote}{name}{quote}", max_results=_MOST_NAMES, order_by=["version_number DESC"]
+    Args:
+        wanted: What was asked for.
+        names: Lists the models and files of the run.
+        title: Name of the model.
+        location: Where its files should be.
+        found: What is there.
+    """
+    there = _courtesy(names)
+    if there is None:
+        return files_not_found(title, location, found)
+    return ModelNotFoundError(
+        f"Run {wanted.run_id} has no model {wanted.path!r}{nearest(wanted.path, there)}.",
+        details=[f"in the run: {_some(there)}"],
+        next_step=f"Write runs:/{wanted.run_id}/<path of the model in the run>.",
     )
-    return found
-
-
-def _numbers(client: MlflowClient, name: str) -> list[str]:
-    versions = _courtesy(lambda: _versions(client, name)) or []
-    return [str(number) for number in sorted((int(each.version) for each in versions), reverse=True)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -7,13 +7,12 @@ Parsing needs no MLflow and opens nothing. The forms are MLflow's
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from spark_infer.config.secrets import without_secrets
-from spark_infer.errors import ModelNotFoundError, ModelRefusedError
+from spark_infer.errors import ModelNotFoundError
 
 FORMS = (
     "models:/name@alias",
@@ -23,12 +22,6 @@ FORMS = (
     "runs:/<run id>/<path>",
     "a folder, or its address on an object store",
 )
-
-# Where MLflow keeps files. What a registry says about a version is written by whoever registered it.
-_KEEPS_FILES = frozenset({"s3", "r2", "b2", "gs", "abfss", "wasbs", "dbfs", "hdfs", "viewfs", "models"})
-
-REGISTRY_FOLDERS = "SPARK_INFER_REGISTRY_FOLDERS"
-"""The variable with the folders of this machine, as in ``PATH``, that a registry over HTTP may name files in."""
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
 _MODEL_ID = re.compile(r"^m-[0-9A-Za-z-]+$")
@@ -117,65 +110,10 @@ def local_folder(address: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def is_local(address: str) -> bool:
-    """Say whether an address is a path on this machine."""
-    found = _SCHEME.match(address)
-    return found is None or found.group(1).lower() == "file"
-
-
 def scheme_of(address: str) -> str:
     """Return the scheme in small letters, without a database driver; empty for a path."""
     found = _SCHEME.match(address)
     return found.group(1).lower().partition("+")[0] if found else ""
-
-
-def check_location(location: str, servers: Iterable[str], *, by_user: bool, folders: Iterable[str] = ()) -> None:
-    """Refuse an address of files that would send a request, and maybe credentials, where nobody meant to.
-
-    A server over HTTP does not name files of this machine either, since whoever registers a model chooses the path.
-
-    Args:
-        location: Address of a model's files.
-        servers: The tracking server and the registry; over HTTP, files may come from these hosts alone.
-        by_user: Whether the user wrote the address, as opposed to a registry.
-        folders: Where a server over HTTP may name files of this machine: folders that it shares with this machine.
-
-    Raises:
-        ModelRefusedError: The address is not one to follow.
-    """
-    if is_local(location):
-        _check_folder(location, servers, folders)
-        return
-    scheme, host = scheme_of(location), urlsplit(location).netloc.rpartition("@")[2]
-    if scheme in ("http", "https", "mlflow-artifacts"):
-        hosts = {urlsplit(server).netloc.rpartition("@")[2] for server in servers}
-        if (scheme == "mlflow-artifacts" and not host) or host in hosts - {""}:
-            return
-        raise ModelRefusedError(
-            f"The model's files are said to be at {without_secrets(location)}, which is not the MLflow server in use.",
-            next_step="Make that server the tracking URI if you trust it, or download the model and name its folder.",
-        )
-    if not by_user and scheme not in _KEEPS_FILES:
-        raise ModelRefusedError(
-            f"The registry says that the model's files are at {without_secrets(location)}; "
-            f"{scheme}: addresses are not followed.",
-            next_step="Download the model yourself if you trust it, and name its folder.",
-        )
-
-
-def _check_folder(location: str, servers: Iterable[str], folders: Iterable[str]) -> None:
-    server = next((server for server in servers if scheme_of(server) in ("http", "https")), None)
-    if server is None:
-        return
-    place = local_folder(location).resolve()
-    if any(place.is_relative_to(Path(folder).resolve()) for folder in folders):
-        return
-    raise ModelRefusedError(
-        f"{without_secrets(server)} says that the model's files are in the folder {location!r} of this machine; "
-        "a server over HTTP may not name one.",
-        next_step=f"if the server shares that folder with this machine, name it in the variable {REGISTRY_FOLDERS}; "
-        "or name the model's folder in place of its URI.",
-    )
 
 
 def _parse_models(uri: str) -> VersionUri | LoggedModelUri:

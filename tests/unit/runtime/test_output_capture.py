@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from tqdm import tqdm  # type: ignore[import-untyped] # it ships no types
 
-from spark_infer.models.registry.timeouts import within
+from spark_infer.models.registry.mlflow_calls import within
 from spark_infer.runtime.output_capture import captured_output, capturing, open_worker_log
 
 LOGGER = "spark_infer.runtime.output_capture"

@@ -13,12 +13,13 @@ import pytest
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.files.notes import derived
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.registry import digest_cache
+from spark_infer.models.registry.fetch import recall, remember
+from spark_infer.models.registry.locate import Identity
 from tests.tree import tree
 
 OTHER = 12345
 UMASKS = [0o000, 0o002, 0o022, 0o077]
-VERSION: digest_cache.Identity = {"registry": "https://h", "name": "churn", "version": "3"}
+VERSION: Identity = {"registry": "https://h", "name": "churn", "version": "3"}
 KEY = "ab" * 32
 NewProcess = Callable[[], None]
 
@@ -34,7 +35,7 @@ def filled(request: pytest.FixtureRequest, store: ModelStore, folder: Path) -> M
 def fill(store: ModelStore, folder: Path) -> str:
     digest = store.admit(folder)
     derived(store, KEY, artefact)
-    digest_cache.remember(store.root, VERSION, digest)
+    remember(store.root, VERSION, digest)
     return digest
 
 
@@ -111,11 +112,11 @@ def test_an_entry_of_another_user_is_thrown_away_and_fetched_again(
 @pytest.mark.parametrize("by", ["owner", "link"])
 def test_a_note_of_another_user_does_not_count(filled: ModelStore, by: str) -> None:
     planted = filled.receive(evil)
-    digest_cache.remember(filled.root, VERSION, planted)
+    remember(filled.root, VERSION, planted)
     (filled.root / "models" / "derived" / KEY).write_text(planted)
     for note in (filled.root / "models" / "derived" / KEY, *(filled.root / "models" / "versions").iterdir()):
         spoil(note, by)
-    assert digest_cache.recall(filled.root, VERSION) is None
+    assert recall(filled.root, VERSION) is None
     made = derived(filled, KEY, artefact)
     assert made != planted
     assert (filled.path(made) / "deep" / "graph").read_text() == "graph"
@@ -125,7 +126,7 @@ def test_a_note_of_another_user_does_not_count(filled: ModelStore, by: str) -> N
 def test_a_note_that_others_may_write_to_does_not_count_where_they_may_look_into_the_root(filled: ModelStore) -> None:
     (note,) = (filled.root / "models" / "versions").iterdir()
     note.chmod(0o666)
-    assert (digest_cache.recall(filled.root, VERSION) is None) == bool(filled.root.stat().st_mode & 0o077)
+    assert (recall(filled.root, VERSION) is None) == bool(filled.root.stat().st_mode & 0o077)
 
 
 def evil(into: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from spark_infer.errors import RegistryUnavailableError, SparkInferError
 from spark_infer.models.files.store import ModelStore
-from spark_infer.models.registry import timeouts
-from spark_infer.models.registry.failures import translated
+from spark_infer.models.registry import mlflow_calls
+from spark_infer.models.registry.mlflow_calls import translated
 from spark_infer.models.registry.resolve import resolve
 from tests.unit.models.registry.servers import answering, dripping, free_port, silent
 
@@ -62,7 +62,7 @@ def test_a_server_that_says_nothing_is_given_up_on(
 def test_a_server_that_drips_is_given_up_on(
     store: ModelStore, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeouts, "_QUESTION_SECONDS", 1.0)
+    monkeypatch.setattr(mlflow_calls, "_QUESTION_SECONDS", 1.0)
     error, seconds = _refused("models:/churn/1", stack.enter_context(dripping()), store)
     assert "no answer in 1 seconds" in error.what
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" in error.next_step

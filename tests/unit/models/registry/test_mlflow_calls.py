@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from spark_infer.models.registry.timeouts import QUESTION, GivenUpError, ask, question_seconds, settings
+from spark_infer.models.registry.mlflow_calls import QUESTION, GivenUpError, ask, question_seconds, settings
 
 
 def test_a_question_runs_with_short_limits_and_leaves_none_behind() -> None:

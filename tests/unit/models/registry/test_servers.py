@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import RegistryUnavailableError
-from spark_infer.models.registry.database import check_sqlite, is_sqlite, sqlite_file
+from spark_infer.models.registry.servers import check_sqlite, is_sqlite, sqlite_file
 
 _MLFLOW = "create table {0} (version_num text)"
 
