@@ -1,4 +1,4 @@
-"""What scoring cost, measured where it happens."""
+"""What scoring cost: the one table of counters, what a worker counts, and the sums that a run reports."""
 
 from __future__ import annotations
 
@@ -7,38 +7,30 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
 
 Clock = Callable[[], float]
 
-COUNTS = ("rows", "predicted", "batches", "loads", "cache_hits", "fallbacks", "retries")
-SECONDS = ("load", "wait_for_rows", "prepare", "predict", "encode", "write")
-STATS_TYPE = pa.struct(
-    [
-        *(pa.field(name, pa.int64()) for name in COUNTS),
-        *(pa.field(name, pa.float64()) for name in SECONDS),
-        pa.field("worker", pa.string()),
-    ]
-)
 
+@dataclass(kw_only=True)
+class Counters:
+    """Counts, which are whole numbers, and seconds, which are floats; their names are those of the report.
 
-@dataclass
-class Stats:
-    """Counts and seconds since they were last taken; the names of the seconds are those of the report.
+    A new counter is a field here and, where it is shown, a field of `observe.report.Report`.
 
     Attributes:
         predicted: Rows that the model was asked for: fewer than were scored where equal ones were predicted once.
         fallbacks: Loads on the CPU where a GPU was asked for.
         retries: Earlier attempts of the task, which failed.
+        load: Seconds spent loading the model.
         wait_for_rows: Seconds spent waiting for the next record batch.
         prepare: Seconds for preprocess and casts.
         predict: Seconds inside the model, conversion to what it takes included.
         encode: Seconds for postprocess and Arrow.
         write: Seconds for the files, where a worker writes them.
-        load: Seconds spent loading the model.
     """
 
     rows: int = 0
@@ -54,6 +46,24 @@ class Stats:
     predict: float = 0.0
     encode: float = 0.0
     write: float = 0.0
+
+
+COUNTS = tuple(each.name for each in fields(Counters) if isinstance(each.default, int))
+SECONDS = tuple(each.name for each in fields(Counters) if isinstance(each.default, float))
+
+STATS_TYPE = pa.struct(
+    [
+        *(pa.field(name, pa.int64()) for name in COUNTS),
+        *(pa.field(name, pa.float64()) for name in SECONDS),
+        pa.field("worker", pa.string()),
+    ]
+)
+
+
+@dataclass(kw_only=True)
+class Stats(Counters):
+    """What a worker counted since it was last taken."""
+
     clock: Clock = field(default=time.perf_counter, repr=False)
 
     @contextmanager
@@ -76,41 +86,31 @@ class Stats:
         return pa.array([self.take(), *[None] * (rows - 1)] if rows else [], STATS_TYPE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskTotals:
-    """Sums over the tasks of one action.
+@dataclass(kw_only=True)
+class TaskTotals(Counters):
+    """Sums over the tasks of one action, and how many workers there were.
 
-    They tell what work was done: a retried task counts twice. What was written is counted from the committed files.
+    They are of the work that was done: a retried task counts twice. What was written is counted from the committed
+    files.
     """
 
-    rows: int
-    predicted: int
-    batches: int
-    loads: int
-    cache_hits: int
-    fallbacks: int
-    retries: int
-    workers: int
-    seconds: Mapping[str, float]
+    workers: int = 0
 
     @classmethod
     def of_tasks(cls, taken: Sequence[Mapping[str, Any]]) -> TaskTotals:
-        """Add up what the tasks told (`core.stats.Stats.take`)."""
-        counts = {name: sum(int(each.get(name) or 0) for each in taken) for name in COUNTS}
-        seconds = {name: sum(float(each[name] or 0.0) for each in taken) for name in SECONDS}
+        """Add up what tasks counted (`Stats.take`), or sums of tasks (`as_task`)."""
+        sums: dict[str, Any] = {name: sum(int(each.get(name) or 0) for each in taken) for name in COUNTS}
+        sums |= {name: sum(float(each.get(name) or 0.0) for each in taken) for name in SECONDS}
         # A task without rows asked for no model.
         named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
-        workers = len(named) + sum(each.get("workers", 0) for each in taken)
-        return cls(**counts, workers=workers, seconds=seconds)
+        workers = len(named) + sum(int(each.get("workers") or 0) for each in taken)
+        return cls(**sums, workers=workers)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The seconds of each part."""
+        return {name: getattr(self, name) for name in SECONDS}
 
     def as_task(self) -> dict[str, Any]:
-        """Return the sums as what one task would have told; of the workers only how many."""
-        counts = {name: getattr(self, name) for name in COUNTS}
-        return {**counts, **{name: self.seconds.get(name, 0.0) for name in SECONDS}, "workers": self.workers}
-
-    @classmethod
-    def of_rows(cls, rows: int) -> TaskTotals:
-        """Totals of which nothing but the rows is known."""
-        return cls(
-            rows=rows, predicted=rows, batches=0, loads=0, cache_hits=0, fallbacks=0, retries=0, workers=0, seconds={}
-        )
+        """Return the sums as what one task would have counted; of the workers only how many."""
+        return asdict(self)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from spark_infer.config.partition_values import partitions_named
-from spark_infer.core.stats import TaskTotals
+from spark_infer.core.stats import COUNTS, TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.observe.report import Report
 from spark_infer.tables.plan import Written
+
+SHOWN_COUNTS = tuple(each.name for each in fields(Report) if each.name in COUNTS)
+"""The counters of tasks that a report has a field for."""
 
 
 def facts_of(job: PreparedJob) -> dict[str, str | int | float]:
@@ -39,9 +44,10 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         seconds: Wall seconds of its steps, besides those of `job`.
     """
     ref, config = job.recipe.ref, job.config
+    task_seconds = {} if found is None else found.seconds
     if found is None and not written.rows:
-        found = TaskTotals.of_rows(0)  # there may have been no task that could keep figures
-    totals = found or TaskTotals.of_rows(written.rows)
+        found = TaskTotals()  # there may have been no task that could keep figures
+    totals = found or TaskTotals(rows=written.rows, predicted=written.rows)
     whole = {**job.seconds, **seconds}
     return Report(
         job=config.name,
@@ -71,11 +77,9 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         bytes_written=written.size_bytes,
         started_at=job.started_at,
         seconds={**whole, "total": sum(whole.values())},
-        task_seconds=totals.seconds,
-        loads=totals.loads,
-        cache_hits=totals.cache_hits,
+        task_seconds=task_seconds,
         workers=totals.workers,
-        retries=totals.retries,
+        **{name: getattr(totals, name) for name in SHOWN_COUNTS},
         rows_predicted=totals.predicted if found is not None else None,
         warnings=config.hide(tuple(_warnings(job, written, found, totals))),
     )

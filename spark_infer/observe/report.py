@@ -127,19 +127,9 @@ class Report:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        counts = (
-            "rows_read",
-            "rows_scored",
-            "files_written",
-            "bytes_written",
-            "loads",
-            "cache_hits",
-            "workers",
-            "retries",
-        )
-        for name in counts:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, which is below zero")
+        for name, value in vars(self).items():
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"{name} is {value}, which is below zero")
         if self.started_at.utcoffset() != timedelta(0):
             raise ValueError("started_at is not in UTC")
         if "total" not in self.seconds:

@@ -61,8 +61,4 @@ def _totals(observation: Observation) -> TaskTotals | None:
         return None
     if not found:  # the same on Spark Connect
         return None
-    return TaskTotals(
-        **{name: int(found[name] or 0) for name in COUNTS},
-        workers=int(found["workers"] or 0),
-        seconds={name: float(found[name] or 0.0) for name in SECONDS},
-    )
+    return TaskTotals.of_tasks([found])

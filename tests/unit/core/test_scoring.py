@@ -14,7 +14,7 @@ from spark_infer.core.contract import bind
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.scoring import ScoringSteps, score_batches
 from spark_infer.core.signature import Column, Signature
-from spark_infer.core.stats import STATS_TYPE, Stats
+from spark_infer.core.stats import COUNTS, SECONDS, STATS_TYPE, Stats, TaskTotals
 from spark_infer.errors import PredictError, PredictionShapeError, StepFailedError
 
 TABLE = pa.schema([("id", pa.int64()), ("a", pa.int32())])
@@ -159,3 +159,18 @@ def test_preprocess_is_called_also_where_nothing_holds_it_to_its_columns() -> No
 
     (scored,) = score_batches(table(3, 3), Doubling, steps(preprocess=tenfold), Stats())
     assert scored.outputs.column("prediction").to_pylist() == [0.0, 20.0, 40.0]
+
+
+def test_every_counter_of_a_worker_arrives_in_the_totals_of_a_run() -> None:
+    counted = Stats(**{name: number for number, name in enumerate((*COUNTS, *SECONDS), start=1)})  # type: ignore[arg-type]
+    wanted = {name: getattr(counted, name) for name in (*COUNTS, *SECONDS)}
+    first, *others = counted.take_column(3).to_pylist()
+    totals = TaskTotals.of_tasks([first])
+    assert (len(wanted), others, totals.workers) == (13, [None, None], 1)
+    assert {name: getattr(totals, name) for name in wanted} == wanted
+    assert totals.seconds == {name: wanted[name] for name in SECONDS}
+    twice = TaskTotals.of_tasks([totals.as_task(), first])
+    assert ({name: getattr(twice, name) for name in wanted}, twice.workers) == (
+        {name: 2 * value for name, value in wanted.items()},
+        2,
+    )
