@@ -54,6 +54,15 @@ class SparkInferError(Exception):
         what: One sentence: what is wrong, and where.
         details: Further lines: what was got, what is allowed.
         next_step: What the reader can do now.
+
+    Attributes:
+        exit_code: With which the command line ends: 2 refused, 3 environment, 4 failed while running.
+
+    Example:
+        >>> print(SparkInferError("The disk is full.", details=["0 bytes are left"], next_step="free some space."))
+        The disk is full.
+          0 bytes are left
+        Next: free some space.
     """
 
     exit_code: ClassVar[int] = 1
@@ -82,7 +91,15 @@ class SparkInferError(Exception):
 
 
 class PlanError(SparkInferError):
-    """Refused before any Spark task started; nothing has changed on disk."""
+    """Refused before any Spark task started; nothing has changed on disk.
+
+    Example:
+        >>> try:
+        ...     job = ScoringJob.from_yaml("nightly.yaml")
+        ... except PlanError as error:
+        ...     print(error.what)
+        there is no job file nightly.yaml
+    """
 
     exit_code = 2
 
@@ -151,7 +168,14 @@ class UnfinishedRunError(PlanError):
 
 
 class RunError(SparkInferError):
-    """Failed while running."""
+    """Failed while running.
+
+    Example:
+        >>> try:
+        ...     report = ScoringJob.from_yaml("job.yaml").run(spark)
+        ... except RunError as error:
+        ...     print(error, "The same call goes on from here.")
+    """
 
     exit_code = 4
 

@@ -177,7 +177,12 @@ class UnitOptions(Frozen):
 
 
 class SparkConfig(Frozen):
-    """The Spark session that the command line starts; a session of your own is used as it is."""
+    """The Spark session that the command line starts; a session of your own is used as it is.
+
+    Example:
+        >>> SparkConfig(master="local[2]", conf={"spark.driver.memory": "4g"})
+        SparkConfig(master='local[2]', app_name=None, conf={'spark.driver.memory': '4g'})
+    """
 
     free_names: ClassVar[tuple[str, ...]] = ("conf",)
 
@@ -210,7 +215,17 @@ class SparkConfig(Frozen):
 
 
 class JobConfig(Frozen):
-    """A table job: source, model, steps, target."""
+    """A table job: source, model, steps, target.
+
+    Example:
+        >>> config = JobConfig(
+        ...     model={"uri": "models:/flight_delay@champion"},
+        ...     source={"path": "data/flights"},
+        ...     target={"path": "data/scored"},
+        ... )
+        >>> config.target.mode, config.score.batch_size, config.engine
+        ('error_if_exists', None, 'spark')
+    """
 
     name: str = Field(
         default="score",

@@ -49,7 +49,8 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
         ConfigError: With every problem of the file and the overrides, each with its line.
 
     Example:
-        >>> job = load_job("conf/demo.yaml", ["target.mode=overwrite"])  # doctest: +SKIP
+        >>> load_job("conf/demo.yaml", ["score.batch_size=5000"]).score.batch_size
+        5000
     """
     reading = _Reading(os.environ if environ is None else environ)
     try:

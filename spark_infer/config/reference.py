@@ -79,7 +79,7 @@ def _pages(model: type[Frozen], path: str) -> Iterator[str]:
 
 
 def _about(model: type[Frozen]) -> str:
-    return (model.__doc__ or "").strip()
+    return (model.__doc__ or "").partition("\n\n")[0].strip()
 
 
 def _table(model: type[Frozen]) -> str:

@@ -10,7 +10,12 @@ from spark_infer.config.frozen import Frozen, KeysError
 
 
 class ResourceOptions(Frozen):
-    """What one task of the scoring stage takes; without any of it, what the application gives every task."""
+    """What one task of the scoring stage takes; without any of it, what the application gives every task.
+
+    Example:
+        >>> ResourceOptions(gpu=1, tasks_per_gpu=4, cpus=2)
+        ResourceOptions(gpu=1, tasks_per_gpu=4, cpus=2, allow_cpu_fallback=False)
+    """
 
     gpu: int = Field(default=0, ge=0, description="GPUs for a task; 1 where several tasks share one.")
     tasks_per_gpu: int = Field(

@@ -27,7 +27,12 @@ DEFAULT_CACHE_BYTES = 4 * 2**30
 
 
 class CompileOptions(Frozen):
-    """What the model is compiled to, and how far its answers may differ."""
+    """What the model is compiled to, and how far its answers may differ.
+
+    Example:
+        >>> CompileOptions(bound=1e-4)
+        CompileOptions(to='onnx', bound=0.0001)
+    """
 
     plain_key: ClassVar[str] = "to"
 

@@ -63,6 +63,11 @@ class Plan:
         units: What is published at once, and where an earlier command of this job stopped; a sentence each.
         tasks: How many tasks run at once, with how many copies of the model, and what stays idle; a sentence each.
         warnings: What the reader should know, a sentence each.
+
+    Example:
+        >>> plan = ScoringJob.from_yaml("job.yaml").plan(spark)
+        >>> plan.model_version, plan.read_columns, plan.outputs
+        ('1', ('flight_id', 'dep_delay'), {'prediction': 'double'})
     """
 
     job: str

@@ -34,9 +34,12 @@ class ScoringJob:
     With ``engine: local`` in its configuration it runs in processes of this machine, and takes no session.
 
     Example:
-        >>> job = ScoringJob.from_yaml("conf/demo.yaml")  # doctest: +SKIP
-        >>> print(job.plan(spark))  # doctest: +SKIP
-        >>> report = job.run(spark)  # doctest: +SKIP
+        >>> job = ScoringJob.from_yaml("job.yaml", ["score.batch_size=5000"])
+        >>> print(job.plan(spark))  # everything is checked, nothing has run
+        score: nothing is scored, nothing is written
+        ...
+        >>> job.run(spark).rows_scored
+        3
     """
 
     def __init__(self, config: JobConfig, *, model: ModelRef | None = None) -> None:
@@ -183,12 +186,15 @@ def score_table(
         RunError: Failed while running; the target is as it was before.
 
     Example:
-        >>> score_table(  # doctest: +SKIP
+        >>> report = score_table(
         ...     spark,
         ...     source={"path": "data/flights", "partition_filter": {"month": [12]}},
-        ...     target={"path": "data/scored", "mode": "append"},
+        ...     target={"path": "data/december", "mode": "append"},
         ...     model="models:/flight_delay@champion",
+        ...     batch_size=5000,
         ... )
+        >>> report.rows_scored
+        2
     """
     pinned = model if isinstance(model, ModelRef) else None
     score: dict[str, Any] = dict(options)

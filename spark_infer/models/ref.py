@@ -20,6 +20,12 @@ class ModelRef:
         digest: SHA-256 over all its files; what workers ask the store for.
         size_bytes: Bytes of all its files.
         mlmodel: What its ``MLmodel`` file says.
+
+    Example:
+        >>> model = model_udf(spark, "models:/flight_delay@champion").model
+        >>> print(model, model.flavors)
+        flight_delay version 1 ('python_function', 'sklearn')
+        >>> scored = score(flights, model)  # by this version, whatever `champion` is by now
     """
 
     uri: str

@@ -81,6 +81,15 @@ class Report:
         units_elsewhere: Those that another driver did at the same time.
         already_done: Whether an earlier command had done all of it, and this one did nothing.
         warnings: What the reader should know, a sentence each.
+
+    Example:
+        >>> report = ScoringJob.from_yaml("job.yaml").run(spark)
+        >>> report.rows_scored, report.model_version
+        (3, '1')
+        >>> print(report)
+        score: ...
+          model   flight_delay version 1 (models:/flight_delay@champion)
+        ...
     """
 
     job: str

@@ -76,7 +76,16 @@ def score(
         PlanError: The model, the table and the options do not fit together; no Spark task has started.
 
     Example:
-        >>> scored = score(flights, "models:/flight_delay@champion", keep=["flight_id"])  # doctest: +SKIP
+        >>> scored = score(flights, "models:/flight_delay@champion", keep=["flight_id"])
+        >>> scored.orderBy("flight_id").show()
+        +---------+----------+
+        |flight_id|prediction|
+        +---------+----------+
+        |        1|      -3.0|
+        |        2|      28.0|
+        |        3|      -9.0|
+        +---------+----------+
+        <BLANKLINE>
     """
     refuse_unknown(score, options, lacks={})
     asked = make_options(result_type=as_ddl(result_type), **options)

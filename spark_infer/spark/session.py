@@ -73,6 +73,11 @@ def start_session(
 
     Raises:
         EnvironmentProblem: Java, Spark, a jar or an address of this machine does not fit, or no server answers.
+
+    Example:
+        >>> spark = start_session(SparkConfig(master="local[2]"), app_name="scores", delta_conf=delta_conf())
+        >>> spark.range(3).count()
+        3
     """
     if has_session():
         running = SparkSession.getActiveSession() or SparkSession.Builder().getOrCreate()

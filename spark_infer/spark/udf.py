@@ -132,6 +132,17 @@ def model_udf(
 
     Raises:
         PlanError: The model cannot be found or served, or an option does not fit it.
+
+    Example:
+        >>> predict = model_udf(spark, "models:/flight_delay@champion")
+        >>> late = flights.withColumn("arr_delay", predict()).where("arr_delay > 15")
+        >>> late.select("flight_id", "arr_delay").show()
+        +---------+---------+
+        |flight_id|arr_delay|
+        +---------+---------+
+        |        2|     28.0|
+        +---------+---------+
+        <BLANKLINE>
     """
     refuse_environments(env_manager, prebuilt_env_uri)
     refuse_unknown(model_udf, options, lacks=_LACKS)

@@ -15,6 +15,10 @@ def delta_conf() -> dict[str, str]:
 
     Raises:
         EnvironmentProblem: One of the two is not installed.
+
+    Example:
+        >>> sorted(delta_conf())
+        ['spark.jars.packages', 'spark.sql.catalog.spark_catalog', 'spark.sql.extensions']
     """
     try:
         pyspark, delta = metadata.version("pyspark"), metadata.version("delta-spark")
