@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
 from spark_infer.job.units.drive import Outcome, drive
@@ -27,7 +29,7 @@ def publish(
     *,
     name: str,
     sink: SinkSpec | None = None,
-    schema: str = "",
+    schema: pa.Schema | None = None,
     facts: Mapping[str, str | int | float] | None = None,
 ) -> Outcome:
     """Have files written as one unit of a run, and publish them; leaves no ledger.
@@ -43,7 +45,7 @@ def publish(
         plan=plan,
         table=table,
         sink=sink,
-        schema=schema,
+        schema=schema or pa.schema([]),
         facts={"run_id": name, **(facts or {})},
         ledger=ledger,
         session=session,
