@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from spark_infer.core.casts import retype
 from spark_infer.core.signature import is_list
-from spark_infer.core.value_check import fit, text
+from spark_infer.core.value_check import cast_prediction, text
 from spark_infer.errors import PredictionShapeError
 
 _SINGLE = (float, str, int, bool, bytes)
@@ -164,7 +164,7 @@ def _scalars(rows: Sequence[Any], wanted: pa.DataType) -> pa.Array:
     values = [row if type(row) in _SINGLE else _single(row) for row in rows]
     if pa.types.is_string(wanted):
         values = [value if isinstance(value, bytes) else text(value) for value in values]
-    return retype(scalars(values, wanted), wanted, fit)
+    return retype(scalars(values, wanted), wanted, cast_prediction)
 
 
 def scalars(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:

@@ -15,7 +15,7 @@ RUN_BATCHES = 8
 Part = npt.NDArray[np.uint64] | npt.NDArray[np.bool_]
 
 
-class Worth:
+class Deduplication:
     """Whether it pays to look for equal rows; judged again after each run of batches.
 
     Attributes:
@@ -23,16 +23,16 @@ class Worth:
         batches: How many model batches are compared with each other.
 
     Args:
-        wish: ``never``, ``always``, or ``auto``, which looks as long as it pays.
+        option: ``never``, ``always``, or ``auto``, which looks as long as it pays.
         by_row: Whether the model's answer for a row is known to depend on that row alone.
     """
 
-    def __init__(self, wish: str, *, by_row: bool) -> None:
-        self.active = wish == "always" or (wish == "auto" and by_row)
-        self.batches = RUN_BATCHES if wish == "always" else 1
-        self._measured = wish == "auto"
+    def __init__(self, option: str, *, by_row: bool) -> None:
+        self.active = option == "always" or (option == "auto" and by_row)
+        self.batches = RUN_BATCHES if option == "always" else 1
+        self._measured = option == "auto"
 
-    def judge(self, *, rows: int, distinct: int, grouping: float, predict: float) -> None:
+    def measure(self, *, rows: int, distinct: int, grouping: float, predict: float) -> None:
         """Note what a run took: seconds to find its distinct rows, and to predict those."""
         if self._measured:
             self.active = predict * (rows - distinct) / max(1, distinct) > grouping
@@ -40,12 +40,12 @@ class Worth:
             self.batches = min(RUN_BATCHES, 2 * self.batches)
 
 
-def runs(batches: Iterable[pa.RecordBatch], worth: Worth, *, max_bytes: int) -> Iterator[list[pa.RecordBatch]]:
+def runs(batches: Iterable[pa.RecordBatch], search: Deduplication, *, max_bytes: int) -> Iterator[list[pa.RecordBatch]]:
     """Gather batches whose rows are compared: one by one while that is not worth it."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if not worth.active or len(held) >= worth.batches or sum(each.nbytes for each in held) >= max_bytes:
+        if not search.active or len(held) >= search.batches or sum(each.nbytes for each in held) >= max_bytes:
             yield held
             held = []
     if held:

@@ -13,7 +13,7 @@ from spark_infer.core.build import build, check_case, elements, fields_of, is_mi
 from spark_infer.core.casts import retype
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import is_list, spelled
-from spark_infer.core.value_check import fit
+from spark_infer.core.value_check import cast_prediction
 from spark_infer.errors import PredictionShapeError
 
 _MOST_NAMES = 10
@@ -164,7 +164,7 @@ def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Ar
             next_step="a model must return exactly one value for each row it was given.",
         )
     try:
-        return retype(_raw_array(values, wanted), wanted, fit)
+        return retype(_raw_array(values, wanted), wanted, cast_prediction)
     except _MISFITS:
         pass  # Rows of an unusual form are read one by one.
     try:

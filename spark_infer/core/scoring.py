@@ -14,7 +14,7 @@ from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.binding import Binding
 from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
-from spark_infer.core.duplicates import Groups, Worth, group_rows, runs
+from spark_infer.core.duplicates import Deduplication, Groups, group_rows, runs
 from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.row_order import NEXT_STEP, Echoes, named
@@ -100,11 +100,11 @@ def score_batches(
         return
     model = get_model()
     rows = model_rows(steps.batch_size, model)
-    worth = Worth(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
+    search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
-    for run in runs(cut, worth, max_bytes=steps.max_batch_bytes):
-        if worth.active:
-            yield from _score_distinct(run, model, steps, stats, worth)
+    for run in runs(cut, search, max_bytes=steps.max_batch_bytes):
+        if search.active:
+            yield from _score_distinct(run, model, steps, stats, search)
         else:
             for batch in run:
                 yield ScoredBatch(batch, score_batch(batch, model, steps, stats))
@@ -123,7 +123,7 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
 
 
 def _score_distinct(
-    run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, worth: Worth
+    run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, search: Deduplication
 ) -> Iterator[ScoredBatch]:
     """Score a run of batches, each of its distinct rows once."""
     inputs = [_inputs(batch, steps, stats) for batch in run]
@@ -132,15 +132,15 @@ def _score_distinct(
         whole = pa.concat_batches(inputs)
         groups = group_rows(whole)
     if groups is None:
-        worth.active = False
+        search.active = False
         groups = Groups.of_one(whole.num_rows)
     grouped = stats.clock()
     distinct = whole if len(groups.first) == whole.num_rows else whole.take(groups.first)
     pieces = rebatch([distinct], rows=model_rows(steps.batch_size, model), max_bytes=steps.max_batch_bytes)
     raw = pa.concat_batches([_raw(piece, model, steps, stats) for piece in pieces])
-    if worth.active:
+    if search.active:
         seconds = {"grouping": grouped - began, "predict": stats.clock() - grouped}
-        worth.judge(rows=whole.num_rows, distinct=distinct.num_rows, **seconds)
+        search.measure(rows=whole.num_rows, distinct=distinct.num_rows, **seconds)
     start = 0
     for batch in run:
         with stats.timing("encode"):

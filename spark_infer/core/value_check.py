@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from spark_infer.core.casts import exact
 
 
-def fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+def cast_prediction(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     """Cast what is not nested, and refuse what Arrow's cast lets pass.
 
     Arrow reads numbers out of text, takes numbers for times and for truth values, cuts the hours off a date, rounds to

@@ -23,6 +23,7 @@ from spark_infer.errors import ConfigError, nearest
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import Requirement as Framework
 from spark_infer.models.requirements import requirements
+from spark_infer.runtime.process import this_process
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +48,6 @@ _OTHER_NAMES = {
     "tensorflow": ("tensorflow-cpu", "intel-tensorflow"),
     "xgboost": ("xgboost-cpu",),
 }
-
-_warned: set[str] = set()
-"""Digests of the models that this process has warned about."""
 
 
 def differences(ref: ModelRef, backend: str, folder: Path) -> tuple[str, ...]:
@@ -80,9 +78,10 @@ def _some(unmet: Sequence[str]) -> str:
 
 def warn_once(ref: ModelRef, backend: str, folder: Path) -> None:
     """Log the differences, once for a model and process."""
-    if ref.digest in _warned:
+    warned = this_process().models_warned_of
+    if ref.digest in warned:
         return
-    _warned.add(ref.digest)
+    warned.add(ref.digest)
     for difference in differences(ref, backend, folder):
         logger.warning("%s: %s", ref, difference)
 

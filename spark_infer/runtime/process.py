@@ -30,6 +30,7 @@ class ProcessState:
         failpoints: Where a test breaks the process.
         hashed_entries: Entries of the store of model files that were hashed, by path. A forked worker inherits them:
             same node, same files.
+        models_warned_of: Digests of models whose differences from this Python were logged.
 
     Args:
         environ: The environment of the process.
@@ -43,6 +44,7 @@ class ProcessState:
         self.deadlines = StepDeadlines(environ)
         self.failpoints = Failpoints(environ.get("SPARK_INFER_FAULT", ""), environ)
         self.hashed_entries: set[Path] = set()
+        self.models_warned_of: set[str] = set()
 
 
 _state = ProcessState(os.environ)

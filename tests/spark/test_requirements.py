@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -22,7 +23,7 @@ from spark_infer import ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.errors import ConfigError, EnvironmentProblem
 from spark_infer.job.plan import Plan
-from spark_infer.models import pins
+from spark_infer.runtime.process import ProcessState
 from tests.spark.lacking import python_without
 from tests.spark.made import FlowerModel
 
@@ -62,7 +63,7 @@ def test_the_plan_warns_of_pins_that_are_newer_than_what_is_here(
 
 
 def test_the_doors_warn_of_pins_once_and_take_the_arguments_of_spark_udf(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, tmp_path: Path, new_process: Callable[[], ProcessState], caplog: pytest.LogCaptureFixture
 ) -> None:
     mlflow.pyfunc.save_model(
         tmp_path / "says",
@@ -73,7 +74,7 @@ def test_the_doors_warn_of_pins_once_and_take_the_arguments_of_spark_udf(
     )
     (tmp_path / "config.yaml").write_text("alpha: 7\n")
     says, rows = str(tmp_path / "says"), spark.range(2).selectExpr("double(id) x")
-    monkeypatch.setattr(pins, "_warned", set())
+    new_process()
     token, other = {"SPARK_INFER_TEST_TOKEN": "12345"}, {"SPARK_INFER_TEST_TOKEN": "123"}
     with caplog.at_level(logging.WARNING, logger="spark_infer"):
         udfs = [

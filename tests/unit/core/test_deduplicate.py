@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.core.contract import bind
-from spark_infer.core.duplicates import RUN_BATCHES, Worth
+from spark_infer.core.duplicates import RUN_BATCHES, Deduplication
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.scoring import ScoringSteps, score_batches
 from spark_infer.core.signature import Column, Signature
@@ -97,13 +97,13 @@ def test_auto_stops_looking_where_rows_do_not_repeat() -> None:
 
 
 def test_auto_goes_on_as_long_as_the_rows_spared_would_have_cost_more_than_the_search() -> None:
-    worth = Worth("auto", by_row=True)
-    worth.judge(rows=100, distinct=50, grouping=1.0, predict=1.1)  # 50 rows spared of 0.022 seconds each
-    assert worth.active
-    worth.judge(rows=100, distinct=50, grouping=1.0, predict=0.9)
-    assert not worth.active
-    always = Worth("always", by_row=True)
-    always.judge(rows=100, distinct=100, grouping=1.0, predict=0.0)
+    search = Deduplication("auto", by_row=True)
+    search.measure(rows=100, distinct=50, grouping=1.0, predict=1.1)  # 50 rows spared of 0.022 seconds each
+    assert search.active
+    search.measure(rows=100, distinct=50, grouping=1.0, predict=0.9)
+    assert not search.active
+    always = Deduplication("always", by_row=True)
+    always.measure(rows=100, distinct=100, grouping=1.0, predict=0.0)
     assert always.active
 
 

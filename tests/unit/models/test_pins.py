@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import platform
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from spark_infer.errors import ConfigError
-from spark_infer.models import pins
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.pins import differences, refuse_environments, warn_once
 from spark_infer.models.ref import ModelRef
+from spark_infer.runtime.process import ProcessState
 
 NUMPY = metadata.version("numpy")
 
@@ -121,9 +122,9 @@ def test_five_libraries_are_named_with_the_command_that_installs_all(tmp_path: P
 
 
 def test_a_model_is_warned_about_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, new_process: Callable[[], ProcessState]
 ) -> None:
-    monkeypatch.setattr(pins, "_warned", set())
+    new_process()
     (tmp_path / "requirements.txt").write_text("numpy==98.7\n")
     with caplog.at_level(logging.WARNING):
         for digest in ("a", "b", "a"):
