@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import TargetError
 from spark_infer.tables.formats import FORMATS, TargetRules, format_of
-from spark_infer.tables.how import sentence
 from spark_infer.tables.locate import locate
 from spark_infer.tables.location import TableLocation, looking_at, same_table
 from spark_infer.tables.plan import WritePlan
@@ -22,9 +22,12 @@ from spark_infer.tables.schema_check import (
 )
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.spark_json import may_be_null, type_names
+from spark_infer.tables.storage import split_uri
 from spark_infer.tables.table_lookup import TableLookup
 from spark_infer.tables.target import Existing, check_unused, existing_table, new_location
 from spark_infer.tables.writable import check_writable
+
+_RENAMED = ("file", "hdfs", "viewfs")
 
 
 def find_target(lookup: TableLookup, target: TargetConfig, source_format: str) -> tuple[TableLocation, bool]:
@@ -211,3 +214,32 @@ def _scope(
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "nothing"
+
+
+def sentence(plan: WritePlan) -> WritePlan:
+    """Return the plan with one sentence that says what the write is going to do."""
+    table_format = format_of(plan.location.format)
+    kind = f"the {plan.location.format.capitalize()} table {plan.location.name}"
+    parts = f", partitioned by {', '.join(plan.partition_by)}" if plan.partition_by else ""
+    size = f", in files of about {plan.target_file_bytes:,} bytes" if plan.target_file_bytes else ""
+    if plan.creates:
+        how = f"make {kind}{parts}{size}, {_creation(plan)}"
+    elif plan.merges:
+        how = f"merge into {kind} on {', '.join(plan.keys)}, in one Delta commit when all rows are scored and staged"
+    elif plan.mode == "append":
+        how = f"add to {kind}{parts}{size}, {table_format.addition}"
+    elif plan.scope is not None:
+        how = f"replace the rows of {kind} where {plan.scope.sql}{size}, {table_format.replacement(plan)}"
+    else:
+        new = ", its columns or partitioning too" if plan.new_schema else ""
+        how = f"replace all rows of {kind}{new}{parts}{size}, {table_format.replacement(plan)}"
+    left = f"; {', '.join(plan.filled)} as the table fills them: null, or by their own rule" if plan.filled else ""
+    return replace(plan, how=how + left)
+
+
+def _creation(plan: WritePlan) -> str:
+    if plan.location.table:
+        return "through the catalog once all rows are written"
+    if split_uri(plan.location.path or "")[0] in _RENAMED:
+        return "written beside it and renamed when complete"
+    return format_of(plan.location.format).creation

@@ -1,4 +1,6 @@
-"""The actions of Delta's log, out of its commits and of its checkpoints in every form.
+"""The actions of Delta's log, out of its commits and of its checkpoints in every form, within bounds of memory.
+
+deltalake has no such bounds: a checkpoint of a few kilobytes may take gigabytes once it is decoded.
 
 Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Delta Log Entries" and "Checkpoints"
 """

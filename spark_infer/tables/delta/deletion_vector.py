@@ -1,5 +1,8 @@
 """Deletion vectors of Delta: which rows of a data file are deleted; the only place for pyroaring.
 
+deltalake gives the vectors of a whole table at once, as a mask of each file; a worker needs the rows of one file,
+from the entry that the driver read.
+
 Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Deletion Vectors" and "Deletion Vector Format"
 """
 

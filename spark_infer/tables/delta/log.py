@@ -1,7 +1,8 @@
 """Delta's transaction log, read without Spark: which version is the newest, and what a version holds.
 
 It answers only where the answer is certain. A log with commits that the catalog keeps, or too large to read in a
-moment, is left to Spark.
+moment, is left to Spark. It is read by hand, because deltalake has no bound on memory and time, shows neither deletion
+vectors nor partition values as they are written, and opens fewer tables than Spark, and no file system of pyarrow's.
 Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 """
 

@@ -1,5 +1,7 @@
 """The form of what Delta's log holds: its entries and its schema are checked once, where they are read.
 
+deltalake takes paths that lead out of the table, and passes over statistics that are not numbers.
+
 Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Actions" and "Schema Serialization Format"
 """
 

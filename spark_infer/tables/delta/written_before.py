@@ -1,7 +1,7 @@
 """What a Delta table holds of earlier runs: which commits its log has taken, and which of their files are gone again.
 
-Read by hand and not through deltalake, which opens no table with features that it does not know, and has no way to see
-the files that one commit added or removed.
+Read by hand and not through deltalake, which opens no table with a reader feature that it does not know, and has no way
+to see the files that one commit added or removed.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 from spark_infer.tables.storage import open_storage
 from spark_infer.tables.where.terms import Compares
-from tests.unit.tables.test_deletion_vector import in_file
+from tests.unit.tables.delta.test_deletion_vector import in_file
 
 ROWS = 60
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spark_infer.tables.how import sentence
+from spark_infer.tables.check_target import sentence
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope, partition_scope
