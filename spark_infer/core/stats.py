@@ -24,6 +24,7 @@ class Counters:
     Attributes:
         predicted: Rows that the model was asked for: fewer than were scored where equal ones were predicted once.
         fallbacks: Loads on the CPU where a GPU was asked for.
+        unaccelerated: Tasks whose model was seen to answer otherwise in a faster way, and answered without it.
         retries: Earlier attempts of the task, which failed.
         load: Seconds spent loading the model.
         wait_for_rows: Seconds spent waiting for the next record batch.
@@ -39,6 +40,7 @@ class Counters:
     loads: int = 0
     cache_hits: int = 0
     fallbacks: int = 0
+    unaccelerated: int = 0
     retries: int = 0
     load: float = 0.0
     wait_for_rows: float = 0.0

@@ -52,6 +52,8 @@ class PreparedJob:
         source: The source, pinned.
         scoring: The model, matched to the source.
         how: How batches reach the model.
+        acceleration: How the model is asked faster than by its library alone, or why it is not; empty where no way is
+            known.
         by_row: Whether the model is known to look at each row by itself.
         batch_rows: The most rows of a model batch.
         folder: The model's files here.
@@ -73,6 +75,7 @@ class PreparedJob:
     source: Source
     scoring: Any
     how: str
+    acceleration: str
     by_row: bool
     batch_rows: int
     folder: Path

@@ -58,6 +58,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         model_digest=ref.digest,
         backend=job.recipe.choice.backend,
         params=config.hide(job.params),
+        acceleration=job.acceleration,
         compiled="" if job.recipe.parity is None else str(job.recipe.parity),
         engine=config.engine,
         plane=job.plane.describe(merges=job.write.merges),
@@ -92,6 +93,11 @@ def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, tota
     if totals.fallbacks:
         warnings.append(
             f"the CPU served where a GPU was asked for: {totals.fallbacks:,} of {totals.loads:,} loads of the model"
+        )
+    if totals.unaccelerated:
+        warnings.append(
+            f"{totals.unaccelerated:,} task(s) were scored without acceleration: a faster way answered otherwise than "
+            "the model, which the log of the worker describes"
         )
     if totals.rows != written.rows:
         warnings.append(

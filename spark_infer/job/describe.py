@@ -48,6 +48,7 @@ def plan_of(job: PreparedJob) -> Plan:
         mode=config.target.mode,
         write=hide(_write(job)),
         plane=_plane(job.plane, by_workers=job.by_workers, merges=job.write.merges),
+        acceleration=job.acceleration,
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=hide(tuple(_units(job))),
         tasks=job.engine.describe_slots() if job.by_workers else (),

@@ -57,6 +57,8 @@ class Plan:
         mode: The write mode.
         write: What the write does, one sentence.
         plane: Which plane carries the batches, and why.
+        acceleration: How the model is asked faster than by its library alone, or why it is not; empty where no way is
+            known.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library serves.
         row_order: Whether the model answers rows in their order, as far as trying it showed; empty where that is not in
             question.
@@ -95,6 +97,7 @@ class Plan:
     mode: str
     write: str
     plane: str
+    acceleration: str = ""
     compiled: str = ""
     row_order: str = ""
     units: tuple[str, ...] = ()
@@ -120,6 +123,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("backend", plan.backend)
     if plan.params:
         yield _fact("", params_line(plan.params))
+    if plan.acceleration:
+        yield _fact("", f"acceleration: {plan.acceleration}")
     if plan.compiled:
         yield _fact("", f"compiled {plan.compiled}")
     if plan.row_order:

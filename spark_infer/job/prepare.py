@@ -18,6 +18,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.writers import with_writers
+from spark_infer.models.accelerate.base import OFF
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.driver import open_store
 from spark_infer.models.files.store import ModelStore
@@ -75,6 +76,8 @@ def _prepare(
         source = engine.open_source(config.source)
         scoring = engine.match(ref, source, config, store, loads=loads)
         rehearsal = _rehearsal(scoring)
+        if rehearsal.difference is not None:
+            scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
         plane = engine.choose_plane(config, source, scoring)
         if loads:
             scoring = engine.compiled(scoring, source, plane)
@@ -105,6 +108,7 @@ def _prepare(
             source=source,
             scoring=scoring,
             how=loaded.how,
+            acceleration=_acceleration(scoring, loaded, rehearsal),
             by_row=getattr(loaded, "by_row", False),
             batch_rows=batch_rows,
             folder=store.path(ref.digest),
@@ -113,7 +117,7 @@ def _prepare(
             write=run.write,
             start=run.start,
             rehearsal=rehearsal,
-            warnings=(*engine.warnings(source.snapshot), *_model_warnings(scoring), *run.warnings),
+            warnings=(*engine.warnings(source.snapshot), *_model_warnings(scoring, rehearsal), *run.warnings),
             started_at=run.started_at,
             seconds={"resolve": resolved - begin, "plan": clock() - resolved},
             deadline=deadline,
@@ -141,6 +145,16 @@ def _rehearsal(scoring: Scoring) -> Rehearsal:
     return rehearse(scoring.recipe, loaded, scoring.store.path(scoring.recipe.ref.digest))  # type: ignore[arg-type]
 
 
+def _not_accelerated(config: JobConfig) -> JobConfig:
+    return config.model_copy(update={"score": config.score.model_copy(update={"accelerate": "off"})})
+
+
+def _acceleration(scoring: Scoring, loaded: Described, rehearsal: Rehearsal) -> str:
+    if rehearsal.difference is not None:
+        return f"off, since it was seen to answer otherwise ({rehearsal.difference})"
+    return OFF if not scoring.recipe.load.accelerate else getattr(loaded, "acceleration", "")
+
+
 def _with_writers(
     engine: Engine[Any], config: JobConfig, ref: ModelRef, plane: Plane, schema: pa.Schema, agreed: ChosenRun
 ) -> Plane:
@@ -157,7 +171,8 @@ def _with_writers(
     return plane
 
 
-def _model_warnings(scoring: Scoring) -> tuple[str, ...]:
+def _model_warnings(scoring: Scoring, rehearsal: Rehearsal) -> tuple[str, ...]:
     recipe = scoring.recipe
     folder = scoring.store.path(recipe.ref.digest)
-    return (*recipe.warnings(), *differences(recipe.ref, recipe.load.backend, folder))
+    turned_off = [] if rehearsal.difference is None else [f"acceleration is turned off: {rehearsal.difference}"]
+    return (*recipe.warnings(), *differences(recipe.ref, recipe.load.backend, folder), *turned_off)

@@ -30,10 +30,12 @@ class Rehearsal:
     Attributes:
         row_order: Whether it answers rows in their order, for the plan; empty where that is not in question.
         warning: For the plan; None where the answer is as promised.
+        difference: How a faster way was seen to answer otherwise than the model; None where it was not.
     """
 
     row_order: str = ""
     warning: str | None = None
+    difference: str | None = None
 
 
 NOT_LOADED = Rehearsal(
@@ -78,10 +80,10 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
         ) from (error if recipe.show_values else None)
     _compare(answer, recipe, rows.num_rows, which)
     if not recipe.options.checks_row_order or getattr(model, "by_row", False):
-        return Rehearsal()
+        return Rehearsal(difference=getattr(model, "difference", None))
     found = row_order(recipe, model, made_up_unlike(binding) if example is None else example)
     _require_order(found, recipe.label)
-    return Rehearsal(row_order=str(found))
+    return Rehearsal(row_order=str(found), difference=getattr(model, "difference", None))
 
 
 def example_rows(recipe: Recipe, folder: Path) -> pa.RecordBatch:

@@ -133,6 +133,7 @@ def _scored_aloud(
         large_pages()
     assigned.bind()
     spec = _load_spec(recipe.load, assigned)
+    model: Model | None = None
     process = this_process()
     limit = process.deadlines.limit
     try:
@@ -141,6 +142,7 @@ def _scored_aloud(
         raise StepFailedError(error.what, details=["it was found on the driver"], next_step=error.next_step) from None
 
     def get_model() -> Model:
+        nonlocal model
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
         process.threads.set(spec.threads, loaded=False)
         before, loads = process.device.fallbacks, stats.loads
@@ -152,7 +154,11 @@ def _scored_aloud(
         return model
 
     steps = replace(steps, predict_limit=partial(limit, "predict", recipe.options.predict_seconds))
-    yield from score_batches(batches, get_model, steps, stats)
+    counted = False
+    for scored in score_batches(batches, get_model, steps, stats):
+        if not counted and getattr(model, "difference", None) is not None:
+            stats.unaccelerated, counted = 1, True
+        yield scored
     if stats.loads:
         _spare_collections()
 

@@ -46,6 +46,8 @@ class Report:
         model_digest: sha256 of the model's files, in hex.
         backend: What served the model.
         params: Inference parameters of the model, with its own for those that were not given; secrets are hidden.
+        acceleration: How the model was asked faster than by its library alone, or why it was not; empty where no way is
+            known.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library served.
         engine: What the work ran on: ``spark`` or ``local``.
         plane: Who read the rows and who wrote them.
@@ -100,6 +102,7 @@ class Report:
     model_digest: str
     backend: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    acceleration: str = ""
     compiled: str = ""
     engine: str = ""
     plane: str = ""
@@ -198,6 +201,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("", f"digest {report.model_digest[:12]}, served by {report.backend}")
     if report.params:
         yield _fact("", params_line(report.params))
+    if report.acceleration:
+        yield _fact("", f"acceleration: {report.acceleration}")
     if report.compiled:
         yield _fact("", f"compiled {report.compiled}")
     yield _fact("source", report.source + _version(report.source_version))

@@ -72,7 +72,11 @@ def accelerated(model: LoadedModel, spec: LoadSpec) -> LoadedModel:
     why_not = unchecked(library.DISTRIBUTION, library.CHECKED)
     if why_not is not None:
         return cast("LoadedModel", Accelerated(model, None, why_not))
-    fast = library.find_fast(model, spec)
+    try:
+        fast = library.find_fast(model, spec)
+    except Exception as error:  # the library has changed inside; the model itself loaded
+        logger.warning("No faster way for %s: looking for one raised %s.", spec.backend, type(error).__name__)
+        return cast("LoadedModel", Accelerated(model, None, f"off, since looking for it raised {type(error).__name__}"))
     return model if fast is None else cast("LoadedModel", Accelerated(model, fast, fast.how))
 
 

@@ -6,13 +6,13 @@ import copy
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from spark_infer.models.accelerate import lightgbm, together
-from spark_infer.models.accelerate.base import Fast, full_name, unchecked
+from spark_infer.models.accelerate.base import Fast, unchecked
 from spark_infer.models.accelerate.columns import ColumnSteps, by_column
 from spark_infer.models.accelerate.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.accelerate.together import predicting, shares
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "scikit-learn"
 CHECKED = ">=1.4,<1.10"
-
-_FORESTS = (
-    "sklearn.ensemble._forest.ExtraTreesClassifier",
-    "sklearn.ensemble._forest.ExtraTreesRegressor",
-    "sklearn.ensemble._forest.RandomForestClassifier",
-    "sklearn.ensemble._forest.RandomForestRegressor",
-)
-_MANY_TREES = 5
-"""From here on a row that lies together spares more than it costs to bring it together: 20 ns a tree against 36."""
 
 
 def find_fast(model: SklearnModel, spec: LoadSpec) -> Fast | None:
@@ -55,9 +46,6 @@ def find_fast(model: SklearnModel, spec: LoadSpec) -> Fast | None:
         if steps is not None:
             how.append("the first steps go over one column after the other")
             estimator, give = steps.rest, partial(_by_column, steps, model.given)
-        elif memory_order(estimator) == "C":
-            how.append("rows lie together in memory")
-            give = partial(model.given, order="C")
     if shares(estimator, spec.methods):
         how.append(together.HOW)
     if not how:
@@ -68,18 +56,6 @@ def find_fast(model: SklearnModel, spec: LoadSpec) -> Fast | None:
         least_rows=lightgbm.LEAST_ROWS if boosters else 1,
         batch_rows=rows,
     )
-
-
-def memory_order(estimator: Any) -> Literal["C", "F"]:
-    """Return how an estimator wants its matrix to lie in memory.
-
-    Column after column (F), as a pandas frame has it and as sums and products must have it to come to the same bits. A
-    forest only compares values, and goes over a row for each of its trees: it takes a sixth less time where rows lie
-    together (C; 200 trees, 40 columns, `python -m benchmarks.suite --workload W4`).
-    """
-    if full_name(estimator) not in _FORESTS:
-        return "F"
-    return "C" if len(getattr(estimator, "estimators_", ())) >= _MANY_TREES else "F"
 
 
 def with_parts(part: Any, instead: Mapping[int, Any]) -> Any:
@@ -98,7 +74,7 @@ def with_parts(part: Any, instead: Mapping[int, Any]) -> Any:
         return part if all(map(operator.is_, made, part)) else type(part)(made)
     if isinstance(part, dict):
         values = {name: with_parts(each, instead) for name, each in part.items()}
-        return part if all(values[name] is part[name] for name in part) else type(part)(values)
+        return part if all(values[name] is part[name] for name in part) else _updated(part, values)
     if isinstance(part, BaseEstimator):
         facts = with_parts(vars(part), instead)
         if facts is not vars(part):
@@ -107,8 +83,18 @@ def with_parts(part: Any, instead: Mapping[int, Any]) -> Any:
     return part
 
 
+def _is_fitted_booster(part: Any) -> bool:
+    return type(part).__module__ == "lightgbm.sklearn" and getattr(part, "fitted_", False)
+
+
+def _updated(part: Any, values: dict[Any, Any]) -> Any:
+    own = copy.copy(part)  # of its own kind, as scikit-learn's Bunch is
+    own.update(values)
+    return own
+
+
 def _by_column(steps: ColumnSteps, give: Callable[[pa.RecordBatch], Any], inputs: pa.RecordBatch) -> Any:
-    return np.asarray(steps.apply(give(inputs)), order=memory_order(steps.rest))
+    return steps.apply(give(inputs))
 
 
 def _are_doubles(binding: Binding) -> bool:
@@ -141,6 +127,6 @@ def _boosters_in_blocks(estimator: Any) -> dict[int, Any]:
     """The LightGBM estimators inside an estimator that have faster ones, which are returned by their ``id``."""
     if unchecked(lightgbm.DISTRIBUTION, lightgbm.CHECKED) is not None:
         return {}
-    fitted = [part for part in parts(estimator) if type(part).__module__ == "lightgbm.sklearn" and part.fitted_]
+    fitted = [part for part in parts(estimator) if _is_fitted_booster(part)]
     faster = {id(part): lightgbm.estimator_in_blocks(part) for part in fitted}
     return {id(part): faster[id(part)] for part in fitted if faster[id(part)] is not part}

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -133,13 +133,8 @@ class SklearnModel:
         give = partial(self.given, inputs)
         return call_methods(self.framework_model, self._methods, give, by_signature=self._by_signature)
 
-    def given(self, inputs: pa.RecordBatch, *, order: Literal["C", "F"] = "F") -> Any:
-        """Return what the estimator is given for a batch, which is its own.
-
-        Args:
-            inputs: The batch.
-            order: How a matrix lies in memory: column after column (F), as a frame's values do, or row after row.
-        """
+    def given(self, inputs: pa.RecordBatch) -> Any:
+        """Return what the estimator is given for a batch: a frame, or a matrix of its own, column after column."""
         if self.frame_reason is not None:
             from spark_infer.models.backends.frame import to_model_input
 
@@ -148,7 +143,7 @@ class SklearnModel:
             # A step with copy=False changes what it is given, and this may be a column of Spark's.
             return own(tensor(inputs, self._binding.tensors[0]))
         dtype = np.result_type(*(field.type.to_pandas_dtype() for field in inputs.schema))
-        return matrix(inputs.columns, inputs.schema.names, dtype, order=order)
+        return matrix(inputs.columns, inputs.schema.names, dtype, order="F")
 
     def close(self) -> None:
         """Let go of the estimator."""

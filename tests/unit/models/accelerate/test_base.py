@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,15 @@ def test_other_versions_of_a_library_are_not_accelerated(tmp_path: Path, monkeyp
     model: Any = load(spec, folder)
     assert "is installed and it was checked with >=0.20,<1.0" in model.acceleration
     assert same_bits(model.predict(BATCH), load(replace(spec, accelerate=False), folder).predict(BATCH))
+
+
+def test_a_library_with_other_insides_loads_without_acceleration(tmp_path: Path) -> None:
+    spec, folder = saved_pipeline(tmp_path)
+    pipeline: Any = pickle.loads((folder / "model.pkl").read_bytes())
+    pipeline.steps[0] = (*pipeline.steps[0], "as no version has it")
+    (folder / "model.pkl").write_bytes(pickle.dumps(pipeline))
+    model: Any = load(spec, folder)
+    assert model.acceleration == "off, since looking for it raised ValueError"
 
 
 def test_a_version_is_compared_as_a_version() -> None:
