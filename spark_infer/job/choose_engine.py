@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.base import Engine
+from spark_infer.errors import EnvironmentProblem, install_extra
 
 if TYPE_CHECKING:
     from spark_infer.spark import SparkSession
@@ -20,12 +22,17 @@ def engine_of(config: JobConfig, open_session: Callable[[], SparkSession]) -> En
         open_session: Returns the session for engine `spark`; not called for engine `local`.
 
     Raises:
-        EnvironmentProblem: Java, Spark, a jar or an address does not fit.
+        EnvironmentProblem: PySpark is not installed; or Java, Spark, a jar or an address does not fit.
     """
     if config.engine == "local":
         from spark_infer.engines.local.engine import LocalEngine
 
         return LocalEngine(config.resources)
+    if find_spec("pyspark") is None:
+        raise EnvironmentProblem(
+            "Engine `spark` was asked for, and PySpark is not installed.",
+            next_step=f"{install_extra('spark')}, or set engine: local.",
+        )
     from spark_infer.engines.spark.engine import SparkEngine
 
     return SparkEngine(open_session(), config.resources)

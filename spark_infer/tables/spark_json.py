@@ -113,7 +113,7 @@ def to_json(schema: pa.Schema) -> dict[str, Any]:
 def field_to_json(field: pa.Field) -> dict[str, Any]:
     """Return a field in Spark's JSON."""
     found = field.metadata or {}
-    metadata = json.loads(found.get(_METADATA, "{}"))
+    metadata = json.loads(found[_METADATA]) if _METADATA in found else {}
     return {"name": field.name, "type": type_json(field), "nullable": may_be_null(field), "metadata": metadata}
 
 
@@ -130,8 +130,11 @@ def type_json(field: pa.Field) -> Any:
 
 def type_name(field: pa.Field) -> str:
     """Return the short name of the type of a column, as Spark's ``simpleString``: ``bigint``, ``struct<a:int>``."""
-    name = _SHORT.get(_SPARK.get(field.type, "")) if not field.metadata else None
-    return name or _name_of(field_to_json(field))
+    return _short(_SPARK[field.type]) if _is_plain(field) else _name_of(field_to_json(field))
+
+
+def _is_plain(field: pa.Field) -> bool:
+    return not (pa.types.is_nested(field.type) or field.metadata) and field.type in _SPARK
 
 
 def type_names(schema: pa.Schema) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +32,6 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishing.work import Publisher, PublishWork, all_files
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
-from spark_infer.tables.spark_json import to_json
 from spark_infer.tables.storage import Storage
 
 _SOME_FILES = 10_000
@@ -72,7 +70,7 @@ def run_units(
         plan=job.write,
         table=table,
         sink=sink,
-        schema=json.dumps(to_json(job.schema)),
+        schema=job.schema,
         facts=facts_of(job),
         ledger=ledger,
         session=uuid.uuid4().hex[:8],

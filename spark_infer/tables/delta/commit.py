@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
 from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
@@ -24,6 +25,7 @@ from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
+from spark_infer.tables.spark_json import to_json
 from spark_infer.tables.storage import Storage, split_uri
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def create_table(
-    folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+    folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
 ) -> int:
     """Make a Delta table in a folder that holds its files already.
 
@@ -41,7 +43,7 @@ def create_table(
         folder: Where.
         plan: The write.
         files: The files, which lie in the folder.
-        schema: Spark's JSON of the table's columns.
+        schema: The table's columns.
         stamp: The commit's ``userMetadata``.
         txn: What the commit is recognised by.
 
@@ -58,7 +60,7 @@ def create_table(
     try:
         create_table_with_add_actions(
             _uri(folder),
-            Schema.from_json(_relaxed(schema)),
+            Schema.from_json(json.dumps(_relaxed(schema))),
             adds(files),
             mode="error",
             partition_by=list(plan.partition_by),
@@ -116,13 +118,13 @@ def published(folder: Storage, app: str) -> int:
         ) from error
 
 
-def prepare(folder: Storage, plan: WritePlan, schema: str, before: Ready | None = None) -> Ready:
+def prepare(folder: Storage, plan: WritePlan, schema: pa.Schema, before: Ready | None = None) -> Ready:
     """Look at the newest version of a table that is to be written to; changes nothing.
 
     Args:
         folder: The table's folder.
         plan: The write.
-        schema: Spark's JSON of the rows' columns.
+        schema: The rows' columns.
         before: An earlier look, which spares reading the whole log again where only rows have changed since.
 
     Raises:
@@ -155,7 +157,7 @@ def _rules(table: Any) -> tuple[Any, ...]:
 
 
 def commit(
-    plan: WritePlan, ready: Ready, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+    plan: WritePlan, ready: Ready, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
 ) -> int | None:
     """Add files to a Delta table, and take out those that they replace, in one transaction.
 
@@ -163,7 +165,7 @@ def commit(
         plan: The write; its mode and scope say what is replaced.
         ready: From `prepare`.
         files: The new files, which lie in the folder.
-        schema: Spark's JSON of the rows' columns.
+        schema: The rows' columns.
         stamp: The commit's ``userMetadata``.
         txn: What the commit is recognised by, also where its reply is lost.
 
@@ -223,12 +225,12 @@ def version_of(folder: Storage, stamp: str, *, after: int = -1) -> int | None:
     return None
 
 
-def _relaxed(schema: str) -> str:
-    return json.dumps(_nullable(json.loads(schema)))
+def _relaxed(schema: pa.Schema) -> Any:
+    """Spark's JSON of columns which may be null, as may every value inside one: as Spark makes tables."""
+    return _nullable(to_json(schema))
 
 
 def _nullable(part: Any) -> Any:
-    """Let every column and every value inside one be null, as Spark does when it makes a table."""
     if isinstance(part, list):
         return [_nullable(each) for each in part]
     if not isinstance(part, dict):
@@ -258,11 +260,11 @@ def _uri(folder: Storage) -> str:
     return f"{'s3' if scheme in ('s3a', 's3n') else scheme}://{authority}{quote(path)}"
 
 
-def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: str) -> LogState:
+def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: pa.Schema) -> LogState:
     """Return the newest state of a table, if it still takes the rows as they were planned."""
     log = list_log(folder)
     state = read_log(folder, log, version) if log is not None else None
-    wanted = {each["name"]: each["type"] for each in json.loads(_relaxed(schema))["fields"]}
+    wanted = {each["name"]: each["type"] for each in _relaxed(schema)["fields"]}
     if state is not None and plan.mode != "append" and state.appends_only:
         raise WriteError(
             f"The table {plan.location.name} takes no other writes than appends (delta.appendOnly).",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import pyarrow as pa
 from pyarrow import ArrowException
 
 from spark_infer.runtime.process import this_process
@@ -31,16 +32,16 @@ class Log(Protocol):
     def published(self, folder: Storage, app: str, /) -> int:
         """The newest version of an application that a table has taken."""
 
-    def prepare(self, folder: Storage, plan: WritePlan, schema: str, before: Any = None, /) -> Any:
+    def prepare(self, folder: Storage, plan: WritePlan, schema: pa.Schema, before: Any = None, /) -> Any:
         """Look at the newest version of a table; its ``published`` says what it has taken of an application."""
 
     def commit(
-        self, plan: WritePlan, ready: Any, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn, /
+        self, plan: WritePlan, ready: Any, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn, /
     ) -> int | None:
         """Add files, and take out those that they replace, in one transaction."""
 
     def create_table(
-        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn, /
+        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn, /
     ) -> int:
         """Make a table of files that lie in its folder."""
 

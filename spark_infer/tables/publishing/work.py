@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
+
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.plan import WritePlan
@@ -30,7 +32,7 @@ class PublishWork:
         plan: The write, as it was planned when the run began.
         table: The target's folder.
         sink: What the files hold; None where Spark writes them.
-        schema: Spark's JSON of the target's columns.
+        schema: The target's columns.
         facts: What the run wants to be remembered by in the target's history.
         ledger: The run's account, whose folder also holds what is staged.
         session: The command that publishes.
@@ -39,7 +41,7 @@ class PublishWork:
     plan: WritePlan
     table: Storage
     sink: SinkSpec | None
-    schema: str
+    schema: pa.Schema
     facts: Mapping[str, str | int | float]
     ledger: Ledger
     session: str

@@ -72,7 +72,7 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     sink = SinkSpec(run_id=start.run_id, schema=SCHEMA, partition_by=("p",))
     session = f"{random.getrandbits(32):08x}"
     work = PublishWork(
-        plan=plan, table=table, sink=sink, schema="", facts={"run_id": start.run_id}, ledger=ledger, session=session
+        plan=plan, table=table, sink=sink, schema=SCHEMA, facts={"run_id": start.run_id}, ledger=ledger, session=session
     )
     publishing = DeltaFormat(SimLog(disk)) if kind == "delta" else format_of(kind)
     outcome = drive(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import pyarrow as pa
+
 from spark_infer.errors import WriteError
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Txn
@@ -36,11 +38,11 @@ class SimLog:
     def published(self, folder: Storage, app: str) -> int:
         return newest(self._commits(folder), app)
 
-    def prepare(self, folder: Storage, plan: WritePlan, schema: str, before: Any = None) -> SimReady:
+    def prepare(self, folder: Storage, plan: WritePlan, schema: pa.Schema, before: Any = None) -> SimReady:
         return SimReady(folder, self._commits(folder))
 
     def commit(
-        self, plan: WritePlan, ready: SimReady, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+        self, plan: WritePlan, ready: SimReady, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
     ) -> int | None:
         removes = [] if plan.mode == "append" else live(ready.commits)
         failure: OSError | None = None
@@ -59,7 +61,7 @@ class SimLog:
         raise WriteError("the commit failed") from failure
 
     def create_table(
-        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: str, stamp: str, txn: Txn
+        self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
     ) -> int:
         if not self._make(folder, 0, files, [], stamp, txn):
             raise WriteError("there is a table")

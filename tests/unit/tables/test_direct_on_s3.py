@@ -35,10 +35,7 @@ from tests.runs import publish
 from tests.unit.models.files.objectstore import ObjectStore
 
 SCHEMA = pa.schema([("id", pa.int64()), ("part", pa.string())])
-JSON = (
-    '{"type":"struct","fields":[{"name":"id","type":"long","nullable":false,"metadata":{}},'
-    '{"name":"part","type":"string","nullable":true,"metadata":{}}]}'
-)
+DECLARED = pa.schema([pa.field("id", pa.int64(), nullable=False), ("part", pa.string())])
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +107,7 @@ def sink(run_id: str = "r1") -> SinkSpec:
     return SinkSpec(run_id=run_id, schema=SCHEMA, partition_by=("part",))
 
 
-def hand_over(plan: WritePlan, sink: SinkSpec, fill: Any, *, schema: str, facts: dict[str, Any]) -> Outcome:
+def hand_over(plan: WritePlan, sink: SinkSpec, fill: Any, *, schema: pa.Schema, facts: dict[str, Any]) -> Outcome:
     def into(folder: Storage, session: str) -> list[WrittenFile]:
         files: list[WrittenFile] = fill(replace(sink, run_id=f"{sink.run_id}-{session}", uri=folder.uri))
         return files
@@ -125,19 +122,19 @@ def rows_in(outcome: Outcome) -> int:
 def test_a_delta_table_is_made_read_added_to_and_replaced_by_partitions(store: ObjectStore) -> None:
     uri = "s3a://bucket/tables/scored"
     made = hand_over(
-        plan(uri, "delta", "append", exists=False), sink(), fill_with(rows(0, 10)), schema=JSON, facts={"run": 1}
+        plan(uri, "delta", "append", exists=False), sink(), fill_with(rows(0, 10)), schema=DECLARED, facts={"run": 1}
     )
     assert (made.versions, rows_in(made)) == ([0], 10)
     appends = plan(uri, "delta", "append")
     for _ in range(2):  # the second time there is nothing left to do
-        added = hand_over(appends, sink("r2"), fill_with(rows(10, 14)), schema=JSON, facts={"run": 2})
+        added = hand_over(appends, sink("r2"), fill_with(rows(10, 14)), schema=DECLARED, facts={"run": 2})
         assert rows_in(added) == 4
         assert DeltaTable("s3://bucket/tables/scored").version() == 1
     assert read(uri) == [(i, "a b" if i % 2 else None) for i in range(14)]
     scope, _ = partition_scope({"part": (None,)}, {"part": "string"})
     evens = rows(100, 104).filter(ds.field("part").is_null())
     replaced = plan(uri, "delta", "overwrite_partitions", scope=scope)
-    assert hand_over(replaced, sink("r3"), fill_with(evens), schema=JSON, facts={"run": 3}).versions == [2]
+    assert hand_over(replaced, sink("r3"), fill_with(evens), schema=DECLARED, facts={"run": 3}).versions == [2]
     assert read(uri) == sorted([(i, "a b") for i in range(1, 14, 2)] + [(100, None), (102, None)])
     theirs = DeltaTable("s3://bucket/tables/scored").to_pyarrow_table()
     assert sorted(theirs["id"].to_pylist()) == [i for i, _ in read(uri)]
@@ -157,7 +154,7 @@ def test_a_run_that_fails_leaves_neither_rows_nor_files(store: ObjectStore) -> N
         raise WriteError("no more")
 
     with pytest.raises(WriteError, match="no more"):
-        hand_over(plan("s3://bucket/there", "delta", "append"), sink(), fail, schema=JSON, facts={})
+        hand_over(plan("s3://bucket/there", "delta", "append"), sink(), fail, schema=DECLARED, facts={})
     assert storage.every_path() == before
 
     def lose(into: SinkSpec) -> list[WrittenFile]:
@@ -166,7 +163,7 @@ def test_a_run_that_fails_leaves_neither_rows_nor_files(store: ObjectStore) -> N
         return files
 
     with pytest.raises(WriteError, match="is not there as a worker wrote it"):
-        hand_over(plan("s3://bucket/there", "delta", "append"), sink(), lose, schema=JSON, facts={})
+        hand_over(plan("s3://bucket/there", "delta", "append"), sink(), lose, schema=DECLARED, facts={})
     assert storage.every_path() == before
 
 
@@ -178,7 +175,7 @@ def test_a_new_parquet_table_is_written_in_place_without_what_other_tries_left(s
         files: list[WrittenFile] = fill_with(rows(0, 6))(into)
         return files
 
-    made = hand_over(plan(uri, "parquet", "append", exists=False), sink(), twice, schema=JSON, facts={})
+    made = hand_over(plan(uri, "parquet", "append", exists=False), sink(), twice, schema=DECLARED, facts={})
     storage = open_storage(uri)
     assert storage is not None
     assert (rows_in(made), len(made.entries[0].files), len(storage.every_path())) == (6, 2, 2)

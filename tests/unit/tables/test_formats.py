@@ -163,7 +163,7 @@ def test_the_publisher_is_the_one_that_the_write_needs(name: str, mode: str, one
         plan=plan_of(name, tmp_path / "t", mode),
         table=opened(tmp_path / "t"),
         sink=None,
-        schema="",
+        schema=pa.schema([]),
         facts={"run_id": RUN},
         ledger=Ledger(opened(tmp_path / ".t.run")),
         session="s",

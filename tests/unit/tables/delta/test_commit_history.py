@@ -18,6 +18,7 @@ from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
 from spark_infer.tables.sink.sink_spec import WrittenFile
+from spark_infer.tables.spark_json import named_field, schema_from_json
 from spark_infer.tables.storage import Storage
 from tests.runs import publish
 
@@ -29,7 +30,9 @@ def plan(table: Path, mode: str, **given: Any) -> WritePlan:
     return WritePlan(location=TableLocation("delta", f"file://{table}"), mode=mode, **{**settings, **given})
 
 
-def publish_one(write: WritePlan, values: dict[str, str | None], *, schema: str = "", name: str = "r1") -> None:
+def publish_one(
+    write: WritePlan, values: dict[str, str | None], *, schema: pa.Schema | None = None, name: str = "r1"
+) -> None:
     """Publish one file with the row of id 9."""
 
     def fill(folder: Storage, session: str) -> list[WrittenFile]:
@@ -75,11 +78,7 @@ def test_replaced_partitions_are_an_overwrite_of_just_these(
     write_deltalake(table, pa.table({**OLD, "part": pa.array(values, arrow)}), partition_by=["part"])
     scope, problems = partition_scope({"part": asked}, {"part": kind})
     assert problems == []
-    kinds = {"int": "integer"}
-    fields = [("id", "long"), ("part", kinds.get(kind, kind))]
-    schema = json.dumps(
-        {"type": "struct", "fields": [{"name": n, "type": t, "nullable": True, "metadata": {}} for n, t in fields]}
-    )
+    schema = pa.schema([named_field("id", "bigint"), named_field("part", kind)])
     write = plan(table, "overwrite_partitions", scope=scope, partition_types=(kind,))
     text = scope.columns[0].literals[0].text
     publish_one(write, {"part": "1.50" if text == "1.5" else text}, schema=schema)
@@ -99,7 +98,7 @@ def test_an_overwrite_is_one_and_leaves_columns_and_comments_as_they_are(tmp_pat
     DeltaTable.create(table, Schema(fields), partition_by=["part"])
     write_deltalake(table, pa.table({"part": ["a", "b"], "id": [1, 2]}), mode="append")
     before = DeltaTable(table)
-    schema = before.schema().to_json()
+    schema = schema_from_json(json.loads(before.schema().to_json())["fields"])
     publish_one(plan(table, "overwrite"), {"part": "c"}, schema=schema)
     after = DeltaTable(table)
     assert after.to_pyarrow_table().to_pylist() == [{"part": "c", "id": 9}]
@@ -113,8 +112,7 @@ def test_an_overwrite_is_one_and_leaves_columns_and_comments_as_they_are(tmp_pat
 
 def test_version_0_of_a_new_table_names_its_own_place_and_not_where_it_was_staged(tmp_path: Path) -> None:
     table = tmp_path / "a table"
-    fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in [("id", "long")]]
-    schema = json.dumps({"type": "struct", "fields": fields})
+    schema = pa.schema([("id", pa.int64())])
     publish_one(plan(table, "append", exists=False, partition_by=(), partition_types=()), {}, schema=schema)
     commit = last_commit(table)
     assert commit["operationParameters"]["location"] == f"{table.as_uri()}/"

@@ -1,0 +1,31 @@
+"""The engine of a job where PySpark is not installed, as in all tests of this folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spark_infer.config import JobConfig
+from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.errors import EnvironmentProblem
+from spark_infer.job.choose_engine import engine_of
+
+
+def no_session() -> Any:
+    raise AssertionError("a session was asked for")
+
+
+def config(engine: str) -> JobConfig:
+    document = {"model": {"uri": "m"}, "source": {"path": "in"}, "target": {"path": "out"}, "engine": engine}
+    return JobConfig.model_validate(document)
+
+
+def test_a_job_for_spark_without_pyspark_is_refused_with_what_to_install() -> None:
+    with pytest.raises(EnvironmentProblem, match="PySpark is not installed") as caught:
+        engine_of(config("spark"), no_session)
+    assert caught.value.next_step == "pip install '.[spark]' in the checkout of spark-infer, or set engine: local."
+
+
+def test_engine_local_needs_no_session() -> None:
+    assert isinstance(engine_of(config("local"), no_session), LocalEngine)
