@@ -35,23 +35,28 @@ def parse_ddl(text: str) -> pa.Schema:
     Raises:
         ConfigError: It is neither.
     """
+    fields = _columns(text)
+    if not fields:
+        fields = _columns(f"{ONLY_OUTPUT} {text}")
+        if fields and isinstance(fields[0]["type"], dict) and fields[0]["type"]["type"] == "struct":
+            fields = fields[0]["type"]["fields"]  # a struct declares the outputs by name
+    if not fields:
+        raise ConfigError(
+            f"{text!r} is not a type that engine `local` can read.",
+            next_step="write DDL: 'double', 'array<float>', 'label string, score double'.",
+        )
+    return plain(schema_from_json(fields))
+
+
+def _columns(text: str) -> list[dict[str, Any]]:
+    """The columns of a list of columns, as Spark's JSON has fields; none where it is not one."""
     import sqlglot
 
-    for columns in (text, f"{ONLY_OUTPUT} {text}"):
-        try:
-            fields = [
-                _field(node)
-                for node in sqlglot.parse_one(f"CREATE TABLE t ({columns})", dialect="spark").this.expressions
-            ]
-        except (sqlglot.errors.SqlglotError, AttributeError, KeyError, TypeError, ValueError):
-            continue
-        # A struct alone declares the outputs by name.
-        alone = fields[0]["type"] if columns != text else None
-        return plain(schema_from_json(alone["fields"] if isinstance(alone, dict) and "fields" in alone else fields))
-    raise ConfigError(
-        f"{text!r} is not a type that engine `local` can read.",
-        next_step="write DDL: 'double', 'array<float>', 'label string, score double'.",
-    )
+    try:
+        table = sqlglot.parse_one(f"CREATE TABLE t ({text})", dialect="spark").this
+        return [_field(node) for node in table.expressions]
+    except (sqlglot.errors.SqlglotError, AttributeError, KeyError, TypeError, ValueError):
+        return []
 
 
 def _field(node: Any) -> dict[str, Any]:

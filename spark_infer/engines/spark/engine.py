@@ -202,7 +202,7 @@ class SparkEngine:
         """Publish files by ourselves; only a merge is Spark's."""
         merger = spark_format_of(work.plan.location.format).merger
         if job.write.merges and merger is not None:
-            return merger(self._spark, work, job.schema)
+            return merger(self._spark, work)
         return format_of(work.plan.location.format).publisher(work)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
 from spark_infer.spark.tables.delta.spark_format import SparkDelta
 from spark_infer.spark.tables.parquet.spark_format import SparkParquet
@@ -26,7 +25,7 @@ class SparkFormat(Protocol):
     name: str
 
     @property
-    def merger(self) -> Callable[[SparkSession, PublishWork, StructType], Publisher] | None:
+    def merger(self) -> Callable[[SparkSession, PublishWork], Publisher] | None:
         """What makes the publisher that merges staged rows; None where the format has no merge."""
 
     def is_at(self, spark: SparkSession, uri: str) -> bool:

@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from spark_infer.errors import install_extra
 from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.plan import WritePlan
@@ -71,7 +72,7 @@ def delta_write_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogSt
         existing: The table that is there now, where its log is readable.
     """
     if importlib.util.find_spec("deltalake") is None:
-        yield "the package deltalake, which commits their files, is not installed"
+        yield f"the package deltalake, which commits their files, is not installed: {install_extra('local')}"
     if "%" in (plan.location.path or ""):
         yield "deltalake takes a % in the target's path for an escape"
     if odd := sorted(set("\n\r\t\\") & set(plan.location.path or "")):

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import is_staged, refresh, size_notes, stage, write
 from spark_infer.tables.check_target import plan_write
@@ -67,7 +68,7 @@ def put(spark: SparkSession, snapshot: Snapshot) -> Put:
     def planned_and_written(
         frame: DataFrame, target: TargetConfig, facts: Mapping[str, str | int | float] | None = None
     ) -> Written:
-        plan = plan_write(SparkTables(spark), target, snapshot=snapshot, schema=frame.schema)
+        plan = plan_write(SparkTables(spark), target, snapshot=snapshot, schema=to_arrow(frame.schema))
         return put_rows(frame, plan, facts or {"run_id": uuid.uuid4().hex})
 
     return planned_and_written

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.snapshot import Snapshot
@@ -68,7 +69,7 @@ def test_a_name_and_its_path_are_the_same_table(
     for snapshot, other in ((by_name, {"path": place}), (by_path, {"table": table})):
         config = TargetConfig.model_validate({**other, "mode": "overwrite"})
         with pytest.raises(TargetError, match="shares its folder"):
-            plan_write(SparkTables(spark), config, snapshot=snapshot, schema=flights.schema)
+            plan_write(SparkTables(spark), config, snapshot=snapshot, schema=to_arrow(flights.schema))
 
 
 def test_a_new_table_may_not_land_inside_the_source(
@@ -79,7 +80,9 @@ def test_a_new_table_may_not_land_inside_the_source(
         flights.write.mode("append").parquet(str(tmp_path / "source"))
         inside = open_snapshot(SparkTables(spark), SourceConfig(path=str(tmp_path / "source")))
         with pytest.raises(TargetError, match="shares its folder"):
-            plan_write(SparkTables(spark), target(f"db_{table}.scores"), snapshot=inside, schema=flights.schema)
+            plan_write(
+                SparkTables(spark), target(f"db_{table}.scores"), snapshot=inside, schema=to_arrow(flights.schema)
+            )
     finally:
         spark.sql(f"DROP DATABASE db_{table}")
 
@@ -103,4 +106,4 @@ def test_a_parquet_table_of_the_catalog_keeps_its_declared_columns(
     for more in ({"partition_by": ["id"]}, {}):
         config, frame = target(table, "overwrite", **more), flights.withColumn("extra", flights["id"])
         with pytest.raises(TargetError, match="do not fit"):
-            plan_write(SparkTables(spark), config, snapshot=snapshot, schema=frame.schema)
+            plan_write(SparkTables(spark), config, snapshot=snapshot, schema=to_arrow(frame.schema))

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import TargetError
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import EMPTY_PARTITION, OUTSIDE_SCOPE
 from spark_infer.tables.check_target import plan_write
@@ -196,7 +197,7 @@ def test_an_existing_target_is_refused_before_any_job(
     write_old(path, kind, *range(12))
     before = tree(path)
     with no_spark_job(spark), pytest.raises(TargetError, match="exists already"):
-        plan_write(SparkTables(spark), target(path, kind), snapshot=snapshot, schema=flights.schema)
+        plan_write(SparkTables(spark), target(path, kind), snapshot=snapshot, schema=to_arrow(flights.schema))
     assert tree(path) == before
 
 

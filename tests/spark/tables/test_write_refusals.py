@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import TargetError, WriteError
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.snapshot import Snapshot
@@ -54,7 +55,7 @@ def test_the_source_is_no_target_in_any_spelling_and_any_mode(
             scope = {"month": [10]} if mode == "overwrite_partitions" else {}
             target = TargetConfig.model_validate({"path": path, "mode": mode, "partitions": scope})
             with pytest.raises(TargetError, match=r"shares its folder|lies inside the Delta table"):
-                plan_write(SparkTables(spark), target, snapshot=snapshot, schema=flights.schema)
+                plan_write(SparkTables(spark), target, snapshot=snapshot, schema=to_arrow(flights.schema))
     assert tree(existing.parent) == before
 
 
@@ -72,7 +73,7 @@ def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def refused(spark: SparkSession, snapshot: Snapshot, frame: DataFrame, **target: object) -> tuple[str, ...]:
     config = TargetConfig.model_validate({key: str(v) if key == "path" else v for key, v in target.items()})
     with pytest.raises(TargetError) as error:
-        plan_write(SparkTables(spark), config, snapshot=snapshot, schema=frame.schema)
+        plan_write(SparkTables(spark), config, snapshot=snapshot, schema=to_arrow(frame.schema))
     assert error.value.next_step
     return error.value.details
 
@@ -179,7 +180,10 @@ def test_an_overwrite_that_would_take_foreign_files_with_it_is_refused(
     path = tmp_path / "scores"
     flights.write.partitionBy("month").parquet(str(path))
     plan_write(
-        SparkTables(spark), TargetConfig(path=str(path), mode="overwrite"), snapshot=snapshot, schema=flights.schema
+        SparkTables(spark),
+        TargetConfig(path=str(path), mode="overwrite"),
+        snapshot=snapshot,
+        schema=to_arrow(flights.schema),
     )
     for name in (".git/HEAD", "notes.txt", "sub/thesis.doc"):
         (path / name).parent.mkdir(exist_ok=True)
@@ -194,7 +198,7 @@ def test_a_table_that_appears_after_the_plan_is_not_touched(
     for kind in ("parquet", "delta"):
         path = tmp_path / kind
         target = TargetConfig.model_validate({"path": str(path), "format": kind})
-        plan = plan_write(SparkTables(spark), target, snapshot=snapshot, schema=flights.schema)
+        plan = plan_write(SparkTables(spark), target, snapshot=snapshot, schema=to_arrow(flights.schema))
         path.mkdir()
         pq.write_table(pa.table({"id": [1]}), path / "other.parquet")
         with pytest.raises(WriteError, match="was made by another writer"):

@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
 from spark_infer.runtime.process import this_process
 from spark_infer.spark.analysis import condition, first_line
@@ -43,15 +41,13 @@ class MergeDelta:
     Args:
         spark: The session.
         work: The run.
-        schema: The target's columns.
     """
 
     one_by_one = False
 
-    def __init__(self, spark: SparkSession, work: PublishWork, schema: pa.Schema) -> None:
+    def __init__(self, spark: SparkSession, work: PublishWork) -> None:
         self._spark = spark
         self._work = work
-        self._schema = schema
 
     def publish(self, sealed: Sealed) -> int | None:
         """Nothing is published before the end."""
@@ -92,7 +88,7 @@ class MergeDelta:
         for each in entries:
             refuse_links(work.folder(each.session), [file.path for file in each.files])
         uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
-        self._spark.read.schema(to_spark(self._schema)).parquet(*uris).createOrReplaceTempView(view)
+        self._spark.read.schema(to_spark(work.schema)).parquet(*uris).createOrReplaceTempView(view)
         txn = work.txn(0)
         held = {
             TXN_APP: txn.app,
@@ -101,7 +97,7 @@ class MergeDelta:
         }
         same = " AND ".join(f"t.{quote_name(key)} <=> s.{quote_name(key)}" for key in work.plan.keys)
         # By name: the table may have columns that the rows do not bring, which Delta fills in new rows.
-        names = [quote_name(name) for name in self._schema.names]
+        names = [quote_name(name) for name in work.schema.names]
         values = [f"s.{name}" for name in names]
         update = ", ".join(f"t.{name} = {value}" for name, value in zip(names, values, strict=True))
         this_process().failpoints.reach("commit")
