@@ -24,10 +24,10 @@ from spark_infer.config import DEFAULT_BATCH_SIZE, ScoreOptions
 from spark_infer.core.scoring import Model
 from spark_infer.models.backends import load
 from spark_infer.models.compile.gate import compile_recipe
-from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
 from spark_infer.runtime.process import this_process
 
 TRAINING_ROWS = 20_000

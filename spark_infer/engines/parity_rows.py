@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
+from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.errors import PlanError, ResourcesError
 from spark_infer.models.compile.gate import compile_recipe
-from spark_infer.models.compile.sample import SAMPLE_ROWS, Sample
 from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.schema import quoted
 from spark_infer.spark.ship import choose_way, workers_are_here

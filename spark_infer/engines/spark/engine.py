@@ -23,9 +23,9 @@ from spark_infer.engines.spark.whole_write import SparkWriter, scored_rows
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
-from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
+from spark_infer.models.sample_rows import Sample
 from spark_infer.models.stamps import stamped_schema
 from spark_infer.runtime.call_in_thread import Wait
 from spark_infer.spark.cancellation import Tagged

@@ -17,8 +17,8 @@ from spark_infer.models.backends.choose_backend import Choice
 from spark_infer.models.backends.spec import COMPILED, LoadedModel
 from spark_infer.models.compile.artefact import compiled_spec
 from spark_infer.models.compile.parity import Parity, check_parity
-from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
+from spark_infer.models.sample_rows import Sample
 from spark_infer.models.worker import load_model
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from spark_infer.core.scoring import Model, ScoringSteps, score_batches
 from spark_infer.core.signature import is_list, spelled
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, RunError
-from spark_infer.models.compile.sample import Sample
+from spark_infer.models.sample_rows import Sample
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ from spark_infer.config import ScoreOptions
 from spark_infer.models.backends import load
 from spark_infer.models.backends.spec import LoadedModel
 from spark_infer.models.compile.gate import compile_recipe
-from spark_infer.models.compile.sample import Sample
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.registry.resolve import resolve
+from spark_infer.models.sample_rows import Sample
 from spark_infer.models.worker import score_table_batches
 from spark_infer.runtime.assignment import Assignment
 

@@ -8,7 +8,7 @@ import pytest
 
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.compile.parity import Difference, worst_difference
-from spark_infer.models.compile.sample import Sample
+from spark_infer.models.sample_rows import Sample
 
 
 def batch(**columns: Any) -> pa.RecordBatch:
