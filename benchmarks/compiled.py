@@ -28,7 +28,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 TRAINING_ROWS = 20_000
 

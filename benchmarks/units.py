@@ -21,7 +21,7 @@ from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.runtime.failpoints import Failpoints, InjectedError
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 from tests import jvm
 
 if TYPE_CHECKING:
-    from spark_infer.runtime.process import ProcessState
+    from spark_infer.runtime.process_state import ProcessState
 
 _FOREIGN_PREFIXES = ("DATABRICKS_", "MLFLOW_", "PYSPARK_", "SPARK_")
 _own_folder = pytest.StashKey[Path]()
@@ -61,7 +61,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Has this process break at a point: ``seal:2:raise``; with "" no more."""
     from spark_infer.runtime.failpoints import Failpoints
-    from spark_infer.runtime.process import this_process
+    from spark_infer.runtime.process_state import this_process
 
     testing = {"SPARK_INFER_TESTING": "1"}
     return lambda text: monkeypatch.setattr(this_process(), "failpoints", Failpoints(text, testing))
@@ -70,10 +70,10 @@ def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 @pytest.fixture
 def new_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], ProcessState]:
     """Goes on as a new process would, which keeps nothing of what was before; the old state comes back at the end."""
-    from spark_infer.runtime import process
+    from spark_infer.runtime import process_state
 
     def go_on() -> ProcessState:
-        monkeypatch.setattr(process, "_state", process.ProcessState(os.environ))
-        return process.this_process()
+        monkeypatch.setattr(process_state, "_state", process_state.ProcessState(os.environ))
+        return process_state.this_process()
 
     return go_on

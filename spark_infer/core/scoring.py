@@ -216,9 +216,9 @@ def _promised(outputs: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             return pa.RecordBatch.from_arrays(arrays, schema=schema)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             pass
-    told = [", ".join(f"{field.name} {spelled(field.type)}" for field in one) for one in (outputs.schema, schema)]
+    shown = [", ".join(f"{field.name} {spelled(field.type)}" for field in one) for one in (outputs.schema, schema)]
     raise StepFailedError(
-        f"The postprocess steps returned the columns ({told[0]}); for an empty batch they were ({told[1]}).",
+        f"The postprocess steps returned the columns ({shown[0]}); for an empty batch they were ({shown[1]}).",
         next_step="return the same columns with the same types for every batch.",
     )
 

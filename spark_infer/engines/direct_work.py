@@ -13,7 +13,7 @@ from spark_infer.core.stats import Stats
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_table_batches
 from spark_infer.runtime.assignment import Assignment
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan, ScanTask
 from spark_infer.tables.sink.sink import ParquetSink

@@ -16,7 +16,7 @@ from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.units.run_units import again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishing.work import app_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.mlmodel import MLModel
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 _SCORING = frozenset(
     {

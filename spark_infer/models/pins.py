@@ -23,7 +23,7 @@ from spark_infer.errors import ConfigError, nearest
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import Requirement as Framework
 from spark_infer.models.requirements import requirements
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
 from spark_infer.runtime.output_capture import captured_output, capturing
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 
 def load_model(

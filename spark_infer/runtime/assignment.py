@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spark_infer.config import ResourceOptions
 from spark_infer.errors import DeviceError
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from spark_infer.errors import RunError
 from spark_infer.runtime.import_path import inherited_path, module_command
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5

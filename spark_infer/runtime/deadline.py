@@ -23,7 +23,7 @@ FOLDER = "PYTHON_FAULTHANDLER_DIR"
 """Where Spark has the processes of its workers write, each a file named by its number."""
 _DUMPS = "PYTHON_TRACEBACK_DUMP_INTERVAL_SECONDS"
 _NOTE = "spark_infer: {} may take {:g} seconds in thread {:#x}\n"
-_TOLD = re.compile(
+_EXPIRED = re.compile(
     r"spark_infer: (\w+) may take ([\d.e+]+) seconds in thread (0x[0-9a-f]+)\s+(?:Timeout \([^\n]*\n)(.*)", re.DOTALL
 )
 _THREAD = re.compile(r"^Thread (0x[0-9a-f]+)[^\n]*\n", re.MULTILINE)
@@ -91,7 +91,7 @@ class StepDeadlines:
 
 def expired(text: str) -> DeadlineError | None:
     """The error of a process that ended itself, by what it wrote; None where it wrote nothing of the kind."""
-    match = _TOLD.search(text)
+    match = _EXPIRED.search(text)
     if match is None:
         return None
     frames = [

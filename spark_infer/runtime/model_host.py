@@ -21,7 +21,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.errors import RunError
 from spark_infer.runtime.child_process import Child, answer, messages, own_pipes, write
 from spark_infer.runtime.output_capture import captured_output, open_worker_log
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 
 class HostedModel:

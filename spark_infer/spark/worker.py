@@ -22,7 +22,7 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_column, score_table_batches
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.output_capture import open_worker_log
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.spark.ship import ModelFiles, open_folder
 
 logger = logging.getLogger(__name__)

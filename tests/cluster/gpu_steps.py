@@ -19,7 +19,7 @@ def note(batch: pa.RecordBatch) -> pa.RecordBatch:
     if context is not None:
         from threadpoolctl import threadpool_info
 
-        from spark_infer.runtime.process import this_process
+        from spark_infer.runtime.process_state import this_process
 
         time.sleep(SECONDS)
         threads = max(int(os.environ["OMP_NUM_THREADS"]), *(pool["num_threads"] for pool in threadpool_info()))

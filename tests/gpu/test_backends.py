@@ -22,7 +22,7 @@ from spark_infer.models.recipe import make_recipe
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.worker import score_table_batches
 from spark_infer.runtime.assignment import Assignment
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from tests.unit.models.conformance import cases
 from tests.unit.models.conformance.case import Case
 

@@ -28,7 +28,7 @@ import os, sys, torch
 from dataclasses import replace
 from tests.unit.runtime.test_device import load_spec
 from spark_infer.errors import DeviceError
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 try:
     this_process().device.settle(load_spec("cuda:0"), seen=torch.cuda.is_available(), framework="torch")
 except DeviceError as error:

@@ -23,7 +23,7 @@ from spark_infer import ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.errors import ConfigError, EnvironmentProblem
 from spark_infer.job.plan import Plan
-from spark_infer.runtime.process import ProcessState
+from spark_infer.runtime.process_state import ProcessState
 from tests.spark.lacking import python_without
 from tests.spark.made import FlowerModel
 

@@ -13,7 +13,7 @@ from pyarrow import ArrowException
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
 from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, sweep
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishing.move_files import OLD, READY, STAGED

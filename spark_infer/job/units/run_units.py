@@ -24,7 +24,7 @@ from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
 from spark_infer.models.stamps import constants
 from spark_infer.observe.report import Report
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger

@@ -32,7 +32,7 @@ from spark_infer.models.files.fetched_folder import fetched, flush, remove_lefto
 from spark_infer.models.files.lock import held
 from spark_infer.models.files.root import default_root, is_ours, refuse_foreign
 from spark_infer.runtime.private_files import private
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 __all__ = ["ModelStore", "default_root"]
 

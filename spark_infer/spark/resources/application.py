@@ -83,8 +83,8 @@ def application_of(setting: Callable[[str], str | None]) -> Application:
         cores = next((executor.cores for executor in known_executors(application)), None)
     else:
         default = "1" if application.manager in _ONE_CORE_BY_DEFAULT else None
-        told = setting("spark.executor.cores") or default
-        cores = None if told is None else int(told)
+        asked = setting("spark.executor.cores") or default
+        cores = None if asked is None else int(asked)
     return replace(application, executor_cores=cores)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.delta.commit_actions import adds, properties, replacement
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log

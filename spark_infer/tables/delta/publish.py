@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import ArrowException
 
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.delta.log import list_log, read_log
 from spark_infer.tables.delta.written_before import taken_back
 from spark_infer.tables.durable import disk_of

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.parquet.replace_folders import put_partitions, put_table
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope

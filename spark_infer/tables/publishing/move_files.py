@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pyarrow import ArrowException
 
 from spark_infer.errors import LedgerError, WriteError
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import JOURNAL

@@ -17,7 +17,7 @@ from spark_infer.errors import ConfigError
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.pins import differences, refuse_environments, warn_once
 from spark_infer.models.ref import ModelRef
-from spark_infer.runtime.process import ProcessState
+from spark_infer.runtime.process_state import ProcessState
 
 NUMPY = metadata.version("numpy")
 

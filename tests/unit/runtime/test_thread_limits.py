@@ -13,7 +13,7 @@ from spark_infer.runtime.thread_limits import ThreadLimits
 
 PROGRAM = """
 import json, os, sys
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 threads, torch_first = int(sys.argv[1]), sys.argv[2] == "first"
 if torch_first:
     import torch

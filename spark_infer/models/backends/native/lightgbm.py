@@ -64,7 +64,7 @@ def load(spec: LoadSpec, folder: Path) -> LightgbmModel:
         DeviceError: A GPU was asked for.
     """
     if spec.device != "cpu":
-        from spark_infer.runtime.process import this_process
+        from spark_infer.runtime.process_state import this_process
 
         this_process().device.settle(spec, seen=False, framework="LightGBM (which predicts on the CPU alone)")
     flavor = spec.mlmodel.flavors["lightgbm"]

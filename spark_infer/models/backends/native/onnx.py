@@ -17,7 +17,7 @@ from spark_infer.errors import ModelRefusedError, nearest
 from spark_infer.models.backends.graph import Port, check_external, port, read_graph
 from spark_infer.models.backends.onnx_inputs import DTYPES, plan_feeds, signature_binding
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

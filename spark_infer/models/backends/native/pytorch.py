@@ -23,7 +23,7 @@ from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShap
 from spark_infer.models.backends.pickled import check_importable, imported_by
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.runtime.memory import large_pages
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 
 if TYPE_CHECKING:
     import torch

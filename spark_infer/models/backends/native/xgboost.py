@@ -212,7 +212,7 @@ def _placed(booster: xgboost.Booster, spec: LoadSpec) -> str:
     if spec.device == "cpu":
         booster.set_param({"device": "cpu"})
         return "cpu"
-    from spark_infer.runtime.process import this_process
+    from spark_infer.runtime.process_state import this_process
 
     with warnings.catch_warnings():
         # Without a GPU it warns and stays on the cpu; what that means is for `settle` to say.

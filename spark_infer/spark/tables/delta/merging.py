@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
-from spark_infer.runtime.process import this_process
+from spark_infer.runtime.process_state import this_process
 from spark_infer.spark.analysis import condition, first_line
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.schema import to_spark

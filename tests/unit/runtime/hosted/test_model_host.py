@@ -28,7 +28,7 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.models.worker import score_table_batches
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.model_host import HostedModel
-from spark_infer.runtime.process import ProcessState
+from spark_infer.runtime.process_state import ProcessState
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

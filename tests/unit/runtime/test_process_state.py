@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spark_infer.core.stats import Stats
-from spark_infer.runtime.process import ProcessState, this_process
+from spark_infer.runtime.process_state import ProcessState, this_process
 
 
 class Loaded:
