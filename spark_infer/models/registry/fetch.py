@@ -24,7 +24,7 @@ from spark_infer.models.files.notes import read_note, write_note
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLMODEL, read_mlmodel
 from spark_infer.models.registry.download import TooManyBytesError, download
-from spark_infer.models.registry.locate import Identity, Located
+from spark_infer.models.registry.locate_model import Identity, Located
 from spark_infer.models.registry.mlflow_calls import (
     WHOLE_CALL,
     GivenUpError,

@@ -12,7 +12,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.fetch import DOWNLOAD_SECONDS, fetch
-from spark_infer.models.registry.locate import Located, locate
+from spark_infer.models.registry.locate_model import Located, locate
 from spark_infer.models.registry.servers import on_databricks, servers_for
 from spark_infer.models.registry.uri import FolderUri, parse_uri
 

@@ -14,7 +14,7 @@ from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.files.notes import derived
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry.fetch import recall, remember
-from spark_infer.models.registry.locate import Identity
+from spark_infer.models.registry.locate_model import Identity
 from tests.tree import tree
 
 OTHER = 12345

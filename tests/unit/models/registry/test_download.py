@@ -20,7 +20,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry import download as download_module
 from spark_infer.models.registry.download import TooManyBytesError, download
 from spark_infer.models.registry.fetch import fetch
-from spark_infer.models.registry.locate import Located
+from spark_infer.models.registry.locate_model import Located
 from spark_infer.models.registry.mlflow_calls import GivenUpError
 from spark_infer.models.registry.servers import RemoteFolder
 

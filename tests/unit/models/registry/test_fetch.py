@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.models.registry.fetch import identity_key, recall, remember
-from spark_infer.models.registry.locate import Identity
+from spark_infer.models.registry.locate_model import Identity
 
 _VERSION: Identity = {
     "registry": "https://h",

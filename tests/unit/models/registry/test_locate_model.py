@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import ModelNotFoundError, ModelRefusedError
-from spark_infer.models.registry.locate import check_location
+from spark_infer.models.registry.locate_model import check_location
 
 _SERVERS = ("https://me:pw@mlflow.corp:5000", "sqlite:////a.db")
 
