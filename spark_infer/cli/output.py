@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from spark_infer.core.exception_text import first_line
 from spark_infer.errors import PlanError, SparkInferError
 from spark_infer.printable import printable_lines, printable_text
 
@@ -103,7 +104,7 @@ class Output:
             logger.error("unexpected\n%s", self.hide("".join(traceback.format_exception(error))))
             self._traceback(error)
             next_step = "" if self._show_traceback else "Run again with --traceback, and report this as a bug."
-            self._say("unexpected", _first_line(error), (), next_step, UNEXPECTED, type(error).__name__)
+            self._say("unexpected", _named(error), (), next_step, UNEXPECTED, type(error).__name__)
             raise typer.Exit(UNEXPECTED) from None
 
     def _say(self, kind: str, what: str, details: tuple[str, ...], next_step: str, code: int, error: str = "") -> None:
@@ -148,9 +149,9 @@ def _painted(text: str, styles: tuple[tuple[re.Pattern[str], str], ...]) -> Text
     return painted
 
 
-def _first_line(error: Exception) -> str:
+def _named(error: Exception) -> str:
     """Name an unexpected error; Spark's messages may quote rows, so of those only the error class is shown."""
-    line = (str(error).splitlines() or [""])[0][:300]
+    line = first_line(error) if str(error).strip() else ""
     condition = re.match(r"\[[A-Z0-9_.]+\]", line)
     return f"{type(error).__name__}: {condition[0] if condition else line}".removesuffix(": ")
 

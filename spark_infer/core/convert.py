@@ -111,11 +111,13 @@ def own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _null_integer(array: pa.Array, name: str) -> InputValueError:
-    return InputValueError(
-        f"Column {name!r} is {spelled(array.type)} in the model's signature and holds {array.null_count} null(s) in a "
-        f"batch of {len(array)} rows; an integer input has no missing value.",
-        next_step=f'keep these rows out with where="{name} IS NOT NULL", fill them in a preprocess function, or log '
-        "the model with a double column.",
+    return InputValueError.nulls(
+        name,
+        array.null_count,
+        len(array),
+        declared=f"{spelled(array.type)} in the model's signature",
+        why="an integer input has no missing value",
+        instead="a double column",
     )
 
 
@@ -216,11 +218,12 @@ def to_rows(inputs: pa.RecordBatch, signature: Signature) -> list[Any]:
     required = {item.name for item in items if item.required and item.type != ANY}
     for name, column in zip(inputs.schema.names, inputs.columns, strict=True):
         if column.null_count and (name if signature.names else None) in required:
-            raise InputValueError(
-                f"Column {name!r} is {spelled(column.type)} in the model's type hint, which is not Optional, and holds "
-                f"{column.null_count} null(s) in a batch of {len(column)} rows.",
-                next_step=f'keep these rows out with where="{name} IS NOT NULL", fill them in a preprocess function, '
-                "or log the model with an Optional field.",
+            raise InputValueError.nulls(
+                name,
+                column.null_count,
+                len(column),
+                declared=f"{spelled(column.type)} in the model's type hint, which is not Optional,",
+                instead="an Optional field",
             )
     columns = [objects(column, name) for name, column in zip(inputs.schema.names, inputs.columns, strict=True)]
     if signature.names is None:

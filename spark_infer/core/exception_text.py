@@ -9,8 +9,19 @@ from pathlib import Path
 
 HIDDEN = "its message may hold values and is hidden; set SPARK_INFER_SHOW_VALUES=1 on the driver to see it"
 
+_MOST_LETTERS = 300
 _LIBRARIES = ("<frozen ", str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
 """How the names of files begin that are not the user's own code: Python's, this package's, installed ones."""
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an exception's message that is not blank; the name of its class where it has none.
+
+    >>> first_line(OSError("no route\nstack …")), first_line(TimeoutError())
+    ('no route', 'TimeoutError')
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:_MOST_LETTERS]
 
 
 def describe_exception(error: BaseException, *, show_values: bool) -> tuple[str, ...]:

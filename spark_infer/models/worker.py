@@ -139,7 +139,7 @@ def _scored_aloud(
     try:
         steps = recipe.compile()
     except StepError as error:
-        raise StepFailedError(error.what, details=["it was found on the driver"], next_step=error.next_step) from None
+        raise StepFailedError.on_worker(error) from None
 
     def get_model() -> Model:
         nonlocal model

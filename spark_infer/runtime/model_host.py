@@ -73,12 +73,11 @@ class HostedModel:
         try:
             return self._child.ask(message)
         except EOFError:
-            raise RunError(
-                f"The process of the model on GPU {self._address} died with exit status {self._child.status()}: killed "
-                "for memory, or crashed in native code.",
+            raise RunError.process_died(
+                f"The process of the model on GPU {self._address}",
+                self._child.status(),
                 details=["what it wrote is in the log of the executor"],
-                next_step="lower batch_size or max_batch_bytes, or give the executors more memory "
-                "(spark.executor.memoryOverhead).",
+                more_memory="give the executors more memory (spark.executor.memoryOverhead)",
             ) from None
 
 

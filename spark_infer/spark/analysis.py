@@ -24,7 +24,7 @@ def parameters(error: BaseException) -> dict[str, str]:
     return dict((getter() or {}) if callable(getter) else {})
 
 
-def first_line(error: BaseException) -> str:
+def sentence_of(error: BaseException) -> str:
     """The error's sentence, without the condition's name before it and the query plan after it."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     # What Py4J says of an exception that Spark has not translated has the exceptions of Java below, the cause last.
@@ -39,4 +39,4 @@ def refused_condition(error: BaseException, columns: list[str]) -> str:
     if condition(error).startswith("UNRESOLVED_COLUMN"):
         name = parameters(error).get("objectName", "").replace("`", "")
         return f"there is no column {name!r}{nearest(name, columns)}"
-    return first_line(error)
+    return sentence_of(error)

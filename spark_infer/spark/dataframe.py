@@ -21,11 +21,12 @@ from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
 from spark_infer.spark.quiet import refusing_condition
 from spark_infer.spark.resources.stage import plan_stage
-from spark_infer.spark.schema import as_ddl, quoted, to_arrow, to_spark
+from spark_infer.spark.schema import as_ddl, to_arrow, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.stamp import stamped
 from spark_infer.spark.wide_udf import frame_by_wide_udf, pays
 from spark_infer.spark.worker import score_partition
+from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.spark_json import plain
 
 logger = logging.getLogger(__name__)
@@ -140,9 +141,9 @@ def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None 
     # mapInArrow looks its columns up unquoted, so names with dots or backquotes travel under numbers.
     plain = all(set(name).isdisjoint(".`*") for name in columns)
     if plain:
-        read = df.select(*map(quoted, columns))
+        read = df.select(*map(quote_name, columns))
     else:
-        read = df.select(*(df[quoted(name)].alias(f"c{i}") for i, name in enumerate(columns)))
+        read = df.select(*(df[quote_name(name)].alias(f"c{i}") for i, name in enumerate(columns)))
     function: Any = partial(
         score_partition,
         recipe=recipe,

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from spark_infer.core.stats import COUNTS, SECONDS, TaskTotals
-from spark_infer.spark.schema import quoted
+from spark_infer.tables.predicate import quote_name
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def metered(frame: DataFrame, stats_column: str) -> tuple[DataFrame, Totals]:
         The frame without its stats column, and the reader of the sums. One frame serves one action.
     """
     observation = Observation(f"spark_infer_{uuid.uuid4().hex}")
-    observed = frame.observe(observation, *_metrics(quoted(stats_column)))
+    observed = frame.observe(observation, *_metrics(quote_name(stats_column)))
     return observed.drop(stats_column), lambda: _totals(observation)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 
+from spark_infer.core.exception_text import first_line
 from spark_infer.errors import SourceError
 
 _CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
@@ -38,9 +39,8 @@ def refusing_condition() -> Iterator[None]:
         with without_query_context():
             yield
     except PySparkException as error:
-        sentence = next(iter(str(error).splitlines()), type(error).__name__)
         raise SourceError(
             "The condition `where` does not fit the DataFrame.",
-            details=[sentence],
+            details=[first_line(error)],
             next_step="write an SQL condition on its columns.",
         ) from error

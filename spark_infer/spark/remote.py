@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from spark_infer.core.exception_text import first_line
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark.quiet import without_query_context
 
@@ -38,7 +38,7 @@ def open_remote(url: str, conf: Mapping[str, str], *, most_seconds: float = _MOS
     except Exception as error:  # gRPC's and pyspark's
         raise EnvironmentProblem(
             f"The Spark Connect server at {place} gives no session ({type(error).__name__}).",
-            details=[_sentence(error)],
+            details=[first_line(error)],
             next_step="check the token and the other parameters of the address.",
         ) from error
     logger.info("Using the Spark Connect server at %s (Spark %s).", place, version)
@@ -55,7 +55,7 @@ def _reach(url: str, most_seconds: float) -> str:
         builder = DefaultChannelBuilder(url)
     except ImportError as error:
         raise EnvironmentProblem(
-            f"Spark Connect needs Python packages that are not here: {_sentence(error)}",
+            f"Spark Connect needs Python packages that are not here: {first_line(error)}",
             next_step="pip install 'pyspark[connect]'",
         ) from error
     except (PySparkException, ValueError) as error:
@@ -83,7 +83,3 @@ def _set(spark: SparkSession, conf: Mapping[str, str]) -> None:
             kept.append(name)
     if kept:
         logger.warning("The Spark Connect server keeps its own settings; not applied: %s", ", ".join(sorted(kept)))
-
-
-def _sentence(error: Any) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -10,6 +10,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.result_type import check_result_type, not_a_result_type
+from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.spark_json import plain, schema_from_json, to_json
 
 
@@ -74,12 +75,7 @@ def _ddl(data_type: DataType) -> str:
 
 
 def _field_name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else quoted(name)
-
-
-def quoted(name: str) -> str:
-    """Quote a column name, so that dots, spaces and backquotes in it are just letters."""
-    return "`" + name.replace("`", "``") + "`"
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else quote_name(name)
 
 
 def last_part(path: str) -> str:

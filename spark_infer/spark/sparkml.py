@@ -9,13 +9,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.ml import PipelineModel
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, StructType
 
+from spark_infer.core.exception_text import first_line
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import Signature, spelled
 from spark_infer.errors import ModelRefusedError, PlanError, SparkInferError
@@ -25,10 +25,11 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.spark.cast import input_column, output_column
 from spark_infer.spark.quiet import without_query_context
-from spark_infer.spark.schema import quoted, to_spark
+from spark_infer.spark.schema import to_spark
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.ship import ModelFiles, open_folder, ship
 from spark_infer.spark.versions import to_arrow_type
+from spark_infer.tables.predicate import quote_name
 
 _METHODS = {"predict": ONLY_OUTPUT, "predict_proba": "probability", "decision_function": "decision"}
 _PARAMS = {ONLY_OUTPUT: ("predictionCol", "outputCol"), "probability": ("probabilityCol",)}
@@ -73,7 +74,7 @@ def _load(folder: Path, mlmodel: MLModel) -> PipelineModel:
             pipeline = PipelineModel.load(f"file://{folder / str(flavor['model_data'])}")
     except Exception as error:  # py4j's, gRPC's, PySpark's, and those of stages written in Python
         raise ModelRefusedError(
-            f"The model does not load with backend 'spark' ({type(error).__name__}: {_first_line(error)}).",
+            f"The model does not load with backend 'spark' ({type(error).__name__}: {first_line(error)}).",
             details=[f"it was saved with pyspark {flavor.get('pyspark_version', 'unknown')}"],
             next_step="give Spark the packages that the pipeline's stages come from.",
         ) from error
@@ -149,7 +150,7 @@ class SparkMLModel:
         for column in self._spec.binding.columns:
             if column.source is None:  # optional, and the table lacks it
                 continue
-            given, got = F.col(quoted(column.source)), types[column.source]
+            given, got = F.col(quote_name(column.source)), types[column.source]
             item = declared.get(column.target)
             is_vector = getattr(item, "is_vector", False) or self._are_features(column.target, got)
             if signature is not None or is_vector:
@@ -179,7 +180,7 @@ class SparkMLModel:
         except Exception as error:  # PySpark's, and Java's IllegalArgumentException under several names
             raise PlanError(
                 f"The pipeline does not take the columns it is given ({type(error).__name__}).",
-                details=[_first_line(error)],
+                details=[first_line(error)],
                 next_step="log it with the signature of the columns that it was fitted on.",
             ) from error
 
@@ -193,7 +194,7 @@ class SparkMLModel:
         for field in wanted:
             source = self._source(field.name, wanted.names, made)
             got = made[source].dataType
-            column = output_column(F.col(quoted(source)), field.name, got, field.type)
+            column = output_column(F.col(quote_name(source)), field.name, got, field.type)
             if column is None:
                 raise PlanError(
                     f"The pipeline returns {field.name!r} as {got.simpleString()}, not as {spelled(field.type)}.",
@@ -219,8 +220,3 @@ class SparkMLModel:
 
 def _arrow(got: DataType) -> pa.DataType:
     return to_arrow_type(ArrayType(DoubleType()) if isinstance(got, VectorUDT) else got)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error) if isinstance(error, PySparkException) else str(error).partition("\n")[0]
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

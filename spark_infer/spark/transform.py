@@ -19,8 +19,9 @@ from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, StepError, StepFailedError
 from spark_infer.models.recipe import Recipe
 from spark_infer.spark.mapping import mapped
-from spark_infer.spark.schema import quoted, to_arrow, to_spark
+from spark_infer.spark.schema import to_arrow, to_spark
 from spark_infer.spark.sparkml import SparkMLModel
+from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.spark_json import plain
 
 
@@ -51,11 +52,11 @@ def transformed_frame(df: DataFrame, recipe: Recipe, model: SparkMLModel) -> Dat
     if not recipe.options.postprocess:
         return made.select(*back, *_chosen(outputs, recipe.output))
     scored = made.select(*kept.values(), *(column.alias(name) for name, column in outputs.items()))
-    return _postprocessed(scored, recipe, kept).select(*back, *map(quoted, recipe.outputs.names))
+    return _postprocessed(scored, recipe, kept).select(*back, *map(quote_name, recipe.outputs.names))
 
 
 def _renamed(names: Mapping[str, str]) -> list[Column]:
-    return [F.col(quoted(old)).alias(new) for old, new in names.items()]
+    return [F.col(quote_name(old)).alias(new) for old, new in names.items()]
 
 
 def _chosen(outputs: Mapping[str, Column], output: str | Mapping[str, str] | None) -> list[Column]:
@@ -130,7 +131,7 @@ def run_steps(
     try:
         picked = steps(recipe.compile(), made)
     except StepError as error:
-        raise StepFailedError(error.what, details=["it was found on the driver"], next_step=error.next_step) from None
+        raise StepFailedError.on_worker(error) from None
     named = (batch.rename_columns(list(names)) for batch in batches)
     for scored in score_batches(named, _AsGiven, picked, Stats()):
         arrays = [*(scored.rows.column(name) for name in keep), *scored.outputs.columns]

@@ -29,10 +29,11 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
 from spark_infer.spark.resources.stage import plan_stage
-from spark_infer.spark.schema import as_ddl, is_struct, last_part, quoted, to_spark
+from spark_infer.spark.schema import as_ddl, is_struct, last_part, to_spark
 from spark_infer.spark.ship import ship
 from spark_infer.spark.versions import iterator_udf
 from spark_infer.spark.worker import predict_columns
+from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.spark_json import plain
 
 logger = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ def _struct(named: Mapping[str, str | Column], model: ModelColumns) -> Column:
                 f"{model.label} names no columns, so predict() cannot find them.",
                 next_step="say which with inputs=[…], or pass the columns.",
             )
-        return F.struct(*(F.col(quoted(name)).alias(name) for name in model.names))
+        return F.struct(*(F.col(quote_name(name)).alias(name) for name in model.names))
     names = model.names or ()
     if names and (unknown := sorted(set(named) - set(names))):
         raise SchemaMismatchError(

@@ -17,10 +17,11 @@ from pyspark.sql.types import StructField, StructType
 from spark_infer.spark.mapping import plain_strings
 from spark_infer.spark.metering import free_name
 from spark_infer.spark.prepare import Prepared
-from spark_infer.spark.schema import quoted, to_arrow
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.versions import HAS_ARROW_UDF, iterator_udf
 from spark_infer.spark.worker import score_arguments
+from spark_infer.tables.predicate import quote_name
 
 ENOUGH = 16
 """Kept columns that the model does not read, from which on they stay out of Python.
@@ -59,7 +60,7 @@ def frame_by_wide_udf(df: DataFrame, prepared: Prepared, schema: StructType, *, 
     """
     recipe = replace(prepared.recipe, keep=())
     columns = recipe.read_columns(to_arrow(df.schema))
-    kept = [df[quoted(name)] for name in prepared.recipe.keep]
+    kept = [df[quote_name(name)] for name in prepared.recipe.keep]
     # Under numbers, since an output may have a name that the struct could not be asked for.
     added = schema.fields[len(kept) :]
     made = StructType([StructField(f"c{index}", field.dataType) for index, field in enumerate(added)])
@@ -73,9 +74,9 @@ def frame_by_wide_udf(df: DataFrame, prepared: Prepared, schema: StructType, *, 
     )
     predict = iterator_udf(function, plain_strings(made) if is_connect(df.sparkSession) else made).asNondeterministic()
     name = free_name(df.columns, "_spark_infer_made")
-    scored = df.select(*kept, predict(*(df[quoted(column)] for column in columns)).alias(name))
+    scored = df.select(*kept, predict(*(df[quote_name(column)] for column in columns)).alias(name))
     return scored.select(
         # Columns of their own, so that a join with what was scored can tell them apart.
-        *(scored[quoted(each)].alias(each) for each in prepared.recipe.keep),
+        *(scored[quote_name(each)].alias(each) for each in prepared.recipe.keep),
         *(scored[name][f"c{index}"].alias(field.name) for index, field in enumerate(added)),
     )

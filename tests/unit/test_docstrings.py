@@ -16,6 +16,7 @@ WITHOUT_SPARK = (
     "JobConfig",
     "PlanError",
     "ResourceOptions",
+    "RunError",
     "SparkConfig",
     "SparkInferError",
     "delta_conf",
@@ -53,7 +54,8 @@ def test_no_example_is_left_out() -> None:
     folder = ROOT / "spark_infer"
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if ">>> " in path.read_text()}
     homes = {spark_infer._HOMES[name].removeprefix("spark_infer.") for name in spark_infer.__all__}
-    run = {name.replace(".", "/") for name in (*MODULES, *homes, "config.job", "config.resources", "config.score")}
+    parts = ("config.job", "config.resources", "config.score", "errors.plan", "errors.root", "errors.run")
+    run = {name.replace(".", "/") for name in (*MODULES, *homes, *parts)}
     # That module imports PySpark; `tests/spark/test_docstrings.py` runs it.
     assert {name.removesuffix(".py").removesuffix("/__init__") for name in found} - run == {"spark/schema"}
     assert not [path for path in folder.rglob("*.py") if "doctest: +SKIP" in path.read_text()]

@@ -108,10 +108,8 @@ class _Pool:
 
 
 def _died(status: int) -> RunError:
-    return RunError(
-        f"A process of engine `local` died with exit status {status}: killed for memory, or crashed in native code.",
-        next_step="lower batch_size or max_batch_bytes, or set resources.cpus so that fewer processes run at once.",
-    )
+    more_memory = "set resources.cpus so that fewer processes run at once"
+    return RunError.process_died("A process of engine `local`", status, more_memory=more_memory)
 
 
 def _unknown(error: BaseException) -> RunError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spark_infer.errors import EnvironmentProblem, PlanError, RunError, SparkInferError
-from spark_infer.spark.analysis import condition, first_line
+from spark_infer.spark.analysis import condition, sentence_of
 from spark_infer.spark.exceptions import is_lost, is_sparks, translate
 from spark_infer.spark.quiet import without_query_context
 
@@ -34,7 +34,7 @@ def while_planning() -> Iterator[None]:
         if isinstance(error, SparkInferError) or not is_sparks(error):
             raise
         raise translate(error) or PlanError(
-            f"Spark could not plan the job: {first_line(error)}",
+            f"Spark could not plan the job: {sentence_of(error)}",
             details=[condition(error) or type(error).__name__, "nothing was scored, and no table has changed"],
             next_step="check the source and the target with Spark itself; the log has the rest.",
         ) from error

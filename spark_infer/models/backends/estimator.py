@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import SCALARS
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError, nearest
 from spark_infer.models.accelerate.skops import load_skops
+from spark_infer.models.backends.pickled import require_unpickling
 
 Ask = Callable[[Any, Sequence[str], Callable[[], Any]], dict[str, Any]]
 """Asks an estimator for several methods, and is given what makes the inputs of each."""
@@ -44,11 +44,7 @@ def read_estimator(
     Raises:
         ModelLoadError: The format is unknown, or unpickling is switched off.
     """
-    if os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("false", "0"):
-        raise ModelLoadError(
-            "Loading this model runs code from its files, and MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids that.",
-            next_step="allow it for models you trust.",
-        )
+    require_unpickling()
     match serialization_format:
         case "skops":
             return load_skops(path, trusted, accelerate=accelerate)

@@ -100,10 +100,12 @@ def refuse_missing_truth(array: pa.Array, name: str) -> None:
         InputValueError: There is one.
     """
     if pa.types.is_boolean(array.type) and array.null_count:
-        raise InputValueError(
-            f"Column {name!r} is boolean in the model's signature and holds {array.null_count} null(s) in a batch "
-            f"of {len(array)} rows; a boolean input has no missing value.",
-            next_step=f'keep them out with where="{name} IS NOT NULL", or fill them in a preprocess function.',
+        raise InputValueError.nulls(
+            name,
+            array.null_count,
+            len(array),
+            declared="boolean in the model's signature",
+            why="a boolean input has no missing value",
         )
 
 

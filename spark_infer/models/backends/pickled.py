@@ -5,16 +5,38 @@ from __future__ import annotations
 import _compat_pickle
 import importlib.util
 import json
+import os
 import pickletools
 import zipfile
 from collections.abc import Iterable, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from spark_infer.errors import ModelRefusedError
+from spark_infer.errors import ModelLoadError, ModelRefusedError
 
 _STRINGS = frozenset({"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"})
 _MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
+
+
+def may_unpickle() -> bool:
+    """Whether MLflow's own switch lets models run code from their files while they load."""
+    return os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() not in ("false", "0")
+
+
+def require_unpickling(*, otherwise: str = "") -> None:
+    """Refuse to load a model that runs code from its files, where MLflow's switch forbids that.
+
+    Args:
+        otherwise: What else the user can do.
+
+    Raises:
+        ModelLoadError: It is forbidden.
+    """
+    if not may_unpickle():
+        raise ModelLoadError(
+            "Loading this model runs code from its files, and MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids that.",
+            next_step=f"allow it for models you trust{otherwise}.",
+        )
 
 
 def imported_by(pickled: bytes) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from spark_infer.core.exception_text import first_line
 from spark_infer.errors import EnvironmentProblem, ModelFilesError
 from spark_infer.models.files.archive import pack_into, packed_bytes, unpack_from
 
@@ -68,7 +69,7 @@ def download(uri: str, digest: str, into: Path) -> None:
         source = files.open_input_stream(path, buffer_size=_READ_BYTES)
     except (ArrowException, OSError, ValueError) as error:
         raise ModelFilesError(
-            f"This node cannot read the model's files from {uri}: {_described(error)}",
+            f"This node cannot read the model's files from {uri}: {first_line(error)}",
             next_step="give the executors access to it: credentials come from their environment or configuration.",
         ) from error
     with source:
@@ -108,10 +109,6 @@ def _reaching(uri: str) -> Iterator[None]:
         yield
     except (ArrowException, OSError, ValueError) as error:
         raise EnvironmentProblem(
-            f"model_files names {uri}, which the driver cannot use: {_described(error)}",
+            f"model_files names {uri}, which the driver cannot use: {first_line(error)}",
             next_step="check the URI, the network and the credentials of this process, or leave model_files out.",
         ) from error
-
-
-def _described(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -248,11 +248,8 @@ def _failed(plan: WritePlan, error: Exception) -> WriteError:
 
 
 def _conflict(plan: WritePlan, error: Exception) -> CommitConflictError:
-    return CommitConflictError(
-        f"Another writer changed {plan.location.name} at the moment of the commit: {_ESCAPES.sub('', str(error))}",
-        details=["Nothing of this commit is in the table; the rows are scored and kept."],
-        next_step="run the same command again: it goes on from here.",
-    )
+    why = _ESCAPES.sub("", str(error))
+    return CommitConflictError.during(plan.location.name, f"at the moment of the commit: {why}")
 
 
 def _uri(folder: Storage) -> str:

@@ -52,10 +52,7 @@ def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.Re
     """
     storage = open_storage(scan.uri)
     if storage is None:
-        raise SourceReadError(
-            f"This worker cannot reach {scan.uri}.",
-            next_step="give it what pyarrow.fs needs for this file system, or set plane: spark.",
-        )
+        raise SourceReadError.worker_cannot_reach(scan.uri)
     if threads > 1:
         pa.set_cpu_count(threads)
     for piece in task.pieces:

@@ -45,10 +45,7 @@ class ParquetSink:
     def __init__(self, spec: SinkSpec, task: int) -> None:
         storage = open_storage(spec.uri)
         if storage is None:
-            raise WriteError(
-                f"This worker cannot reach {spec.uri}.",
-                next_step="give it what pyarrow.fs needs for this file system, or set plane: spark.",
-            )
+            raise WriteError.worker_cannot_reach(spec.uri)
         self._spec = spec
         self._storage = storage
         self._task = task

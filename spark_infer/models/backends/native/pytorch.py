@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from spark_infer.core.convert import matrix, own, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
-from spark_infer.models.backends.pickled import check_importable, imported_by
+from spark_infer.models.backends.pickled import check_importable, imported_by, may_unpickle, require_unpickling
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.runtime.memory import large_pages
 from spark_infer.runtime.process_state import this_process
@@ -46,7 +45,7 @@ def unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> str | None:
         return "a PyTorch model has the method 'predict' alone"
     if mlmodel.signature is not None and mlmodel.signature.params:
         return "its forward takes inference parameters"
-    if not _may_unpickle():
+    if not may_unpickle():
         return "MLFLOW_ALLOW_PICKLE_DESERIALIZATION is off, and MLflow checks what may be loaded then"
     flavor = mlmodel.flavors["pytorch"]
     data = folder / flavor["model_data"]
@@ -81,11 +80,7 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
         large_pages()
     import torch
 
-    if not _may_unpickle():
-        raise ModelLoadError(
-            "Loading this model runs code from its files, and MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids that.",
-            next_step="allow it for models you trust, or use backend='pyfunc' for a model saved as pt2.",
-        )
+    require_unpickling(otherwise=", or use backend='pyfunc' for a model saved as pt2")
     torch.set_num_threads(spec.threads)
     with contextlib.suppress(RuntimeError):
         # Can be set once in a process, before anything runs in parallel.
@@ -98,10 +93,6 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
         module, rows = _exported(data / "model.pt2", device)
         return TorchModel(module, spec, device, one_by_one=rows == 1)
     return TorchModel(_unpickled(data, device), spec, device)
-
-
-def _may_unpickle() -> bool:
-    return os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() not in ("false", "0")
 
 
 def _pickle_of(path: Path) -> bytes:

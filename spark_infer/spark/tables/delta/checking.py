@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.spark.analysis import condition, first_line
+from spark_infer.spark.analysis import condition, sentence_of
 from spark_infer.spark.session_settings import setting
 from spark_infer.tables.delta import delta_conf
 
@@ -33,7 +33,7 @@ def check_delta(spark: SparkSession) -> None:
         jar = f"spark.jars.packages={needed['spark.jars.packages']} (the jar, when the session starts)"
         raise EnvironmentProblem(
             "This Spark session cannot read Delta tables.",
-            details=["A session needs, from its start:", *(missing or [first_line(error)]), jar],
+            details=["A session needs, from its start:", *(missing or [sentence_of(error)]), jar],
             next_step="start the session with these settings, which `spark_infer.delta_conf()` returns; "
             "or use spark-submit with --packages.",
         ) from error

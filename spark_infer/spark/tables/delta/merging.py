@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
 from spark_infer.runtime.process_state import this_process
-from spark_infer.spark.analysis import condition, first_line
+from spark_infer.spark.analysis import condition, sentence_of
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.schema import to_spark
 from spark_infer.spark.tables.settings import can_set, settings
@@ -166,16 +166,13 @@ def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None
 def _refused(name: str, error: Exception) -> WriteError:
     # What an analysis says is of columns; what is said later may be of rows.
     of_columns = type(error).__name__ == "AnalysisException"
+    why = sentence_of(error) if of_columns else condition(error) or "its job failed"
     return WriteError(
-        f"Spark did not merge into {name}: {first_line(error) if of_columns else condition(error) or 'its job failed'}",
+        f"Spark did not merge into {name}: {why}",
         details=["The rows are scored and kept; nothing of this run is in the table."],
         next_step="see to the table's rules, then run the same command again: it goes on from here.",
     )
 
 
 def _conflict(name: str) -> CommitConflictError:
-    return CommitConflictError(
-        f"Another writer changed {name} while this run merged.",
-        details=["The rows are scored and kept; nothing of this run is in the table."],
-        next_step="run the same command again: it goes on from here.",
-    )
+    return CommitConflictError.during(name, "while this run merged.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.errors import SourceError
-from spark_infer.spark.analysis import condition, first_line, parameters
+from spark_infer.spark.analysis import condition, parameters, sentence_of
 from spark_infer.tables.delta.table_snapshot import no_such_version
 from spark_infer.tables.location import TableLocation
 
@@ -33,6 +33,6 @@ def delta_frame(spark: SparkSession, location: TableLocation, version: int | Non
 def delta_refused(location: TableLocation, error: Exception) -> SourceError:
     """The error for a table that Delta cannot read."""
     return SourceError(
-        f"Delta cannot read {location.name}: {first_line(error)}",
+        f"Delta cannot read {location.name}: {sentence_of(error)}",
         next_step="restore the table, or name another version of it or another table.",
     )

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.errors import SourceError
-from spark_infer.spark.analysis import first_line
+from spark_infer.spark.analysis import sentence_of
 from spark_infer.spark.schema import to_arrow, to_spark
 from spark_infer.spark.tables.settings import settings
 from spark_infer.tables.parquet.table_snapshot import own_columns, with_partitions
@@ -41,7 +41,7 @@ def parquet_frame(spark: SparkSession, found: Snapshot) -> DataFrame:
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"Spark cannot read {location.name}: {first_line(error)}") from error
+        raise SourceError(f"Spark cannot read {location.name}: {sentence_of(error)}") from error
 
 
 def _schema(spark: SparkSession, found: Snapshot, path: str) -> pa.Schema:

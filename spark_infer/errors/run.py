@@ -1,0 +1,132 @@
+"""What failed while running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+from spark_infer.errors.plan import PlanError, StepError
+from spark_infer.errors.root import SparkInferError
+
+
+class RunError(SparkInferError):
+    """Failed while running.
+
+    Example:
+        >>> error = RunError("The target could not be written.", next_step="free some space, then run again.")
+        >>> error.exit_code, error.next_step
+        (4, 'free some space, then run again.')
+    """
+
+    exit_code = 4
+
+    @classmethod
+    def worker_cannot_reach(cls, uri: str) -> Self:
+        """A worker has no access to a table's file system."""
+        return cls(
+            f"This worker cannot reach {uri}.",
+            next_step="give it what pyarrow.fs needs for this file system, or set plane: spark.",
+        )
+
+    @classmethod
+    def process_died(cls, process: str, status: object, *, details: Iterable[str] = (), more_memory: str) -> Self:
+        """A process of ours is gone; ``more_memory`` says how the next one gets more of it."""
+        return cls(
+            f"{process} died with exit status {status}: killed for memory, or crashed in native code.",
+            details=details,
+            next_step=f"lower batch_size or max_batch_bytes, or {more_memory}.",
+        )
+
+
+class DeadlineError(RunError):
+    """A step of a worker, or the whole job, took longer than it may."""
+
+
+class DeviceError(RunError):
+    """The GPU that was asked for is not seen by the worker, or by the framework of the model."""
+
+
+class ModelFilesError(RunError):
+    """The model's files on a node are missing or damaged."""
+
+
+class ModelLoadError(RunError):
+    """The model did not load."""
+
+
+class InputValueError(RunError):
+    """A value of the table has no place in the model's input type."""
+
+    @classmethod
+    def nulls(cls, column: str, nulls: int, rows: int, *, declared: str, why: str = "", instead: str = "") -> Self:
+        """Nulls in a column whose type has none.
+
+        Args:
+            column: Its name.
+            nulls: How many there are.
+            rows: In a batch of how many rows.
+            declared: Its type, and who declares it.
+            why: Why there is no place for a null, where ``declared`` does not say so.
+            instead: How the model could be logged to take nulls.
+        """
+        return cls(
+            f"Column {column!r} is {declared} and holds {nulls} null(s) in a batch of {rows} rows{why and f'; {why}'}.",
+            next_step=f'keep these rows out with where="{column} IS NOT NULL", fill them in a preprocess function'
+            + (f", or log the model with {instead}." if instead else "."),
+        )
+
+
+class PredictError(RunError):
+    """The model raised while predicting."""
+
+
+class PredictionShapeError(RunError):
+    """The model returned the wrong number of rows, columns, or the wrong types."""
+
+
+class StepFailedError(RunError):
+    """A preprocess or postprocess step raised, or changed the number of rows."""
+
+    @classmethod
+    def on_worker(cls, error: StepError) -> Self:
+        """A step that the driver could use, and a worker cannot."""
+        return cls(error.what, details=["it was found on the driver"], next_step=error.next_step)
+
+
+class SourceReadError(RunError):
+    """A file of the source is damaged or vanished while it was read."""
+
+
+class SparkMustReadError(SourceReadError):
+    """A file holds values that the direct plane might read otherwise than Spark."""
+
+    def __init__(self, what: str, why: str = "", *, details: Iterable[str] = (), next_step: str = "") -> None:
+        if why:
+            what = f"The direct plane cannot read {what}: {why}."
+            next_step = next_step or "set plane: auto or plane: spark, and Spark reads it."
+        super().__init__(what, details=details, next_step=next_step)
+
+
+class WriteError(RunError):
+    """The target could not be written."""
+
+
+class CommitConflictError(WriteError):
+    """Another writer changed the table while this run scored, in a way that the commit cannot go with."""
+
+    @classmethod
+    def during(cls, table: str, when: str) -> Self:
+        """A commit that lost against another one; ``when`` ends the sentence."""
+        return cls(
+            f"Another writer changed {table} {when}",
+            details=["Nothing of this commit is in the table; the rows are scored and kept."],
+            next_step="run the same command again: it goes on from here.",
+        )
+
+
+class LedgerError(RunError):
+    """The account of an unfinished run is damaged, or another driver took the run over."""
+
+
+class LedgerRefusedError(PlanError, LedgerError):
+    """A ledger is damaged, or somebody else may have written it; found before anything ran."""
