@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
@@ -28,11 +27,13 @@ def engine_of(config: JobConfig, open_session: Callable[[], SparkSession]) -> En
         from spark_infer.engines.local.engine import LocalEngine
 
         return LocalEngine(config.resources)
-    if find_spec("pyspark") is None:
+    try:
+        from spark_infer.engines.spark.engine import SparkEngine
+    except ModuleNotFoundError as error:
+        if error.name not in ("pyspark", "py4j"):
+            raise
         raise EnvironmentProblem(
             "Engine `spark` was asked for, and PySpark is not installed.",
             next_step=f"{install_extra('spark')}, or set engine: local.",
-        )
-    from spark_infer.engines.spark.engine import SparkEngine
-
+        ) from error
     return SparkEngine(open_session(), config.resources)
