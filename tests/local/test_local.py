@@ -30,7 +30,6 @@ from spark_infer.errors import (
     RunError,
     SchemaMismatchError,
     SourceError,
-    TargetError,
 )
 from spark_infer.job.__main__ import SCRIPT
 from spark_infer.job.__main__ import main as job_entry
@@ -135,22 +134,6 @@ def test_a_condition_and_a_partition_filter_leave_the_rows_that_meet_them(
     report = run(line, wanted, {"path": str(tmp_path / "out")})
     assert [row["id"] for row in read(tmp_path / "out")] == list(range(501, 800, 2))
     assert report.rows_scored == 150
-
-
-@pytest.mark.usefixtures("in_this_process")
-def test_rows_are_added_to_a_delta_table_and_partitions_replaced(line: str, source: Path, tmp_path: Path) -> None:
-    target = {"path": str(tmp_path / "out"), "format": "delta", "partition_by": ["part"]}
-    run(line, str_source(source), target)
-    run(line, {"path": str(source), "where": "id < 10"}, {**target, "mode": "append"}, name="again")
-    assert len(read(tmp_path / "out")) == ROWS + 10
-    replaced = {**target, "mode": "overwrite_partitions", "partitions": {"part": [2]}}
-    report = run(line, {"path": str(source), "partition_filter": {"part": [2]}, "where": "id < 100"}, replaced)
-    assert report.target_version == 2
-    rows = read(tmp_path / "out")
-    assert sum(row["part"] == 2 for row in rows) == 25
-    assert len(rows) == 750 + 25 + sum(n % 4 != 2 for n in range(10))
-    with pytest.raises(TargetError, match="do not fit the target"):
-        run(line, str_source(source), {**target, "mode": "append", "keep": ["id"]}, name="narrow")
 
 
 def str_source(source: Path) -> dict[str, str]:

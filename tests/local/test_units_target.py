@@ -17,7 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from spark_infer.errors import CommitConflictError, LedgerError, PlanError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.runtime.failpoints import InjectedError
-from spark_infer.tables.delta import commit, publish
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.durable import LocalDisk
 from spark_infer.tables.publishing import tries
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
@@ -168,9 +168,7 @@ def test_where_nothing_can_be_renamed_into_the_target_the_ledger_lies_inside(
             job(line, {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "overwrite"}).run()
 
 
-def meddling(
-    monkeypatch: pytest.MonkeyPatch, module: Any, meddle: Callable[[], object], times: int, at: str = "placed"
-) -> None:
+def meddling(monkeypatch: pytest.MonkeyPatch, meddle: Callable[[], object], times: int, at: str = "placed") -> None:
     """Have another writer change the target, in the moments between a look at it and the commit."""
     left = [meddle] * times
 
@@ -178,7 +176,7 @@ def meddling(
         if name == at and left:
             left.pop()()
 
-    monkeypatch.setattr(module, "point", point)
+    monkeypatch.setattr(this_process(), "failpoints", SimpleNamespace(reach=point))
     monkeypatch.setattr(tries, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
@@ -187,7 +185,7 @@ def test_an_overwrite_that_another_writer_gets_in_the_way_of_is_committed_again(
 ) -> None:
     old_rows(line, tmp_path, "delta")
     out = tmp_path / "out"
-    meddling(monkeypatch, publish, lambda: DeltaTable(out).delete("id = -3"), 1)
+    meddling(monkeypatch, lambda: DeltaTable(out).delete("id = -3"), 1)
     report = job(line, {"path": str(files)}, {"path": str(out), "mode": "overwrite"}, **EACH).run()
     assert "committing again" in caplog.text
     assert (report.target_version, report.target_versions) == (2, (2,))
@@ -210,7 +208,7 @@ def test_an_overwrite_that_is_beaten_again_and_again_says_so_and_is_not_scored_a
             table.alter.set_table_properties({"delta.logRetentionDuration": f"interval {table.version()} days"})
 
     with monkeypatch.context() as patch:
-        meddling(patch, publish, meddle, 5)
+        meddling(patch, meddle, 5)
         with pytest.raises(CommitConflictError, match="at the moment of the commit"):
             scoring.run()
     report = scoring.run()
@@ -223,7 +221,7 @@ def test_an_append_goes_on_beside_a_writer_who_changes_what_does_not_matter(
     old_rows(line, tmp_path, "delta")
     out = tmp_path / "out"
     change = {"delta.logRetentionDuration": "interval 40 days"}
-    meddling(monkeypatch, publish, lambda: DeltaTable(out).alter.set_table_properties(change), 1)
+    meddling(monkeypatch, lambda: DeltaTable(out).alter.set_table_properties(change), 1)
     job(line, {"path": str(files)}, {"path": str(out), "mode": "append"}, **EACH).run()
     exact(out)
     assert len(read(out)) == FILES * ROWS + 4
@@ -256,7 +254,7 @@ def test_rows_that_another_writer_only_arranges_anew_do_not_outlive_an_overwrite
     out, target = tmp_path / "out", {"path": str(tmp_path / "out"), "format": "delta"}
     job(line, {"path": str(files)}, target, name="earlier", **EACH).run()
     pq.write_table(pa.table({"id": [999], "x": [0.0], "part": [0]}), files / "9.parquet")
-    meddling(monkeypatch, commit, lambda: DeltaTable(out).optimize.compact(), 1, at="commit")
+    meddling(monkeypatch, lambda: DeltaTable(out).optimize.compact(), 1, at="commit")
     more = {"partitions": {"part": [0, 1, 2, 3]}} if mode == "overwrite_partitions" else {}
     if more:
         shutil.rmtree(out)
@@ -330,7 +328,7 @@ def test_rows_that_are_taken_back_between_two_units_of_a_command_are_missed(
         if name == "placed" and next(seen) == 4:
             DeltaTable(out).restore(0)
 
-    monkeypatch.setattr(publish, "point", point)
+    monkeypatch.setattr(this_process(), "failpoints", SimpleNamespace(reach=point))
     with pytest.raises(WriteError, match="files that this run wrote are gone"):
         job(line, {"path": str(files)}, {"path": str(out), "mode": "append"}, **EACH).run()
 
@@ -348,30 +346,20 @@ def test_a_new_table_that_is_gone_before_the_run_is_finished_is_told(
         scoring.run()
 
 
-def test_columns_of_the_target_that_the_rows_do_not_bring_are_null_in_delta_and_refused_for_parquet(
+def test_columns_that_the_rows_do_not_bring_keep_their_place_and_may_not_be_not_null(
     line: str, files: Path, tmp_path: Path
 ) -> None:
     stamps = {"model_name_column": None, "model_version_column": None, "scored_at_column": None}
     wide = pa.table({"note": ["old"], "id": pa.array([-1], pa.int64()), "prediction": [0.5], "k": [1]})
     write_deltalake(tmp_path / "out", wide)
     target = {"path": str(tmp_path / "out"), "mode": "append", "keep": ["id"], **stamps}
-    scoring = job(line, {"path": str(files)}, target)
-    assert "; note, k as the table fills them: null" in scoring.plan().write
-    scoring.run()
-    found = read(tmp_path / "out")
-    assert (found[0]["note"], found[0]["k"]) == ("old", 1)
-    assert [(row["note"], row["k"]) for row in found[1:]] == [(None, None)] * (FILES * ROWS)
+    job(line, {"path": str(files)}, target).run()
     assert [field.name for field in DeltaTable(tmp_path / "out").schema().fields] == wide.column_names
     not_null = wide.cast(pa.schema([field.with_nullable(field.name != "k") for field in wide.schema]))
     write_deltalake(tmp_path / "strict", not_null)
     with pytest.raises(TargetError) as refused:
         job(line, {"path": str(files)}, {**target, "path": str(tmp_path / "strict")}).run()
     assert refused.value.details == ("missing: k bigint, which is NOT NULL",)
-    (tmp_path / "plain").mkdir()
-    pq.write_table(wide, tmp_path / "plain" / "f.parquet")
-    with pytest.raises(TargetError, match="files with fewer may hide the others") as refused:
-        job(line, {"path": str(files)}, {**target, "path": str(tmp_path / "plain")}).run()
-    assert refused.value.details[:2] == ("missing: note string", "missing: k bigint")
 
 
 @pytest.mark.parametrize(
