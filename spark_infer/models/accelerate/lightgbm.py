@@ -43,7 +43,7 @@ _OTHER_ANSWERS = {"raw_score", "leaf_index", "contrib", "start_iteration", "num_
 
 
 DISTRIBUTION = "lightgbm"
-CHECKED = ">=4.3,<4.8"
+CHECKED = ">=4.6,<4.8"
 HOW = "LightGBM's trees are asked a few at a time"
 
 

@@ -22,8 +22,8 @@ from typing import Any
 from spark_infer.models.accelerate.base import unchecked
 from spark_infer.models.backends.pickled import named_types
 
-CHECKED = ">=0.11,<0.17"
-CHECKED_SKLEARN = ">=1.4,<1.10"
+CHECKED = ">=0.16,<0.17"
+CHECKED_SKLEARN = ">=1.9,<1.10"
 
 _LOCK = threading.Lock()
 _NOT_LISTED = frozenset(("tests", "externals", "setup", "conftest", "experimental", "estimator_checks"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spark_infer.models.backends.spec import LoadSpec
 
 DISTRIBUTION = "xgboost"
-CHECKED = ">=2.1,<3.3"
+CHECKED = ">=3.2,<3.3"
 
 
 def find_fast(model: XgboostModel, spec: LoadSpec) -> Fast | None:
