@@ -12,6 +12,7 @@ from spark_infer.errors import PlanError, SourceError
 from spark_infer.tables.location import TableLocation, refusal
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.spark_json import is_known, type_name
 
 
 class LocalTables:
@@ -49,8 +50,15 @@ class LocalTables:
         raise refusal
 
     def target_schema(self, newest: Snapshot) -> pa.Schema:
-        """Return the columns that Delta's log or the files' footers name."""
-        return schema_of(newest)
+        """Return the columns that Delta's log or the files' footers name; refuse types that may be newer than this."""
+        schema = schema_of(newest)
+        if unknown := [field for field in schema if not is_known(field)]:
+            raise SourceError(
+                f"{newest.location.name} has a column of a type that engine `local` does not know.",
+                details=[f"{field.name}: {type_name(field)}" for field in unknown],
+                next_step="choose another target, or set engine: spark.",
+            )
+        return schema
 
 
 def _only_spark(config: TableConfig, what: str) -> PlanError:

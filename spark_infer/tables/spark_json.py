@@ -68,6 +68,9 @@ _DECIMAL = re.compile(r"decimal\(\s*(\d+)\s*,\s*(-?\d+)\s*\)")
 _TIME = re.compile(r"time\(\d\)")
 _DAYS = re.compile(r"interval (day|hour|minute|second)( to (hour|minute|second))?")
 _SPATIAL = re.compile(r"(geometry|geography)\(\s*([\w]+:-?[\w]+)\s*(,\s*\w+\s*)?\)")
+_OTHERS = re.compile(
+    r"variant|(var)?char\(\d+\)|string collate \w+|interval( (year|month|day|hour|minute|second)( to \w+)?)?"
+)
 _SRIDS = {"OGC:CRS84": 4326, "SRID:ANY": -1}
 """Numbers of the coordinate systems whose names do not end with it."""
 
@@ -147,6 +150,24 @@ def named_field(name: str, type_name: str) -> pa.Field:
     return field_from_json({"name": name, "type": _LONG.get(type_name, type_name)})
 
 
+def is_known(field: pa.Field) -> bool:
+    """Return whether the type of a column, which may be one that cannot be read, is one of Spark's at every depth."""
+    return _is_known(type_json(field))
+
+
+def _is_known(kind: Any) -> bool:
+    if isinstance(kind, str):
+        return kind in _ARROW or any(known.fullmatch(kind) for known in (_DECIMAL, _TIME, _SPATIAL, _OTHERS))
+    match kind.get("type"):
+        case "struct":
+            return all(_is_known(field["type"]) for field in kind["fields"])
+        case "array":
+            return _is_known(kind["elementType"])
+        case "map":
+            return _is_known(kind["keyType"]) and _is_known(kind["valueType"])
+    return _is_python(kind)
+
+
 def unsupported(name: str, why: str) -> pa.Field:
     """Return a column that is an error where it is needed.
 
@@ -188,9 +209,14 @@ def _arrow_type(kind: Any) -> pa.DataType:
         case "map":
             key = pa.field("key", _arrow_type(kind["keyType"]), nullable=False)
             return pa.map_(key, pa.field("value", _arrow_type(kind["valueType"]), kind.get("valueContainsNull", True)))
-        case "udt" if "sqlType" in kind:
+        case "udt" if _is_python(kind):
             return _arrow_type(kind["sqlType"])
     raise NoArrowTypeError(kind)
+
+
+def _is_python(udt: Mapping[str, Any]) -> bool:
+    """Whether a user's type has a class of Python: Python knows nothing of the others."""
+    return "pyClass" in udt and "sqlType" in udt
 
 
 def _parsed(kind: str) -> pa.DataType:

@@ -410,5 +410,5 @@ def test_a_column_of_an_unknown_type_is_no_hindrance_where_it_is_not_wanted(
     assert [row["prediction"] for row in read(tmp_path / "out")] == [1.0]
     with pytest.raises(PlanError, match="shape"):
         job(line, source, {"path": str(tmp_path / "all"), "keep": ["id", "shape"]}).run()
-    with pytest.raises(TargetError, match="a type that this PySpark does not know"):
+    with pytest.raises(TargetError, match="a type that engine `local` does not know"):
         job(line, {"path": str(files)}, {"path": str(tmp_path / "shapes"), "mode": "append"}).run()

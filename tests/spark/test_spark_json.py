@@ -18,6 +18,7 @@ from spark_infer.core.signature import marked
 from spark_infer.spark.versions import from_arrow_type, to_arrow_type
 from spark_infer.tables.spark_json import (
     field_from_json,
+    is_known,
     may_be_null,
     schema_from_json,
     to_json,
@@ -96,6 +97,7 @@ def test_each_type_is_the_one_in_which_spark_sends_it(kind: DataType) -> None:
     field = field_from_json(json.loads(json.dumps(StructField("c", kind).jsonValue())))
     wanted = sent(kind)
     assert type_name(field) == kind.simpleString()
+    assert is_known(field)
     if wanted is None:
         assert field.type == pa.null()
         assert why_unsupported(field) == f"{kind.simpleString()}, which Arrow cannot carry to Python"

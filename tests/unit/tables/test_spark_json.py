@@ -10,6 +10,7 @@ import pytest
 from spark_infer.tables.spark_json import (
     NoSparkTypeError,
     field_from_json,
+    is_known,
     may_be_null,
     named_field,
     plain,
@@ -26,7 +27,7 @@ def column(name: str, kind: Any, nullable: bool = True, **metadata: Any) -> dict
 
 
 INNER = {"type": "struct", "fields": [column("x", "long", False), column("y", "string", comment="inner")]}
-VECTOR = {"type": "udt", "class": "org.apache.spark.ml.linalg.VectorUDT", "sqlType": INNER}
+VECTOR = {"type": "udt", "class": "org.apache.spark.ml.linalg.VectorUDT", "pyClass": "v.V", "sqlType": INNER}
 
 COLUMNS = [
     (column("a", "long", False, comment="the key"), pa.int64(), "bigint"),
@@ -50,6 +51,7 @@ COLUMNS = [
     (column("k", "of a later Delta"), pa.null(), "of a later Delta"),
     (column("l", {"type": "of a later Delta"}), pa.null(), "a of a later Delta of another library"),
     (column("m", "void"), pa.null(), "void"),
+    (column("o", {"type": "udt", "class": "of.Scala", "sqlType": "string"}), pa.null(), "udt"),
     (column("n", "decimal(39,0)"), pa.null(), "decimal(39,0)"),
 ]
 
@@ -61,6 +63,7 @@ def test_a_column_has_an_arrow_type_and_a_name_and_keeps_all_else(
     found = field_from_json(field)
     assert (found.type, type_name(found), may_be_null(found)) == (arrow, name, field["nullable"])
     assert to_json(pa.schema([found])) == {"type": "struct", "fields": [field]}
+    assert is_known(found) == (field["name"] not in ("k", "l", "o"))
     carried = arrow != pa.null() or name == "void"
     assert why_unsupported(found) == (None if carried else f"{name}, which Arrow cannot carry to Python")
 
@@ -68,7 +71,7 @@ def test_a_column_has_an_arrow_type_and_a_name_and_keeps_all_else(
 def test_a_worker_gets_columns_that_may_be_null_and_say_only_why_they_cannot_be_read() -> None:
     schema = plain(schema_from_json(field for field, *_ in COLUMNS))
     assert all(field.nullable for field in schema)
-    assert {name for name in schema.names if schema.field(name).metadata} == {"i", "j", "k", "l", "n"}
+    assert {name for name in schema.names if schema.field(name).metadata} == {"i", "j", "k", "l", "n", "o"}
     assert schema.types == [arrow for _, arrow, _ in COLUMNS]
     assert why_unsupported(plain(pa.schema([unsupported("a", "odd")])).field("a")) == "odd"
 
