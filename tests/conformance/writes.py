@@ -89,7 +89,9 @@ class Writes:
     def refused(self, rows: pa.Table, mode: str, **target: Any) -> tuple[str, ...]:
         """What a plan refuses a target for; nothing has run, and nothing has changed."""
         before = tree(self.out)
-        with self.quiet(), pytest.raises(TargetError) as error:
+        # That a table is there is known without Spark; to describe it, Delta may run small jobs of its own.
+        quiet = self.quiet if mode == "error_if_exists" else nullcontext
+        with quiet(), pytest.raises(TargetError) as error:
             self.job(rows, mode, **target).plan(*self.session)
         assert error.value.next_step
         assert tree(self.out) == before
@@ -156,13 +158,6 @@ def append_adds_rows_beside_those_of_before(w: Writes) -> None:
     assert report.rows_scored == 6
     assert before.items() - {item for item in before.items() if not item[1][2]} <= tree(w.out).items()
     assert (report.target_version is not None) == w.has_log
-
-
-def overwrite_replaces_all_rows(w: Writes) -> None:
-    w.old(range(6))
-    report = w.write(of(range(3)), "overwrite")
-    assert w.stored() == [0, 1, 2]
-    assert (report.rows_scored, report.target_version) == (3, 1 if w.has_log else None)
 
 
 def overwrite_replaces_columns_and_partitioning(w: Writes) -> None:
@@ -296,9 +291,6 @@ def goes_on(mode: str, point: str) -> Callable[[Writes], None]:
             w.old([-3, -2, -1])
         job = w.job(of(range(6)), mode, **more)
         w.breaks(f"{point}:1:raise")
-        if point == "sealed" and w.by_spark and format_of(w.kind).spark_commits:
-            w.run(job)  # Spark commits what it writes: nothing is sealed before
-            return
         with pytest.raises(InjectedError):
             w.run(job)
         w.breaks("")
@@ -325,7 +317,6 @@ def goes_on(mode: str, point: str) -> Callable[[Writes], None]:
 CASES: tuple[Callable[[Writes], None], ...] = (
     a_new_table_holds_the_rows_and_the_report_counts_what_was_committed,
     append_adds_rows_beside_those_of_before,
-    overwrite_replaces_all_rows,
     overwrite_replaces_columns_and_partitioning,
     overwrite_partitions_replaces_the_declared_ones_and_empties_those_without_rows,
     a_row_outside_the_declared_partitions_fails_the_job_and_nothing_is_published,

@@ -15,11 +15,11 @@ from deltalake import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from spark_infer import Report, ScoringJob, model_udf, score
+from spark_infer import ScoringJob, model_udf, score
 from spark_infer.config import JobConfig
 from spark_infer.engines.spark import units as spark_units
 from spark_infer.engines.spark.direct import write_files
-from spark_infer.errors import DeadlineError, LedgerError, RunError, TargetError
+from spark_infer.errors import DeadlineError, LedgerError, RunError
 from spark_infer.runtime.failpoints import InjectedError
 from tests.hostile import CORPUS, each
 from tests.local.jobs import read
@@ -117,50 +117,6 @@ def test_a_unit_that_fails_stops_the_others_and_those_that_are_done_stay(
     monkeypatch.undo()
     report = scoring.run(spark)
     assert report.rows_scored == ROWS
-    assert rows_of(target) == expected()
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode"),
-    [("delta", "error_if_exists"), ("delta", "append"), ("parquet", "append"), ("parquet", "overwrite")],
-)
-def test_what_spark_writes_is_written_once_although_the_reply_is_lost(
-    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, mode: str
-) -> None:
-    target = {"path": str(tmp_path / "out"), "format": kind, "mode": mode}
-    if mode != "error_if_exists":
-        job(line, source, {**target, "mode": "error_if_exists"}, name="first").run(spark)
-    scoring = job(line, source, target, plane="spark")
-    breaks("published:1:raise")
-    with pytest.raises(InjectedError):
-        scoring.run(spark)
-    breaks("")
-    wanted = expected(2 if mode == "append" else 1)
-    assert rows_of(target) == wanted
-    report = scoring.run(spark)
-    assert (report.already_done, report.rows_scored) == (False, ROWS)
-    assert rows_of(target) == wanted
-    again = scoring.run(spark)
-    assert again.already_done
-    assert rows_of(target) == wanted
-    if mode == "append":
-        other = job(line, source, {**target, "keep": ["id"]}, plane="spark")
-        with pytest.raises(TargetError, match="This job has put 60 rows into the target before"):
-            other.plan(spark)
-
-
-def test_rows_that_spark_has_staged_are_not_scored_again(
-    spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any
-) -> None:
-    target = {"path": str(tmp_path / "out"), "format": "parquet"}
-    scoring = job(line, source, target, plane="spark")
-    breaks("sealed:1:raise")
-    with pytest.raises(InjectedError):
-        scoring.run(spark)
-    breaks("")
-    assert "1 of 1 units are done" in str(scoring.plan(spark))
-    report: Report = scoring.run(spark)
-    assert (report.units_before, report.rows_scored) == (1, ROWS)
     assert rows_of(target) == expected()
 
 

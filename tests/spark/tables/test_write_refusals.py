@@ -78,45 +78,6 @@ def refused(spark: SparkSession, snapshot: Snapshot, frame: DataFrame, **target:
     return error.value.details
 
 
-def test_every_column_that_does_not_fit_is_listed(
-    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
-) -> None:
-    frame = flights.selectExpr("CAST(id AS STRING) AS id", "delay AS dely", "month AS Month", "1 AS extra")
-    is_delta = (existing / "_delta_log").exists()
-    *details, last = refused(spark, snapshot, frame, path=existing, mode="append")
-    assert details == [
-        "id: the rows have string, the table has bigint",
-        *([] if is_delta else ["missing: delay double"]),  # which Delta leaves null
-        "Month: the table spells it 'month'",
-        "unknown: dely double (did you mean 'delay'?)",
-        *([] if is_delta else ["unknown: extra int"]),
-    ]
-    assert last.startswith("unknown: extra int" if is_delta else "Spark takes the columns of a Parquet folder from one")
-
-
-def test_the_partitioning_must_be_the_tables(
-    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
-) -> None:
-    details = refused(spark, snapshot, flights, path=existing, mode="append", partition_by=["id"])
-    assert details == ("`partition_by` is id, the table is partitioned by month",)
-    details = refused(spark, snapshot, flights.withColumn("month", flights["delay"]), path=existing, mode="append")
-    assert len(details) == 1
-    assert details[0].startswith("month: the rows have double, the table")
-
-
-def test_the_scope_must_name_partitions_of_the_table_with_values_of_their_type(
-    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, existing: Path
-) -> None:
-    scope = {"mont": [1], "id": [1], "month": ["x", True]}
-    details = refused(spark, snapshot, flights, path=existing, mode="overwrite_partitions", partitions=scope)
-    assert details == (
-        "'mont' is no partition column (did you mean 'month'?); there are: month",
-        "'id' is no partition column; there are: month",
-        "month: 'x' is not of the column's type int",
-        "month: True is not of the column's type int",
-    )
-
-
 @pytest.mark.parametrize("kind", ["delta", "parquet"])
 def test_columns_that_no_table_can_hold_are_listed(
     spark: SparkSession, snapshot: Snapshot, tmp_path: Path, kind: str
@@ -142,15 +103,6 @@ def test_all_columns_cannot_be_partitions_and_delta_forbids_blanks(
         "'a b'",
         "all columns are named, which leaves none for the files",
     ]
-
-
-def test_overwrite_partitions_needs_a_partitioned_table(
-    spark: SparkSession, snapshot: Snapshot, flights: DataFrame, tmp_path: Path
-) -> None:
-    scope = {"month": [1]}
-    flights.write.parquet(str(tmp_path / "whole"))
-    details = refused(spark, snapshot, flights, path=tmp_path / "whole", mode="overwrite_partitions", partitions=scope)
-    assert details == ("`overwrite_partitions` needs a table with partitions, and this one has none",)
 
 
 def test_nulls_inside_a_value_are_checked_where_the_format_does_not(

@@ -1,0 +1,34 @@
+"""The conformance suite of table formats with Spark, which reads, scores and writes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_infer.tables.formats import FORMATS
+from tests.conformance.writes import CASES, Writes
+from tests.spark.tables.seen import no_spark_job
+
+# Where Spark commits what it writes, nothing is sealed before.
+PAIRS = [
+    pytest.param(name, case, id=f"{name}-{case.__name__}")
+    for name, each in FORMATS.items()
+    for case in CASES
+    if not (each.spark_commits and case.__name__.endswith("_sealed"))
+]
+
+
+@pytest.mark.parametrize(("kind", "case"), PAIRS)
+def test_a_format_keeps_what_a_job_promises(
+    spark: SparkSession,
+    line: str,
+    tmp_path: Path,
+    breaks: Callable[[str], None],
+    kind: str,
+    case: Callable[[Writes], None],
+) -> None:
+    case(Writes(tmp_path, kind, line, {"plane": "spark"}, (spark,), breaks, partial(no_spark_job, spark)))
