@@ -36,7 +36,7 @@ NOW = datetime(2025, 1, 2, tzinfo=UTC)
 PLAN: dict[str, Any] = {
     **dict.fromkeys(("job", "model_uri", "model_name", "model_version", "model_digest", "backend"), "x"),
     **dict.fromkeys(("model_files", "source", "source_format", "where", "target", "target_format", "mode"), "x"),
-    **dict.fromkeys(("write", "plane", "compiled", "row_order"), "x"),
+    **dict.fromkeys(("write", "plane", "acceleration", "compiled", "row_order"), "x"),
     **dict.fromkeys(("partition_filter", "read_columns", "steps", "units", "tasks", "warnings"), ("x", "y")),
     **{name: {"x": "y"} for name in ("params", "outputs", "target_columns")},
     **dict.fromkeys(("model_bytes", "source_version", "source_rows"), 1),
@@ -53,7 +53,10 @@ TEXTS: list[Any] = [
         **{
             **FACTS,
             **dict.fromkeys(("run", "plane", "engine"), "x"),
-            **{name: PLAN[name] for name in ("warnings", "where", "params", "target_columns", "compiled")},
+            **{
+                name: PLAN[name]
+                for name in ("warnings", "where", "params", "target_columns", "acceleration", "compiled")
+            },
         }
     ),
     RunState(**STATE, started_at=NOW, report=None),
