@@ -35,6 +35,10 @@ lines, and holds no row values. All errors pickle.
 
 from __future__ import annotations
 
+from spark_infer.errors.error import (
+    MOST_PROBLEMS,
+    SparkInferError,
+)
 from spark_infer.errors.next_steps import (
     did_you_mean,
     install_extra,
@@ -54,10 +58,6 @@ from spark_infer.errors.plan import (
     StepError,
     TargetError,
     UnfinishedRunError,
-)
-from spark_infer.errors.root import (
-    MOST_PROBLEMS,
-    SparkInferError,
 )
 from spark_infer.errors.run import (
     CommitConflictError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spark_infer.errors.root import SparkInferError
+from spark_infer.errors.error import SparkInferError
 
 
 class PlanError(SparkInferError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
+from spark_infer.errors.error import SparkInferError
 from spark_infer.errors.plan import PlanError, StepError
-from spark_infer.errors.root import SparkInferError
 
 
 class RunError(SparkInferError):

@@ -18,7 +18,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.writers import with_writers
-from spark_infer.models.accelerate.base import OFF
+from spark_infer.models.accelerate.accelerated import OFF
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.driver import open_store
 from spark_infer.models.files.store import ModelStore

@@ -43,7 +43,6 @@ from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import refresh
 from spark_infer.spark.worker_stacks import worker_stacks
-from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
@@ -199,11 +198,8 @@ class SparkEngine:
         return SparkUnits(self._spark, job, run, on_progress)
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
-        """Publish files by ourselves; only a merge is Spark's."""
-        merger = spark_format_of(work.plan.location.format).merger
-        if job.write.merges and merger is not None:
-            return merger(self._spark, work)
-        return format_of(work.plan.location.format).publisher(work)
+        """Publish as the format does in a session."""
+        return spark_format_of(work.plan.location.format).publisher(self._spark, work)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
         """Have Spark score and write the whole job."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spark_infer.models.accelerate.base import full_name
+from spark_infer.models.accelerate.accelerated import full_name
 
 Column = npt.NDArray[np.float64]
 Change = Callable[[Column, int], None]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_infer.models.accelerate.base import full_name
+from spark_infer.models.accelerate.accelerated import full_name
 
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _TRANSFORMER = "sklearn.compose._column_transformer.ColumnTransformer"

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_infer.models.accelerate import together
-from spark_infer.models.accelerate.base import Fast
+from spark_infer.models.accelerate.accelerated import Fast
 from spark_infer.models.accelerate.together import predicting, shares
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from spark_infer.models.accelerate import lightgbm, together
-from spark_infer.models.accelerate.base import Fast, unchecked
+from spark_infer.models.accelerate.accelerated import Fast, unchecked
 from spark_infer.models.accelerate.columns import ColumnSteps, by_column
 from spark_infer.models.accelerate.encoders import EncodedBranch, encode_by_value
 from spark_infer.models.accelerate.together import predicting, shares
@@ -63,7 +63,7 @@ def with_parts(part: Any, instead: Mapping[int, Any]) -> Any:
 
     Args:
         part: The estimator, or something inside it.
-        instead: What takes the place of a part, by the part's ``id``.
+        instead: What replaces a part, by the part's ``id``.
     """
     from sklearn.base import BaseEstimator
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spark_infer.models.accelerate.base import unchecked
+from spark_infer.models.accelerate.accelerated import unchecked
 from spark_infer.models.backends.pickled import named_types
 
 CHECKED = ">=0.16,<0.17"

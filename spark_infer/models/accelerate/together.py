@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.outputs import Predictions
-from spark_infer.models.accelerate.base import full_name
+from spark_infer.models.accelerate.accelerated import full_name
 from spark_infer.models.backends.estimator import call_each, call_methods
 from spark_infer.models.backends.spec import LoadSpec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spark_infer.models.accelerate import together
-from spark_infer.models.accelerate.base import Fast
+from spark_infer.models.accelerate.accelerated import Fast
 from spark_infer.models.accelerate.together import predicting, shares
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spark_infer.core.exception_text import describe_exception, missing_module
 from spark_infer.errors import ModelLoadError, SparkInferError
-from spark_infer.models.accelerate.base import accelerated
+from spark_infer.models.accelerate.accelerated import accelerated
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec

@@ -124,5 +124,5 @@ class LoadedModel(Described, Model, Protocol):
 
     One whose answer for a row is known to depend on that row alone has an attribute ``by_row`` that is true. One that
     is faster in other batches than the usual ones says so with ``batch_rows``. One that may be asked in a faster way
-    is an `accelerate.base.Accelerated`, and says how with ``acceleration``.
+    is an `accelerate.accelerated.Accelerated`, and says how with ``acceleration``.
     """

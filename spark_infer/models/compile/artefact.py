@@ -20,7 +20,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ModelRefusedError, SparkInferError
 from spark_infer.models.backends import compiled
-from spark_infer.models.backends import load as load_anew
+from spark_infer.models.backends import load as load_model
 from spark_infer.models.backends.estimator import score_names
 from spark_infer.models.backends.native.sklearn import by_position
 from spark_infer.models.backends.spec import COMPILED, Artefact, LoadedModel, LoadSpec
@@ -88,7 +88,7 @@ def _make(recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: Mo
         )
     answers = list(_answers(original, base, "the model", show_values=recipe.show_values).values())
     # Loaded again: a converter may write into what it is given, and the original is what answers are held to.
-    own: Any = load_anew(load, store.path(recipe.ref.digest))
+    own: Any = load_model(load, store.path(recipe.ref.digest))
     inputs = _inputs(own.framework_model, load.binding, base)
     converted = convert(own.framework_model, load.methods, inputs, flat=np.ndim(answers[0]) == 1)
     facts = compiled.Facts(

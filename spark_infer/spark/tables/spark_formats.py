@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
@@ -24,9 +24,8 @@ class SparkFormat(Protocol):
 
     name: str
 
-    @property
-    def merger(self) -> Callable[[SparkSession, PublishWork], Publisher] | None:
-        """What makes the publisher that merges staged rows; None where the format has no merge."""
+    def publisher(self, spark: SparkSession, work: PublishWork) -> Publisher:
+        """Return what makes scored files part of a table."""
 
     def is_at(self, spark: SparkSession, uri: str) -> bool:
         """Whether a folder holds such a table that only Spark can reach."""

@@ -12,9 +12,11 @@ from spark_infer.spark.tables.delta.checking import check_delta
 from spark_infer.spark.tables.delta.merging import MergeDelta
 from spark_infer.spark.tables.delta.reading import delta_frame, delta_refused
 from spark_infer.spark.tables.delta.writing import write_delta, written_before
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 
 
@@ -22,7 +24,10 @@ class SparkDelta:
     """Delta tables; a `SparkFormat`."""
 
     name = "delta"
-    merger = MergeDelta
+
+    def publisher(self, spark: SparkSession, work: PublishWork) -> Publisher:
+        """Have Spark merge; all other modes commit files as the format does without Spark."""
+        return MergeDelta(spark, work) if work.plan.merges else format_of(self.name).publisher(work)
 
     def is_at(self, spark: SparkSession, uri: str) -> bool:
         """Ask Delta for the table's details."""

@@ -9,8 +9,10 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.spark.analysis import condition
 from spark_infer.spark.tables.parquet.reading import parquet_frame
 from spark_infer.spark.tables.parquet.writing import refresh_parquet, write_parquet
+from spark_infer.tables.formats import format_of
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 
 
@@ -18,7 +20,10 @@ class SparkParquet:
     """Parquet tables; a `SparkFormat`."""
 
     name = "parquet"
-    merger = None
+
+    def publisher(self, spark: SparkSession, work: PublishWork) -> Publisher:
+        """Move files as the format does without Spark."""
+        return format_of(self.name).publisher(work)
 
     def is_at(self, spark: SparkSession, uri: str) -> bool:
         """Have Spark look at the folder's files."""

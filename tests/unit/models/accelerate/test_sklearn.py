@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from spark_infer.core.convert import project
-from spark_infer.models.accelerate.base import Accelerated, same_bits
+from spark_infer.models.accelerate.accelerated import Accelerated, same_bits
 from spark_infer.models.accelerate.lightgbm import BlockedBooster
 from spark_infer.models.accelerate.sklearn import with_parts
 from spark_infer.models.backends import load

@@ -1,4 +1,4 @@
-"""The root of all errors: what happened, details, and the next step."""
+"""What all errors have in common: what happened, details, and the next step."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from spark_infer.models.accelerate import sklearn as of_sklearn
-from spark_infer.models.accelerate.base import COMPARED_ROWS, same_bits, unchecked
+from spark_infer.models.accelerate.accelerated import COMPARED_ROWS, same_bits, unchecked
 from spark_infer.models.backends import load
 from spark_infer.models.backends.native.lightgbm import LightgbmModel
 from spark_infer.models.backends.native.sklearn import SklearnModel
