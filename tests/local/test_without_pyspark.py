@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from tests import without_spark
 from tests.local.jobs import read
+
+# Not imported here: that would hide PySpark from the tests that follow.
+WITHOUT_SPARK = Path(__file__).parents[1] / "without_spark.py"
 
 PROGRAM = """
 import importlib.util, sys
@@ -41,7 +43,7 @@ def test_a_job_is_planned_run_and_shown_where_pyspark_is_not_installed(line: str
         (tmp_path / "in").mkdir()
         pq.write_table(rows, tmp_path / "in" / "f.parquet")
     # Python imports it when it starts, in the workers too.
-    (tmp_path / "sitecustomize.py").write_bytes(Path(without_spark.__file__).read_bytes())
+    (tmp_path / "sitecustomize.py").write_bytes(WITHOUT_SPARK.read_bytes())
     job = tmp_path / "job.yaml"
     job.write_text(
         f"engine: local\nmodel: {line}\nsource: {tmp_path}/in\ntarget: {{path: {tmp_path}/out, format: {kind}}}\n"
