@@ -13,7 +13,9 @@ from spark_infer.errors import RunError, SourceReadError, SparkInferError, Write
 from spark_infer.runtime.deadline import expired
 from spark_infer.tables.paths import logged_path
 
-_OWN = re.compile(r"spark_infer\.errors\.(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL)
+_OWN = re.compile(
+    r"spark_infer\.errors\.(?:\w+\.)?(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL
+)
 _FILE = re.compile(
     r"(?:FAILED_READ_FILE[.\w]*|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS)\]?[^\n]*?((?:file|s3a?|abfss?|gs|hdfs):\S+)"
 )

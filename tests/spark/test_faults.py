@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 from pyspark.errors.exceptions.connect import SparkException
 
-from spark_infer.errors import RunError, WriteError
+from spark_infer import errors
+from spark_infer.errors import RunError, SparkInferError, WriteError
 from spark_infer.spark.exceptions import translate
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/data/scored. SQLSTATE: 58030"
@@ -40,3 +43,17 @@ def test_a_failed_write_on_spark_connect_is_told_by_its_causes(
 
 def test_a_failed_write_with_a_cause_of_its_own_in_the_message_stays_as_spark_tells_it() -> None:
     assert translate(SparkException(message=f"{WRITE_FAILED}\nCaused by: java.lang.Error: something new")) is None
+
+
+def kinds(root: type[SparkInferError]) -> list[type[SparkInferError]]:
+    return [root, *(kind for each in root.__subclasses__() for kind in kinds(each))]
+
+
+def test_each_error_of_a_worker_is_the_same_error_on_the_driver() -> None:
+    ours = [kind for kind in kinds(SparkInferError) if getattr(errors, kind.__name__, None) is kind]
+    assert len(ours) > 15
+    for kind in ours:
+        raised = kind.__new__(kind)
+        SparkInferError.__init__(raised, "it failed here")
+        text = "".join(traceback.format_exception(raised))
+        assert type(translate(SparkException(message=f"[PYTHON_EXCEPTION] {text}"))) is kind
