@@ -24,7 +24,7 @@ from tests.cluster.standalone import LIGHT, Cluster
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "tests" / "unit" / "models" / "hosted"
+MODEL = ROOT / "tests" / "unit" / "runtime" / "hosted"
 TASKS = 12
 
 
