@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spark_infer.models.backends.spec import LoadSpec
 
 DISTRIBUTION = "scikit-learn"
-CHECKED = ">=1.6,<1.10"
+CHECKED = ">=1.7,<1.10"
 
 
 def find_fast(model: SklearnModel, spec: LoadSpec) -> Fast | None:
