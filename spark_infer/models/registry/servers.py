@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -111,11 +111,17 @@ def servers_for(uri: str, tracking_uri: str | None, registry_uri: str | None) ->
             next_step=f"{install_extra('mlflow')}, or name a folder with the model's files.",
         ) from error
     if tracking_uri:
-        return Servers(tracking_uri, registry_uri or _beside(tracking_uri, "databricks", "databricks-uc"))
-    if registry_uri and not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]  # MLflow's lack
+        servers = Servers(tracking_uri, registry_uri or _beside(tracking_uri, "databricks", "databricks-uc"))
+    elif registry_uri and not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]  # MLflow's lack
         # MLflow's fallback is a new database in the working directory.
-        return Servers(_beside(registry_uri, "databricks-uc", "databricks"), registry_uri)
-    return Servers(mlflow.get_tracking_uri(), registry_uri or mlflow.get_registry_uri())
+        servers = Servers(_beside(registry_uri, "databricks-uc", "databricks"), registry_uri)
+    else:
+        servers = Servers(mlflow.get_tracking_uri(), registry_uri or mlflow.get_registry_uri())
+    if any(is_sqlite(address) for address in (servers.tracking, servers.registry)):
+        with suppress(ImportError):  # the question says what is missing
+            import mlflow.store.model_registry.sqlalchemy_store
+            import mlflow.store.tracking.sqlalchemy_store  # as above: seconds, and not the database's
+    return servers
 
 
 def _beside(address: str, scheme: str, other: str) -> str:
