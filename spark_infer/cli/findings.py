@@ -70,7 +70,7 @@ def look_at_java(environ: Mapping[str, str]) -> Finding:
     try:
         java = environment.require_java(environ)
     except EnvironmentProblem as problem:
-        return Finding("java", "problem", problem.what, problem.next_step)
+        return Finding("java", "problem" if _installed("pyspark") else "note", problem.what, problem.next_step)
     return Finding("java", "ok", f"{java.version}, {java.path}")
 
 
@@ -78,7 +78,7 @@ def look_at_spark(environ: Mapping[str, str]) -> Finding:
     """Check the installed pyspark, and SPARK_HOME against it."""
     version = _installed("pyspark")
     if version is None:
-        return Finding("spark", "problem", "pyspark is not installed", install_extra("spark"))
+        return Finding("spark", "note", "pyspark is not installed: engine local only", install_extra("spark"))
     if _numbers(version)[:2] < MIN_SPARK:
         return Finding("spark", "problem", f"pyspark {version} is too old", "pip install 'pyspark>=4.0,<5'")
     try:
@@ -93,7 +93,8 @@ def look_at_delta(environ: Mapping[str, str]) -> Finding:
     """Check that delta-spark is made for the installed pyspark."""
     version, spark = _installed("delta-spark"), _installed("pyspark")
     if version is None:
-        return Finding("delta", "note", "delta-spark is not installed: Parquet only", install_extra("delta"))
+        reads = "Delta tables with engine local only" if _installed("deltalake") else "Parquet only"
+        return Finding("delta", "note", f"delta-spark is not installed: {reads}", install_extra("delta"))
     wanted = next((r for r in metadata.requires("delta-spark") or () if r.startswith("pyspark")), "pyspark")
     if spark is not None and Version(spark).base_version not in Requirement(wanted).specifier:
         return Finding(

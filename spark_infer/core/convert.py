@@ -71,6 +71,11 @@ def to_numpy(array: pa.Array, name: str, *, sized: bool = False) -> npt.NDArray[
     return values.astype("datetime64[D]") if pa.types.is_date(array.type) else values
 
 
+def numpy_dtype(kind: pa.DataType) -> np.dtype[np.generic]:
+    """Return the dtype that a column without nulls becomes; Arrow's own `to_pandas_dtype` needs pandas."""
+    return to_numpy(pa.nulls(0, kind), "").dtype
+
+
 def _nested(array: pa.Array, name: str, *, sized: bool) -> list[Any]:
     def scalars(values: pa.Array) -> list[Any]:
         return sized_scalars(values) if sized else values.to_pylist()

@@ -183,7 +183,8 @@ def score_table(
 
     Raises:
         PlanError: Refused; no Spark task has started and nothing has changed on disk.
-        RunError: Failed while running; the target is as it was before.
+        RunError: Failed while running; the target is as it was before, or further by whole units, and the same call
+            goes on from there.
 
     Example:
         >>> report = score_table(

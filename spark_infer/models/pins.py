@@ -11,7 +11,6 @@ import logging
 import platform
 import re
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
@@ -20,6 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from spark_infer.errors import ConfigError, nearest
+from spark_infer.models.installed import installed_version
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import Requirement as Framework
 from spark_infer.models.requirements import requirements
@@ -38,16 +38,6 @@ _MOST_FILES = 20
 
 # Databricks writes these into the requirements of models that do not need them to predict; MLflow passes over them too.
 _NOT_NEEDED = frozenset({"databricks-agents", "databricks-feature-lookup"})
-
-# Distributions that bring the modules of another one, which then counts as installed.
-_OTHER_NAMES = {
-    "mlflow": ("mlflow-skinny",),
-    "onnxruntime": ("onnxruntime-gpu",),
-    "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
-    "psycopg2": ("psycopg2-binary",),
-    "tensorflow": ("tensorflow-cpu", "intel-tensorflow"),
-    "xgboost": ("xgboost-cpu",),
-}
 
 
 def differences(ref: ModelRef, backend: str, folder: Path) -> tuple[str, ...]:
@@ -129,7 +119,7 @@ def missing_pins(folder: Path) -> list[Requirement]:
     return [
         pin
         for pin, only_constrains in _pins(folder)
-        if not only_constrains and _is_wanted(pin) and _version_here(pin.name) is None
+        if not only_constrains and _is_wanted(pin) and installed_version(pin.name) is None
     ]
 
 
@@ -161,7 +151,7 @@ def _unmet_pin(pin: Requirement, *, only_constrains: bool) -> str | None:
     name = canonicalize_name(pin.name)
     if not _is_wanted(pin):
         return None
-    here = _version_here(name)
+    here = installed_version(name)
     if here is None:
         return None if only_constrains else f"{_shown(pin)} (not installed)"
     if name == "mlflow" and here.is_devrelease:
@@ -178,15 +168,6 @@ def _is_wanted(pin: Requirement) -> bool:
 
 def _shown(pin: Requirement) -> str:
     return f"{pin.name}{pin.specifier}"
-
-
-def _version_here(name: str) -> Version | None:
-    for each in (name, *_OTHER_NAMES.get(canonicalize_name(name), ())):
-        try:
-            return Version(metadata.version(each))
-        except (metadata.PackageNotFoundError, InvalidVersion):
-            continue
-    return None
 
 
 def _pins(folder: Path) -> Iterator[tuple[Requirement, bool]]:

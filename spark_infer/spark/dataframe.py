@@ -74,7 +74,7 @@ def score(
         The kept columns, the prediction columns and those of the model's name and version; lazy.
 
     Raises:
-        PlanError: The model, the table and the options do not fit together; no Spark task has started.
+        PlanError: The model, the table and the options do not fit together; no row has been scored.
 
     Example:
         >>> scored = score(flights, "models:/flight_delay@champion", keep=["flight_id"])

@@ -11,7 +11,6 @@ import importlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow as pa
 from packaging.specifiers import SpecifierSet
 
 from spark_infer.core.outputs import Predictions
+from spark_infer.models.installed import installed_version
 
 if TYPE_CHECKING:
     from spark_infer.models.backends.spec import LoadedModel, LoadSpec
@@ -82,9 +82,8 @@ def accelerated(model: LoadedModel, spec: LoadSpec) -> LoadedModel:
 
 def unchecked(distribution: str, checked: str) -> str | None:
     """Say why the installed version of a library may not be accelerated; None where it was checked."""
-    try:
-        installed = version(distribution)
-    except PackageNotFoundError:
+    installed = installed_version(distribution)
+    if installed is None:
         return f"off, since the version of {distribution} is not known"
     if SpecifierSet(checked).contains(installed, prereleases=True):
         return None

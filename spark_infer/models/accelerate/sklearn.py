@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from spark_infer.core.convert import numpy_dtype
 from spark_infer.models.accelerate import lightgbm, together
 from spark_infer.models.accelerate.accelerated import Fast, unchecked
 from spark_infer.models.accelerate.columns import ColumnSteps, by_column
@@ -101,7 +102,7 @@ def _are_doubles(binding: Binding) -> bool:
     """Whether a matrix of these columns is one of doubles, and steps of a pipeline get nothing else."""
     from sklearn import get_config
 
-    types = [column.type.to_pandas_dtype() for column in binding.columns]
+    types = [numpy_dtype(column.type) for column in binding.columns]
     return not binding.is_open and np.result_type(*types) == np.float64 and not get_config()["enable_metadata_routing"]
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.binding import Binding, BoundColumn, TensorInput
-from spark_infer.core.convert import matrix, tensor, to_numpy
+from spark_infer.core.convert import matrix, numpy_dtype, tensor, to_numpy
 from spark_infer.core.signature import Signature, Tensor, spelled
 from spark_infer.errors import InputValueError, ModelRefusedError, nearest
 from spark_infer.models.backends.graph import Port
@@ -189,8 +189,7 @@ def _common(columns: Sequence[BoundColumn]) -> np.dtype[Any] | None:
     """The dtype of a frame's values, as pandas finds it; None where nothing that ONNX takes comes of it."""
     types = [column.type for column in columns]
     if all(pa.types.is_integer(each) or pa.types.is_floating(each) for each in types):
-        # Not by to_pandas_dtype, which imports pandas.
-        return np.result_type(*(to_numpy(pa.nulls(0, each), "").dtype for each in types)) if types else None
+        return np.result_type(*map(numpy_dtype, types)) if types else None
     if all(pa.types.is_boolean(each) for each in types):
         return np.dtype(np.bool_)
     plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string)

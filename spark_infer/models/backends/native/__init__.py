@@ -1,6 +1,6 @@
 """One file for each flavor that is served without MLflow and pandas, named as MLflow names the flavor.
 
-A file here has two functions; adding it is all that a new backend needs:
+A file here has two functions:
 
 - ``unfit(mlmodel, options, folder) -> str | None`` says, on the driver and without loading the model, why it cannot
   guarantee the answers of the model's pyfunc; None where it can. It imports no framework. Inference parameters that

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spark_infer.core.convert import numpy_dtype
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
@@ -133,13 +134,9 @@ class LightgbmModel:
     def given(self, inputs: pa.RecordBatch) -> npt.NDArray[Any]:
         """Return the matrix that a batch becomes."""
         # A frame becomes a matrix of this dtype; an array stays as it is, and LightGBM sees to it.
-        dtype = None if self._binding.tensors else np.result_type(np.float32, *map(_dtype, inputs.schema.types))
+        dtype = None if self._binding.tensors else np.result_type(np.float32, *map(numpy_dtype, inputs.schema.types))
         return to_matrix(inputs, self._binding, dtype, order="F")
 
     def close(self) -> None:
         """Let go of the model."""
         self.estimator = self.booster = self.framework_model = None
-
-
-def _dtype(data_type: pa.DataType) -> Any:
-    return np.dtype(data_type.to_pandas_dtype())

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spark_infer.config import DEFAULT_BATCH_SIZE
 from spark_infer.core.binding import Binding
-from spark_infer.core.convert import matrix, own, tensor
+from spark_infer.core.convert import matrix, numpy_dtype, own, tensor
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import SCALARS
 from spark_infer.models.backends.estimator import call_methods, check_methods, output_fields, read_estimator
@@ -142,7 +142,7 @@ class SklearnModel:
         if self._binding.tensors:
             # A step with copy=False changes what it is given, and this may be a column of Spark's.
             return own(tensor(inputs, self._binding.tensors[0]))
-        dtype = np.result_type(*(field.type.to_pandas_dtype() for field in inputs.schema))
+        dtype = np.result_type(*map(numpy_dtype, inputs.schema.types))
         return matrix(inputs.columns, inputs.schema.names, dtype, order="F")
 
     def close(self) -> None:

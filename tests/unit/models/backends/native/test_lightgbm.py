@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +103,23 @@ def test_unpickling_can_be_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     with pytest.raises(ModelLoadError, match="forbids"):
         load(spec, folder)
+
+
+def test_a_worker_needs_no_pandas(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", booster(), infer_signature(X, y.astype(float)))
+    program = f"""
+import sys, pickle, pathlib
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Absent)
+import pyarrow as pa
+sys.path.insert(0, {str(Path.cwd())!r})
+spec = pickle.loads({pickle.dumps(spec_of(folder, arrow(X).schema))!r})
+from spark_infer.models.backends import load
+model = load(spec, pathlib.Path({str(folder)!r}))
+print(len(model.predict(pa.RecordBatch.from_pydict({{"a": [1.0, 2.0], "b": [1.0, None]}}))[None]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "2", done.stderr

@@ -253,12 +253,17 @@ def test_unpickling_can_be_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_worker_with_the_native_backend_imports_no_mlflow(tmp_path: Path) -> None:
+def test_a_worker_with_the_native_backend_imports_no_mlflow_and_needs_no_pandas(tmp_path: Path) -> None:
     folder = save(
         tmp_path / "model", LinearRegression().fit(IRIS.data, IRIS.target), IRIS.data, serialization_format="pickle"
     )
     program = f"""
 import sys, pickle, pathlib
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Absent)
 import pyarrow as pa
 sys.path.insert(0, {str(Path.cwd())!r})
 spec = pickle.loads({__import__("pickle").dumps(spec_of(folder, arrow(IRIS.data).schema, "sklearn"))!r})

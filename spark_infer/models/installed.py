@@ -1,0 +1,28 @@
+"""Which version of a library is installed, whatever distribution brings it."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+# Distributions that bring the modules of another one, which then counts as installed.
+_OTHER_NAMES = {
+    "mlflow": ("mlflow-skinny",),
+    "onnxruntime": ("onnxruntime-gpu",),
+    "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
+    "psycopg2": ("psycopg2-binary",),
+    "tensorflow": ("tensorflow-cpu", "intel-tensorflow"),
+    "xgboost": ("xgboost-cpu",),
+}
+
+
+def installed_version(name: str) -> Version | None:
+    """Return the version of a distribution, or of one that brings its modules; None where there is none here."""
+    for each in (name, *_OTHER_NAMES.get(canonicalize_name(name), ())):
+        try:
+            return Version(metadata.version(each))
+        except (metadata.PackageNotFoundError, InvalidVersion):
+            continue
+    return None
