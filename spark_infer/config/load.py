@@ -102,6 +102,8 @@ class _Reading:
             return [self.value(each, (*path, index)) for index, each in enumerate(node.value)]
         elif isinstance(node, ScalarNode):
             plain = plain_value(node)
+            if plain is None and not node.value and path[:-1] in _LISTS:
+                self._note(path, "expected a value or a list of values, got nothing; write null for the NULL partition")
             kept = next((types for start, types in _TYPED.items() if path[: len(start)] == start), ())
             return plain if plain is None or isinstance(plain, kept) else node.value
         return None
@@ -215,6 +217,8 @@ def _leaves(annotation: object) -> list[object]:
 
 _FIELDS = {path: field.annotation for path, field in fields_below(JobConfig)}
 _FREE = [path for path, annotation in _FIELDS.items() if item_of(annotation, dict) is not None]
+_LISTS = [tuple(path.split(".")) for path in _FREE if item_of(item_of(_FIELDS[path], dict), tuple) is not None]
+"""Mappings of columns to several values, where null is a value and nothing is none."""
 _TYPED = {tuple(path.split(".")): types for path, annotation in _FIELDS.items() if (types := _kept_types(annotation))}
 _PLAIN_KEYS = {
     tuple(path.split(".")): group.plain_key

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -168,7 +169,9 @@ class _Checking:
         return f"expected {expected(annotation)}{got}{nearest(value, words) if isinstance(value, str) else ''}"
 
     def _note(self, path: Keys, text: str, *stand: Keys) -> None:
-        places = (self._places[each] for each in stand if each in self._places)
+        nearest_above = (path[:end] for path in stand for end in range(len(path), -1, -1) if path[:end] in self._places)
+        places = [self._places[each] for each in stand if each in self._places]
+        places = places or [self._places[each] for each in islice(nearest_above, 1)]
         self.problems.append(Problem(path, text, tuple(sorted(places, key=lambda place: place.line))))
 
     def _mark(self, path: Keys) -> None:
@@ -223,11 +226,15 @@ def _changed(values: Any, path: Keys, name: str | None) -> Any:
         return values
     first, *rest = path
     if isinstance(first, int):
-        return [*values[:first], _changed(values[first], tuple(rest), name), *values[first + 1 :]]
-    if first not in values:
+        if not isinstance(values, list | tuple) or first >= len(values):
+            return values
+        below = _changed(values[first], tuple(rest), name)
+        return values if below is values[first] else [*values[:first], below, *values[first + 1 :]]
+    if not isinstance(values, Mapping) or first not in values:
         return values
     if rest:
-        return {**values, first: _changed(values[first], tuple(rest), name)}
+        below = _changed(values[first], tuple(rest), name)
+        return values if below is values[first] else {**values, first: below}
     return {name if key == first else key: value for key, value in values.items() if key != first or name is not None}
 
 

@@ -1,1 +1,1 @@
-"""Faster ways to the same answers, one file for each library; `base` says when one is taken."""
+"""Faster ways to the same answers, one file for each library; `accelerated.py` says when one is taken."""

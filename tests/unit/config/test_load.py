@@ -186,6 +186,15 @@ def test_partition_values_keep_their_type_and_their_letters(write: Any) -> None:
     assert [type(value) for value in values[:2]] == [int, str]
 
 
+@pytest.mark.parametrize(
+    "group", ["source: {path: a, partition_filter: {p: }}", "target: {path: a, partitions: {p: }}"]
+)
+def test_nothing_is_not_the_null_partition(write: Any, group: str) -> None:
+    rest = "\nsource: b\n" if group.startswith("target") else "\ntarget: b\n"
+    lines = problems_of(write(f"model: m\n{group}{rest}"))
+    assert "p: expected a value or a list of values, got nothing; write null for the NULL partition" in lines[0]
+
+
 def test_text_is_taken_as_it_is_written(write: Any) -> None:
     job = load_job(
         write(
@@ -234,6 +243,14 @@ def test_one_step_may_stand_without_a_list(write: Any) -> None:
 def test_a_wrong_step_is_told_with_the_right_ones(write: Any, step: str, problem: str) -> None:
     (line,) = problems_of(write(f"{SMALLEST}score:\n  postprocess:\n    - {step}\n"))
     assert line.startswith(f"job.yaml:6: score.postprocess[0]: {problem}")
+
+
+def test_a_step_that_is_named_twice_is_refused(write: Any) -> None:
+    inside = "column: a, at: 1, output: b"
+    steps = f"    - {{threshold: {{{inside}}}, kind: threshold}}\n    - {{threshold: {{{inside}, kind: function}}}}\n"
+    lines = problems_of(write(f"{SMALLEST}score:\n  postprocess:\n{steps}"))
+    assert lines[0].startswith("job.yaml:6: unknown key 'threshold' in score.postprocess[0].threshold")
+    assert lines[1].startswith("job.yaml:7: unknown key 'column' in score.postprocess[1]")
 
 
 def test_step_keys_that_are_not_indented_are_told_to_be(write: Any) -> None:

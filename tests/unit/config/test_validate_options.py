@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from spark_infer.config import JobConfig, ScoreOptions
-from spark_infer.config.validate_options import validated
+from spark_infer.config.validate_options import checked, validated
 from spark_infer.errors import ConfigError
 
 
@@ -66,3 +68,30 @@ def test_an_option_in_the_wrong_group_is_refused_with_its_place(group: str, name
 
 def test_what_fits_comes_back_made() -> None:
     assert validated(ScoreOptions, {"batch_size": 5}).batch_size == 5
+
+
+WORDS = [
+    "kind",
+    "column",
+    "at",
+    "output",
+    "threshold",
+    "function",
+    "my:f",
+    "postprocess",
+    "compile",
+    "params",
+    "batch_size",
+    "nix",
+]
+VALUES = st.recursive(
+    st.sampled_from([None, 0, 0.5, "", *WORDS]),
+    lambda below: st.lists(below, max_size=2) | st.dictionaries(st.sampled_from(WORDS), below, max_size=4),
+    max_leaves=8,
+)
+
+
+@drawn(st.dictionaries(st.sampled_from(["postprocess", "compile", "params", "keep", *WORDS]), VALUES, max_size=3))
+def test_checking_ends_whatever_is_given(options: dict[str, Any]) -> None:
+    made, problems = checked(ScoreOptions, options)
+    assert (made is None) == bool(problems)
