@@ -39,7 +39,7 @@ def publish(
     table = plan.location.storage()
     assert table is not None
     ledger = Ledger(table.beside(f".{table.name}.spark_infer").below(name))
-    ledger.begin(b"{}", b"[]", "tasks")
+    ledger.begin(b"{}", {"tasks": b"[]"})
     session = uuid.uuid4().hex[:8]
     work = PublishWork(
         plan=plan,

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from spark_infer.engines.base import Engine
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
+    from spark_infer.tables.bookmark import Bookmark
 
 
-def read_job(output: Output, path: Path, overrides: Sequence[str], log_file: Path | None) -> JobConfig:
+def read_job(
+    output: Output, path: Path, overrides: Sequence[str], log_file: Path | None, *, incremental: bool = False
+) -> JobConfig:
     """Load a job file, open the log, and tell ``output`` what to hide and where the log is."""
-    config = load_job(path, overrides)
+    config = load_job(path, [*overrides, *(["incremental.enabled=true"] if incremental else [])])
     output.hide = partial(hide, known=config.known_secrets())
     output.log_file = open_log(log_file, name=config.name, environ=os.environ, hide=output.hide)
     return config
@@ -41,15 +44,16 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
         return run_job(job, on_progress=None if output.as_json else line)
 
 
-def runs(output: Output, config: JobConfig) -> list[RunState]:
-    """Look at the runs of a job's target; starts Spark only where the catalog must say where that is."""
+def runs(output: Output, config: JobConfig) -> tuple[list[RunState], Bookmark | None]:
+    """Look at the runs and the bookmark of a job's target; starts Spark only where the catalog says where that is."""
     from spark_infer.job.units.history import history
+    from spark_infer.job.units.new_rows import bookmark_of
     from spark_infer.tables.local_tables import LocalTables
 
-    if config.target.path is not None:
-        return history(config, LocalTables())
+    if config.target.path is not None and (config.new_rows is None or config.source.path is not None):
+        return history(config, LocalTables()), bookmark_of(LocalTables(), config)
     with ProgressLine(output.screen) as line, _engine(output, config, line, scores=False) as engine:
-        return history(config, engine.tables)
+        return history(config, engine.tables), bookmark_of(engine.tables, config)
 
 
 def check(output: Output, config: JobConfig, *, new_run: bool = False, load: bool = True) -> Plan:

@@ -23,6 +23,13 @@ NewRun = Annotated[
         "--new-run", help="Begin a new run, whatever an unfinished or a finished one of this job has done already."
     ),
 ]
+Incremental = Annotated[
+    bool,
+    typer.Option(
+        "--incremental",
+        help="Score only the rows that are new since the last run; the same as `incremental: true` in the job file.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the result alone on stdout, an error on stderr.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error too.")]
 LogFile = Annotated[

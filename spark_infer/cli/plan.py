@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, NewRun, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, Incremental, JobFile, LogFile, NewRun, Overrides, Traceback
 from spark_infer.cli.output import Output
 
 
@@ -14,6 +14,7 @@ def plan(
     job: JobFile,
     overrides: Overrides = None,
     new_run: NewRun = False,
+    incremental: Incremental = False,
     no_load: Annotated[
         bool, typer.Option("--no-load", help="Do not load the model: check all that needs none of its code.")
     ] = False,
@@ -26,7 +27,8 @@ def plan(
     with output.exit_code():
         from spark_infer.cli.job import check, read_job
 
-        checked = check(output, read_job(output, job, overrides or (), log_file), new_run=new_run, load=not no_load)
+        config = read_job(output, job, overrides or (), log_file, incremental=incremental)
+        checked = check(output, config, new_run=new_run, load=not no_load)
         output.result(str(checked), checked.to_dict())
 
 
@@ -41,6 +43,7 @@ Examples:
   spark-infer plan conf/demo.yaml
   spark-infer plan job.yaml --set model.uri=models:/flight_delay/3
   spark-infer plan job.yaml --new-run
+  spark-infer plan job.yaml --incremental
   spark-infer plan job.yaml --no-load
   spark-infer plan job.yaml --json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, NewRun, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, Incremental, JobFile, LogFile, NewRun, Overrides, Traceback
 from spark_infer.cli.output import Output
 
 
@@ -10,6 +10,7 @@ def run(
     job: JobFile,
     overrides: Overrides = None,
     new_run: NewRun = False,
+    incremental: Incremental = False,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -19,7 +20,8 @@ def run(
     with output.exit_code():
         from spark_infer.cli.job import read_job, score
 
-        report = score(output, read_job(output, job, overrides or (), log_file), new_run=new_run)
+        config = read_job(output, job, overrides or (), log_file, incremental=incremental)
+        report = score(output, config, new_run=new_run)
         output.result(str(report), report.to_dict())
 
 
@@ -35,6 +37,7 @@ Examples:
   spark-infer run job.yaml --set score.batch_size=5000 --set source.version=12
   spark-infer run job.yaml --json > report.json
   spark-infer run job.yaml --new-run
+  spark-infer run job.yaml --incremental
 
 {EXIT_CODES}
 """

@@ -13,6 +13,7 @@ from spark_infer.printable import printable
 if TYPE_CHECKING:
     from spark_infer.config import JobConfig
     from spark_infer.job.units.history import RunState
+    from spark_infer.tables.bookmark import Bookmark
 
 Run = Annotated[
     str | None, typer.Option("--run", metavar="NAME", help="One run, by its name in `status`.", show_default=False)
@@ -29,10 +30,13 @@ def status(
     """List the runs of a job's target: finished, unfinished and how far, or given up."""
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
-        config, states = _states(output, job, overrides, log_file)
+        config, states, bookmark = _states(output, job, overrides, log_file)
         target = config.hide(config.target.name)
-        text = "\n".join(map(str, states)) or printable(f"no run has written into this target: {target}")
-        output.result(text, {"runs": [state.to_dict() for state in states]})
+        lines = [*map(str, states)] or [printable(f"no run has written into this target: {target}")]
+        if config.new_rows is not None:
+            lines.append(printable(_up_to(bookmark, config.hide(config.source.name))))
+        shown = None if bookmark is None else {"source_version": bookmark.source_version, "model": bookmark.model}
+        output.result("\n".join(lines), {"runs": [state.to_dict() for state in states], "bookmark": shown})
 
 
 def report(
@@ -48,16 +52,25 @@ def report(
     with output.exit_code():
         from spark_infer.job.units.history import newest_report
 
-        _, states = _states(output, job, overrides, log_file)
+        _, states, _ = _states(output, job, overrides, log_file)
         found = newest_report(states, run)
         output.result(str(found), found.to_dict())
 
 
-def _states(output: Output, job: JobFile, overrides: Overrides, log_file: LogFile) -> tuple[JobConfig, list[RunState]]:
+def _up_to(bookmark: Bookmark | None, source: str) -> str:
+    if bookmark is None:
+        return f"the target has no bookmark: an incremental run scores all rows of {source}"
+    model = f", by {bookmark.model}" if bookmark.model else ""
+    return f"the target holds predictions of {source} up to {bookmark.up_to}{model}"
+
+
+def _states(
+    output: Output, job: JobFile, overrides: Overrides, log_file: LogFile
+) -> tuple[JobConfig, list[RunState], Bookmark | None]:
     from spark_infer.cli.job import read_job, runs
 
     config = read_job(output, job, overrides or (), log_file)
-    return config, runs(output, config)
+    return config, *runs(output, config)
 
 
 STATUS = f"""\

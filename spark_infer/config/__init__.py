@@ -7,6 +7,7 @@ the keys of a job file. Every field's description is the text of the job-file re
 from __future__ import annotations
 
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
+from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import (
     JobConfig,
     ModelConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "CompileOptions",
     "Frozen",
     "FunctionStep",
+    "IncrementalOptions",
     "JobConfig",
     "LabelMapStep",
     "ModelConfig",

@@ -52,7 +52,7 @@ class Frozen(BaseModel):
     @classmethod
     def _spell_out(cls, given: Any) -> Any:
         """Accept a plain value for its key, and the default for a group, list or mapping with nothing in it."""
-        if cls.plain_key and isinstance(given, str | os.PathLike):
+        if cls.plain_key and isinstance(given, str | bool | os.PathLike):
             return {cls.plain_key: given}
         if not isinstance(given, Mapping):
             return given

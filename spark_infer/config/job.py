@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from spark_infer.config.frozen import ColumnName, Frozen, KeysError, NameList, PathText, TextList
+from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.partition_values import listed_values
 from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
@@ -246,6 +247,9 @@ class JobConfig(Frozen):
         "tables by path that workers can read and write themselves.",
     )
     score: ScoreOptions = Field(default_factory=ScoreOptions, description="How rows are scored.")
+    incremental: IncrementalOptions | None = Field(
+        default=None, description="Score only new rows: `true`, or options. docs/new-rows.md says what counts as new."
+    )
     deadline_seconds: float | None = Field(
         default=None,
         gt=0,
@@ -272,3 +276,18 @@ class JobConfig(Frozen):
         if self.engine == "local" and self.target.mode == "merge":
             raise KeysError("only Spark can merge: set engine: spark, or another mode", "engine", "target.mode")
         return self
+
+    @model_validator(mode="after")
+    def _new_rows_have_a_mode(self) -> JobConfig:
+        if self.new_rows is not None and self.target.mode not in ("append", "merge", "overwrite"):
+            raise KeysError(
+                "`incremental` adds rows to a table that is there: set target.mode to append, or to merge with keys",
+                "incremental",
+                "target.mode",
+            )
+        return self
+
+    @property
+    def new_rows(self) -> IncrementalOptions | None:
+        """The options of an incremental job; None for one that scores all rows."""
+        return self.incremental if self.incremental is not None and self.incremental.enabled else None

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
 
+from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import CompileOptions, ScoreOptions
@@ -66,6 +67,7 @@ class JobKeywords(ScoreKeywords, total=False):
     engine: str
     deadline_seconds: float | None
     units: UnitOptions | Mapping[str, Any] | None
+    incremental: bool | IncrementalOptions | Mapping[str, Any] | None
 
 
 JOB_KEYS = frozenset(JobKeywords.__annotations__) - frozenset(ScoreOptions.settings())

@@ -25,6 +25,7 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.call_in_thread import Wait
+from spark_infer.tables.bookmark import Span
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
@@ -135,8 +136,12 @@ class Engine(Protocol[S]):
     def call_in_thread(self, work: Callable[[], T], wait: Wait[T]) -> T:
         """Call in a thread of its own; what it started at the engine is stopped when the wait raises."""
 
-    def open_source(self, source: SourceConfig) -> Source:
+    def open_source(self, source: SourceConfig, span: Span) -> Source:
         """Pin a source and find its columns; reads no rows.
+
+        Args:
+            source: What to read.
+            span: Which of its rows.
 
         Raises:
             SourceError: It cannot be read as asked for.

@@ -17,6 +17,7 @@ from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.rehearsal import Rehearsal
+from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.spark_json import type_names
@@ -61,6 +62,7 @@ class PreparedJob:
         schema: The target's columns.
         write: What the write will do.
         start: The run to begin or to go on with; None where no ledger of it can be kept.
+        bookmark: How an incremental run moves the bookmark of its target; None for other runs.
         rehearsal: What became of trying the model here.
         warnings: What the reader of plan and report should know, a sentence each.
         notes: What the reader of the report should know besides.
@@ -83,6 +85,7 @@ class PreparedJob:
     schema: pa.Schema
     write: WritePlan
     start: Start | None
+    bookmark: BookmarkMove | None
     rehearsal: Rehearsal
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -94,6 +97,12 @@ class PreparedJob:
     def snapshot(self) -> Snapshot:
         """The source's version, files and partitions."""
         return self.source.snapshot
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether the source has no row that is new since the bookmark of the target."""
+        listing = self.snapshot.listing
+        return self.snapshot.since is not None and listing is not None and not listing.files
 
     @property
     def table(self) -> pa.Schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.stats import COUNTS, TaskTotals
@@ -31,7 +31,18 @@ def facts_of(job: PreparedJob) -> dict[str, str | int | float]:
         facts["compiled_digest"] = job.recipe.load.artefact.digest
     if job.snapshot.version is not None:
         facts["source_version"] = job.snapshot.version
-    return facts
+    return facts | mark_of(job)
+
+
+def mark_of(job: PreparedJob) -> dict[str, str | int]:
+    """Return the bookmark that an incremental run leaves, as its commit and its report say it."""
+    return {} if job.bookmark is None else job.bookmark.to.to_facts()
+
+
+def nothing_new(job: PreparedJob) -> Report:
+    """Report that the source has no new row; nothing was scored and nothing changed."""
+    report = report_of(job, Written(job.write.location, None, 0, 0, 0), None, {})
+    return replace(report, nothing_new=True)
 
 
 def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seconds: dict[str, float]) -> Report:
@@ -64,6 +75,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         plane=job.plane.describe(merges=job.write.merges),
         source=config.hide(config.source.name),
         source_version=job.snapshot.version,
+        source_since=None if job.snapshot.since is None else job.snapshot.since.source_version,
         partition_filter=config.hide(partitions_named(config.source.partition_filter)),
         where=config.hide(config.source.where),
         target=config.hide(config.target.name),

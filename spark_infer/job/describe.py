@@ -32,6 +32,7 @@ def plan_of(job: PreparedJob) -> Plan:
         source=hide(config.source.name),
         source_format=snapshot.location.format,
         source_version=snapshot.version,
+        source_since=None if snapshot.since is None else snapshot.since.source_version,
         source_rows=snapshot.rows,
         partition_filter=hide(partitions_named(config.source.partition_filter)),
         where=hide(config.source.where),
@@ -57,6 +58,8 @@ def plan_of(job: PreparedJob) -> Plan:
 
 
 def _write(job: PreparedJob) -> str:
+    if job.nothing_new:
+        return "nothing, for the source has no row that is new"
     if job.start is None or job.start.finished is None:
         return job.write.how
     again = ", which would add the rows once more" if job.config.target.mode == "append" else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spark_infer.observe.report import columns_line, params_line, selection_lines, size
+from spark_infer.observe.report import columns_line, params_line, selection_lines, since_line, size
 from spark_infer.printable import printable_lines
 
 
@@ -44,6 +44,7 @@ class Plan:
         source: Path or name of the table to read.
         source_format: ``delta`` or ``parquet``.
         source_version: The version that is pinned, where the format has one.
+        source_since: Only rows that came after this version are read, or files beside so many; None for all rows.
         source_rows: Rows of the table partitions to read, where the table knows; `where` leaves fewer.
         partition_filter: Which table partitions are read.
         where: The condition on the rows.
@@ -84,6 +85,7 @@ class Plan:
     source: str
     source_format: str
     source_version: int | None
+    source_since: int | None
     source_rows: int | None
     partition_filter: tuple[str, ...]
     where: str | None
@@ -134,6 +136,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from (_fact("" if number else "units", line) for number, line in enumerate(plan.units))
     yield from (_fact("" if number else "tasks", line) for number, line in enumerate(plan.tasks))
     yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
+    if plan.source_since is not None:
+        yield _fact("", since_line(plan.source_since, plan.source_version))
     yield from (_fact("", line) for line in selection_lines(plan.partition_filter, plan.where))
     yield _fact("", f"reads {len(plan.read_columns)} columns: {', '.join(plan.read_columns)}")
     yield _fact("target", f"{plan.target} ({plan.target_format})")

@@ -17,6 +17,7 @@ from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
+from spark_infer.job.units.new_rows import wanted_rows
 from spark_infer.job.writers import with_writers
 from spark_infer.models.accelerate.accelerated import OFF
 from spark_infer.models.backends.spec import Described
@@ -73,12 +74,15 @@ def _prepare(
         store = open_store()
         ref = model or _resolved(config, store)
         resolved = clock()
-        source = engine.open_source(config.source)
+        wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
+        source = engine.open_source(config.source, wanted.span)
+        move = wanted.move(source.snapshot)
         scoring = engine.match(ref, source, config, store, loads=loads)
         rehearsal = _rehearsal(scoring)
         if rehearsal.difference is not None:
             scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
         plane = engine.choose_plane(config, source, scoring)
+        wanted.refuse_plane(plane)
         if loads:
             scoring = engine.compiled(scoring, source, plane)
         loaded = scoring.load_here()
@@ -95,8 +99,9 @@ def _prepare(
                 slots=engine.slots() or 1,
                 source_schema=source.schema,
                 schema=schema,
+                move=move,
                 now=now,
-                new_run=new,
+                new_run=new or wanted.gives_up,
             ),
             partial(_with_writers, engine, config, ref, plane, schema),
             new_run=new_run,
@@ -116,8 +121,14 @@ def _prepare(
             schema=schema,
             write=run.write,
             start=run.start,
+            bookmark=move,
             rehearsal=rehearsal,
-            warnings=(*engine.warnings(source.snapshot), *_model_warnings(scoring, rehearsal), *run.warnings),
+            warnings=(
+                *engine.warnings(source.snapshot),
+                *_model_warnings(scoring, rehearsal),
+                *run.warnings,
+                *wanted.notes,
+            ),
             started_at=run.started_at,
             seconds={"resolve": resolved - begin, "plan": clock() - resolved},
             deadline=deadline,

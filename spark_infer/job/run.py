@@ -12,7 +12,7 @@ from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import WHOLE
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
-from spark_infer.job.account import facts_of, report_of
+from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
 from spark_infer.job.units.run_units import again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
@@ -35,6 +35,8 @@ def run_job(
         EnvironmentProblem: A worker lacks a library; nothing was scored.
         RunError: A worker, a file or the write failed; units that were done before stay done.
     """
+    if job.nothing_new:
+        return nothing_new(job)
     if job.start is not None and (done := again(job.start)) is not None:
         return done
     engine = job.engine
@@ -80,7 +82,7 @@ def _in_the_ledger(job: PreparedJob, start: Start, on_progress: OnProgress | Non
     there = writer.written_before(facts_of(job)) if goes_on else None
     report = _at_once(writer, job, seconds, there=there, txn=(app, 1))
     report = replace(report, run=ledger.name, rows_before=there.rows if there is not None else 0)
-    conclude(start, report, {"app": app})
+    conclude(start, report, {"app": app, **mark_of(job)})
     return report
 
 

@@ -53,6 +53,7 @@ class Report:
         plane: Who read the rows and who wrote them.
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
+        source_since: Only rows that came after this version were read, or files beside so many; None for all rows.
         partition_filter: Which table partitions of the source were read, a condition each; empty for all.
         where: The condition on the rows.
         target: Path or name of the table that was written.
@@ -82,6 +83,7 @@ class Report:
         rows_before: The rows of these.
         units_elsewhere: Those that another driver did at the same time.
         already_done: Whether an earlier command had done all of it, and this one did nothing.
+        nothing_new: Whether the source had no row that came after `source_since`, and nothing was done.
         warnings: What the reader should know, a sentence each.
 
     Example:
@@ -108,6 +110,7 @@ class Report:
     plane: str = ""
     source: str
     source_version: int | None = None
+    source_since: int | None = None
     partition_filter: tuple[str, ...] = ()
     where: str | None = None
     target: str
@@ -136,6 +139,7 @@ class Report:
     rows_before: int = 0
     units_elsewhere: int = 0
     already_done: bool = False
+    nothing_new: bool = False
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -206,6 +210,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.compiled:
         yield _fact("", f"compiled {report.compiled}")
     yield _fact("source", report.source + _version(report.source_version))
+    if report.source_since is not None:
+        yield _fact("", since_line(report.source_since, report.source_version))
     yield from (_fact("", line) for line in selection_lines(report.partition_filter, report.where))
     yield _fact("target", report.target + _versions(report))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
@@ -238,8 +244,17 @@ def _lines(report: Report) -> Iterator[str]:
 def _headline(report: Report) -> str:
     if report.already_done:
         return f"{report.job}: nothing to do, this run is finished; what it reported:"
+    if report.nothing_new:
+        return f"{report.job}: nothing to do, the source has no row that is new"
     before = f", {report.rows_before:,} of them by an earlier command" if report.rows_before else ""
     return f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}{before}"
+
+
+def since_line(since: int, version: int | None) -> str:
+    """Say which rows an incremental run reads; of a source without versions, beside how many files."""
+    if version is None:
+        return f"only files that are new beside {since:,} others"
+    return f"only rows that are new after version {since}"
 
 
 def _units(report: Report) -> str:

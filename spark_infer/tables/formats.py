@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.tables.bookmark import ALL_ROWS, Bookmark, Span
 from spark_infer.tables.delta.format import DeltaFormat
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
@@ -51,6 +52,15 @@ class WrittenBefore(Protocol):
     Raises:
         WriteError: From each method: the table's log cannot be read.
     """
+
+    def bookmark(self, table: Storage, job: str, report: Mapping[str, Any] | None) -> Bookmark | None:
+        """Up to where a table holds the predictions of a job; None where it holds none.
+
+        Args:
+            table: The table.
+            job: The job, as its bookmarks name it.
+            report: What the newest finished run that left a bookmark reported; None where there is none.
+        """
 
     def contents(self, table: Storage) -> dict[str, int] | None:
         """What a later command compares a table with that has no versions; None for one that has."""
@@ -133,8 +143,16 @@ class TableFormat(Protocol):
     def is_at(self, storage: Storage) -> bool:
         """Whether a folder holds a table of this format."""
 
-    def source_snapshot(self, lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
+    def source_snapshot(
+        self, lookup: TableLookup, location: TableLocation, source: SourceConfig, span: Span = ALL_ROWS
+    ) -> Snapshot:
         """Pin the version of a source and describe it, before any filter.
+
+        Args:
+            lookup: What the engine knows of tables.
+            location: The table.
+            source: What to read.
+            span: Which of its rows.
 
         Raises:
             SourceError: The table is damaged, or does not have the version.

@@ -25,6 +25,8 @@ class WritePlan:
         keys: The columns to merge by; empty for the other modes.
         filled: Columns of a Delta table that the rows do not bring: null there, or filled by Delta itself.
         later_texts: Text columns of staged rows that the table they are merged into is partitioned by.
+        at_once: Whether rows that are added are all seen at the same moment, although units could be seen as they are
+            done.
     """
 
     location: TableLocation
@@ -39,6 +41,7 @@ class WritePlan:
     keys: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
     later_texts: tuple[str, ...] = ()
+    at_once: bool = False
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -60,7 +63,7 @@ class WritePlan:
     @property
     def one_by_one(self) -> bool:
         """Whether units are seen as they are done: only where they are added to what is there."""
-        return self.mode == "append" and self.exists
+        return self.mode == "append" and self.exists and not self.at_once
 
     @property
     def creates(self) -> bool:

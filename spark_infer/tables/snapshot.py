@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from spark_infer.tables.bookmark import Bookmark
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 
@@ -33,6 +34,7 @@ class Snapshot:
         column_mapping: How the columns of a Delta table are found in its files: ``none``, ``name`` or ``id``.
         refused: Of Parquet files: column to its type in the files, for the columns whose types Spark refuses.
         table_id: Of a Delta table: its own name for itself, which one that is made again in its place does not have.
+        since: The files are those with rows that came after it; None where they are all.
     """
 
     location: TableLocation
@@ -48,6 +50,7 @@ class Snapshot:
     column_mapping: str = "none"
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
     table_id: str = ""
+    since: Bookmark | None = field(default=None, repr=False)
 
     @property
     def types(self) -> dict[str, str]:

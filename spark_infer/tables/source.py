@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
+from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.locate import locate, qualify
 from spark_infer.tables.location import looking_at
@@ -17,7 +18,7 @@ from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.table_lookup import TableLookup
 
 
-def open_snapshot(lookup: TableLookup, source: SourceConfig) -> Snapshot:
+def open_snapshot(lookup: TableLookup, source: SourceConfig, span: Span = ALL_ROWS) -> Snapshot:
     """Find the source, pin its version, and check the partitions asked for; no Spark job reads its rows.
 
     Looks at Delta's log and Parquet's footers from this process. Where it cannot reach the file system, the engine
@@ -26,6 +27,7 @@ def open_snapshot(lookup: TableLookup, source: SourceConfig) -> Snapshot:
     Args:
         lookup: What the engine knows of tables.
         source: What to read.
+        span: Which of its rows.
 
     Raises:
         SourceError: The table is missing, empty, damaged or of another format, the version does not exist, or
@@ -33,7 +35,7 @@ def open_snapshot(lookup: TableLookup, source: SourceConfig) -> Snapshot:
         EnvironmentProblem: The engine lacks what tables of the format need.
     """
     with looking_at(source):
-        return _open(lookup, source)
+        return _open(lookup, source, span)
 
 
 def scope_of(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
@@ -52,13 +54,14 @@ def scope_of(snapshot: Snapshot, source: SourceConfig) -> PartitionScope:
     return scope
 
 
-def _open(lookup: TableLookup, source: SourceConfig) -> Snapshot:
+def _open(lookup: TableLookup, source: SourceConfig, span: Span) -> Snapshot:
     location = locate(lookup, source)
     if location is None:
         raise _missing(lookup, source)
     table_format = format_of(location.format)
     lookup.check_format(location.format)
-    return table_format.counted(_within(table_format.source_snapshot(lookup, location, source), source))
+    found = table_format.source_snapshot(lookup, location, source, span)
+    return table_format.counted(_within(found, source))
 
 
 def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:

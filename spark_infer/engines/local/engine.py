@@ -34,6 +34,7 @@ from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.stamps import stamped_schema
 from spark_infer.runtime.call_in_thread import Wait, call_in_thread
 from spark_infer.runtime.local_resources import LocalResources, find_local_resources
+from spark_infer.tables.bookmark import Span
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.plan import WritePlan
@@ -135,9 +136,9 @@ class LocalEngine:
         """Return no settings: the defaults hold."""
         return {}
 
-    def open_source(self, source: SourceConfig) -> Source:
+    def open_source(self, source: SourceConfig, span: Span) -> Source:
         """Pin a source, and read its columns from the files."""
-        snapshot = open_snapshot(self.tables, source)
+        snapshot = open_snapshot(self.tables, source, span)
         schema = schema_of(snapshot)
         return Source(snapshot=snapshot, table=plain(schema), schema=schema)
 

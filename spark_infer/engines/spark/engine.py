@@ -43,6 +43,7 @@ from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.write import refresh
 from spark_infer.spark.worker_stacks import worker_stacks
+from spark_infer.tables.bookmark import Span
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
@@ -108,9 +109,9 @@ class SparkEngine:
         """Return the settings of the session that were set."""
         return SessionConf(self._spark)
 
-    def open_source(self, source: SourceConfig) -> Source:
+    def open_source(self, source: SourceConfig, span: Span) -> Source:
         """Pin a source, and have Spark say what its columns are."""
-        snapshot = open_snapshot(self.tables, source)
+        snapshot = open_snapshot(self.tables, source, span)
         self._rows = read(self._spark, snapshot, source)
         schema = to_arrow(self._rows.schema)
         # Those that Spark refuses to read come last, and are errors where they are needed.
@@ -189,7 +190,7 @@ class SparkEngine:
         begun = time.perf_counter()
         ship(self._spark, job.scoring.store, job.files)
         seconds = {} if job.files.way == "same_node" else {"ship": time.perf_counter() - begun}
-        if job.write.keys and job.start is not None and job.start.found.plan is None:
+        if job.write.keys and job.start is not None and job.start.found.plan is None and job.snapshot.since is None:
             refuse_doubled_keys(self._rows, job.write.keys, job.snapshot.location.name)
         return seconds
 
@@ -207,7 +208,7 @@ class SparkEngine:
 
     def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> PreparedJob:
         """Return the same job on the spark plane."""
-        if job.plane.name != "direct" or job.config.plane != "auto":
+        if job.plane.name != "direct" or job.config.plane != "auto" or job.bookmark is not None:
             raise error
         if job.start is not None and job.start.found.ledger.done():
             error.next_step = "set plane: spark and --new-run; rows of units that were published stay in the target."

@@ -56,7 +56,7 @@ def _on_sample(
 ) -> JobConfig:
     """The same job from the sample into a folder beside it."""
     document = config.model_dump()
-    document["source"] = {"path": str(sample)}
+    document |= {"source": {"path": str(sample)}, "incremental": None}
     kept = {"keep", "output", "model_name_column", "model_version_column", "scored_at_column"}
     document["target"] = {
         **{key: value for key, value in document["target"].items() if key in kept},

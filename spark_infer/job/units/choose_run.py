@@ -13,9 +13,11 @@ from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.errors import TargetError
 from spark_infer.job.units.fingerprint import deciding_facts
+from spark_infer.job.units.new_rows import lists_of
 from spark_infer.job.units.runs import before_running
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
+from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.check_target import find_target, plan_write
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan
@@ -86,6 +88,7 @@ def choose_run(
     slots: int,
     source_schema: pa.Schema,
     schema: pa.Schema,
+    move: BookmarkMove | None,
     now: datetime,
     new_run: bool,
 ) -> ChosenRun:
@@ -100,6 +103,7 @@ def choose_run(
         slots: How many of them run at once.
         source_schema: The source's columns.
         schema: The target's columns.
+        move: How an incremental run moves the bookmark of its target; None for other runs.
         now: When the command began, UTC.
         new_run: Whether the user wants a new run whatever was done before.
 
@@ -107,7 +111,7 @@ def choose_run(
         PlanError: The target cannot take the rows, or an unfinished run planned something else.
     """
     location, exists = find_target(lookup, config.target, snapshot.location.format)
-    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema)
+    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema, move=move)
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
     if write is not None and write.exists and not exists and not format_of(location.format).is_replaced_by_rename:
@@ -118,10 +122,11 @@ def choose_run(
         )
     _refuse_made_keys(config, recipe)
     write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
+    write = replace(write, at_once=move is not None and bool(format_of(location.format).log_folder))
     _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
         return ChosenRun(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
-    start = start.with_units(tasks, slots, config)
+    start = replace(start.with_units(tasks, slots, config), lists=lists_of(move))
     return ChosenRun(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
 
 

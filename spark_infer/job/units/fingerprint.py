@@ -16,6 +16,8 @@ import spark_infer
 from spark_infer.config import FunctionStep, JobConfig
 from spark_infer.config.params import shown_params
 from spark_infer.models.recipe import Recipe
+from spark_infer.models.ref import ModelRef
+from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.spark_json import type_json
@@ -35,6 +37,9 @@ FILES = "source files"
 """The fact that holds a short digest of each file that is read, one after the other; None where they are not known."""
 
 FILE_DIGITS = 12
+
+NEW_ROWS = "new rows"
+"""The fact of an incremental run that says which rows it reads, by the bookmarks that it moves between."""
 
 _NO_MATTER = (
     "batch_size",
@@ -62,6 +67,7 @@ def deciding_facts(
     *,
     source_schema: pa.Schema,
     schema: pa.Schema,
+    move: BookmarkMove | None = None,
 ) -> dict[str, Any]:
     """Return all that decides what a run writes; two runs with equal facts write equal rows.
 
@@ -72,6 +78,7 @@ def deciding_facts(
         target: Where the rows go.
         source_schema: The source's columns.
         schema: The target's columns.
+        move: How an incremental run moves the bookmark of its target.
     """
     ref = recipe.ref
     facts: dict[str, Any] = {
@@ -89,19 +96,34 @@ def deciding_facts(
             mode="json", exclude={"path", "table", "format", "target_file_bytes", "ledger_users", "ledger_group"}
         ),
         "columns": _columns(schema),
-        "score": config.score.model_dump(mode="json", by_alias=True, exclude={*_NO_MATTER, "extra_env"}),
+        "score": _score(config),
         "code of the steps": dict(_code(config)),
         "spark_infer": spark_infer.__version__,
     }
+    if move is not None:
+        facts[NEW_ROWS] = {name: None if each is None else each.to_facts() for name, each in vars(move).items()}
     if config.score.row_order == "trust":  # the rows of such a run may hold the predictions of others
         facts["row_order"] = config.score.row_order
-    score = facts["score"]
-    shown = facts | {"score": score | {name: shown_params(score[name]) for name in ("params", "model_config")}}
+    shown = facts | {"score": _shown(facts["score"])}
     hidden = {name: config.hide(fact) if name in _OF_USERS else fact for name, fact in shown.items()}
     of_secrets = {name: digest(facts[name]) for name in facts if hidden[name] != facts[name]}
     if config.score.extra_env:
         of_secrets["extra_env"] = recipe.load.variables_digest
     return {**hidden, FILES: _files(snapshot), SECRETS: of_secrets}
+
+
+def scoring_digest(config: JobConfig, ref: ModelRef) -> str:
+    """Return one text for what makes the predictions of a row: the model, the options, and the code of the steps."""
+    score = config.hide(_shown(_score(config)))
+    return digest([ref.digest, score, sorted(_code(config)), config.score.row_order == "trust"])
+
+
+def _score(config: JobConfig) -> dict[str, Any]:
+    return config.score.model_dump(mode="json", by_alias=True, exclude={*_NO_MATTER, "extra_env"})
+
+
+def _shown(score: Mapping[str, Any]) -> dict[str, Any]:
+    return {**score, **{name: shown_params(score[name]) for name in ("params", "model_config")}}
 
 
 def _columns(schema: pa.Schema) -> list[Any]:
@@ -122,12 +144,12 @@ def fingerprint(facts: Facts) -> str:
     return digest(facts)
 
 
-def job_key(snapshot: Snapshot) -> str:
+def job_key(source: TableLocation) -> str:
     """Return what the runs of one job have in common besides its name and its target: where its rows come from.
 
     The target is the one that the ledger lies beside, by whatever path both are reached.
     """
-    return digest(snapshot.location.name)[:8]
+    return digest(source.name)[:8]
 
 
 def differences(before: Facts, now: Facts) -> list[str]:

@@ -16,7 +16,7 @@ from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import LedgerError, WriteError
-from spark_infer.job.account import facts_of, report_of
+from spark_infer.job.account import facts_of, mark_of, report_of
 from spark_infer.job.units.concurrent_drivers import drive_shared
 from spark_infer.job.units.drive import Outcome, clean, drive
 from spark_infer.job.units.run_plan import RunPlan
@@ -74,6 +74,7 @@ def run_units(
         facts=facts_of(job),
         ledger=ledger,
         session=uuid.uuid4().hex[:8],
+        bookmark=job.bookmark,
     )
     exact = sink is not None and job.plane.scan is not None and job.plane.scan.condition is None
 
@@ -94,7 +95,7 @@ def run_units(
     if not isinstance(outcome, Outcome):
         return Report.again(outcome)
     report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
-    conclude(start, report, _marks(work, outcome))
+    conclude(start, report, {**_marks(work, outcome), **mark_of(job)})
     return report
 
 
@@ -152,7 +153,7 @@ def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork,
 
 def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[str]:
     """Tell of rows that runs which were given up had added to the target before."""
-    if job.write.mode != "append":
+    if job.write.mode != "append" or job.bookmark is not None:
         return
     for older in given_up(start.runs, work.ledger):
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, UnfinishedRunError, WriteError
-from spark_infer.job.units.fingerprint import Facts, differences, fingerprint
+from spark_infer.job.units.fingerprint import NEW_ROWS, Facts, differences, fingerprint
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.access import Access
@@ -62,6 +62,11 @@ class Runs:
     name: str
     key: str
     access: Access | None = None
+
+    @property
+    def job(self) -> str:
+        """What all of these runs are called, whichever of them it is."""
+        return f"{self.name}.{self.key}"
 
     @property
     def is_too_long(self) -> bool:
@@ -174,7 +179,7 @@ def find_run(
     number, _, ledger = newest
     if ledger.report() is None:
         return _unfinished(ledger, digest, facts, begin, target_exists=target_exists, new_run=new_run, touched=touched)
-    if new_run or not target_exists:
+    if new_run or not target_exists or NEW_ROWS in facts:  # the bookmark says what is done, and not the ledger
         return begin
     return _finished(known, digest, still_there, number) or begin
 

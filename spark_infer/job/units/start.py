@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from pyarrow import ArrowException
 from spark_infer.config import JobConfig
 from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
-from spark_infer.job.units.fingerprint import fingerprint, job_key
+from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.run_plan import RunPlan, written_of
 from spark_infer.job.units.runs import Found, Runs, find_run, plan_in
@@ -43,6 +43,7 @@ class Start:
         facts: What decides its rows.
         units: All its units.
         touched: Whether the target holds anything of a run.
+        lists: Name to content of what the ledger keeps for later runs.
     """
 
     runs: Runs
@@ -52,6 +53,7 @@ class Start:
     facts: Mapping[str, Any]
     units: tuple[Unit, ...] = ()
     touched: Callable[[Ledger, RunPlan], bool]
+    lists: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def finished(self) -> Mapping[str, Any] | None:
@@ -156,7 +158,7 @@ def look_up(
     table = location.storage()
     if table is None:
         return None
-    runs = Runs.of(table, config.name, job_key(snapshot), access_of(table, config.target))
+    runs = Runs.of(table, config.name, job_key(snapshot.location), access_of(table, config.target))
     table_format = format_of(location.format)
     if runs.is_inside and table_format.is_replaced_by_rename and config.target.mode == "overwrite":
         raise TargetError(
@@ -177,7 +179,8 @@ def look_up(
 
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan
-    if plan is None and exists and not new_run:
+    new_rows = facts.get(NEW_ROWS)
+    if plan is None and exists and not new_run and not (new_rows and new_rows["found"]):
         refuse_repeated_append(runs, facts, partial(table_format.written.holds_rows, table))
     return Start(
         runs=runs,
@@ -212,7 +215,7 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         tasks=f"tasks.{hashlib.sha256(tasks).hexdigest()[:12]}.json",
         rows=rows,
     )
-    if not _written_down(found.ledger, plan, tasks):
+    if not _written_down(found.ledger, plan, {**start.lists, plan.tasks: tasks}):
         first = plan_in(found.ledger)
         if first is None:
             raise LedgerError(f"The plan of run {found.ledger.name} vanished.", next_step="run again.")
@@ -225,9 +228,9 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
     return replace(start, found=replace(found, plan=plan))
 
 
-def _written_down(ledger: Ledger, plan: RunPlan, tasks: bytes) -> bool:
+def _written_down(ledger: Ledger, plan: RunPlan, files: Mapping[str, bytes]) -> bool:
     try:
-        return ledger.begin(plan.to_json(), tasks, plan.tasks)
+        return ledger.begin(plan.to_json(), files)
     except (ArrowException, OSError) as error:
         raise LedgerError(
             f"The account of the run cannot be kept in {ledger.folder.parent().root}: {error}",

@@ -102,9 +102,10 @@ def properties(
     """Return what a commit is recognised by, and what the table's history says of it."""
     from deltalake import CommitProperties, Transaction
 
-    recognised = Transaction(txn.app, txn.version, int(time.time() * 1000))
+    now = int(time.time() * 1000)
+    recognised = [Transaction(each.app, each.version, now) for each in (txn, *txn.also)]
     about = _about(plan, files, stamp)
-    return CommitProperties(custom_metadata=about, app_transactions=[recognised], max_commit_retries=retries)
+    return CommitProperties(custom_metadata=about, app_transactions=recognised, max_commit_retries=retries)
 
 
 def _about(plan: WritePlan, files: Sequence[WrittenFile], stamp: str) -> dict[str, Any]:

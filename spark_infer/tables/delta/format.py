@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Iterable, Mapping
 
 from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.delta import commit, delta_conf, table_snapshot
 from spark_infer.tables.delta.eligibility import delta_write_doubts
 from spark_infer.tables.delta.log import LogState, has_delta_log, newest_state
@@ -60,9 +61,11 @@ class DeltaFormat:
         """Whether there is a log."""
         return has_delta_log(storage)
 
-    def source_snapshot(self, lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
+    def source_snapshot(
+        self, lookup: TableLookup, location: TableLocation, source: SourceConfig, span: Span = ALL_ROWS
+    ) -> Snapshot:
         """Pin the version asked for, or the newest."""
-        return table_snapshot.snapshot(lookup, location, source.version)
+        return table_snapshot.snapshot(lookup, location, source.version, span)
 
     def counted(self, found: Snapshot) -> Snapshot:
         """Nothing is left to count: the log has the rows, or nobody knows them."""

@@ -194,6 +194,13 @@ def _replay(actions: Iterable[dict[str, Any]], version: int) -> LogState:
     )
 
 
+def source_files(state: LogState, adds: Iterable[Mapping[str, Any]]) -> tuple[SourceFile, ...]:
+    """Return the files of `add` actions, whose partition columns are those of a version."""
+    fields = {each["name"]: each for each in state.schema["fields"]}
+    written = {name: stored_name(fields[name], state.column_mapping) for name in state.partition_columns}
+    return tuple(_source_file(add, written) for add in adds)
+
+
 def _source_file(add: Mapping[str, Any], written: Mapping[str, str]) -> SourceFile:
     values = add.get("partitionValues") or {}
     statistics = plain_statistics(add.get("stats"))

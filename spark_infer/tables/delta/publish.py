@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import ArrowException
 
+from spark_infer.errors import WriteError
 from spark_infer.runtime.process_state import this_process
+from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.delta.log import list_log, read_log
 from spark_infer.tables.delta.written_before import taken_back
 from spark_infer.tables.durable import disk_of
@@ -143,6 +145,7 @@ class PublishWhole:
         work = self._work
         if ready.published(work.app):  # another driver was quicker
             return self._log.version_of(work.table, work.stamp())
+        _refuse_moved_bookmark(work)
         place_all(work, work.table, entries)
         this_process().failpoints.reach("placed")
         return self._log.commit(work.plan, ready, files, work.schema, work.stamp(), work.txn(0))
@@ -166,6 +169,17 @@ class PublishWhole:
         create_table(ready, work.table)
         this_process().failpoints.reach("renamed")
         return version
+
+
+def _refuse_moved_bookmark(work: PublishWork) -> None:
+    move = work.bookmark
+    if move is None or work.plan.mode != "append" or bookmark_in(work.table, move.to.job) == move.found:
+        return
+    raise WriteError(
+        f"Another command has added new rows to {work.plan.location.name} while this one scored them too.",
+        details=["nothing of this run is in the table, and nothing of it will be"],
+        next_step="run the same command again: it scores what is new since then.",
+    )
 
 
 def refuse_taken_back(table: Storage, paths: Sequence[str], versions: Sequence[int] = ()) -> None:

@@ -7,27 +7,29 @@ to see the files that one commit added or removed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from pyarrow import ArrowException
 
-from spark_infer.errors import WriteError
-from spark_infer.tables.delta.actions import UnreadableLogError, checkpoint_actions, commit_actions
+from spark_infer.tables.bookmark import Bookmark
+from spark_infer.tables.delta.actions import commit_actions
+from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.delta.commit import published
 from spark_infer.tables.delta.log import list_log
-from spark_infer.tables.delta.log_check import EntryError
+from spark_infer.tables.delta.log_history import reading, replaces, transactions
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.publishing.work import app_of
 from spark_infer.tables.storage import Storage
 
-_WHOLESALE = ("RESTORE", "TRUNCATE", "WRITE")
-
 
 class DeltaWritten:
     """What a Delta table holds of earlier runs; a `WrittenBefore`."""
+
+    def bookmark(self, table: Storage, job: str, report: Mapping[str, Any] | None) -> Bookmark | None:
+        """That of the newest commit with rows of the job."""
+        return bookmark_in(table, job)
 
     def contents(self, table: Storage) -> None:
         """None: a version says it."""
@@ -77,25 +79,9 @@ def taken(storage: Storage, app: str) -> int | None:
     Raises:
         WriteError: The log cannot be read; then nothing is known.
     """
-    with _reading(storage):
-        return _taken(storage, app)
-
-
-def _taken(storage: Storage, app: str) -> int | None:
-    listing = list_log(storage)
-    if listing is None:
-        return 0
-    if not listing.readable(listing.newest):
-        return None
-    start = listing.base(listing.newest)
-    checkpoint = [f"_delta_log/{name}" for name in listing.checkpoints.get(start, ())]
-    commits = [f"_delta_log/{each:020}.json" for each in range(start + 1, listing.newest + 1)]
-    found = 0
-    of_checkpoint = checkpoint_actions(storage, checkpoint, ("txn",), sidecars=False)
-    for action in (*of_checkpoint, *commit_actions(storage, commits)):
-        txn = action.get("txn") or {}
-        found = max(found, txn["version"]) if txn.get("appId") == app else found
-    return found
+    with reading(storage):
+        found = transactions(storage)
+        return None if found is None else found.get(app, 0)
 
 
 def added_in(storage: Storage, version: int | None) -> list[str]:
@@ -107,7 +93,7 @@ def added_in(storage: Storage, version: int | None) -> list[str]:
     listing = list_log(storage)
     if listing is None or version not in listing.commits:
         return []
-    with _reading(storage):
+    with reading(storage):
         actions = commit_actions(storage, [f"_delta_log/{version:020}.json"])
         return [unquote(action["add"]["path"]) for action in actions if "add" in action]
 
@@ -125,7 +111,7 @@ def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
     Raises:
         WriteError: The log cannot be read; then nothing is known.
     """
-    with _reading(storage):
+    with reading(storage):
         return _taken_back(storage, paths)
 
 
@@ -140,20 +126,11 @@ def _taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
             {unquote(each[kind]["path"]) for each in actions if kind in each} for kind in ("add", "remove")
         )
         gone -= added
-        if any(_replaces(action.get("commitInfo") or {}) for action in actions):
+        if any(replaces(action.get("commitInfo") or {}) for action in actions):
             gone |= removed & ours  # a mere append removes nothing
         elif removed & ours:
             ours |= added  # the same rows, or what an update left of them, in other files
     return sorted(gone)
-
-
-def _replaces(commit: Mapping[str, Any]) -> bool:
-    """Whether the files that a commit removes are replaced wholesale, by what its writer says of it.
-
-    An overwrite that workers wrote is a ``WRITE`` with mode ``Append``, since deltalake adds files in that mode alone.
-    """
-    operation = str(commit.get("operation", "")).upper()
-    return operation in _WHOLESALE or "REPLACE" in operation
 
 
 def metrics_of(folder: Storage, version: int) -> Mapping[str, str]:
@@ -164,17 +141,3 @@ def metrics_of(folder: Storage, version: int) -> Mapping[str, str]:
         return {}
     infos = [json.loads(line).get("commitInfo") for line in lines if '"commitInfo"' in line]
     return next((info.get("operationMetrics") or {} for info in infos if info), {})
-
-
-@contextmanager
-def _reading(storage: Storage) -> Iterator[None]:
-    """Turn a log that is damaged, or cannot be read, into an error that says so."""
-    try:
-        yield
-    except (UnreadableLogError, ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        known = isinstance(error, UnreadableLogError | EntryError)
-        raise WriteError(
-            f"The log of {storage.root} cannot be read: {error if known else 'an entry of it is missing or damaged'}.",
-            details=["Without it nobody knows what the table holds of this job's runs; nothing was changed."],
-            next_step="restore the files in its folder _delta_log, or choose another target.",
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spark_infer.errors import LedgerError
@@ -45,21 +45,25 @@ class Ledger:
         """The run's name."""
         return self.folder.name
 
-    def begin(self, plan: bytes, tasks: bytes, name: str) -> bool:
+    def begin(self, plan: bytes, files: Mapping[str, bytes]) -> bool:
         """Write down what the run is going to do; False where another driver has done so.
 
         Args:
             plan: The plan, which says where the tasks are.
-            tasks: The units and their tasks.
-            name: Where the tasks are: another place for other tasks.
+            files: Name to content of the tasks, and of what else the run keeps: another name for another content.
         """
         self.make_folder(self.folder.below(UNITS))
-        self._create(name, tasks)
+        for name, content in files.items():
+            self._create(name, content)
         return self._create(PLAN, plan)
 
     def plan(self) -> bytes | None:
         """What the run is going to do; None where it was never begun."""
         return self._read(PLAN)
+
+    def read(self, name: str) -> bytes | None:
+        """What else the run keeps under a name; None where it keeps nothing there."""
+        return self._read(name)
 
     def tasks(self, name: str) -> bytes:
         """The units and their tasks.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError
+from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet import table_snapshot
 from spark_infer.tables.parquet.publish import AppendUnits, PublishWhole
@@ -57,7 +58,9 @@ class ParquetFormat:
         """Whether there is a file with rows, or a stream writes the folder."""
         return has_stream_log(storage) or any(file.size for file in storage.data_files())
 
-    def source_snapshot(self, lookup: TableLookup, location: TableLocation, source: SourceConfig) -> Snapshot:
+    def source_snapshot(
+        self, lookup: TableLookup, location: TableLocation, source: SourceConfig, span: Span = ALL_ROWS
+    ) -> Snapshot:
         """List the folder, or ask the catalog where that knows which partitions belong to the table."""
         if source.version is not None:
             raise SourceError(
@@ -70,7 +73,7 @@ class ParquetFormat:
         if storage is None or columns:
             refusal = table_snapshot.unreachable(location)
             return lookup.describe(location, partition_columns=columns, refusal=refusal)
-        return table_snapshot.snapshot(storage, location)
+        return table_snapshot.snapshot(storage, location, span)
 
     def counted(self, found: Snapshot) -> Snapshot:
         """Read the footers that are still missing, unless they are many."""

@@ -8,7 +8,7 @@ value is printed, and a string otherwise. A table of the catalog has the types t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.footers import read_footers, with_footers
+from spark_infer.tables.parquet.new_files import spanned
 from spark_infer.tables.parquet.partitioning import partition_type, refuse_stray
 from spark_infer.tables.parquet.streamlog import committed_files, has_stream_log
 from spark_infer.tables.scan.spark_types import spark_type
@@ -42,10 +44,18 @@ PARTITIONED_BY = b"spark_infer.partition_by"
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 
 
-def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = MOST_FOOTERS) -> Snapshot:
+def snapshot(
+    storage: Storage, location: TableLocation, span: Span = ALL_ROWS, *, most_footers: int = MOST_FOOTERS
+) -> Snapshot:
     """Describe a Parquet table from its listing and footers, before any filter.
 
     Of a table with more than ``most_footers`` files only the first footers are read, and the rows stay unknown.
+
+    Args:
+        storage: The table's folder.
+        location: The table.
+        span: Which of its rows; only the files that hold them are listed.
+        most_footers: How many footers are read at most.
 
     Raises:
         SourceError: A file is no readable Parquet file, or lies outside the partition folders.
@@ -53,10 +63,12 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
     files = _files(storage)
     columns, types = partitioning(storage, files)
     refuse_stray(location.name, [file.path for file in files if not _is_marker(file)], columns)
-    files = [file for file in files if file.size]
-    footers = read_footers(storage, [file.path for file in files[:most_footers]])
+    there = [file for file in files if file.size]
+    files = spanned(location, there, span)
+    looked_at = files[:most_footers] or there[:1]
+    footers = read_footers(storage, [file.path for file in looked_at])
     schemas = {footer.metadata.get(_SPARK_SCHEMA) for footer in footers}
-    listing = _listing(files, footers)
+    listing = _listing(files, dict(zip((file.path for file in looked_at), footers, strict=True)))
     declared = _declared(next(iter(schemas))) if len(schemas) == 1 else None
     return Snapshot(
         location=location,
@@ -70,6 +82,7 @@ def snapshot(storage: Storage, location: TableLocation, *, most_footers: int = M
         mixed_schemas=len({footer.columns for footer in footers if footer.columns}) > 1,
         listing=listing,
         refused=own_columns(listing)[1] if declared is None else {},
+        since=span.since,
     )
 
 
@@ -121,14 +134,14 @@ def counted(storage: Storage, found: Snapshot) -> Snapshot:
     return replace(found, rows=listing.rows, listing=listing)
 
 
-def _listing(files: Sequence[DataFile], footers: Sequence[Footer]) -> Listing:
+def _listing(files: Sequence[DataFile], footers: Mapping[str, Footer]) -> Listing:
     """Put the data files beside their footers, as far as these were read; the marker of an empty table is no data."""
     found = tuple(
         SourceFile(file.path, file.size, partition_values(file.path), modified_ns=file.modified_ns)
         for file in files
         if not _is_marker(file)
     )
-    return Listing(found).looked_at({file.path: footer for file, footer in zip(files, footers, strict=False)})
+    return Listing(found).looked_at(footers)
 
 
 def partitioning(storage: Storage, files: Sequence[DataFile]) -> tuple[tuple[str, ...], tuple[str, ...]]:

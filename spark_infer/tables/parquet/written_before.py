@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spark_infer.errors import WriteError
+from spark_infer.tables.bookmark import SCORE_ALL, Bookmark
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.storage import Storage
 
 
 class ParquetWritten:
     """What a Parquet table holds of earlier runs; a `WrittenBefore`."""
+
+    def bookmark(self, table: Storage, job: str, report: Mapping[str, Any] | None) -> Bookmark | None:
+        """That of the newest finished run, as long as the files of it are there."""
+        found = None if report is None else Bookmark.of_facts(report)
+        if report is None or found is None or found.job != job:
+            return None
+        if lost := self.lost_files(table, report):
+            raise WriteError(
+                f"{len(lost):,} files are gone from {table.root} that the last run with new rows has put there.",
+                details=["nobody can tell which rows the table still holds"],
+                next_step=SCORE_ALL,
+            )
+        return found
 
     def contents(self, table: Storage) -> dict[str, int]:
         """How many files the folder holds, and their bytes."""

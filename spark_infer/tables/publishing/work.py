@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.plan import WritePlan
@@ -18,10 +19,17 @@ from spark_infer.tables.storage import Storage
 
 @dataclass(frozen=True)
 class Txn:
-    """What makes a commit recognisable in a table's log, which takes each version of an application once."""
+    """What makes a commit recognisable in a table's log, which takes each version of an application once.
+
+    Attributes:
+        app: The application.
+        version: Its version.
+        also: Further ones of the same commit.
+    """
 
     app: str
     version: int
+    also: tuple[Txn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,7 @@ class PublishWork:
         facts: What the run wants to be remembered by in the target's history.
         ledger: The run's account, whose folder also holds what is staged.
         session: The command that publishes.
+        bookmark: How an incremental run moves the bookmark of its target; None for other runs.
     """
 
     plan: WritePlan
@@ -45,6 +54,7 @@ class PublishWork:
     facts: Mapping[str, str | int | float]
     ledger: Ledger
     session: str
+    bookmark: BookmarkMove | None = None
 
     @property
     def app(self) -> str:
@@ -53,7 +63,8 @@ class PublishWork:
 
     def txn(self, unit: int) -> Txn:
         """What the commit of a unit is recognised by; a run that is published at once has that of unit 0."""
-        return Txn(self.app, unit + 1)
+        moved = () if self.bookmark is None else (Txn(self.bookmark.to.app, self.bookmark.to.source_version),)
+        return Txn(self.app, unit + 1, moved)
 
     def stamp(self, **more: int) -> str:
         """The ``userMetadata`` of a commit."""

@@ -68,6 +68,7 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
     }
     examples = {
         "target.partitions",
+        "incremental",
         "source.path",
         "target.path",
         "score",

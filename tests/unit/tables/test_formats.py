@@ -140,7 +140,7 @@ def test_the_rows_of_an_unfinished_run_are_counted(name: str, tmp_path: Path) ->
     table, others = opened(folder), set(files_of(folder))
     write(folder, "append", app_of(ledger, RUN))
     (mine,) = set(files_of(folder)) - others
-    ledger.begin(b"{}", b"[]", "tasks.json")
+    ledger.begin(b"{}", {"tasks.json": b"[]"})
     ledger.seal(
         Sealed(
             unit=0, session="s", files=(WrittenFile(path=mine, size=(folder / mine).stat().st_size, rows=2, values={}),)

@@ -88,7 +88,11 @@ class MergeDelta:
         for each in entries:
             refuse_links(work.folder(each.session), [file.path for file in each.files])
         uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
-        self._spark.read.schema(to_spark(work.schema)).parquet(*uris).createOrReplaceTempView(view)
+        staged = self._spark.read.schema(to_spark(work.schema)).parquet(*uris)
+        since = None if work.bookmark is None else work.bookmark.since
+        if since is not None and (doubled := _doubled(staged, work.plan.keys)):
+            raise _ambiguous(work.plan.location.name, doubled, work.plan.keys)
+        staged.createOrReplaceTempView(view)
         txn = work.txn(0)
         held = {
             TXN_APP: txn.app,
@@ -153,14 +157,25 @@ def refuse_doubled_keys(rows: DataFrame, keys: Sequence[str], name: str) -> None
     Raises:
         SourceError: At least one does; the model has not run.
     """
-    columns = [quote_name(key) for key in keys]
-    doubled = rows.groupBy(*columns).count().where("count > 1").count()
-    if doubled:
+    if doubled := _doubled(rows, keys):
         raise SourceError(
             f"{doubled:,} keys occur more than once in {name}, so that a merge could not tell which row is meant.",
             details=[f"keys: {', '.join(keys)}", "the model has not run, and nothing was written"],
             next_step="leave out the rows that should not count with `where`, or name further `keys`.",
         )
+
+
+def _doubled(rows: DataFrame, keys: Sequence[str]) -> int:
+    """How many keys occur more than once."""
+    return rows.groupBy(*map(quote_name, keys)).count().where("count > 1").count()
+
+
+def _ambiguous(name: str, doubled: int, keys: Sequence[str]) -> WriteError:
+    return WriteError(
+        f"{doubled:,} keys occur more than once in the new rows: a merge into {name} cannot tell which row is meant.",
+        details=[f"keys: {', '.join(keys)}", "nothing of this run is in the table"],
+        next_step="see to these rows in the source, then start a new run with --new-run, which scores all of its rows.",
+    )
 
 
 def _refused(name: str, error: Exception) -> WriteError:

@@ -28,7 +28,7 @@ def ledger(tmp_path: Path) -> Ledger:
     folder = open_storage(f"file://{tmp_path}/run")
     assert folder is not None
     made = Ledger(folder)
-    made.begin(b"{}", b"[]", "tasks.json")
+    made.begin(b"{}", {"tasks.json": b"[]"})
     seal(made, 0, "before")
     return made
 

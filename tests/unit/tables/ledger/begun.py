@@ -32,7 +32,7 @@ def ledger(tmp_path: Path, **target: Any) -> Ledger:
 
 def begun(tmp_path: Path, **target: Any) -> Ledger:
     made = ledger(tmp_path, **target)
-    made.begin(b"plan", b"tasks", "tasks.json")
+    made.begin(b"plan", {"tasks.json": b"tasks"})
     made.make_folder(made.staged("0a1b2c3d"))
     made.seal(Sealed(unit=0, session="0a1b2c3d", files=()))
     made.finish(b"report")

@@ -1,0 +1,256 @@
+"""What an incremental job reads: the rows that came after the bookmark of its target, or all rows of its source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spark_infer.config import JobConfig
+from spark_infer.engines.plane import Plane
+from spark_infer.errors import PlanError, SourceError, TargetError
+from spark_infer.job.units.fingerprint import NEW_ROWS, digest, job_key, scoring_digest
+from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
+from spark_infer.models.ref import ModelRef
+from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Span
+from spark_infer.tables.check_target import find_target
+from spark_infer.tables.formats import WrittenBefore, format_of
+from spark_infer.tables.ledger.access import access_of
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.ledger.signed import facts_in, signed
+from spark_infer.tables.locate import locate
+from spark_infer.tables.snapshot import Snapshot
+from spark_infer.tables.storage import Storage
+from spark_infer.tables.table_lookup import TableLookup
+
+_DIGITS = 16
+_FILES = re.compile(r"files-([0-9a-f]{16})")
+"""The `source_id` of a source without versions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedRows:
+    """Which rows of its source a job reads, and what the bookmark of its target will say.
+
+    Attributes:
+        span: The rows.
+        found: The bookmark of the target; None where it has none, and for a job that is not incremental.
+        now: What the bookmark will say, but for the source's version; None for a job that is not incremental.
+        gives_up: Whether an unfinished run is given up, of which the target holds nothing.
+        notes: What the reader of plan and report should know, a sentence each.
+    """
+
+    span: Span = ALL_ROWS
+    found: Bookmark | None = None
+    now: Bookmark | None = None
+    gives_up: bool = False
+    notes: tuple[str, ...] = ()
+
+    def move(self, snapshot: Snapshot) -> BookmarkMove | None:
+        """Return how the run moves the bookmark; None for a job that is not incremental.
+
+        Raises:
+            SourceError: Only Spark knows the files of the source.
+        """
+        if self.now is None:
+            return None
+        if snapshot.listing is None:
+            raise SourceError(
+                f"Only Spark knows the files of {snapshot.location.name}, so that new ones cannot be told from others.",
+                next_step="leave `incremental` out.",
+            )
+        since = self.span.since
+        if snapshot.version is not None:
+            to = replace(self.now, source_id=snapshot.table_id, source_version=snapshot.version)
+        else:
+            there = {each.path: (each.size, each.modified_ns) for each in snapshot.listing.files}
+            files = {**({} if since is None else since.files), **there}
+            to = replace(self.now, source_id=_id_of(files), source_version=len(files), files=files)
+        return BookmarkMove(found=self.found, since=since, to=to)
+
+    def refuse_plane(self, plane: Plane) -> None:
+        """Refuse a plane that reads all rows, whatever is listed.
+
+        Raises:
+            PlanError: It is that of Spark.
+        """
+        if self.now is not None and plane.name == "spark":
+            raise PlanError(
+                "Only Spark can read these rows as they should be read, and `incremental` has workers read new files.",
+                details=[plane.why],
+                next_step="leave `incremental` out.",
+            )
+
+
+@before_running()
+def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_run: bool) -> WantedRows:
+    """Decide which rows of its source a job reads; changes nothing.
+
+    Args:
+        lookup: What the engine knows of tables.
+        config: The job.
+        ref: Its model.
+        new_run: Whether the user wants a new run whatever was done before, which reads all rows.
+
+    Raises:
+        TargetError: The target's bookmark is of other rows than the job selects, or cannot be used.
+        LedgerRefusedError: The account of a run is damaged.
+    """
+    place = _place(lookup, config) if config.new_rows is not None else None
+    if place is None:  # where there is no source, that is the next to be found out
+        return WantedRows()
+    wanted = WantedRows(found=place.bookmark(), now=_bookmark_now(config, ref, place.runs))
+    if new_run:
+        return wanted
+    if (unfinished := place.unfinished()) is not None:
+        ledger, plan, move = unfinished
+        if pinned := _pinned(place, wanted, move):
+            return pinned
+        wanted = replace(wanted, gives_up=not place.written.holds_some_of(place.table, ledger, plan.run_id))
+    return wanted if config.target.mode == "overwrite" else _after_bookmark(place, config, wanted)
+
+
+def bookmark_of(lookup: TableLookup, config: JobConfig) -> Bookmark | None:
+    """Return up to where the target holds predictions of an incremental job; None where nothing says so."""
+    place = _place(lookup, config) if config.new_rows is not None else None
+    return place.bookmark() if place is not None else None
+
+
+def lists_of(move: BookmarkMove | None) -> dict[str, bytes]:
+    """Return the list of files that a ledger keeps for the next run, by its name; none of a source with versions."""
+    match = _FILES.fullmatch(move.to.source_id) if move is not None else None
+    return {} if match is None or move is None else {_list_name(match[1]): signed(sorted(move.to.files.items()))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where the bookmark of a job is.
+
+    Attributes:
+        table: The target's folder.
+        exists: Whether there is a table.
+        written: What tells of the runs that wrote into it.
+        runs: The runs of the job.
+        merges: Whether rows take the place of older ones, by keys.
+    """
+
+    table: Storage
+    exists: bool
+    written: WrittenBefore
+    runs: Runs
+    merges: bool
+
+    def bookmark(self) -> Bookmark | None:
+        """The bookmark of the target."""
+        return self.written.bookmark(self.table, self.runs.job, self._newest_report()) if self.exists else None
+
+    def unfinished(self) -> tuple[Ledger, RunPlan, BookmarkMove] | None:
+        """The newest run, where it is incremental, and was begun and neither finished nor given up."""
+        known = self.runs.all()
+        ledger = known[-1][2] if known else None
+        if ledger is None or ledger.closed() or report_in(ledger) is not None:
+            return None
+        plan = plan_in(ledger)
+        move = None if plan is None else _move_in(plan.facts)
+        return None if plan is None or move is None else (ledger, plan, move)
+
+    def with_files(self, mark: Bookmark | None) -> Bookmark | None:
+        """The bookmark with the list of files that a ledger keeps; as it is where the source has versions."""
+        match = _FILES.fullmatch(mark.source_id) if mark is not None else None
+        if match is None or mark is None:
+            return mark
+        name = _list_name(match[1])
+        for _, _, ledger in reversed(self.runs.all()):
+            if (text := ledger.read(name)) is not None:
+                files: dict[str, FileMark] = {
+                    str(path): (size, time) for path, (size, time) in facts_in(text, f"{ledger.folder.root}/{name}")
+                }
+                return replace(mark, files=files)
+        raise TargetError(
+            "The list of the source's files whose rows were scored is gone from the ledger beside the target.",
+            details=[f"{self.runs.root.root}: {name}"],
+            next_step=f"put it back; or {SCORE_ALL}",
+        )
+
+    def _newest_report(self) -> Mapping[str, Any] | None:
+        reports = (report_in(ledger) for _, _, ledger in reversed(self.runs.all()))
+        return next((each for each in reports if each is not None and Bookmark.of_facts(each)), None)
+
+
+def _place(lookup: TableLookup, config: JobConfig) -> _Place | None:
+    source = locate(lookup, config.source)
+    if source is None:
+        return None
+    location, exists = find_target(lookup, config.target, source.format)
+    table = location.storage()
+    if table is None:
+        raise TargetError(
+            f"This process cannot reach the folder of {location.name}, where the bookmark of `incremental` is kept.",
+            next_step="leave `incremental` out, or run where the folder can be reached.",
+        )
+    runs = Runs.of(table, config.name, job_key(source), access_of(table, config.target))
+    merges = config.target.mode == "merge"
+    written = format_of(location.format).written
+    return _Place(table=table, exists=exists, written=written, runs=runs, merges=merges)
+
+
+def _bookmark_now(config: JobConfig, ref: ModelRef, runs: Runs) -> Bookmark:
+    selection = config.hide([config.source.where, config.source.model_dump(mode="json")["partition_filter"]])
+    return Bookmark(
+        job=runs.job,
+        source_id="",
+        source_version=0,
+        selection=digest(selection)[:_DIGITS],
+        scoring=scoring_digest(config, ref)[:_DIGITS],
+        model=f"{ref.name} version {ref.version}",
+    )
+
+
+def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove) -> WantedRows | None:
+    """The rows of an unfinished run, which goes on; None where it read for another purpose, or another was quicker."""
+    now = wanted.now
+    if now is None or (move.to.selection, move.to.scoring) != (now.selection, now.scoring):
+        return None
+    if wanted.found not in (move.found, move.to):
+        return None
+    span = Span(since=place.with_files(move.since), to=place.with_files(move.to), changed=place.merges)
+    return replace(wanted, span=span, found=move.found)
+
+
+def _after_bookmark(place: _Place, config: JobConfig, wanted: WantedRows) -> WantedRows:
+    found, now, options = wanted.found, wanted.now, config.new_rows
+    if found is None or now is None or options is None:
+        return wanted
+    if found.selection != now.selection:
+        raise TargetError(
+            "The target holds predictions of other rows than this job selects: `where` or `partition_filter` changed.",
+            details=[f"it holds those of {config.hide(config.source.name)} up to {found.up_to}"],
+            next_step=f"give this selection another `name`, with which all its rows are scored; or {SCORE_ALL}",
+        )
+    if found.scoring == now.scoring:
+        return replace(wanted, span=Span(since=place.with_files(found), changed=place.merges))
+    before = found.model or "an unknown model"
+    changed = f"from {before} to {now.model}" if before != now.model else "in its options, steps or model files"
+    if options.on_new_model == "all":
+        return replace(wanted, notes=(f"all rows are scored again: the scoring changed {changed}",))
+    note = f"the scoring changed {changed}: rows up to {found.up_to} of the source keep their predictions"
+    return replace(wanted, span=Span(since=place.with_files(found), changed=place.merges), notes=(note,))
+
+
+def _move_in(facts: Mapping[str, Any]) -> BookmarkMove | None:
+    """Read from the facts of a run how it moves the bookmark; None for one that is not incremental."""
+    move = facts.get(NEW_ROWS)
+    if not isinstance(move, Mapping):
+        return None
+    found, since, to = (Bookmark.of_facts(move.get(name) or {}) for name in ("found", "since", "to"))
+    return None if to is None else BookmarkMove(found=found, since=since, to=to)
+
+
+def _id_of(files: Mapping[str, FileMark]) -> str:
+    return f"files-{digest(sorted(files.items()))[:_DIGITS]}"
+
+
+def _list_name(digits: str) -> str:
+    return f"source.{digits}.json"

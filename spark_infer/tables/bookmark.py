@@ -1,0 +1,121 @@
+"""Up to which version of a source a target holds predictions: where an incremental run starts, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_PREFIX = "bookmark_"
+_FACTS = ("job", "source_id", "source_version", "selection", "scoring", "model")
+FileMark = tuple[int, int | None]
+"""Size and time of a file: with another one of the two it is another file."""
+
+SCORE_ALL = (
+    "score all rows again: with --set target.mode=overwrite, which replaces the rows of the target; or, where rows are "
+    "merged by keys, with --new-run. From then on new rows alone are scored."
+)
+"""What to do where a bookmark cannot be used."""
+
+APP = "spark_infer/bookmark/"
+"""How the transaction identifiers of bookmarks begin in a Delta table's log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bookmark:
+    """The predictions that a target holds of one job: of which version of its source, and how they were made.
+
+    Attributes:
+        job: The job's name and a digest of its source's place.
+        source_id: The source's own name for itself, which one that is made again in its place does not have; of a
+            source without versions a digest of its files.
+        source_version: The newest version whose rows are scored; of a source without versions the number of files.
+        selection: Digest of the conditions on the source's rows.
+        scoring: Digest of the model and of what is done to rows; empty where only the table's log is left to say.
+        model: The model, for people to read.
+        files: Of a source without versions: the files whose rows are scored. The ledger keeps them, and no commit.
+    """
+
+    job: str
+    source_id: str
+    source_version: int
+    selection: str
+    scoring: str = ""
+    model: str = ""
+    files: Mapping[str, FileMark] = field(default_factory=dict, compare=False, repr=False)
+
+    def to_facts(self) -> dict[str, str | int]:
+        """Return the facts that the commit of the rows says of itself."""
+        return {f"{_PREFIX}{name}": getattr(self, name) for name in _FACTS}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Bookmark | None:
+        """Read a bookmark from what a commit, a plan or a report says of itself; None where it has none."""
+        found = {name: facts.get(f"{_PREFIX}{name}") for name in _FACTS}
+        fits = all(type(value) is (int if name == "source_version" else str) for name, value in found.items())
+        return cls(**found) if fits else None  # type: ignore[arg-type] # checked the line above
+
+    @classmethod
+    def of_stamp(cls, stamp: object) -> Bookmark | None:
+        """Read a bookmark from the ``userMetadata`` of a commit, which anybody may have written."""
+        try:
+            facts = json.loads(stamp) if isinstance(stamp, str) else None
+        except (ValueError, RecursionError):
+            return None
+        return cls.of_facts(facts) if isinstance(facts, dict) else None
+
+    @property
+    def up_to(self) -> str:
+        """How far it is, for people to read."""
+        return (
+            f"{self.source_version:,} files"
+            if self.source_id.startswith("files-")
+            else f"version {self.source_version}"
+        )
+
+    @property
+    def app(self) -> str:
+        """The application that a Delta log knows it by, which takes each version of the source once."""
+        return f"{APP}{self.job}/{self.source_id}/{self.selection}"
+
+    @classmethod
+    def of_app(cls, app: str, version: int) -> Bookmark:
+        """Read a bookmark from a transaction identifier, which outlives the commit in a table's log."""
+        job, _, rest = app.removeprefix(APP).partition("/")
+        source_id, _, selection = rest.rpartition("/")
+        return cls(job=job, source_id=source_id, source_version=version, selection=selection)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Which rows of a source are read: those that came after one bookmark, up to another.
+
+    Attributes:
+        since: None for the first row on.
+        to: Where an unfinished run has pinned the end; None for what the source holds now.
+        changed: Whether rows that were changed count too, since the target takes a row in the place of an older one.
+    """
+
+    since: Bookmark | None = None
+    to: Bookmark | None = None
+    changed: bool = False
+
+
+ALL_ROWS = Span()
+"""Every row of a source as it is now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookmarkMove:
+    """How a run moves the bookmark of its target: in the commit that adds its rows.
+
+    Attributes:
+        found: Where it was when the run was planned; None where the target had none.
+        since: The run reads what is new after it; None where it reads all rows.
+        to: Where the run leaves it.
+    """
+
+    found: Bookmark | None
+    since: Bookmark | None
+    to: Bookmark
