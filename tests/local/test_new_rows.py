@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from typer.testing import CliRunner
@@ -303,3 +304,57 @@ def test_a_random_history_scored_step_by_step_equals_a_full_rescore(
     except Exception as error:
         error.add_note(" ".join(history.trace))
         raise
+
+
+def put(here: Path, name: str, first: int, count: int = 3) -> None:
+    (here / "in").mkdir(exist_ok=True)
+    ids = list(range(first, first + count))
+    pq.write_table(pa.table({"id": ids, "x": [float(each) for each in ids]}), here / "in" / f"{name}.parquet")
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_new_files_of_a_parquet_folder_are_scored_once(line: str, tmp_path: Path, breaks: Break, kind: str) -> None:
+    put(tmp_path, "a", 0)
+    scoring = new_rows(line, tmp_path, kind, units={"bytes": 1})
+    assert counts(scoring.run()) == (None, 3, False)
+    assert counts(scoring.run()) == (1, 0, True)
+    put(tmp_path, "c", 3)
+    put(tmp_path, "b", 6)
+    breaks("sealed:2:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    put(tmp_path, "d", 9)
+    report = scoring.run()
+    assert counts(report) == (1, 6, False)
+    assert "only files that are new beside 1 others" in str(report)
+    assert counts(scoring.run()) == (3, 3, False)
+    assert predictions(tmp_path) == doubled(12)
+    assert counts(scoring.run()) == (4, 0, True)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_parquet_files_that_were_scored_and_changed_since_are_refused(line: str, tmp_path: Path, gone: bool) -> None:
+    put(tmp_path, "a", 0)
+    put(tmp_path, "b", 3)
+    scoring = new_rows(line, tmp_path)
+    scoring.run()
+    if gone:
+        (tmp_path / "in" / "b.parquet").unlink()
+    else:
+        put(tmp_path, "b", 6)
+    with pytest.raises(SourceError, match=f"{'gone' if gone else 'written again'}: b.parquet"):
+        scoring.run()
+    assert predictions(tmp_path) == doubled(6)
+    assert new_rows(line, tmp_path, target={"mode": "overwrite"}).run().rows_scored == (3 if gone else 6)
+    assert scoring.run().nothing_new
+
+
+def test_a_list_of_files_that_is_gone_is_refused(line: str, tmp_path: Path) -> None:
+    put(tmp_path, "a", 0)
+    scoring = new_rows(line, tmp_path)
+    scoring.run()
+    next((tmp_path / ".out.spark_infer").rglob("source.*.json")).unlink()
+    put(tmp_path, "b", 3)
+    with pytest.raises(TargetError, match="is gone from the ledger"):
+        scoring.run()
