@@ -58,7 +58,7 @@ class WantedRows:
             return None
         if snapshot.listing is None:
             raise SourceError(
-                f"Only Spark knows the files of {snapshot.location.name}, so that new ones cannot be told from others.",
+                f"Only Spark knows the files of {snapshot.location.name}, so that it is not known which of them are new.",
                 next_step="leave `incremental` out.",
             )
         since = self.span.since
@@ -133,7 +133,7 @@ class _Place:
         exists: Whether there is a table.
         written: What tells of the runs that wrote into it.
         runs: The runs of the job.
-        merges: Whether rows take the place of older ones, by keys.
+        merges: Whether rows replace older ones, by keys.
     """
 
     table: Storage

@@ -134,7 +134,7 @@ def _new_files(
 def _spanned(
     storage: Storage, log: LogListing, state: LogState, after: int, *, changed: bool
 ) -> tuple[SourceFile, ...]:
-    """The files with new rows alone; else, where rows may take the place of older ones, those with changed rows too."""
+    """The files with new rows alone; else, where rows may replace older ones, those with changed rows too."""
     try:
         files = source_files(state, added_since(storage, log, after, state.version))
         if not changed or not _lost(storage, state, files):
