@@ -58,7 +58,7 @@ class WantedRows:
             return None
         if snapshot.listing is None:
             raise SourceError(
-                f"Only Spark knows the files of {snapshot.location.name}, so that it is not known which of them are new.",
+                f"Only Spark knows the files of {snapshot.location.name}, and so it is unknown which are new.",
                 next_step="leave `incremental` out.",
             )
         since = self.span.since
