@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 # C0 and C1 controls and DEL, line and paragraph separators, and what changes the direction of writing.
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
@@ -26,6 +27,24 @@ def printable(line: str) -> str:
 def quoted(text: str, most: int = 60) -> str:
     """Quote text from outside so that one line stays one line, and short."""
     return repr(text if len(text) <= most else text[:most] + "…")
+
+
+def kind_in_words(value: object) -> str:
+    """Name the kind of a plain value in the words of YAML, and any other by its Python type.
+
+    >>> kind_in_words([1]), kind_in_words(True), kind_in_words(b"")
+    ('a list', 'a truth value', 'bytes')
+    """
+    kinds: tuple[tuple[Any, str], ...] = (
+        (str, "text"),
+        (bool, "a truth value"),
+        (int, "a whole number"),
+        (float, "a number"),
+        (type(None), "nothing"),
+        (list | tuple, "a list"),
+        (Mapping, "a mapping"),
+    )
+    return next((words for kind, words in kinds if isinstance(value, kind)), type(value).__name__)
 
 
 def printable_lines(lines: Iterable[str]) -> str:

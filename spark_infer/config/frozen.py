@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from spark_infer.config.params import shown_params
@@ -16,31 +26,56 @@ ModuleFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 ColumnName = Annotated[str, Field(min_length=1)]
 PathText = Annotated[str, BeforeValidator(lambda given: os.fspath(given) if isinstance(given, os.PathLike) else given)]
 """A path or a URI; a `pathlib.Path` becomes text."""
-_LISTED = BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
-TextList = Annotated[tuple[str, ...], _LISTED]
-NameList = Annotated[tuple[ColumnName, ...], _LISTED]
+LISTED = BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+TextList = Annotated[tuple[str, ...], LISTED]
+NameList = Annotated[tuple[ColumnName, ...], LISTED]
 """Names of columns; a single one stands for a list of itself."""
 Shown = TypeVar("Shown")
 
 
 class KeysError(ValueError):
-    """Several keys of a group do not go together.
-
-    Args:
-        message: What does not fit, and what to change.
-        keys: The keys, dotted from the group that has the rule; the lines of a job file are found by them.
-    """
+    """Several keys of a group do not go together; a job file's lines are found by the keys, dotted from the group."""
 
     def __init__(self, message: str, *keys: str) -> None:
         super().__init__(message)
         self.keys = keys
 
 
+def rule(*keys: str) -> Callable[[Callable[..., str]], Any]:
+    """Make a function of the values of several keys a rule of their group.
+
+    It returns what does not fit and what to change, or an empty text. Pydantic applies it with the last key, as soon as
+    all of them are right in themselves, whatever else is wrong.
+
+    Args:
+        keys: The keys in the order of their fields; `target.mode` is one of a group below.
+    """
+
+    def made(fits: Callable[..., str]) -> Any:
+        def check(cls: type[Frozen], value: Any, info: ValidationInfo) -> Any:
+            data = {**info.data, keys[-1]: value}
+            paths = [key.split(".") for key in keys]
+            if all(path[0] in data for path in paths):
+                values = [reduce(getattr, path[1:], data[path[0]]) for path in paths]
+                if problem := fits(*values):
+                    raise KeysError(problem, *keys)
+            return value
+
+        return field_validator(keys[-1])(classmethod(check))
+
+    return made
+
+
 class Frozen(BaseModel):
     """A group of settings that cannot change once made and takes no key it does not know."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=(), populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+        populate_by_name=True,
+        validate_default=True,  # for rules about keys that are left out
     )
     free_names: ClassVar[tuple[str, ...]] = ()
     """Fields whose keys are the user's own; those that are named like secrets hold secrets."""

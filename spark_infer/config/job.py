@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from spark_infer.config.frozen import ColumnName, Frozen, KeysError, NameList, PathText, TextList
+from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
 from spark_infer.config.incremental import IncrementalOptions
-from spark_infer.config.partition_values import listed_values
+from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
@@ -35,6 +36,10 @@ class ModelConfig(Frozen):
 
 
 PartitionValue = str | int | bool | None
+PartitionValues = dict[
+    str, Annotated[tuple[Annotated[PartitionValue, BeforeValidator(partition_value)], ...], BeforeValidator(listed)]
+]
+"""Columns, each with one value or several."""
 
 
 class TableConfig(Frozen):
@@ -52,11 +57,10 @@ class TableConfig(Frozen):
         default=None, description="Found out from the folder or the catalog where it is left out."
     )
 
-    @model_validator(mode="after")
-    def _one_place(self) -> TableConfig:
-        if (self.path is None) == (self.table is None):
-            raise KeysError("give either `path` or `table`, not both and not neither", "path", "table")
-        return self
+    @rule("path", "table")
+    @staticmethod
+    def _one_place(path: str | None, table: str | None) -> str:
+        return "give either `path` or `table`, not both and not neither" if (path is None) == (table is None) else ""
 
     @property
     def name(self) -> str:
@@ -70,15 +74,10 @@ class SourceConfig(TableConfig):
     version: int | None = Field(
         default=None, ge=0, description="Delta version to read; without it, the newest when the job starts."
     )
-    partition_filter: dict[str, tuple[PartitionValue, ...]] = Field(
+    partition_filter: PartitionValues = Field(
         default_factory=dict, description="Table partitions to read: column to the list of its values."
     )
     where: str | None = Field(default=None, description="SQL condition; only rows that meet it are read and scored.")
-
-    @field_validator("partition_filter", mode="before")
-    @classmethod
-    def _one_value_is_a_list(cls, given: Any) -> Any:
-        return listed_values(given)
 
 
 class TargetConfig(TableConfig):
@@ -92,7 +91,7 @@ class TargetConfig(TableConfig):
         description="For `merge`: the kept columns that tell rows apart. A scored row replaces the one with "
         "equal keys, null included, or is added; a key that occurs twice in the source is an error.",
     )
-    partitions: dict[str, tuple[PartitionValue, ...]] = Field(
+    partitions: PartitionValues = Field(
         default_factory=dict,
         description="For `overwrite_partitions`: the table partitions this job may replace, column to the list of "
         "values. A row outside them is an error.",
@@ -131,35 +130,30 @@ class TargetConfig(TableConfig):
         "members count. They need the umask 002. Without it the ledger is for your user alone.",
     )
 
-    @field_validator("partitions", mode="before")
-    @classmethod
-    def _one_value_is_a_list(cls, given: Any) -> Any:
-        return listed_values(given)
-
-    @model_validator(mode="after")
-    def _scope_fits_mode(self) -> TargetConfig:
-        if self.mode == "overwrite_partitions" and not self.partitions:
-            raise KeysError(
-                "mode `overwrite_partitions` needs `partitions`: which ones may this job replace?", "mode", "partitions"
-            )
-        if self.mode != "overwrite_partitions" and self.partitions:
-            raise KeysError(
+    @rule("mode", "partitions")
+    @staticmethod
+    def _scope_fits_mode(mode: str, partitions: Mapping[str, Any]) -> str:
+        if mode == "overwrite_partitions" and not partitions:
+            return "mode `overwrite_partitions` needs `partitions`: which ones may this job replace?"
+        if mode != "overwrite_partitions" and partitions:
+            return (
                 "`partitions` goes with mode `overwrite_partitions` alone; for another mode take it out "
-                "(--set target.partitions= on the command line)",
-                "partitions",
-                "mode",
+                "(--set target.partitions= on the command line)"
             )
-        return self
+        return ""
 
-    @model_validator(mode="after")
-    def _keys_fit_mode(self) -> TargetConfig:
-        if self.mode == "merge" and not self.keys:
-            raise KeysError("mode `merge` needs `keys`: which columns tell rows apart?", "mode", "keys")
-        if self.mode != "merge" and self.keys:
-            raise KeysError("`keys` goes with mode `merge` alone; for another mode take it out", "keys", "mode")
-        if self.keep != "all" and (lost := [key for key in self.keys if key not in self.keep]):
-            raise KeysError(f"`keep` lacks the key {lost[0]}: keys are kept columns", "keep", "keys")
-        return self
+    @rule("mode", "keys")
+    @staticmethod
+    def _keys_fit_mode(mode: str, keys: tuple[str, ...]) -> str:
+        if mode == "merge" and not keys:
+            return "mode `merge` needs `keys`: which columns tell rows apart?"
+        return "`keys` goes with mode `merge` alone; for another mode take it out" if mode != "merge" and keys else ""
+
+    @rule("keys", "keep")
+    @staticmethod
+    def _keys_are_kept(keys: tuple[str, ...], keep: Literal["all"] | tuple[str, ...]) -> str:
+        lost = [key for key in keys if keep != "all" and key not in keep]
+        return f"`keep` lacks the key {lost[0]}: keys are kept columns" if lost else ""
 
 
 class UnitOptions(Frozen):
@@ -208,11 +202,10 @@ class SparkConfig(Frozen):
             )  # it may hold a token: not shown
         return given
 
-    @model_validator(mode="after")
-    def _one_server(self) -> SparkConfig:
-        if self.master is not None and self.remote is not None:
-            raise KeysError("give either `master` or `remote`, not both", "master", "remote")
-        return self
+    @rule("master", "remote")
+    @staticmethod
+    def _one_server(master: str | None, remote: str | None) -> str:
+        return "give either `master` or `remote`, not both" if master is not None and remote is not None else ""
 
 
 class JobConfig(Frozen):
@@ -267,25 +260,24 @@ class JobConfig(Frozen):
         default_factory=SparkConfig, description="The Spark session that the command line starts."
     )
 
-    @model_validator(mode="after")
-    def _engine_has_the_plane(self) -> JobConfig:
-        if self.engine == "local" and self.plane == "spark":
-            raise KeysError(
-                "engine `local` has no spark plane: leave `plane` out, or set engine: spark", "engine", "plane"
-            )
-        if self.engine == "local" and self.target.mode == "merge":
-            raise KeysError("only Spark can merge: set engine: spark, or another mode", "engine", "target.mode")
-        return self
+    @rule("plane", "engine")
+    @staticmethod
+    def _engine_has_the_plane(plane: str, engine: str) -> str:
+        wrong = engine == "local" and plane == "spark"
+        return "engine `local` has no spark plane: leave `plane` out, or set engine: spark" if wrong else ""
 
-    @model_validator(mode="after")
-    def _new_rows_have_a_mode(self) -> JobConfig:
-        if self.new_rows is not None and self.target.mode not in ("append", "merge", "overwrite"):
-            raise KeysError(
-                "`incremental` adds rows to a table that is there: set target.mode to append, or to merge with keys",
-                "incremental",
-                "target.mode",
-            )
-        return self
+    @rule("target.mode", "engine")
+    @staticmethod
+    def _engine_can_merge(mode: str, engine: str) -> str:
+        wrong = engine == "local" and mode == "merge"
+        return "only Spark can merge: set engine: spark, or another mode" if wrong else ""
+
+    @rule("target.mode", "incremental")
+    @staticmethod
+    def _new_rows_have_a_mode(mode: str, incremental: IncrementalOptions | None) -> str:
+        if incremental is None or not incremental.enabled or mode in ("append", "merge", "overwrite"):
+            return ""
+        return "`incremental` adds rows to a table that is there: set target.mode to append, or to merge with keys"
 
     @property
     def new_rows(self) -> IncrementalOptions | None:

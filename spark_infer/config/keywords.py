@@ -11,12 +11,14 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
 
+from spark_infer.config.annotations import groups
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import CompileOptions, ScoreOptions
 from spark_infer.config.steps import PostprocessStep
-from spark_infer.errors import ConfigError, nearest
+from spark_infer.errors import ConfigError, did_you_mean, nearest_names
+from spark_infer.printable import kind_in_words, quoted
 
 Door = TypeVar("Door", bound=Callable[..., Any])
 
@@ -70,6 +72,10 @@ class JobKeywords(ScoreKeywords, total=False):
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
 
 
+OF_SCORE = ("keep", "where", "model_name_column", "model_version_column", "resources")
+OF_UDF = ("deterministic", "env_manager", "prebuilt_env_uri")
+"""Options of one door alone, which it does not share through the lists above."""
+
 JOB_KEYS = frozenset(JobKeywords.__annotations__) - frozenset(ScoreOptions.settings())
 """Which of `JobKeywords` are keys of the job itself."""
 
@@ -110,29 +116,57 @@ def _described(name: str, description: str) -> str:
     )
 
 
-def refuse_unknown(door: Callable[..., Any], given: Iterable[str], lacks: Mapping[str, str]) -> None:
-    """Refuse options that a door does not have.
+def unknown_options(door: Callable[..., Any], given: Iterable[str], lacks: Mapping[str, str]) -> list[str]:
+    """Say which options a door does not have, and who has them or which name is meant.
 
     Args:
         door: The door.
-        given: Names of its ``**options``.
+        given: Names of options.
         lacks: Options of other doors that it cannot have, each with the reason and what to do.
-
-    Raises:
-        ConfigError: There are such options; all of them, with the reason or the nearest name.
     """
     known = inspect.signature(door).parameters
-    if unknown := [name for name in given if name not in known]:
+    unknown = [name for name in given if name not in known]
+    return [f"{door.__name__} has no option {quoted(name)}{_why(name, known, lacks)}" for name in unknown]
+
+
+def _why(name: str, known: Mapping[str, Any], lacks: Mapping[str, str]) -> str:
+    homes = {each: home for each, home in {**_homes("target" in known), **lacks}.items() if each not in known}
+    if name in homes:
+        return f": {homes[name]}"
+    near = nearest_names(name, [*known, *homes])
+    if near and near[0] in homes:
+        return f" (did you mean {near[0]!r}? {homes[near[0]]})"
+    return did_you_mean([each for each in near if each in known])
+
+
+def _homes(is_job: bool) -> dict[str, str]:
+    """Say of every option who has it: for a job, as the key of a group before as an option of another door."""
+    in_groups: dict[str, list[str]] = {}
+    for group in ("source", "target", "model", "resources", "units"):
+        for name in next(iter(groups(JobConfig.settings()[group]))).settings():
+            in_groups.setdefault(name, []).append(group)
+    of_groups = {
+        name: f"it is a key of {' and '.join(f'`{group}`' for group in names)}, as in "
+        f"{'' if is_job else 'score_table(…, '}{names[0]}={{{name!r}: …}}{'' if is_job else ')'}"
+        for name, names in in_groups.items()
+    }
+    of_job = dict.fromkeys(JOB_KEYS, "it is an option of score_table")
+    of_score = dict.fromkeys((*ScoreKeywords.__annotations__, *OF_SCORE), "it is an option of score")
+    of_udf = dict.fromkeys(OF_UDF, "it is an option of model_udf")
+    return of_udf | of_score | of_job | of_groups if is_job else of_groups | of_job | of_score | of_udf
+
+
+def mapping(given: object, name: str) -> dict[str, Any]:
+    """Return the keys of an option that is a mapping; None has none.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
         raise ConfigError(
-            f"{door.__name__} has no option {', '.join(f'`{name}`' for name in unknown)}.",
-            details=[_why(name, known, lacks) for name in unknown],
-            next_step=f"help(spark_infer.{door.__name__}) lists its options.",
+            f"{name} is {kind_in_words(given)}, and should be a mapping of its keys.",
+            next_step="docs/job-file.md lists them.",
         )
-
-
-def _why(name: str, known: Iterable[str], lacks: Mapping[str, str]) -> str:
-    if name in lacks:
-        return f"{name}: {lacks[name]}"
-    if name in JOB_KEYS:
-        return f"{name}: it is an option of score_table"
-    return f"{name} is not an option{nearest(name, known)}"
+    return dict(given)

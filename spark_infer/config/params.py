@@ -41,10 +41,15 @@ def plain_params(given: Any) -> Any:
     Raises:
         ValueError: A value is of another kind, or a time is finer than microseconds, which MLflow refuses too.
     """
-    return {name: _plain(value) for name, value in given.items()} if isinstance(given, Mapping) else given
+    return {name: plain_param(value) for name, value in given.items()} if isinstance(given, Mapping) else given
 
 
-def _plain(value: Any) -> Any:
+def plain_param(value: Any) -> Any:
+    """Return a parameter with Python's own values in place of numpy's.
+
+    Raises:
+        ValueError: As `plain_params`.
+    """
     # numpy is not imported here: its scalars and arrays are known by what they can do.
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         if value.dtype.kind == "M" and value.dtype.name not in _DAYS:
@@ -54,9 +59,9 @@ def _plain(value: Any) -> Any:
             value = whole
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: plain_param(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain_param(each) for each in value]
     if not isinstance(value, _SCALARS):
         raise ValueError(f"{type(value).__name__} is not a number, text, truth value, time, list or mapping")
     return value
@@ -74,7 +79,7 @@ def _without_numpy(value: Any, depth: int = 0) -> Any:
         return {name: _without_numpy(each, depth + 1) for name, each in value.items()}
     if type(value) in (list, tuple):
         return type(value)(_without_numpy(each, depth + 1) for each in value)
-    return _plain(value) if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+    return plain_param(value) if hasattr(value, "tolist") and hasattr(value, "dtype") else value
 
 
 def refuse_unwritable(given: Mapping[str, Any]) -> None:

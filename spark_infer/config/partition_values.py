@@ -7,37 +7,28 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from spark_infer.config.params import plain_params
+from spark_infer.config.params import plain_param
+from spark_infer.printable import kind_in_words
 
 
-def listed_values(given: Any) -> Any:
-    """Return lists of plain values for a mapping of columns to one value or several.
+def listed(given: Any) -> Any:
+    """Return one value or several as a tuple."""
+    if isinstance(given, list | tuple | range):
+        return tuple(given)
+    several = getattr(given, "ndim", 0) > 0 and hasattr(given, "tolist")
+    return tuple(plain_param(given)) if several else (given,)
+
+
+def partition_value(given: Any) -> Any:
+    """Return a value as a plain one.
 
     A date is the text that Spark writes for it, ``2024-01-31``; a time at midnight without a zone is that of its day,
-    as pandas and numpy have no type for dates alone.
+    as pandas and numpy have no type for dates alone. A decimal is the text that a table partition is named by.
 
     Raises:
-        ValueError: A value is of another kind.
+        ValueError: It is of another kind.
     """
-    if not isinstance(given, Mapping):
-        return given
-    plain = plain_params({name: _listed(value) for name, value in given.items()})
-    return {name: tuple(_text(name, value) for value in values) for name, values in plain.items()}
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, list | tuple | range):
-        return [_as_param(each) for each in value]
-    several = getattr(value, "ndim", 0) > 0 and hasattr(value, "tolist")
-    return value if several else [_as_param(value)]
-
-
-def _as_param(value: Any) -> Any:
-    """Decimals are no inference parameters, and their text is what a table partition is named by."""
-    return format(value, "f") if isinstance(value, Decimal) else value
-
-
-def _text(name: object, value: Any) -> Any:
+    value = format(given, "f") if isinstance(given, Decimal) else plain_param(given)
     if isinstance(value, datetime.datetime) and value == value:  # pandas has a time that is none
         midnight = value.time() == datetime.time() and value.tzinfo is None
         return value.date().isoformat() if midnight else value.isoformat(sep=" ")
@@ -45,7 +36,7 @@ def _text(name: object, value: Any) -> Any:
         return value.isoformat()
     if value is None or isinstance(value, str | int):
         return value
-    raise ValueError(f"{name}: {type(value).__name__} is not text, a whole number, a date, true, false or null")
+    raise ValueError(f"expected text, a whole number, a date, true, false or null, got {kind_in_words(value)}")
 
 
 def partitions_named(values: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic.fields import FieldInfo
 
-from spark_infer.config.annotations import annotation_of, expected, groups, item_of, step_kind
+from spark_infer.config.annotations import expected, groups, item_of, step_kind
 from spark_infer.config.frozen import Frozen
 from spark_infer.config.job import JobConfig
 
@@ -69,12 +69,12 @@ def reference_markdown() -> str:
 def _pages(model: type[Frozen], path: str) -> Iterator[str]:
     yield f"\n## {f'`{path}`' if path else 'Keys'}\n\n{_about(model)}\n\n{_table(model)}"
     for name, field in model.settings().items():
-        steps = groups(item_of(field.annotation, tuple))
+        steps = groups(item_of(field, tuple))
         if len(steps) > 1:
             yield _STEPS
             for step in steps:
                 yield f"\n### `{step_kind(step)}`\n\n{_about(step)}\n\n{_table(step)}"
-        for group in groups(field.annotation):
+        for group in groups(field):
             yield from _pages(group, f"{path}.{name}" if path else name)
 
 
@@ -84,7 +84,7 @@ def _about(model: type[Frozen]) -> str:
 
 def _table(model: type[Frozen]) -> str:
     rows = [
-        f"| `{name}` | {_cell(expected(annotation_of(field)))} | {_default(field)} | {_cell(field.description or '')} |"
+        f"| `{name}` | {_cell(expected(field))} | {_default(field)} | {_cell(field.description or '')} |"
         for name, field in model.settings().items()
         if name != "kind"
     ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from pydantic import Field
 
-from pydantic import Field, model_validator
-
-from spark_infer.config.frozen import Frozen, KeysError
+from spark_infer.config.frozen import Frozen, rule
 
 
 class ResourceOptions(Frozen):
@@ -29,19 +27,17 @@ class ResourceOptions(Frozen):
         description="Whether the CPU will do where a GPU is asked for and cannot be had; the report says so.",
     )
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.tasks_per_gpu > 1 and self.gpu != 1:
-            raise KeysError(
-                "`tasks_per_gpu` goes with `gpu: 1`: a task holds a part of one GPU, or whole ones",
-                "tasks_per_gpu",
-                "gpu",
-            )
-        if self.allow_cpu_fallback and not self.gpu:
-            raise KeysError(
-                "`allow_cpu_fallback` goes with `gpu`: without it nothing asks for a GPU", "allow_cpu_fallback", "gpu"
-            )
-        return self
+    @rule("gpu", "tasks_per_gpu")
+    @staticmethod
+    def _share(gpu: int, tasks_per_gpu: int) -> str:
+        wrong = tasks_per_gpu > 1 and gpu != 1
+        return "`tasks_per_gpu` goes with `gpu: 1`: a task holds a part of one GPU, or whole ones" if wrong else ""
+
+    @rule("gpu", "allow_cpu_fallback")
+    @staticmethod
+    def _fallback(gpu: int, allow_cpu_fallback: bool) -> str:
+        wrong = allow_cpu_fallback and not gpu
+        return "`allow_cpu_fallback` goes with `gpu`: without it nothing asks for a GPU" if wrong else ""
 
     @property
     def asks(self) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from spark_infer.config.frozen import Frozen, KeysError, ModuleFunction, NameList, PathText, TextList
+from spark_infer.config.frozen import LISTED, Frozen, ModuleFunction, NameList, PathText, TextList, rule
 from spark_infer.config.params import (
     plain_configuration,
     plain_params,
@@ -43,6 +43,15 @@ class CompileOptions(Frozen):
         allow_inf_nan=False,
         description="Largest difference of a number from the original's, relative above 1. Labels must be equal.",
     )
+
+
+def _sha256(digest: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError(
+            f"a digest has 64 digits of 0-9 and a-f, unlike {digest!r}: plans and reports shorten it, "
+            "`spark-infer models inspect` shows all of it"
+        )
+    return digest
 
 
 class ScoreOptions(Frozen):
@@ -85,7 +94,7 @@ class ScoreOptions(Frozen):
         description="DDL of the outputs (`double`, `label string, score double`) for a model whose signature has "
         "none; with a signature, the types to convert to.",
     )
-    allow_casts: tuple[Literal["decimal->double", "double->float", "long->double"], ...] = Field(
+    allow_casts: Annotated[tuple[Literal["decimal->double", "double->float", "long->double"], ...], LISTED] = Field(
         default=(),
         description="Conversions that can lose digits and are therefore made only when asked for: `decimal->double`, "
         "`double->float`, `long->double`.",
@@ -137,7 +146,7 @@ class ScoreOptions(Frozen):
         "`models:/name@alias`, `models:/name/latest`); `digests`, those that `digests` lists. Decided before any of "
         "the model's code runs.",
     )
-    digests: TextList = Field(
+    digests: Annotated[tuple[Annotated[str, AfterValidator(_sha256)], ...], LISTED] = Field(
         default=(), description="For `trust: digests`: the SHA-256 digests of the models that may run."
     )
     refuse_pickle: bool = Field(
@@ -183,31 +192,17 @@ class ScoreOptions(Frozen):
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
 
-    @field_validator("allow_casts", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
-
-    @field_validator("digests")
-    @classmethod
-    def _are_sha256(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [digest for digest in given if not re.fullmatch("[0-9a-f]{64}", digest)]:
-            raise ValueError(
-                f"a digest has 64 digits of 0-9 and a-f, unlike {wrong[0]!r}: plans and reports shorten it, "
-                "`spark-infer models inspect` shows all of it"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _digests_go_with_their_policy(self) -> ScoreOptions:
-        if (self.trust == "digests") != bool(self.digests):
-            raise KeysError(
+    @rule("trust", "digests")
+    @staticmethod
+    def _digests_go_with_their_policy(trust: str, digests: tuple[str, ...]) -> str:
+        return (
+            ""
+            if (trust == "digests") == bool(digests)
+            else (
                 "`trust: digests` and `digests`, a list of them, go together: give both or neither; "
-                "`spark-infer models inspect` shows a model's digest",
-                "trust",
-                "digests",
+                "`spark-infer models inspect` shows a model's digest"
             )
-        return self
+        )
 
     @field_validator("params", mode="before")
     @classmethod

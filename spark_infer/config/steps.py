@@ -107,6 +107,8 @@ def _settings(kind: str, given: Any) -> Mapping[str, Any]:
         return {"function": given}
     if given is not None and not isinstance(given, Mapping):
         raise ValueError(f"expected a mapping of keys below `{kind}`")
+    if given and given.get("kind", kind) != kind:
+        raise ValueError(f"`{kind}` is the kind of the step already: take `kind` out of the keys below it")
     return given or {}
 
 

@@ -25,13 +25,9 @@ CORE_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """Composes nodes only, with the scalars of YAML 1.2; their marks carry a name."""
+    """Composes nodes only, with the scalars of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own attribute
-
-    def __init__(self, text: str, name: str) -> None:
-        super().__init__(text)
-        self.name = name
 
 
 for _name, _pattern, _first in (
@@ -39,8 +35,7 @@ for _name, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     # Twenty digits are beyond every integer type of a table; a longer run of digits stays text.
     ("int", r"[-+]?(?:0|[1-9][0-9]{0,19})", list("-+0123456789")),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("float", r"[-+]?[0-9]+[eE][-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)", list("-+.0123456789")),
 ):
     _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
 
@@ -51,14 +46,39 @@ def read_yaml(path: Path) -> MappingNode:
     Raises:
         ConfigError: The file is missing, too large, not UTF-8, not YAML, empty, or holds no mapping.
     """
-    name = str(path)
-    node = compose(_decode(_read_bytes(path), name), name)
+    data = _read_bytes(path)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ConfigError(f"{path}:1: the job file is UTF-16", next_step="Save it as UTF-8.")
+    try:
+        node = compose(data.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: a byte is not UTF-8", next_step="Save the job file as UTF-8.") from None
     if isinstance(node, MappingNode):
         return node
     if node is None or shape_of(node) == "nothing":
-        raise ConfigError(f"{name}:1: the job file is empty", next_step=CORRECT)
+        raise ConfigError(f"{path}:1: the job file is empty", next_step=CORRECT)
     what = f"a job file is a mapping with the keys model, source and target, not {shape_of(node)}"
-    raise ConfigError(f"{name}:{node.start_mark.line + 1}: {what}", next_step=LISTS_EVERY_KEY)
+    raise ConfigError(f"{path}:{node.start_mark.line + 1}: {what}", next_step=LISTS_EVERY_KEY)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        near = nearest(path.name, sorted(other.name for other in path.parent.glob("*.y*ml")))
+        next_step = "" if path.is_absolute() else f"The path is relative to {Path.cwd()}."
+        raise ConfigError(f"there is no job file {path}{near}", next_step=next_step) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder, not a job file", next_step="Name the YAML file in it.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"the job file {quoted(str(path))} cannot be read: {reason}") from None
+    if len(data) > MAX_FILE_BYTES:
+        what = f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, which no job file needs"
+        raise ConfigError(what, next_step="Check that this is the job file.")
+    return data
 
 
 def compose(text: str, name: str) -> Node | None:
@@ -67,18 +87,38 @@ def compose(text: str, name: str) -> Node | None:
     Raises:
         ConfigError: The text is not one YAML document.
     """
+    where = name
     try:
-        node: Node | None = _CoreLoader(text, name).get_single_node()
+        loader = _CoreLoader(text)
+        loader.name = name
+        node: Node | None = loader.get_single_node()
+        return node
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{name}:{line}: a control character is not allowed in YAML", next_step=CORRECT) from None
+        where, problem = (
+            f"{name}:{text.count(chr(10), 0, error.position) + 1}",
+            "a control character is not allowed in YAML",
+        )
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, text, name) from None
+        line, problem = _syntax_problem(error, text)
+        where = name if name.startswith("--set") else f"{name}:{line}"
     except (RecursionError, ValueError, OverflowError):
         # PyYAML recurses for each level, and lets `chr` fail on an escape that names no character.
-        reason = "nested too deeply, or with an escape that names no character"
-        raise ConfigError(f"{name}: the YAML cannot be read: {reason}", next_step=CORRECT) from None
-    return node
+        problem = "the YAML cannot be read: nested too deeply, or with an escape that names no character"
+    raise ConfigError(f"{where}: {problem}", next_step=CORRECT)
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
+    """Return the line and what is wrong there."""
+    mark = error.problem_mark or error.context_mark
+    line, index = (1, 0) if mark is None else (mark.line + 1, mark.index)
+    problem = error.problem or error.context or ""
+    if text[max(0, index - 1) : index + 1] == "${":
+        problem = 'between braces or brackets, `${NAME}` must be in quotes: {path: "${NAME}"}'
+    elif "\\t" in problem and "\t" in "".join(text.splitlines()[line - 1 : line]):
+        problem = "a tab stands where YAML wants spaces"
+    elif "single document" in (error.context or "") + problem:
+        problem = "a second document starts here; a job file holds one"
+    return line, f"not YAML: {printable(problem[:200])}"
 
 
 def plain_value(node: ScalarNode) -> str | int | float | bool | None:
@@ -103,50 +143,3 @@ def shape_of(node: Node) -> str:
     if plain_value(node) is None:
         return "nothing"
     return quoted(without_secrets(str(node.value))) if node.value else "empty text"
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        next_step = "" if path.is_absolute() else f"The path is relative to {Path.cwd()}."
-        raise ConfigError(f"there is no job file {path}{_near_files(path)}", next_step=next_step) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder, not a job file", next_step="Name the YAML file in it.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"the job file {quoted(str(path))} cannot be read: {reason}") from None
-    if len(data) > MAX_FILE_BYTES:
-        what = f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, which no job file needs"
-        raise ConfigError(what, next_step="Check that this is the job file.")
-    return data
-
-
-def _near_files(path: Path) -> str:
-    try:
-        return nearest(path.name, sorted(other.name for other in path.parent.glob("*.y*ml")))
-    except (OSError, ValueError):
-        return ""
-
-
-def _decode(data: bytes, name: str) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ConfigError(f"{name}:1: the job file is UTF-16", next_step="Save it as UTF-8.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{name}:{line}: a byte is not UTF-8", next_step="Save the job file as UTF-8.") from None
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark is not None else 1
-    problem = error.problem or error.context or "not YAML"
-    if "\\t" in problem and "\t" in "".join(text.splitlines()[line - 1 : line]):
-        problem = "a tab stands where YAML wants spaces"
-    elif "single document" in (error.context or "") + problem:
-        problem = "a second document starts here; a job file holds one"
-    where = name if name.startswith("--set") else f"{name}:{line}"
-    return ConfigError(f"{where}: not YAML: {printable(problem[:200])}", next_step=CORRECT)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from spark_infer.config import JobConfig
-from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out
+from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out, unknown_options
 from spark_infer.config.load import load_job
 from spark_infer.config.validate_options import validated
 from spark_infer.engines.job_deadline import Deadline
@@ -198,7 +198,8 @@ def score_table(
         2
     """
     pinned = model if isinstance(model, ModelRef) else None
-    score: dict[str, Any] = dict(options)
+    unknown = unknown_options(score_table, options, lacks={})
+    score: dict[str, Any] = {name: value for name, value in options.items() if name in JobKeywords.__annotations__}
     of_job = {key: score.pop(key) for key in JOB_KEYS & score.keys()}
     if (configuration := read_configuration(score.pop("model_config", None))) is not None:
         score["model_config"] = configuration
@@ -211,5 +212,6 @@ def score_table(
             "target": target,
             "score": score,
         },
+        unknown,
     )
     return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)

@@ -7,6 +7,7 @@ from typing import Any
 
 from spark_infer.core.signature import Param, Signature
 from spark_infer.errors import ConfigError, nearest
+from spark_infer.printable import kind_in_words
 
 _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -33,7 +34,7 @@ def resolve_params(signature: Signature | None, params: Mapping[str, Any]) -> di
         if name not in declared
     ]
     problems += [
-        f"params.{name} must be {_expected(declared[name])}, got {type(value).__name__}"
+        f"params.{name} must be {_expected(declared[name])}, got {kind_in_words(value)}"
         for name, value in params.items()
         if name in declared and not _fits(declared[name], value)
     ]

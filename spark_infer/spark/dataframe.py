@@ -12,8 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType
 
 from spark_infer.config import ResourceOptions
-from spark_infer.config.keywords import ScoreKeywords, refuse_unknown, spells_out
-from spark_infer.config.validate_options import mapping, validated
+from spark_infer.config.keywords import ScoreKeywords, mapping, spells_out
+from spark_infer.config.validate_options import checked
 from spark_infer.models.driver import open_store
 from spark_infer.models.ref import ModelRef
 from spark_infer.spark.compilation import first_rows, with_compiled
@@ -88,9 +88,11 @@ def score(
         +---------+----------+
         <BLANKLINE>
     """
-    refuse_unknown(score, options, lacks={})
-    asked = make_options(result_type=as_ddl(result_type), **options)
-    stage = plan_stage(df.sparkSession, validated(ResourceOptions, mapping(resources, "resources")))
+    per_task, wrong = checked(ResourceOptions, mapping(resources, "resources"))
+    problems = [str(each._replace(path=("resources", *each.path))) for each in wrong]
+    asked = make_options(score, {}, wrong=problems, result_type=as_ddl(result_type), **options)
+    assert per_task is not None
+    stage = plan_stage(df.sparkSession, per_task)
     with refusing_condition():
         # In brackets, where `a = 1 AND` is no condition with a name.
         rows = df if where is None else df.filter(f"({where}\n)" if isinstance(where, str) else where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import ScoreOptions
+from spark_infer.config.keywords import unknown_options
 from spark_infer.config.validate_options import validated
 from spark_infer.errors import PlanError, ResourcesError
 from spark_infer.models.backends.choose_backend import SPARK
@@ -78,14 +79,26 @@ class Prepared:
         return load_here(self.recipe.load, self.recipe.ref, self.store, self.recipe.options.cache_bytes)
 
 
-def make_options(**given: Any) -> ScoreOptions:
+def make_options(
+    door: Callable[..., Any], lacks: Mapping[str, str], *, wrong: Sequence[str] = (), **given: Any
+) -> ScoreOptions:
     """Validate the options of a door; None means the default.
 
+    Args:
+        door: The door.
+        lacks: Options of other doors that it cannot have, each with the reason and what to do.
+        wrong: What is known to be wrong with its other options.
+        given: What it was called with.
+
     Raises:
-        ConfigError: A value is wrong; all of them at once. Or the file of a ``model_config`` cannot be read.
+        ConfigError: It has no such option, or a value is wrong; all of them at once. Or the file of a ``model_config``
+            cannot be read.
     """
+    unknown = unknown_options(door, given, lacks)
     given["model_config"] = read_configuration(given.get("model_config"))
-    return validated(ScoreOptions, {name: value for name, value in given.items() if value is not None})
+    names = ScoreOptions.settings()
+    options = {name: value for name, value in given.items() if value is not None and name in names}
+    return validated(ScoreOptions, options, [*unknown, *wrong])
 
 
 def prepare(

@@ -16,8 +16,7 @@ from pyspark.sql.types import DataType
 from pyspark.sql.utils import is_remote
 
 from spark_infer.config import ResourceOptions
-from spark_infer.config.keywords import UdfKeywords, refuse_unknown, spells_out
-from spark_infer.config.validate_options import mapping
+from spark_infer.config.keywords import UdfKeywords, mapping, spells_out
 from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, nearest
@@ -146,9 +145,14 @@ def model_udf(
         <BLANKLINE>
     """
     refuse_environments(env_manager, prebuilt_env_uri)
-    refuse_unknown(model_udf, options, lacks=_LACKS)
     asked = make_options(
-        params=params, model_config=model_config, extra_env=extra_env, result_type=as_ddl(result_type), **options
+        model_udf,
+        _LACKS,
+        params=params,
+        model_config=model_config,
+        extra_env=extra_env,
+        result_type=as_ddl(result_type),
+        **options,
     )
     stage = plan_stage(spark, ResourceOptions())
     store = open_store()

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_infer import ScoringJob, SparkInferError, model_udf, score
-from spark_infer.config import JobConfig, ResourceOptions
+from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions
 from spark_infer.core.binding import Binding, BoundColumn
 from spark_infer.errors import (
     InputValueError,
@@ -31,7 +31,7 @@ from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.spark.cast import input_column, output_column
 from spark_infer.spark.exceptions import translate
-from spark_infer.spark.prepare import make_options, pin, prepare
+from spark_infer.spark.prepare import pin, prepare
 from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.sparkml import SparkMLModel, load_pipeline, refuse_other_rows
@@ -226,7 +226,7 @@ def test_a_last_stage_without_predictions_gives_its_own_output(spark: SparkSessi
 def test_a_pipeline_that_drops_kept_columns_is_refused(spark: SparkSession, boats: Boats) -> None:
     rows, store = boats.rows.drop("prediction"), open_store()
     ref = pin(boats.pipeline, store, tracking_uri=None, registry_uri=None)
-    options = make_options(allow_casts=["long->double"])
+    options = ScoreOptions(allow_casts=("long->double",))
     stage = plan_stage(spark, ResourceOptions())
     recipe = prepare(spark, ref, to_arrow(rows.schema), options, store=store, stage=stage, rows=rows).recipe
     pipeline = PipelineModel([SQLTransformer(statement="SELECT age AS prediction FROM __THIS__")])

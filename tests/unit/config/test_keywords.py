@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from collections.abc import Callable
+from pathlib import Path
 from typing import Unpack, get_type_hints
 
 import pytest
 from pydantic import ConfigDict, TypeAdapter
 
 from spark_infer.config import JobConfig, ScoreOptions
-from spark_infer.config.keywords import JOB_KEYS, JobKeywords, ScoreKeywords, UdfKeywords, refuse_unknown, spells_out
-from spark_infer.errors import ConfigError
+from spark_infer.config.keywords import (
+    JOB_KEYS,
+    OF_SCORE,
+    OF_UDF,
+    JobKeywords,
+    ScoreKeywords,
+    UdfKeywords,
+    spells_out,
+    unknown_options,
+)
+
+ROOT = Path(__file__).parents[3]
 
 EVERYTHING = {
     "inputs": "a",
@@ -52,7 +65,6 @@ def door(uri: str, *, mine: str = "", **options: Unpack[UdfKeywords]) -> None:
     Returns:
         Nothing.
     """
-    refuse_unknown(door, options, lacks={"compile": "a door sees no rows; use the window"})
 
 
 def test_the_keywords_are_the_options_of_a_job_file() -> None:
@@ -86,13 +98,49 @@ def test_a_door_shows_its_options_in_its_signature_and_its_docstring() -> None:
 
 
 def test_an_option_that_a_door_lacks_is_refused_with_the_reason_or_the_nearest_name() -> None:
-    with pytest.raises(ConfigError) as caught:
-        door("m", batch_sizes=5, compile="onnx", plane="direct", mines="")  # type: ignore[call-arg]
-    assert str(caught.value).splitlines() == [
-        "door has no option `batch_sizes`, `compile`, `plane`, `mines`.",
-        "  batch_sizes is not an option (did you mean 'batch_size' or 'max_batch_bytes'?)",
-        "  compile: a door sees no rows; use the window",
-        "  plane: it is an option of score_table",
-        "  mines is not an option (did you mean 'mine'?)",
-        "Next: help(spark_infer.door) lists its options.",
+    given = ("batch_sizes", "compile", "plane", "mines", "colour")
+    assert unknown_options(door, given, lacks={"compile": "a door sees no rows; use the window"}) == [
+        "door has no option 'batch_sizes' (did you mean 'batch_size' or 'max_batch_bytes'?)",
+        "door has no option 'compile': a door sees no rows; use the window",
+        "door has no option 'plane': it is an option of score_table",
+        "door has no option 'mines' (did you mean 'mine'?)",
+        "door has no option 'colour'",
     ]
+
+
+@spells_out(JobKeywords)
+def job_door(*, source: str, target: str, model: str, **options: Unpack[JobKeywords]) -> None:
+    """Open it."""
+
+
+@pytest.mark.parametrize(
+    ("opened", "name", "answer"),
+    [
+        (door, "mode", ": it is a key of `target`, as in score_table(…, target={'mode': …})"),
+        (door, "mod", " (did you mean 'mode'? it is a key of `target`, as in score_table(…, target={'mode': …}))"),
+        (door, "keep", ": it is an option of score"),
+        (door, "keeps", " (did you mean 'keep'? it is an option of score)"),
+        (door, "deterministic", ": it is an option of model_udf"),
+        (door, "format", ": it is a key of `source` and `target`, as in score_table(…, source={'format': …})"),
+        (door, "engin", " (did you mean 'engine'? it is an option of score_table)"),
+        (job_door, "keep", ": it is a key of `target`, as in target={'keep': …}"),
+        (job_door, "where", ": it is a key of `source`, as in source={'where': …}"),
+        (job_door, "env_manager", ": it is an option of model_udf"),
+        (job_door, "batchsize", " (did you mean 'batch_size'?)"),
+    ],
+)
+def test_an_option_of_another_door_is_refused_with_the_door_that_has_it(
+    opened: Callable[..., None], name: str, answer: str
+) -> None:
+    assert unknown_options(opened, [name], lacks={}) == [f"{opened.__name__} has no option {name!r}{answer}"]
+
+
+def test_options_of_one_door_alone_are_those_of_its_signature() -> None:
+    of_score, of_udf = (
+        {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
+        for name in ("dataframe", "udf")
+        for function in ast.walk(ast.parse((ROOT / f"spark_infer/spark/{name}.py").read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef) and function.name in ("score", "model_udf")
+    )
+    assert {*OF_SCORE} == of_score - of_udf - {"df", "spark"}
+    assert {*OF_UDF} == of_udf - of_score - {"spark", *ScoreKeywords.__annotations__}

@@ -161,6 +161,68 @@ def test_rules_of_all_groups_are_checked_beside_unknown_keys_and_wrong_values(wr
     assert [line.partition(": ")[0] for line in problems_of(write(text))] == ["job.yaml:4", "job.yaml:8", "job.yaml:9"]
 
 
+def test_rules_between_groups_are_checked_whatever_else_is_wrong(write: Any) -> None:
+    text = "source: {path: a, table: b}\ntarget: {path: b, mode: merge}\nengine: local\nplane: spark\n"
+    assert problems_of(write(text)) == [
+        "job.yaml:1: source: give either `path` or `table`, not both and not neither",
+        "job.yaml:1: missing key 'model': Which model",
+        "job.yaml:2: target: mode `merge` needs `keys`: which columns tell rows apart?",
+        "job.yaml:3: engine `local` has no spark plane: leave `plane` out, or set engine: spark (see also job.yaml:4)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("addition", "problem"),
+    [
+        ("score: {postprocess: [a:b, a:b, function: c]}", "score.postprocess[2].function: expected `module:function`"),
+        ("score: {postprocess: [a:b, c]}", "score.postprocess[1]: expected `module:function`, got 'c'"),
+        ("score: {digests: ['%s', x], trust: digests}" % ("0" * 64), "score.digests[1]: a digest has 64 digits"),
+        ("score: {allow_casts: [long->double, x]}", "score.allow_casts[1]: expected one of decimal->double"),
+        ("resources: {gpu: []}", "resources.gpu: expected a whole number, 0 or more, got an empty list"),
+    ],
+)
+def test_a_problem_with_an_item_of_a_list_names_its_index(write: Any, addition: str, problem: str) -> None:
+    (line,) = problems_of(write(SMALLEST + addition))
+    assert line.startswith(f"job.yaml:4: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ("{p: {a: 1}}", ".p: expected text, a whole number, a date, true, false or null, got a mapping"),
+        ("{p: [1, [2]]}", ".p[1]: expected text, a whole number, a date, true, false or null, got a list"),
+        ("[p]", ": expected a mapping of names to lists of values, got a list"),
+    ],
+)
+def test_a_wrong_partition_value_is_shown_by_its_index_and_in_words_of_yaml(
+    write: Any, values: str, problem: str
+) -> None:
+    for group, key in (("source", "partition_filter"), ("target", "partitions")):
+        other = "source: a" if group == "target" else "target: b"
+        text = f"model: m\n{other}\n{group}: {{path: a, {key}: {values}}}\n"
+        (line,) = problems_of(write(text))
+        assert line == f"job.yaml:3: {group}.{key}{problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("model: m\nsource: {path: ${IN}}\ntarget: b\n", 2),
+        ("model: m\nsource: a\ntarget:\n  path: b\n  keep: [a,\n    x-${IN}]\n", 6),
+    ],
+)
+def test_a_variable_between_braces_or_brackets_must_be_in_quotes(write: Any, text: str, line: int) -> None:
+    (found,) = problems_of(write(text))
+    assert found == (
+        f'job.yaml:{line}: not YAML: between braces or brackets, `${{NAME}}` must be in quotes: {{path: "${{NAME}}"}}'
+    )
+
+
+def test_a_variable_between_braces_of_an_override_must_be_in_quotes(write: Any) -> None:
+    (found,) = problems_of(write(SMALLEST), ("source={path: ${IN}}",))
+    assert found.startswith("--set source: not YAML: between braces or brackets, `${NAME}` must be in quotes")
+
+
 def test_a_plain_value_is_a_list_of_one(write: Any) -> None:
     job = load_job(
         write(
@@ -249,8 +311,11 @@ def test_a_step_that_is_named_twice_is_refused(write: Any) -> None:
     inside = "column: a, at: 1, output: b"
     steps = f"    - {{threshold: {{{inside}}}, kind: threshold}}\n    - {{threshold: {{{inside}, kind: function}}}}\n"
     lines = problems_of(write(f"{SMALLEST}score:\n  postprocess:\n{steps}"))
-    assert lines[0].startswith("job.yaml:6: unknown key 'threshold' in score.postprocess[0].threshold")
-    assert lines[1].startswith("job.yaml:7: unknown key 'column' in score.postprocess[1]")
+    assert lines[0].startswith("job.yaml:6: unknown key 'threshold' in score.postprocess[0]; the keys are kind, column")
+    assert lines[-1] == (
+        "job.yaml:7: score.postprocess[1]: `threshold` is the kind of the step already: "
+        "take `kind` out of the keys below it"
+    )
 
 
 def test_step_keys_that_are_not_indented_are_told_to_be(write: Any) -> None:

@@ -36,9 +36,9 @@ def test_all_problems_come_at_once() -> None:
         resolve_params(SIGNATURE, {"temprature": 1, "top": "5", "stop": ".", "temperature": True})
     assert refusal.value.details == (
         "params.temprature is not a parameter of the model (did you mean 'temperature'?)",
-        "params.top must be long, got str",
-        "params.stop must be a list of string, got str",
-        "params.temperature must be double, got bool",
+        "params.top must be long, got text",
+        "params.stop must be a list of string, got text",
+        "params.temperature must be double, got a truth value",
     )
 
 
