@@ -23,6 +23,7 @@ WITHOUT_SPARK = (
 )
 MODULES = [
     "config.addresses",
+    "config.incremental",
     "config.load",
     "config.secret_names",
     "config.secrets",
