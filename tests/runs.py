@@ -55,8 +55,8 @@ def publish(
         for unit in units:
             yield Scored(unit=unit, files=fill(folder, session), stats=[])
 
-    def check(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
-        check_files(folder, files, rows=None)
+    def check(folder: Storage, scored: Scored) -> None:
+        check_files(folder, scored.files, rows=None)
 
     try:
         publisher = format_of(plan.location.format).publisher(work)

@@ -156,6 +156,15 @@ class TargetConfig(TableConfig):
         return f"`keep` lacks the key {lost[0]}: keys are kept columns" if lost else ""
 
 
+class QuarantineConfig(TableConfig):
+    """Where rows go that the model fails for: a table of its own, partitioned by run."""
+
+    columns: NameList = Field(
+        default=(),
+        description="Columns of the source that are kept of a quarantined row, by which it is found again.",
+    )
+
+
 class UnitOptions(Frozen):
     """How a run is cut into units: a unit that is done is never scored again."""
 
@@ -253,12 +262,25 @@ class JobConfig(Frozen):
     units: UnitOptions = Field(
         default_factory=UnitOptions, description="How a run is cut into units, which are what a rerun need not repeat."
     )
+    quarantine: QuarantineConfig | None = Field(
+        default=None,
+        description="For `score.on_error: quarantine`: the table for rows that the model fails for, on the disk of the "
+        "target. It is made if it does not exist.",
+    )
     resources: ResourceOptions = Field(
         default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."
     )
     spark: SparkConfig = Field(
         default_factory=SparkConfig, description="The Spark session that the command line starts."
     )
+
+    @rule("score.on_error", "quarantine")
+    @staticmethod
+    def _quarantine_has_its_table(on_error: str, quarantine: QuarantineConfig | None) -> str:
+        wrong = (on_error == "quarantine") != (quarantine is not None)
+        return (
+            "`quarantine`, a table, and `score.on_error: quarantine` go together: give both or neither" if wrong else ""
+        )
 
     @rule("plane", "engine")
     @staticmethod

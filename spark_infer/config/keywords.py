@@ -46,6 +46,10 @@ class UdfKeywords(TypedDict, total=False):
     cache_bytes: int | None
     load_seconds: float | None
     predict_seconds: float | None
+    on_error: str | None
+    error_column: str | None
+    max_bad_rows: int | None
+    max_bad_fraction: float | None
     model_files: str | os.PathLike[str] | None
 
 
@@ -70,6 +74,7 @@ class JobKeywords(ScoreKeywords, total=False):
     deadline_seconds: float | None
     units: UnitOptions | Mapping[str, Any] | None
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
+    quarantine: str | Mapping[str, Any] | None
 
 
 OF_SCORE = ("keep", "where", "model_name_column", "model_version_column", "resources")

@@ -24,6 +24,7 @@ DEFAULT_BATCH_SIZE = 10_000
 MOST_SECONDS = 366 * 86_400
 DEFAULT_MAX_BATCH_BYTES = 64 * 2**20
 DEFAULT_CACHE_BYTES = 4 * 2**30
+ERROR_COLUMN = "prediction_error"
 
 
 class CompileOptions(Frozen):
@@ -180,6 +181,31 @@ class ScoreOptions(Frozen):
         allow_inf_nan=False,
         description="The same for one predict call.",
     )
+    on_error: Literal["fail", "null", "quarantine"] = Field(
+        default="fail",
+        description="What becomes of a row that the model fails for, or a step around it: `fail` ends the job; `null` "
+        "leaves the row without a prediction and says why in `error_column`; `quarantine` puts it into a table of its "
+        "own. The other rows keep their predictions. Memory, files, devices and deadlines are never a row's fault.",
+    )
+    error_column: str | None = Field(
+        default=None,
+        description="For `on_error: null`: a column with `error_class` and `error_message`, null for rows with a "
+        f"prediction. By default `{ERROR_COLUMN}`, and none in `model_udf`; an empty text leaves it out.",
+    )
+    max_bad_rows: int | None = Field(
+        default=None,
+        ge=0,
+        description="For `on_error` other than `fail`: more rows without a prediction stop the job, and what they are "
+        "part of is not published. `score` and `model_udf` count for each task.",
+    )
+    max_bad_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="The same as a share of the rows so far, of 100 at least, in each task and in the whole job. "
+        "1 allows all.",
+    )
     model_files: PathText = Field(
         default="auto",
         description="How the model's files reach the workers: `auto` (Spark sends them; in local mode they are there), "
@@ -192,6 +218,29 @@ class ScoreOptions(Frozen):
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
 
+    @property
+    def reasons_column(self) -> str:
+        """The column that says why a row has no prediction; "" for none."""
+        if self.on_error != "null":
+            return ""
+        return ERROR_COLUMN if self.error_column is None else self.error_column
+
+    @rule("on_error", "error_column")
+    @staticmethod
+    def _reasons_are_of_bad_rows(on_error: str, error_column: str | None) -> str:
+        wrong = on_error != "null" and error_column is not None
+        return "`error_column` goes with `on_error: null` alone; for another policy take it out" if wrong else ""
+
+    @rule("on_error", "max_bad_rows")
+    @staticmethod
+    def _limits_go_with_their_policy(on_error: str, max_bad_rows: int | None) -> str:
+        wrong = on_error == "fail" and max_bad_rows is not None
+        return (
+            "`max_bad_rows` goes with `on_error: null` or `quarantine`: now the first bad row ends the job"
+            if wrong
+            else ""
+        )
+
     @rule("trust", "digests")
     @staticmethod
     def _digests_go_with_their_policy(trust: str, digests: tuple[str, ...]) -> str:
@@ -203,6 +252,11 @@ class ScoreOptions(Frozen):
                 "`spark-infer models inspect` shows a model's digest"
             )
         )
+
+    @field_validator("on_error", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, given: Any) -> Any:
+        return "null" if given is None else given  # in YAML, null without quotes is no text
 
     @field_validator("params", mode="before")
     @classmethod

@@ -39,17 +39,23 @@ def describe_exception(error: BaseException, *, show_values: bool) -> tuple[str,
 
 def missing_module(error: BaseException) -> str | None:
     """Return the first part of the name of the module that was not found, that of the first cause; None without one."""
-    found = [each.name for each in _causes(error) if isinstance(each, ModuleNotFoundError) and each.name]
+    found = [each.name for each in causes(error) if isinstance(each, ModuleNotFoundError) and each.name]
     return found[-1].partition(".")[0] if found else None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException, *, hidden: bool = False) -> Iterator[BaseException]:
+    """Yield an exception and what led to it, the nearest first.
+
+    Args:
+        error: The exception.
+        hidden: Whether also by what it was raised while handling, as errors of ours are that hide a text with values.
+    """
     seen: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and each not in seen:
         yield each
         seen.append(each)
-        each = each.__cause__
+        each = each.__cause__ or (each.__context__ if hidden else None)
 
 
 def _place(error: BaseException) -> str:

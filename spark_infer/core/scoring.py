@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from spark_infer.core.bad_rows import BadRowLimits, BadRows, is_of_a_row
 from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.binding import Binding
 from spark_infer.core.casts import retype
@@ -21,7 +22,7 @@ from spark_infer.core.row_order import NEXT_STEP, Echoes, named
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.core.steps import Step
-from spark_infer.errors import PredictError, PredictionShapeError, SparkInferError, StepFailedError
+from spark_infer.errors import PredictError, RowOrderError, SparkInferError, StepFailedError
 
 
 class Model(Protocol):
@@ -54,6 +55,7 @@ class ScoringSteps:
         predict_limit: Surrounds each predict call, and ends what takes too long.
         show_values: Whether messages of foreign exceptions may be shown.
         echoes: Compares outputs that repeat an input with it; None leaves that out.
+        bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
     """
 
     label: str
@@ -69,6 +71,7 @@ class ScoringSteps:
     predict_limit: Callable[[], AbstractContextManager[None]] = nullcontext
     show_values: bool = False
     echoes: Echoes | None = None
+    bad_rows: BadRowLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,13 @@ class ScoredBatch:
 
     Attributes:
         rows: The table's columns, untouched.
-        outputs: The prediction columns: as many rows, in the same order.
+        outputs: The prediction columns: as many rows, in the same order; null where there is an error.
+        errors: Why a row has no prediction (`core.bad_rows.ERROR_TYPE`), null for all others; None where all have one.
     """
 
     rows: pa.RecordBatch
     outputs: pa.RecordBatch
+    errors: pa.Array | None = None
 
 
 def score_batches(
@@ -102,12 +107,10 @@ def score_batches(
     rows = model_rows(steps.batch_size, model)
     search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
+    bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats)
     for run in runs(cut, search, max_bytes=steps.max_batch_bytes):
-        if search.active:
-            yield from _score_distinct(run, model, steps, stats, search)
-        else:
-            for batch in run:
-                yield ScoredBatch(batch, score_batch(batch, model, steps, stats))
+        scored = (_score_distinct if search.active else _score_each)(run, model, steps, stats, search)
+        yield from scored if bad is None else _without_bad_rows(scored, run, bad, model, steps, stats)
 
 
 def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -120,6 +123,35 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
         StepFailedError: A preprocess or postprocess step failed.
     """
     return _outputs(_raw(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
+
+
+def _score_each(
+    run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, _search: Deduplication
+) -> Iterator[ScoredBatch]:
+    for batch in run:
+        yield ScoredBatch(batch, score_batch(batch, model, steps, stats))
+
+
+def _without_bad_rows(
+    scored: Iterator[ScoredBatch],
+    run: list[pa.RecordBatch],
+    bad: BadRows,
+    model: Model,
+    steps: ScoringSteps,
+    stats: Stats,
+) -> Iterator[ScoredBatch]:
+    """Pass on what is scored; score again, batch by batch, what is left of a run that fails."""
+    done = 0
+    try:
+        for each in scored:
+            done, bad.rows = done + 1, bad.rows + each.rows.num_rows
+            yield each
+        return
+    except SparkInferError as error:
+        if not is_of_a_row(error):
+            raise
+    for batch in run[done:]:
+        yield ScoredBatch(batch, *bad.score(batch, lambda part: score_batch(part, model, steps, stats), steps.outputs))
 
 
 def _score_distinct(
@@ -174,7 +206,7 @@ def _require_order(
 
     moved = echoes.moved(inputs, raw, predict)
     if moved:
-        raise PredictionShapeError(
+        raise RowOrderError(
             f"Model {steps.label} answers its rows in another order: the values of {named(moved)} belong to other rows "
             f"of a batch of {inputs.num_rows} rows.",
             next_step=NEXT_STEP,

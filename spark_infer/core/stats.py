@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -23,6 +25,7 @@ class Counters:
 
     Attributes:
         predicted: Rows that the model was asked for: fewer than were scored where equal ones were predicted once.
+        bad_rows: Rows that the model failed for, and that are left without a prediction.
         fallbacks: Loads on the CPU where a GPU was asked for.
         unaccelerated: Tasks whose model was seen to answer otherwise in a faster way, and answered without it.
         retries: Earlier attempts of the task, which failed.
@@ -36,6 +39,7 @@ class Counters:
 
     rows: int = 0
     predicted: int = 0
+    bad_rows: int = 0
     batches: int = 0
     loads: int = 0
     cache_hits: int = 0
@@ -57,6 +61,7 @@ STATS_TYPE = pa.struct(
     [
         *(pa.field(name, pa.int64()) for name in COUNTS),
         *(pa.field(name, pa.float64()) for name in SECONDS),
+        pa.field("error_classes", pa.string()),
         pa.field("worker", pa.string()),
     ]
 )
@@ -64,8 +69,13 @@ STATS_TYPE = pa.struct(
 
 @dataclass(kw_only=True)
 class Stats(Counters):
-    """What a worker counted since it was last taken."""
+    """What a worker counted since it was last taken.
 
+    Attributes:
+        errors: Bad rows by the class of the exception.
+    """
+
+    errors: Counter[str] = field(default_factory=Counter)
     clock: Clock = field(default=time.perf_counter, repr=False)
 
     @contextmanager
@@ -77,9 +87,16 @@ class Stats(Counters):
         finally:
             setattr(self, part, getattr(self, part) + self.clock() - start)
 
+    def note_bad_row(self, error_class: str) -> None:
+        """Count a row that is left without a prediction."""
+        self.bad_rows += 1
+        self.errors[error_class] += 1
+
     def take(self) -> dict[str, int | float | str]:
         """Return what was counted and start again from zero."""
-        taken = {name: value for name, value in asdict(self).items() if name != "clock"}
+        taken = {name: getattr(self, name) for name in (*COUNTS, *SECONDS)}
+        if self.errors:
+            taken["error_classes"] = json.dumps(self.errors)
         self.__init__(clock=self.clock)  # type: ignore[misc]
         return {**taken, "worker": f"{socket.gethostname()}:{os.getpid()}"}
 
@@ -94,9 +111,13 @@ class TaskTotals(Counters):
 
     They are of the work that was done: a retried task counts twice. What was written is counted from the committed
     files.
+
+    Attributes:
+        error_classes: Bad rows by the class of the exception, as far as tasks brought that along.
     """
 
     workers: int = 0
+    error_classes: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of_tasks(cls, taken: Sequence[Mapping[str, Any]]) -> TaskTotals:
@@ -106,7 +127,8 @@ class TaskTotals(Counters):
         # A task without rows asked for no model.
         named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
         workers = len(named) + sum(int(each.get("workers") or 0) for each in taken)
-        return cls(**sums, workers=workers)
+        errors = sum((Counter(json.loads(each.get("error_classes") or "{}")) for each in taken), Counter())
+        return cls(**sums, workers=workers, error_classes=dict(errors.most_common()))
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -115,4 +137,4 @@ class TaskTotals(Counters):
 
     def as_task(self) -> dict[str, Any]:
         """Return the sums as what one task would have counted; of the workers only how many."""
-        return asdict(self)
+        return {**asdict(self), "error_classes": json.dumps(self.error_classes)}

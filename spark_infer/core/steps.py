@@ -85,6 +85,25 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return chunks[0] if chunks else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
+def compile_preprocess(spec: str | None, *, show_values: bool, without: Sequence[str] = ()) -> Step | None:
+    """Import the preprocess function and wrap it in its checks; None stays None.
+
+    Args:
+        spec: Where the function is.
+        show_values: Whether the text of an exception may be shown.
+        without: Columns of the batches that are not the table's, and that it does not see.
+    """
+    if spec is None:
+        return None
+    function, hidden = load_function(spec, role="preprocess"), list(without)
+
+    def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
+        seen = batch.drop_columns(hidden) if hidden else batch
+        return call(function, seen, spec=spec, role="preprocess", show_values=show_values)
+
+    return apply
+
+
 def compile_postprocess(steps: Sequence[PostprocessStep], *, show_values: bool = False) -> Step:
     """Chain the postprocess steps into one function from output batch to output batch.
 

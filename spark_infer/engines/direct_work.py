@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from spark_infer.core.stats import Stats
 from spark_infer.models.recipe import Recipe
-from spark_infer.models.worker import score_table_batches
+from spark_infer.models.worker import score_rows, score_table_batches, scored_columns
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan, ScanTask
+from spark_infer.tables.sink.quarantine import Quarantine
 from spark_infer.tables.sink.sink import ParquetSink
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 
@@ -82,16 +83,22 @@ def written_files(
     task = work.task(number)
     rows = read_task(task, work.scan, threads=threads)
     out = ParquetSink(sink, task.number)
+    aside = None if sink.quarantine is None else Quarantine(sink.quarantine, task)
     this_process().failpoints.reach("task")
     try:
-        for batch in score_table_batches(work.recipe, folder, rows, assigned, stats=stats):
+        for scored in score_rows(work.recipe, folder, rows, assigned, stats):
             this_process().failpoints.reach("batch")
             with stats.timing("write"):
-                out.write(batch)
+                good = scored if aside is None else aside.without_bad_rows(scored)
+                if good.rows.num_rows:
+                    arrays, names = scored_columns(work.recipe, good)
+                    out.write(pa.RecordBatch.from_arrays(arrays, names=names))
         with stats.timing("write"):
-            files = out.close()
+            files = [*out.close(), *(aside.close() if aside else ())]
         this_process().failpoints.reach("task_written")
     except BaseException:
         out.abort()
+        if aside:
+            aside.abort()
         raise
     return files, stats.take()

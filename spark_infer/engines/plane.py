@@ -69,17 +69,19 @@ class Plane:
         writers = "workers read the source and write" if self.sink else "workers read the source, Spark writes"
         return f"direct: {writers} {target}"
 
-    def in_batches_of(self, rows: int, size: int) -> Plane:
+    def in_batches_of(self, rows: int, size: int, *, positions: bool = False) -> Plane:
         """Return the same plane, whose workers read whole model batches, and no fewer rows than Arrow decodes well.
 
         Args:
             rows: The most rows of a model batch.
             size: Its most bytes.
+            positions: Whether they say of each row where it stands.
         """
         if self.scan is None:
             return self
         batch_rows = rows * max(1, _LEAST_BATCH_ROWS // rows)
-        return replace(self, scan=replace(self.scan, batch_rows=batch_rows, batch_bytes=size))
+        scan = replace(self.scan, batch_rows=batch_rows, batch_bytes=size, positions=positions)
+        return replace(self, scan=scan)
 
 
 def choose_plane(

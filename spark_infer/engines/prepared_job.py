@@ -24,6 +24,7 @@ from spark_infer.tables.spark_json import type_names
 
 if TYPE_CHECKING:
     from spark_infer.engines.base import Engine
+    from spark_infer.job.quarantine_plan import QuarantinePlan
     from spark_infer.job.units.start import Start
 
 
@@ -61,6 +62,7 @@ class PreparedJob:
         plane: Who reads the rows, who writes them, and why.
         schema: The target's columns.
         write: What the write will do.
+        quarantine: The table for rows that the model fails for; None where there is none.
         start: The run to begin or to go on with; None where no ledger of it can be kept.
         bookmark: How an incremental run moves the bookmark of its target; None for other runs.
         rehearsal: What became of trying the model here.
@@ -84,6 +86,7 @@ class PreparedJob:
     plane: Plane
     schema: pa.Schema
     write: WritePlan
+    quarantine: QuarantinePlan | None = None
     start: Start | None
     bookmark: BookmarkMove | None
     rehearsal: Rehearsal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spark_infer.engines.unit import Unit
@@ -30,7 +30,7 @@ class UnitRun:
         """What the tasks of one command write; its name is part of the files' names."""
         if self.spec is None:
             raise ValueError("Spark writes")
-        return replace(self.spec, run_id=f"{self.spec.run_id}-{session}")
+        return self.spec.by(session)
 
     def rows(self, units: Sequence[Unit]) -> int | None:
         """Rows of some units, where that is known."""

@@ -22,6 +22,8 @@
         ├── InputValueError        a value of the table has no place in the model's input type
         ├── PredictError           the model raised
         ├── PredictionShapeError   the model returned the wrong rows, columns or types
+        │   └── RowOrderError          the model answers its rows in another order
+        ├── TooManyBadRowsError    more rows are without a prediction than the job allows
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
@@ -70,10 +72,12 @@ from spark_infer.errors.run import (
     ModelLoadError,
     PredictError,
     PredictionShapeError,
+    RowOrderError,
     RunError,
     SourceReadError,
     SparkMustReadError,
     StepFailedError,
+    TooManyBadRowsError,
     WriteError,
 )
 
@@ -96,6 +100,7 @@ __all__ = [
     "PredictionShapeError",
     "RegistryUnavailableError",
     "ResourcesError",
+    "RowOrderError",
     "RunError",
     "SchemaMismatchError",
     "SourceError",
@@ -105,6 +110,7 @@ __all__ = [
     "StepError",
     "StepFailedError",
     "TargetError",
+    "TooManyBadRowsError",
     "UnfinishedRunError",
     "WriteError",
     "did_you_mean",

@@ -84,6 +84,31 @@ class PredictionShapeError(RunError):
     """The model returned the wrong number of rows, columns, or the wrong types."""
 
 
+class RowOrderError(PredictionShapeError):
+    """The model answers its rows in another order."""
+
+
+class TooManyBadRowsError(RunError):
+    """More rows are without a prediction than `max_bad_rows` and `max_bad_fraction` allow."""
+
+    @classmethod
+    def above(cls, bad: int, rows: int, limit: str, why: str) -> Self:
+        """More than a limit.
+
+        Args:
+            bad: Rows without a prediction.
+            rows: Rows that were looked at.
+            limit: The option and its value.
+            why: The class of the exception of one of them.
+        """
+        return cls(
+            f"The model fails for {bad:,} of the first {rows:,} rows, and {limit}.",
+            details=[f"one of them: {why}"],
+            next_step="look at it with on_error: fail; then repair the model or the rows, or raise the limit and "
+            "run the same command again.",
+        )
+
+
 class StepFailedError(RunError):
     """A preprocess or postprocess step raised, or changed the number of rows."""
 

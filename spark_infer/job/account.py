@@ -94,6 +94,9 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         workers=totals.workers,
         **{name: getattr(totals, name) for name in SHOWN_COUNTS},
         rows_predicted=totals.predicted if found is not None else None,
+        error_classes=totals.error_classes,
+        rows_quarantined=written.quarantined,
+        quarantine="" if config.quarantine is None else config.hide(config.quarantine.name),
         warnings=config.hide(tuple(_warnings(job, written, found, totals))),
     )
 
@@ -111,7 +114,7 @@ def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, tota
             f"{totals.unaccelerated:,} task(s) were scored without acceleration: a faster way answered otherwise than "
             "the model, which the log of the worker describes"
         )
-    if totals.rows != written.rows:
+    if totals.rows != written.rows + written.quarantined:
         warnings.append(
             f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "
             "their rows again"

@@ -61,7 +61,8 @@ def _write(job: PreparedJob) -> str:
     if job.nothing_new:
         return "nothing, for the source has no row that is new"
     if job.start is None or job.start.finished is None:
-        return job.write.how
+        aside = job.config.quarantine
+        return job.write.how + (f"; rows that the model fails for go to {aside.name}" if aside else "")
     again = ", which would add the rows once more" if job.config.target.mode == "append" else ""
     return f"nothing, for a finished run has written it; --new-run starts a new run{again}"
 
@@ -101,6 +102,8 @@ def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: b
     if bounded and score.deduplicate != "never":
         steps.append(_deduplicated(score.deduplicate, by_row=by_row))
     steps += [f"postprocess: {_described(step)}" for step in score.postprocess]
+    if score.on_error == "null":
+        steps.append("a row that this fails for has no prediction")
     return tuple(steps)
 
 

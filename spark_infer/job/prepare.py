@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
+from spark_infer.job.quarantine_plan import plan_quarantine, read_along
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import wanted_rows
 from spark_infer.job.writers import with_writers
@@ -81,13 +83,14 @@ def _prepare(
         rehearsal = _rehearsal(scoring)
         if rehearsal.difference is not None:
             scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
+        scoring = replace(scoring, recipe=read_along(scoring.recipe, source.table, config))
         plane = engine.choose_plane(config, source, scoring)
         wanted.refuse_plane(plane)
         if loads:
             scoring = engine.compiled(scoring, source, plane)
         loaded = scoring.load_here()
         batch_rows = model_rows(config.score.batch_size, loaded if scoring.like_workers else None)
-        plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes)
+        plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes, positions=config.quarantine is not None)
         schema = engine.target_schema(config, source, scoring, plane)
         run, plane = choose_run_and_writers(
             lambda new: choose_run(
@@ -106,6 +109,16 @@ def _prepare(
             partial(_with_writers, engine, config, ref, plane, schema),
             new_run=new_run,
         )
+        quarantine = plan_quarantine(
+            engine.tables,
+            config,
+            ref,
+            source,
+            target=run.write,
+            plane=plane,
+            conf=engine.conf(),
+            accounted=run.start is not None,
+        )
         return PreparedJob(
             config=config,
             engine=engine,
@@ -120,6 +133,7 @@ def _prepare(
             plane=plane,
             schema=schema,
             write=run.write,
+            quarantine=quarantine,
             start=run.start,
             bookmark=move,
             rehearsal=rehearsal,

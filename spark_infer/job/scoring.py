@@ -200,6 +200,8 @@ def score_table(
     pinned = model if isinstance(model, ModelRef) else None
     unknown = unknown_options(score_table, options, lacks={})
     score: dict[str, Any] = {name: value for name, value in options.items() if name in JobKeywords.__annotations__}
+    if score.get("on_error", "") is None:  # the default, as for every option in Python; in a job file it is the word
+        del score["on_error"]
     of_job = {key: score.pop(key) for key in JOB_KEYS & score.keys()}
     if (configuration := read_configuration(score.pop("model_config", None))) is not None:
         score["model_config"] = configuration

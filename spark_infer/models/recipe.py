@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
+from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.contract import bind
 from spark_infer.core.declared_types import leaves_open
 from spark_infer.core.prediction_columns import ONLY_OUTPUT, choose_outputs, signature_outputs
@@ -17,7 +18,7 @@ from spark_infer.core.row_order import Echoes
 from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import ANY, is_list, spelled
 from spark_infer.core.stats import STATS_TYPE
-from spark_infer.core.steps import Step, call, compile_postprocess, load_function
+from spark_infer.core.steps import Step, compile_postprocess, compile_preprocess
 from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
 from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.backends.spec import Described, LoadSpec
@@ -44,8 +45,11 @@ class Recipe:
         options: What the user asked for.
         output: How the outputs are named.
         keep: Columns of the table that pass through, in order.
+        aside: Columns that are kept of quarantined rows.
+        hidden: Columns that come along with a batch and are not the table's.
         raw_outputs: Columns the model returns.
         outputs: Columns that are added to the table.
+        error_column: The last of the outputs, which says why a row has no prediction; "" for none.
         show_values: Whether messages of foreign exceptions may be shown.
         parity: How the compiled model was compared with the original; None where the original serves.
     """
@@ -59,6 +63,9 @@ class Recipe:
     keep: tuple[str, ...]
     raw_outputs: pa.Schema
     outputs: pa.Schema
+    error_column: str = ""
+    aside: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     show_values: bool = False
     parity: Parity | None = None
 
@@ -76,7 +83,7 @@ class Recipe:
         """Columns of the table that must be read: those kept and those the model needs."""
         if self.options.preprocess is not None:
             return tuple(dict.fromkeys(schema.names))
-        return tuple(dict.fromkeys([*self.keep, *self.load.binding.sources]))
+        return tuple(dict.fromkeys([*self.keep, *self.load.binding.sources, *self.aside]))
 
     def scored_schema(self, table: pa.Schema, *, stats_column: str | None = None) -> pa.Schema:
         """Return the columns of scored rows: those kept, as the table has them, then the predictions.
@@ -100,15 +107,16 @@ class Recipe:
             label=self.label,
             binding=self.load.binding,
             raw_outputs=self.raw_outputs,
-            outputs=self.outputs,
+            outputs=pa.schema([each for each in self.outputs if each.name != self.error_column]),
             prepared=self.prepared,
-            preprocess=compile_preprocess(self.options.preprocess, show_values=self.show_values),
+            preprocess=compile_preprocess(self.options.preprocess, show_values=self.show_values, without=self.hidden),
             postprocess=_finish(self.options, self.output, show_values=self.show_values),
             batch_size=self.options.batch_size,
             max_batch_bytes=self.options.max_batch_bytes,
             deduplicate=self.options.deduplicate,
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
+            bad_rows=None if self.options.on_error == "fail" else BadRowLimits.of(self.options),
         )
 
 
@@ -150,7 +158,8 @@ def make_recipe(
     prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
     load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
     raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
-    outputs = _final_outputs(raw, options, output, show_values=show_values)
+    predictions = _final_outputs(raw, options, output, show_values=show_values)
+    outputs = with_errors(predictions, options.reasons_column)
     _refuse_collisions(kept, outputs)
     return Recipe(
         ref=ref,
@@ -162,6 +171,7 @@ def make_recipe(
         keep=kept,
         raw_outputs=raw,
         outputs=outputs,
+        error_column=options.reasons_column,
         show_values=show_values,
     )
 
@@ -180,14 +190,6 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
         threads=threads,
         accelerate=options.accelerate == "auto",
     )
-
-
-def compile_preprocess(spec: str | None, *, show_values: bool) -> Step | None:
-    """Import the preprocess function and wrap it in its checks; None stays None."""
-    if spec is None:
-        return None
-    function = load_function(spec, role="preprocess")
-    return lambda batch: call(function, batch, spec=spec, role="preprocess", show_values=show_values)
 
 
 def _finish(options: ScoreOptions, output: Output, *, show_values: bool) -> Step:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.bad_rows import ERROR_TYPE
 from spark_infer.core.scoring import Model, ScoredBatch, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
@@ -100,26 +101,51 @@ def score_table_batches(
         stats: Takes what scoring cost, where no column does.
     """
     stats = stats or Stats()
-    for scored in _scored(recipe, folder, batches, assigned, stats):
-        arrays = [*(scored.rows.column(name) for name in recipe.keep), *scored.outputs.columns]
-        names = [*recipe.keep, *scored.outputs.schema.names]
+    for scored in score_rows(recipe, folder, batches, assigned, stats):
+        arrays, names = scored_columns(recipe, scored)
         if stats_column is not None:
             arrays.append(stats.take_column(scored.rows.num_rows))
             names.append(stats_column)
         yield pa.RecordBatch.from_arrays(arrays, names=names)
 
 
+def scored_columns(recipe: Recipe, scored: ScoredBatch) -> tuple[list[pa.Array], list[str]]:
+    """Return what a target holds of scored rows: the kept columns bit for bit, then the predictions; and names."""
+    arrays = [*(scored.rows.column(name) for name in recipe.keep), *scored.outputs.columns]
+    names = [*recipe.keep, *scored.outputs.schema.names]
+    if recipe.error_column:
+        arrays.append(_errors(scored))
+        names.append(recipe.error_column)
+    return arrays, names
+
+
 def score_column(
     recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment
 ) -> Iterator[pa.RecordBatch]:
     """Score batches that hold nothing but the model's columns; yields the prediction columns alone."""
-    for scored in _scored(recipe, folder, batches, assigned, Stats()):
-        yield scored.outputs
+    for scored in score_rows(recipe, folder, batches, assigned, Stats()):
+        if recipe.error_column:
+            yield scored.outputs.append_column(recipe.error_column, _errors(scored))
+        else:
+            yield scored.outputs
 
 
-def _scored(
+def _errors(scored: ScoredBatch) -> pa.Array:
+    return pa.nulls(scored.rows.num_rows, ERROR_TYPE) if scored.errors is None else scored.errors
+
+
+def score_rows(
     recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment, stats: Stats
 ) -> Iterator[ScoredBatch]:
+    """Score batches of a table; each batch comes with all of its columns, and with the errors of its rows.
+
+    Args:
+        recipe: How to score.
+        folder: Finds the model's files on this node.
+        batches: Record batches of the table.
+        assigned: What Spark assigned to the task.
+        stats: Takes what scoring cost.
+    """
     return capturing(_scored_aloud(recipe, folder, batches, assigned, stats))
 
 

@@ -63,7 +63,11 @@ class Report:
         mode: The write mode.
         partitions: Which table partitions of the target might be replaced, a condition each.
         rows_read: Rows that met the filters of the source.
-        rows_scored: Rows with a prediction in the target.
+        rows_scored: Rows that were written to the target.
+        bad_rows: Those that the model failed for, and that have no prediction.
+        rows_quarantined: Those that went to a table of their own instead of the target.
+        quarantine: Path or name of that table; empty where there is none.
+        error_classes: How many of these by the class of the exception, where tasks brought that along.
         rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
         rows_replaced: Rows of the target that scored ones took the place of, by key; None but for a merge.
         rows_added: Rows that a merge added; None but for a merge.
@@ -131,6 +135,10 @@ class Report:
     workers: int = 0
     retries: int = 0
     rows_predicted: int | None = None
+    bad_rows: int = 0
+    error_classes: Mapping[str, int] = field(default_factory=dict)
+    rows_quarantined: int = 0
+    quarantine: str = ""
     rows_replaced: int | None = None
     rows_added: int | None = None
     run: str = ""
@@ -179,7 +187,7 @@ class Report:
         facts["seconds"] = dict(self.seconds)
         facts["task_seconds"] = dict(self.task_seconds)
         facts |= {name: list(getattr(self, name)) for name in _TUPLES}
-        facts |= {"params": dict(self.params), "target_columns": dict(self.target_columns)}
+        facts |= {name: dict(getattr(self, name)) for name in ("params", "target_columns", "error_classes")}
         facts["rows_per_second"] = self.rows_per_second
         return facts
 
@@ -225,6 +233,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
     if report.rows_predicted is not None and report.rows_predicted < report.rows_read:
         yield _fact("", f"{report.rows_predicted:,} predicted, the others are equal to one of them")
+    if report.bad_rows:
+        yield _fact("", _bad_rows(report))
     if report.rows_replaced is not None:
         yield _fact("", f"{report.rows_added or 0:,} added, {report.rows_replaced:,} in the place of older ones")
     if report.workers:
@@ -239,6 +249,12 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield "warnings"
         yield from (f"  ! {warning}" for warning in report.warnings)
+
+
+def _bad_rows(report: Report) -> str:
+    classes = ", ".join(f"{count:,} {name}" for name, count in report.error_classes.items())
+    where = f"quarantined in {report.quarantine}" if report.quarantine else "without a prediction"
+    return f"{report.bad_rows:,} {where}" + (f": {classes}" if classes else "")
 
 
 def _headline(report: Report) -> str:

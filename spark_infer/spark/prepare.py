@@ -98,6 +98,8 @@ def make_options(
     given["model_config"] = read_configuration(given.get("model_config"))
     names = ScoreOptions.settings()
     options = {name: value for name, value in given.items() if value is not None and name in names}
+    if options.get("on_error") == "quarantine":
+        wrong = [*wrong, "on_error: quarantine is for score_table, which publishes both tables; use 'null' here"]
     return validated(ScoreOptions, options, [*unknown, *wrong])
 
 
@@ -192,6 +194,12 @@ def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, sta
         raise ResourcesError(
             "Spark runs this pipeline itself, in no stage of its own that could have other resources.",
             next_step="leave `resources` out; spark.task.cpus holds for it as for every task.",
+        )
+    if backend == SPARK and recipe.options.on_error != "fail":
+        raise PlanError(
+            f"on_error: {recipe.options.on_error} is for models that predict batches of rows, and Spark runs this "
+            "pipeline itself.",
+            next_step="leave on_error out, and keep the rows that the pipeline fails for out with `where`.",
         )
     columns = recipe.read_columns(schema)
     if _needs_python(recipe):

@@ -169,7 +169,7 @@ def model_udf(
         spark,
         ref,
         expected_schema(ref.mlmodel.signature, inputs),
-        asked.model_copy(update={"inputs": inputs}),
+        asked.model_copy(update={"inputs": inputs, "error_column": asked.error_column or ""}),
         store=store,
         stage=stage,
         keep=(),

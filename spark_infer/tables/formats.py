@@ -186,6 +186,9 @@ class TableFormat(Protocol):
     def publisher(self, work: PublishWork) -> Publisher:
         """Return what makes the files of a run part of its target; changes nothing."""
 
+    def make_empty(self, work: PublishWork) -> None:
+        """Make the table without rows, unless there is one."""
+
 
 FORMATS: Mapping[str, TableFormat] = {each.name: each for each in (DeltaFormat(), ParquetFormat())}
 """All formats, by name."""

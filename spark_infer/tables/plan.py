@@ -82,6 +82,7 @@ class Written:
         files: Files that this write added.
         size_bytes: Bytes of these files.
         notes: What the reader of a report should know, one sentence each.
+        quarantined: Rows that went to the table of quarantined rows instead.
     """
 
     location: TableLocation
@@ -90,3 +91,4 @@ class Written:
     files: int
     size_bytes: int
     notes: tuple[str, ...] = ()
+    quarantined: int = 0

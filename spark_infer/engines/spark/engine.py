@@ -210,6 +210,9 @@ class SparkEngine:
         """Return the same job on the spark plane."""
         if job.plane.name != "direct" or job.config.plane != "auto" or job.bookmark is not None:
             raise error
+        if job.quarantine is not None:
+            error.next_step = "use on_error: null, with which Spark can read the rows."
+            raise error
         if job.start is not None and job.start.found.ledger.done():
             error.next_step = "set plane: spark and --new-run; rows of units that were published stay in the target."
             raise error

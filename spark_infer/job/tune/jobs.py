@@ -63,6 +63,8 @@ def _on_sample(
         "path": str(sample.parent / name),
         "format": "parquet",
     }
+    if config.quarantine is not None:  # measuring adds no rows to it
+        document |= {"quarantine": None, "score": {**document["score"], "on_error": "null"}}
     if engine == "local":
         document["resources"] = {"cpus": cpus}
     return JobConfig.model_validate({**document, "plane": plane, "engine": engine})

@@ -18,7 +18,6 @@ from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
 from spark_infer.tables.publishing.move_files import OLD, READY, STAGED
 from spark_infer.tables.publishing.work import Ended, Publisher
-from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 class Check(Protocol):
     """Sees that a unit's files hold its rows, and has the disk keep them."""
 
-    def __call__(self, folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
+    def __call__(self, folder: Storage, scored: Scored) -> None:
         """Check, or raise."""
 
 
@@ -151,13 +150,14 @@ class _InOrder:
 
 def _seal(ledger: Ledger, scored: Scored, into: Storage, session: str, check: Check, outcome: Outcome) -> Sealed:
     this_process().failpoints.reach("scored")
-    check(into, scored.unit, scored.files)
+    check(into, scored)
     this_process().failpoints.reach("seal")
     refuse_taken_over(ledger)
     entry = Sealed(
         unit=scored.unit.ordinal,
         session=session,
-        files=tuple(scored.files),
+        files=tuple(file for file in scored.files if not file.aside),
+        quarantined=tuple(file for file in scored.files if file.aside),
         stats=tuple(scored.stats),
         seconds=scored.seconds,
     )
@@ -175,7 +175,7 @@ def _tidy(ledger: Ledger, folder: Storage, session: str) -> None:
     """After a failure, remove what this command wrote and nobody counts on."""
     try:
         sealed = ledger.all_sealed().values()
-        ours = {file.path for entry in sealed if entry.session == session for file in entry.files}
+        ours = {file.path for entry in sealed if entry.session == session for file in entry.every_file}
         _remove(folder, [path for path in folder.every_path() if session in path and path not in ours])
     except Exception as error:  # the first failure is the one to tell of
         logger.warning("Files of the failed run could not be removed from %s: %s", folder.root, error)

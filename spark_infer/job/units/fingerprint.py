@@ -30,7 +30,7 @@ SECRETS = "of secrets"
 VARIABLES = "of the environment"
 """The same in ledgers of a version that hid every value of a variable, and not secrets alone."""
 
-_OF_USERS = ("source", "where", "partition_filter", "target settings", "score")
+_OF_USERS = ("source", "where", "partition_filter", "target settings", "score", "quarantine")
 """Facts with text of the user's own, where a secret may stand."""
 
 FILES = "source files"
@@ -55,8 +55,12 @@ _NO_MATTER = (
     "digests",
     "refuse_pickle",
     "scan_pickle",
+    "on_error",
+    "error_column",
+    "max_bad_rows",
+    "max_bad_fraction",
 )
-"""Options that change how fast rows are scored, or whether they are, and never the rows."""
+"""Options that change how fast rows are scored, or whether they are, and never the rows; or facts of their own."""
 
 
 def deciding_facts(
@@ -102,6 +106,10 @@ def deciding_facts(
     }
     if move is not None:
         facts[NEW_ROWS] = {name: None if each is None else each.to_facts() for name, each in vars(move).items()}
+    if config.score.on_error != "fail":
+        facts["on_error"] = config.score.on_error
+    if config.quarantine is not None:
+        facts["quarantine"] = config.quarantine.model_dump(mode="json")
     if config.score.row_order == "trust":  # the rows of such a run may hold the predictions of others
         facts["row_order"] = config.score.row_order
     shown = facts | {"score": _shown(facts["score"])}

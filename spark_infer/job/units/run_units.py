@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pyarrow import ArrowException
 
+from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
-from spark_infer.engines.unit import Unit
-from spark_infer.engines.unit_run import Score, UnitRun
+from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.errors import LedgerError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
+from spark_infer.job.quarantine_plan import quarantine_sink
 from spark_infer.job.units.concurrent_drivers import drive_shared
 from spark_infer.job.units.drive import Outcome, clean, drive
+from spark_infer.job.units.row_limits import RowLimits
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
@@ -30,8 +32,9 @@ from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
+from spark_infer.tables.publishing.with_quarantine import WithQuarantine
 from spark_infer.tables.publishing.work import Publisher, PublishWork, all_files
-from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.sink_spec import QuarantineSpec, SinkSpec
 from spark_infer.tables.storage import Storage
 
 _SOME_FILES = 10_000
@@ -65,7 +68,7 @@ def run_units(
     start = begin(start, job.write, job.rows)
     ledger = start.found.ledger
     job = replace(job, run_id=start.run_id, started_at=start.started_at)
-    sink = _sink(job)
+    sink = _sink(job, start)
     work = PublishWork(
         plan=job.write,
         table=table,
@@ -78,14 +81,18 @@ def run_units(
     )
     exact = sink is not None and job.plane.scan is not None and job.plane.scan.condition is None
 
-    def check(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
-        check_files(folder, files, rows=unit.rows if exact else None)
+    limits = _limits(job, start)
+
+    def check(folder: Storage, scored: Scored) -> None:
+        if limits is not None:
+            limits.admit(scored)
+        check_unit(folder, scored, exact=exact)
 
     do_the_rest = partial(
         drive,
         ledger,
         start.units,
-        publisher(work),
+        _publisher(job, work, publisher(work)),
         folder=work.folder,
         score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
         check=check,
@@ -120,9 +127,62 @@ def conclude(start: Start, report: Report, marks: Mapping[str, Any]) -> None:
     clean(start.runs, start.found.ledger)
 
 
-def _sink(job: PreparedJob) -> SinkSpec | None:
-    values = constants(job.config, job.recipe.ref, job.started_at)
-    return None if job.plane.sink is None else replace(job.plane.sink, run_id=job.run_id, constants=values)
+def _publisher(job: PreparedJob, work: PublishWork, target: Publisher) -> Publisher:
+    """The publisher of a run; of the quarantined rows too, where there is a table for them."""
+    plan, sink = job.quarantine, None if work.sink is None else work.sink.quarantine
+    table = None if plan is None else plan.write.location.storage()
+    if plan is None or sink is None or table is None:
+        return target
+    aside = replace(
+        work,
+        plan=replace(plan.write, exists=True),
+        table=table,
+        sink=sink.sink,
+        schema=plan.schema,
+        bookmark=None,
+    )
+    table_format = format_of(plan.write.location.format)
+    table_format.make_empty(aside)
+    return WithQuarantine(target, table_format.publisher(aside))
+
+
+def check_unit(folder: Storage, scored: Scored, *, exact: bool) -> None:
+    """See that each row that was read is in a file: with a prediction, or quarantined.
+
+    Args:
+        folder: Where the files are.
+        scored: The unit.
+        exact: Whether all rows of the unit's files were to be read.
+
+    Raises:
+        WriteError: A file is missing or damaged, or rows are.
+    """
+    aside = [file for file in scored.files if file.aside]
+    rows = scored.unit.rows if exact else None
+    left = None if rows is None else rows - sum(file.rows for file in aside)
+    check_files(folder, aside, rows=None)
+    check_files(folder, [file for file in scored.files if not file.aside], rows=left)
+
+
+def _limits(job: PreparedJob, start: Start) -> RowLimits | None:
+    options = job.config.score
+    if options.on_error == "fail":
+        return None
+    return RowLimits(BadRowLimits.of(options), start.found.ledger, len(start.units))
+
+
+def _sink(job: PreparedJob, start: Start) -> SinkSpec | None:
+    if job.plane.sink is None:
+        return None
+    aside, values = None, constants(job.config, job.recipe.ref, job.started_at)
+    if job.quarantine is not None:
+        aside = QuarantineSpec(
+            sink=quarantine_sink(job.quarantine, job.recipe.ref, job.run_id, job.started_at),
+            columns=job.quarantine.columns,
+            run_id=job.run_id,
+            units=tuple(unit.ordinal for unit in start.units for _ in unit.tasks),
+        )
+    return replace(job.plane.sink, run_id=job.run_id, constants=values, quarantine=aside)
 
 
 def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:
@@ -134,6 +194,7 @@ def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork,
         files=len(files),
         size_bytes=sum(file.size for file in files),
         notes=outcome.ended.notes,
+        quarantined=sum(file.rows for entry in outcome.entries for file in entry.quarantined),
     )
     stats = [each for entry in outcome.entries for each in entry.stats]
     report = report_of(job, written, TaskTotals.of_tasks(stats) if stats else None, seconds)

@@ -114,7 +114,7 @@ def check_parity(
 
 
 def _answers(model: Model, steps: ScoringSteps, sample: Sample, *, which: str) -> pa.RecordBatch:
-    raw_steps = replace(steps, outputs=steps.raw_outputs, postprocess=lambda batch: batch)
+    raw_steps = replace(steps, outputs=steps.raw_outputs, postprocess=lambda batch: batch, bad_rows=None)
     try:
         answers = [scored.outputs for scored in score_batches(sample.batches, lambda: model, raw_steps, Stats())]
     except RunError as error:

@@ -10,7 +10,7 @@ from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.delta import commit, delta_conf, table_snapshot
 from spark_infer.tables.delta.eligibility import delta_write_doubts
 from spark_infer.tables.delta.log import LogState, has_delta_log, newest_state
-from spark_infer.tables.delta.publish import AppendUnits, Log, PublishWhole
+from spark_infer.tables.delta.publish import AppendUnits, Log, PublishWhole, make_empty
 from spark_infer.tables.delta.target_rules import DeltaRules
 from spark_infer.tables.delta.written_before import DeltaWritten
 from spark_infer.tables.location import TableLocation
@@ -90,6 +90,10 @@ class DeltaFormat:
     def publisher(self, work: PublishWork) -> Publisher:
         """Commits, one for each unit or one for all."""
         return AppendUnits(work, self._log) if work.plan.one_by_one else PublishWhole(work, self._log)
+
+    def make_empty(self, work: PublishWork) -> None:
+        """Write version 0, without files."""
+        make_empty(work, self._log)
 
 
 def _newest_state(location: TableLocation) -> LogState | None:

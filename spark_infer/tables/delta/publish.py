@@ -182,6 +182,18 @@ def _refuse_moved_bookmark(work: PublishWork) -> None:
     )
 
 
+def make_empty(work: PublishWork, log: Log) -> None:
+    """Make a Delta table without rows, unless there is one; of two drivers, either may be the one that makes it."""
+    if work.table.names("_delta_log"):
+        return
+    disk_of(work.table).make_folder(work.table.root)
+    try:
+        log.create_table(work.table, work.plan, [], work.schema, work.stamp(), Txn(work.app, 0))
+    except WriteError:
+        if not work.table.names("_delta_log"):
+            raise
+
+
 def refuse_taken_back(table: Storage, paths: Sequence[str], versions: Sequence[int] = ()) -> None:
     """See that nobody restored or replaced a Delta table after files were committed to it.
 

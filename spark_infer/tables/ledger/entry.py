@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, signed
 from spark_infer.tables.paths import is_name, stays_inside
 from spark_infer.tables.sink.sink_spec import WrittenFile
+
+_FILES = ("files", "quarantined")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,8 @@ class Sealed:
     Attributes:
         unit: Its ordinal, from 0.
         session: The command that scored it; its files were written into the folder of this name.
-        files: The files, below that folder.
+        files: The files of scored rows, below that folder.
+        quarantined: Those of rows that the model fails for, there too.
         stats: What its tasks cost, as they told it.
         seconds: Wall seconds from the first of its tasks to the seal.
     """
@@ -26,6 +29,7 @@ class Sealed:
     unit: int
     session: str
     files: tuple[WrittenFile, ...]
+    quarantined: tuple[WrittenFile, ...] = ()
     stats: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
 
@@ -34,9 +38,19 @@ class Sealed:
         """Rows in its files."""
         return sum(file.rows for file in self.files)
 
+    @property
+    def every_file(self) -> tuple[WrittenFile, ...]:
+        """All that its tasks wrote and somebody counts on."""
+        return (*self.files, *self.quarantined)
+
+    def aside(self) -> Sealed:
+        """The unit as the table of quarantined rows sees it."""
+        return replace(self, files=self.quarantined, quarantined=())
+
     def to_json(self) -> bytes:
         """Write it as JSON."""
-        return signed({**vars(self), "files": [vars(file) for file in self.files]})
+        files = {name: [vars(file) for file in getattr(self, name)] for name in _FILES}
+        return signed({**vars(self), **files})
 
     @classmethod
     def from_json(cls, text: bytes, where: str) -> Sealed:
@@ -47,13 +61,17 @@ class Sealed:
         """
         try:
             facts = facts_in(text, where)
-            files = tuple(WrittenFile(**file) for file in facts.pop("files"))
-            sealed = cls(files=files, stats=tuple(facts.pop("stats")), **facts)
-            if not is_name(sealed.session) or not all(stays_inside(file.path) for file in files):
+            lists: dict[str, Any] = {name: tuple(map(_file, facts.pop(name, ()))) for name in _FILES}
+            sealed = cls(**lists, stats=tuple(facts.pop("stats")), **facts)
+            if not is_name(sealed.session) or not all(stays_inside(file.path) for file in sealed.every_file):
                 raise leads_outside(where)
         except (TypeError, KeyError, AttributeError) as error:
             raise damaged(where) from error
         return sealed
+
+
+def _file(facts: Mapping[str, Any]) -> WrittenFile:
+    return WrittenFile(**facts)
 
 
 def ordinals(names: Sequence[str]) -> list[int]:

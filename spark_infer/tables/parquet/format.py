@@ -9,7 +9,7 @@ from spark_infer.errors import SourceError
 from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet import table_snapshot
-from spark_infer.tables.parquet.publish import AppendUnits, PublishWhole
+from spark_infer.tables.parquet.publish import AppendUnits, PublishWhole, make_empty
 from spark_infer.tables.parquet.streamlog import has_stream_log
 from spark_infer.tables.parquet.target_rules import ParquetRules
 from spark_infer.tables.parquet.written_before import ParquetWritten
@@ -99,3 +99,7 @@ class ParquetFormat:
     def publisher(self, work: PublishWork) -> Publisher:
         """Moves of files, or exchanges of folders."""
         return AppendUnits(work) if work.plan.one_by_one else PublishWhole(work)
+
+    def make_empty(self, work: PublishWork) -> None:
+        """Put a file with the columns and no rows into the folder."""
+        make_empty(work)

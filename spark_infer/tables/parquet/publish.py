@@ -7,13 +7,14 @@ import os
 from collections.abc import Sequence
 
 from spark_infer.runtime.process_state import this_process
+from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.parquet.replace_folders import put_partitions, put_table
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.publishing.move_files import place, refuse_lost, settle, stage_all, take
 from spark_infer.tables.publishing.work import Ended, PublishWork, all_files, emptied_notes
 from spark_infer.tables.sink.sink import write_empty
-from spark_infer.tables.sink.sink_spec import WrittenFile
+from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.staging import create_table
 from spark_infer.tables.storage import Storage, partition_values
 
@@ -92,6 +93,17 @@ class PublishWhole:
         return emptied_notes(old, (os.path.dirname(file.path) for file in files))
 
 
+def make_empty(work: PublishWork) -> None:
+    """Make a folder with one file that holds the columns of no rows, unless there are files."""
+    if work.sink is None or work.table.data_files() or work.table.kind(EMPTY_TABLE_FILE):
+        return
+    staged = work.folder(work.session)
+    work.ledger.make_folder(staged)
+    _write_schema(work, work.sink, staged)
+    disk_of(work.table).make_folder(work.table.root)
+    place(staged, work.table, [EMPTY_TABLE_FILE])
+
+
 def _holds(folder: Storage, files: Sequence[WrittenFile]) -> bool:
     """Whether a folder has the files of a run; where that wrote none, the file that holds the columns of no rows."""
     return any(folder.kind(path) == "file" for path in ([file.path for file in files] or [EMPTY_TABLE_FILE]))
@@ -109,7 +121,10 @@ def _remove_strays(work: PublishWork, files: Sequence[WrittenFile]) -> None:
 
 def _keep_schema(work: PublishWork, folder: Storage, files: Sequence[WrittenFile]) -> None:
     """Give a table without rows one file that holds its columns."""
-    if files or work.sink is None:
-        return
+    if not files and work.sink is not None:
+        _write_schema(work, work.sink, folder)
+
+
+def _write_schema(work: PublishWork, sink: SinkSpec, folder: Storage) -> None:
     partitions = json.dumps(dict(zip(work.plan.partition_by, work.plan.partition_types, strict=True)))
-    write_empty(work.sink, folder, EMPTY_TABLE_FILE, {PARTITIONED_BY.decode(): partitions})
+    write_empty(sink, folder, EMPTY_TABLE_FILE, {PARTITIONED_BY.decode(): partitions})

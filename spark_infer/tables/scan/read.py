@@ -24,6 +24,7 @@ from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit
 from spark_infer.tables.scan.deletions import within, without
 from spark_infer.tables.scan.footer import READING, NotParquetError, RawFooter, read_footer
 from spark_infer.tables.scan.parquet_schema import SchemaReader
+from spark_infer.tables.scan.positions import located, numbered
 from spark_infer.tables.scan.prune import groups_that_may_hold, is_plain
 from spark_infer.tables.scan.read_eligibility import file_column_doubts, file_doubt
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
@@ -55,15 +56,15 @@ def read_task(task: ScanTask, scan: Scan, *, threads: int = 1) -> Iterator[pa.Re
         raise SourceReadError.worker_cannot_reach(scan.uri)
     if threads > 1:
         pa.set_cpu_count(threads)
-    for piece in task.pieces:
+    for number, piece in enumerate(task.pieces):
         try:
-            yield from _read(storage, piece, scan, threads)
+            yield from _read(storage, piece, number, scan, threads)
         except SourceReadError:
             logged_path(storage.at(piece.path))
             raise
 
 
-def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[pa.RecordBatch]:
+def _read(storage: Storage, piece: Piece, number: int, scan: Scan, threads: int) -> Iterator[pa.RecordBatch]:
     path = shown_path(storage.at(piece.path))
     try:
         _refuse_changed(storage, piece)
@@ -79,10 +80,13 @@ def _read(storage: Storage, piece: Piece, scan: Scan, threads: int) -> Iterator[
             if scan.condition is None:
                 _refuse_other_count(file, piece, path)
             batches = _all_rows(_batches(stream, file, groups, scan, plan, path, threads), file, groups, path)
+            if scan.positions:
+                batches = numbered(batches, _group_rows(file), groups)
             if piece.vector is not None:
                 batches = without(_deleted(storage, piece, file, groups), batches)
             for found in batches:
-                yield _wanted(_as_planned(found, plan, scan, path), scan)
+                planned = _as_planned(found, plan, scan, path)
+                yield _wanted(located(planned, found, number) if scan.positions else planned, scan)
     except FileNotFoundError as error:
         raise _unreadable(path, "it is missing: it vanished after the run was planned, or was never there") from error
     except NotParquetError as error:
@@ -222,8 +226,11 @@ def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Seque
         raise SparkMustReadError(
             shown_path(storage.at(piece.path)), "a worker lacks pyroaring, which reads deletion vectors"
         )
-    rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-    return within(deleted_rows(storage, piece.vector, piece.path), rows, groups)
+    return within(deleted_rows(storage, piece.vector, piece.path), _group_rows(file), groups)
+
+
+def _group_rows(file: pq.ParquetFile) -> list[int]:
+    return [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
 
 
 def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
@@ -291,4 +298,4 @@ def _wanted(batch: pa.RecordBatch, scan: Scan) -> pa.RecordBatch:
     """Keep the rows of the condition, and the columns to hand on."""
     if scan.condition is None:
         return batch
-    return kept(scan.condition, batch).select(scan.schema.names)
+    return kept(scan.condition, batch).select(scan.handed_on)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from spark_infer.tables.delta.deletion_vector import DeletionVector
+from spark_infer.tables.scan.positions import POSITION
 from spark_infer.tables.where.terms import Term
 
 
@@ -65,6 +66,7 @@ class Scan:
         stored: All of these columns with the names that they have in the files, and with the ids by which they are
             found there (see `mapping`); None where the names are the same.
         beyond_spark: Whether types that Spark refuses are read as far as they can be cast exactly.
+        positions: Whether to say of each row where it stands (`positions.POSITION`).
     """
 
     uri: str
@@ -77,6 +79,12 @@ class Scan:
     asked: pa.Schema = field(default_factory=lambda: pa.schema([]))
     stored: pa.Schema | None = None
     beyond_spark: bool = False
+    positions: bool = False
+
+    @property
+    def handed_on(self) -> list[str]:
+        """The names of the columns that readers hand on."""
+        return [*self.schema.names, *(POSITION if self.positions else ())]
 
     @property
     def looked_at(self) -> pa.Schema:

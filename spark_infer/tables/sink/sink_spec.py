@@ -32,6 +32,7 @@ class SinkSpec:
         metadata: Key-value metadata of every file.
         row_group_bytes: Bytes in memory of a row group.
         most_file_bytes: Bytes after which a file is closed and the next one begun.
+        quarantine: What becomes of rows that the model fails for; None where there are none.
     """
 
     uri: str = ""
@@ -45,15 +46,39 @@ class SinkSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     row_group_bytes: int = ROW_GROUP_BYTES
     most_file_bytes: int = MOST_FILE_BYTES
+    quarantine: QuarantineSpec | None = None
 
     def into(self, uri: str) -> SinkSpec:
         """Return the same for a folder."""
-        return replace(self, uri=uri)
+        aside = self.quarantine and replace(self.quarantine, sink=self.quarantine.sink.into(uri))
+        return replace(self, uri=uri, quarantine=aside)
+
+    def by(self, session: str) -> SinkSpec:
+        """Return the same for one command, whose name becomes a part of the files' names."""
+        aside = self.quarantine and replace(self.quarantine, sink=self.quarantine.sink.by(session))
+        return replace(self, run_id=f"{self.run_id}-{session}", quarantine=aside)
 
     @property
     def stored(self) -> pa.Schema:
         """The columns inside the files: all but those that became folders."""
         return pa.schema([field for field in self.schema if field.name not in self.partition_by])
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineSpec:
+    """What is kept of rows that the model fails for.
+
+    Attributes:
+        sink: How they become files, in the same folder as the others.
+        columns: The columns of the source that tell them apart.
+        run_id: The run, by which the table is partitioned.
+        units: The unit of each task, by its number.
+    """
+
+    sink: SinkSpec
+    columns: tuple[str, ...]
+    run_id: str
+    units: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +91,7 @@ class WrittenFile:
         rows: Its rows.
         values: Partition column to its value, as Delta's log writes it; None is null.
         statistics: Delta's statistics of its columns: ``minValues``, ``maxValues``, ``nullCount``.
+        aside: Whether it holds quarantined rows, and belongs into the table for these.
     """
 
     path: str
@@ -73,6 +99,7 @@ class WrittenFile:
     rows: int
     values: Mapping[str, str | None] = field(default_factory=dict)
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    aside: bool = False
 
 
 def file_metadata(columns: pa.Schema) -> dict[str, str]:

@@ -49,6 +49,10 @@ EVERYTHING = {
     "cache_bytes": 1,
     "load_seconds": 1.0,
     "predict_seconds": 1.0,
+    "on_error": "null",
+    "error_column": "why",
+    "max_bad_rows": 1,
+    "max_bad_fraction": 0.5,
     "model_files": "/mnt/models",
 }
 

@@ -74,6 +74,9 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         "score",
         "spark",
         "source.table",
+        "quarantine",
+        "quarantine.path",
+        "quarantine.table",
         "target.table",
         "resources",
     }

@@ -19,12 +19,13 @@ from spark_infer.job.units.runs import Runs, find_run
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.delta.format import DeltaFormat
-from spark_infer.tables.formats import format_of
+from spark_infer.tables.formats import TableFormat, format_of
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishing.work import PublishWork
+from spark_infer.tables.publishing.with_quarantine import WithQuarantine
+from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 from tests.unit.sim.disk import SimDisk
@@ -40,7 +41,14 @@ def keys_of(unit: Unit) -> list[int]:
     return [2 * unit.ordinal, 2 * unit.ordinal + 1]
 
 
-def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Unit, ...], random: Random) -> str:
+def bad_keys_of(unit: Unit) -> list[int]:
+    """A row that the model fails for, in every other unit."""
+    return [1_000 + unit.ordinal] if unit.ordinal % 2 == 0 else []
+
+
+def command(
+    table: Storage, aside: Storage | None, disk: SimDisk, kind: str, mode: str, units: tuple[Unit, ...], random: Random
+) -> str:
     """Do what is left of the run; returns what it came to."""
     facts = {"what": "decides"}
     runs = Runs.of(table, "job", "0" * 8)
@@ -78,9 +86,9 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     outcome = drive(
         ledger,
         start.units,
-        publishing.publisher(work),
+        publisher_of(work, publishing, aside),
         folder=work.folder,
-        score=scorer(disk, random),
+        score=scorer(disk, random, quarantines=aside is not None),
         check=stored,
         session=session,
     )
@@ -96,7 +104,18 @@ def command(table: Storage, disk: SimDisk, kind: str, mode: str, units: tuple[Un
     return "done"
 
 
-def scorer(disk: SimDisk, random: Random) -> Any:
+def publisher_of(work: PublishWork, publishing: TableFormat, aside: Storage | None) -> Publisher:
+    """The publisher of the target, and of the table of quarantined rows where there is one."""
+    if aside is None:
+        return publishing.publisher(work)
+    location = TableLocation(work.plan.location.format, aside.uri)
+    plan = replace(work.plan, location=location, mode="append", exists=True, scope=None)
+    beside = replace(work, plan=plan, table=aside)
+    publishing.make_empty(beside)
+    return WithQuarantine(publishing.publisher(work), publishing.publisher(beside))
+
+
+def scorer(disk: SimDisk, random: Random, *, quarantines: bool) -> Any:
     """Workers that write one file for each partition, in units of any order."""
 
     def score(
@@ -106,17 +125,19 @@ def scorer(disk: SimDisk, random: Random) -> Any:
             if not wanted(unit):
                 continue
             files = []
-            for key in keys_of(unit):
-                path, content = f"p={key % 2}/unit-{unit.ordinal}-{session}", json.dumps([key]).encode()
+            for key in [*keys_of(unit), *(bad_keys_of(unit) if quarantines else ())]:
+                bad = key >= 1_000
+                path, content = f"p={key % 2}/unit-{unit.ordinal}-{session}{'-bad' * bad}", json.dumps([key]).encode()
                 disk.write(folder.at(path), content)
-                files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}))
+                files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}, aside=bad))
             yield Scored(unit=unit, files=files, stats=[])
 
     return score
 
 
-def stored(folder: Storage, unit: Unit, files: Sequence[WrittenFile]) -> None:
+def stored(folder: Storage, scored: Scored) -> None:
     """The check before a unit is sealed, without the footers that these files lack."""
+    files = scored.files
     infos = folder.files.get_file_info([folder.at(file.path) for file in files])
     if any(not info.is_file or info.size != file.size for info, file in zip(infos, files, strict=True)):
         raise WriteError("a file is not there as it was written")

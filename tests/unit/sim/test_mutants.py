@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from spark_infer.tables.delta import publish as delta_publish
 from spark_infer.tables.delta import written_before
 from spark_infer.tables.delta.publish import AppendUnits
 from spark_infer.tables.delta.written_before import taken
+from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.parquet import publish as parquet_publish
 from spark_infer.tables.publishing.move_files import READY, STAGED
+from spark_infer.tables.publishing.with_quarantine import WithQuarantine
 from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module
@@ -71,7 +74,7 @@ def not_exclusive(patch: Patch) -> None:
 
 def sealed_before_stored(patch: Patch) -> None:
     """A unit is sealed before its files are on the disk."""
-    patch.setattr(command_module, "stored", lambda folder, unit, files: None)
+    patch.setattr(command_module, "stored", lambda folder, scored: None)
 
 
 def no_fencing(patch: Patch) -> None:
@@ -166,6 +169,30 @@ def half_a_file(patch: Patch) -> None:
     patch.setattr(PublishWork, "folder", lambda self, session: self.table)
 
 
+def predictions_first(patch: Patch) -> None:
+    """The predictions of a unit are published before the rows that are missing among them."""
+
+    def publish(self: WithQuarantine, sealed: Any) -> int | None:
+        version = self._target.publish(sealed)
+        self._aside.publish(sealed.aside())
+        return version
+
+    def finish(self: WithQuarantine, entries: Any) -> Any:
+        ended = self._target.finish(entries)
+        for sealed in entries:
+            self._aside.publish(sealed.aside())
+        return ended
+
+    patch.setattr(WithQuarantine, "publish", publish)
+    patch.setattr(WithQuarantine, "finish", finish)
+
+
+def quarantine_not_sealed(patch: Patch) -> None:
+    """The entry of a unit does not name its quarantined files: only the command that scored it knows them."""
+    to_json = Sealed.to_json
+    patch.setattr(Sealed, "to_json", lambda self: to_json(replace(self, quarantined=())))
+
+
 STAGED_AT_ONCE = [("delta", "error_if_exists"), *(("parquet", mode) for mode in MODES if mode != "append")]
 """What has a staged folder that one driver takes."""
 
@@ -183,6 +210,8 @@ MUTANTS: list[Callable[[Patch], None]] = [
     finished_before_published,
     cleans_what_is_needed,
     half_a_file,
+    predictions_first,
+    quarantine_not_sealed,
 ]
 
 

@@ -13,13 +13,14 @@ from greenlet import greenlet
 
 from spark_infer.engines.unit import Unit
 from spark_infer.errors import SparkInferError
+from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.scan.task import Piece, ScanTask
 from spark_infer.tables.storage import Storage
-from tests.unit.sim.command import command, keys_of
+from tests.unit.sim.command import bad_keys_of, command, keys_of
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import commit_in, commit_text, live
 
-TABLE = "/w/t"
+TABLE, ASIDE = "/w/t", "/w/q"
 OLD = {"p=0/old-0": [-4, -2], "p=1/old-1": [-3, -1]}
 CROWDS = ((1,), (1, 1, 2), (1, 2, 3))
 """How many drivers begin at once: in each life one of a line."""
@@ -67,6 +68,7 @@ class World:
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.seed}-{self.kind}-{self.mode}")
         self.crowd = self.random.choice(CROWDS)
+        self.quarantines = self.seed % 2 == 1
         self.disk = SimDisk(self.random)
         self.disk.make_folder("/w")
         count = self.random.randint(1, 4)
@@ -85,6 +87,10 @@ class World:
     @property
     def table(self) -> Storage:
         return Storage(f"file://{TABLE}", TABLE, self.disk)
+
+    @property
+    def aside(self) -> Storage | None:
+        return Storage(f"file://{ASIDE}", ASIDE, self.disk) if self.quarantines else None
 
     @property
     def new_keys(self) -> list[int]:
@@ -161,7 +167,7 @@ class World:
 
         def work() -> None:
             try:
-                driver.ended = command(self.table, self.disk, self.kind, self.mode, self.units, self.random)
+                driver.ended = command(self.table, self.aside, self.disk, self.kind, self.mode, self.units, self.random)
             except DeadError:
                 driver.dead = True
             except (SparkInferError, OSError) as error:
@@ -184,15 +190,17 @@ class World:
 
     # What must hold.
 
-    def seen(self) -> list[int]:
+    def seen(self, table: str = TABLE) -> list[int]:
         """The keys that a reader sees."""
-        files = self.disk.files_below(TABLE)
+        files = self.disk.files_below(table)
         if self.kind == "delta":
             there = live({path: commit_in(text) for path, text in files.items() if path.startswith("_delta_log/")})
             missing = [path for path in there if not files.get(path)]
             assert not missing, f"the log names files that are not there or empty: {missing}"
             return sorted(key for path in there for key in _keys_in(files[path]))
-        data = [path for path in files if not any(part[0] in "._" for part in path.split("/"))]
+        data = [
+            path for path in files if not any(part[0] in "._" for part in path.split("/")) and path != EMPTY_TABLE_FILE
+        ]
         assert all(files[path] for path in data), "a reader sees half of a file"
         return sorted(key for path in data for key in _keys_in(files[path]))
 
@@ -216,8 +224,22 @@ class World:
             assert seen in (self.before, self.after), f"neither old nor new: {seen}"
             assert not self.new_was_seen or seen == self.after, "the old rows are back"
             self.new_was_seen = self.new_was_seen or (seen == self.after and self.before != self.after)
+        self._check_quarantine(seen)
         if self.is_finished():
             assert seen == self.after, f"finished, and the rows are not there: {seen}"
+
+    def _check_quarantine(self, seen: list[int]) -> None:
+        """Rows of the input are predictions or quarantined: whoever sees the ones of a unit finds the others."""
+        if not self.quarantines:
+            return
+        aside, wanted = self.seen(ASIDE), [key for unit in self.units for key in bad_keys_of(unit)]
+        assert len(aside) == len(set(aside)), f"quarantined rows are doubled: {aside}"
+        assert set(aside) <= set(wanted), f"quarantined rows out of nowhere: {aside}"
+        for unit in self.units:
+            if set(keys_of(unit)) & set(seen) or self.is_finished():
+                assert set(bad_keys_of(unit)) <= set(aside), (
+                    f"quarantined rows of unit {unit.ordinal} are lost: {aside}"
+                )
 
     def is_finished(self) -> bool:
         return any(path.endswith("/report.json") for path in self.disk.files_below("/w/.t.spark_infer"))
@@ -231,6 +253,7 @@ class World:
         assert files == named, f"files of nobody: {files - named}"
         self.disk.cut_power()
         assert self.seen() == self.after, "a power cut after the end loses rows"
+        self._check_quarantine(self.after)
 
     def _make_old(self) -> None:
         for path, keys in OLD.items():
