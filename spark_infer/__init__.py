@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spark_infer.config import CompileOptions, JobConfig, ResourceOptions, SparkConfig
     from spark_infer.errors import PlanError, RunError, SparkInferError
     from spark_infer.job.plan import Plan
+    from spark_infer.job.preview import Preview
     from spark_infer.job.scoring import ScoringJob, score_table
     from spark_infer.models.ref import ModelRef
     from spark_infer.observe.report import Report
@@ -29,6 +30,7 @@ __all__ = [
     "ModelRef",
     "Plan",
     "PlanError",
+    "Preview",
     "Report",
     "ResourceOptions",
     "RunError",
@@ -48,6 +50,7 @@ _HOMES = {
     "ModelRef": "spark_infer.models.ref",
     "Plan": "spark_infer.job.plan",
     "PlanError": "spark_infer.errors",
+    "Preview": "spark_infer.job.preview",
     "Report": "spark_infer.observe.report",
     "ResourceOptions": "spark_infer.config",
     "RunError": "spark_infer.errors",

@@ -1,4 +1,4 @@
-"""What `run`, `plan`, `status` and `tune` share: a checked job file, an open log, an engine."""
+"""What `run`, `plan`, `preview`, `status` and `tune` share: a checked job file, an open log, an engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spark_infer.config.secrets import hide
 from spark_infer.observe.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from spark_infer import Plan, Report
+    from spark_infer import Plan, Preview, Report
     from spark_infer.engines.base import Engine
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
@@ -63,6 +63,16 @@ def check(output: Output, config: JobConfig, *, new_run: bool = False, load: boo
 
     with ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
         return plan_of(prepare_job(engine, config, new_run=new_run, loads=load))
+
+
+def try_rows(output: Output, config: JobConfig, *, rows: int, sample: float | None, seed: int) -> Preview:
+    """Score some rows; nothing is written."""
+    from spark_infer.job.preview import preview_job
+
+    with ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
+        if not output.as_json:
+            line.note("scoring some rows")
+        return preview_job(engine, config, rows=rows, sample=sample, seed=seed)
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:

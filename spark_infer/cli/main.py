@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from spark_infer import __version__
-from spark_infer.cli import models, plan, run, status, tune
+from spark_infer.cli import models, plan, preview, run, status, tune
 from spark_infer.cli.demo import demo
 from spark_infer.cli.doctor import doctor
 from spark_infer.cli.options import EXIT_CODES
@@ -28,6 +28,7 @@ Score Spark tables with MLflow models.
 Examples:
   spark-infer demo
   spark-infer plan job.yaml
+  spark-infer preview job.yaml --rows 20
   spark-infer run job.yaml --set score.batch_size=5000
 
 {EXIT_CODES}
@@ -37,6 +38,7 @@ models_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look
 
 app.command("run", help=run.HELP, short_help="Score a table as a job file says.")(run.run)
 app.command("plan", help=plan.HELP, short_help="Check a job file and say what a run would do.")(plan.plan)
+app.command("preview", help=preview.HELP, short_help="Score some rows and show them.")(preview.preview)
 app.command("status", help=status.STATUS, short_help="List the runs of a job's target.")(status.status)
 app.command("report", help=status.REPORT, short_help="Print the report of a finished run.")(status.report)
 app.command("tune", help=tune.HELP, short_help="Measure a job's settings on a sample of its table.")(tune.tune)

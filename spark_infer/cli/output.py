@@ -67,6 +67,13 @@ class Output:
 
         return Console(stderr=True, soft_wrap=True)
 
+    @property
+    def width(self) -> int:
+        """Letters of a line of the result."""
+        from rich.console import Console
+
+        return Console().width
+
     def result(self, text: str, facts: Mapping[str, object]) -> None:
         """Print what the command was run for; the secrets of a job are hidden in it already.
 

@@ -6,7 +6,7 @@ class with these methods, and one more line in `job/choose_engine.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, SourceConfig
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.plane import Plane
-from spark_infer.engines.prepared_job import PreparedJob, Source
+from spark_infer.engines.prepared_job import MatchedJob, PreparedJob, Source
+from spark_infer.engines.preview_rows import Previewed, Selection
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
@@ -180,6 +181,16 @@ class Engine(Protocol[S]):
 
         Raises:
             PlanError: It cannot, with the reason.
+        """
+
+    # What a preview needs.
+
+    def preview(self, job: MatchedJob, selection: Selection) -> Generator[Previewed]:
+        """Score some rows on the workers and hand them back, task by task in the order of the source; write nothing.
+
+        Args:
+            job: The job.
+            selection: Which rows; the caller stops when it has enough of the first ones.
         """
 
     # What a run needs.

@@ -44,13 +44,12 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreparedJob:
-    """A job with nothing left to decide; nothing has run.
+class MatchedJob:
+    """A job whose model and source are known to fit together; which run it means is not looked at.
 
     Attributes:
         config: The job.
         engine: What prepared it, and runs it.
-        run_id: Unique name of the run.
         source: The source, pinned.
         scoring: The model, matched to the source.
         how: How batches reach the model.
@@ -61,13 +60,8 @@ class PreparedJob:
         folder: The model's files here.
         plane: Who reads the rows, who writes them, and why.
         schema: The target's columns.
-        write: What the write will do.
-        quarantine: The table for rows that the model fails for; None where there is none.
-        start: The run to begin or to go on with; None where no ledger of it can be kept.
-        bookmark: How an incremental run moves the bookmark of its target; None for other runs.
         rehearsal: What became of trying the model here.
         warnings: What the reader of plan and report should know, a sentence each.
-        notes: What the reader of the report should know besides.
         started_at: When preparing began, UTC; also the time on every scored row.
         seconds: Wall seconds of `resolve` and `plan`.
         deadline: When all must be done.
@@ -75,7 +69,6 @@ class PreparedJob:
 
     config: JobConfig
     engine: Engine[Any]
-    run_id: str
     source: Source
     scoring: Any
     how: str
@@ -85,13 +78,8 @@ class PreparedJob:
     folder: Path
     plane: Plane
     schema: pa.Schema
-    write: WritePlan
-    quarantine: QuarantinePlan | None = None
-    start: Start | None
-    bookmark: BookmarkMove | None
     rehearsal: Rehearsal
     warnings: tuple[str, ...]
-    notes: tuple[str, ...] = ()
     started_at: datetime
     seconds: dict[str, float]
     deadline: Deadline
@@ -143,3 +131,24 @@ class PreparedJob:
     def rows(self) -> int | None:
         """Rows to score; only a condition on the rows makes them unknown before they are read."""
         return None if self.config.source.where else self.snapshot.rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedJob(MatchedJob):
+    """A job with nothing left to decide; nothing has run.
+
+    Attributes:
+        run_id: Unique name of the run.
+        write: What the write will do.
+        quarantine: The table for rows that the model fails for; None where there is none.
+        start: The run to begin or to go on with; None where no ledger of it can be kept.
+        bookmark: How an incremental run moves the bookmark of its target; None for other runs.
+        notes: What the reader of the report should know besides.
+    """
+
+    run_id: str
+    write: WritePlan
+    quarantine: QuarantinePlan | None = None
+    start: Start | None
+    bookmark: BookmarkMove | None
+    notes: tuple[str, ...] = ()

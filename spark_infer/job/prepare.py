@@ -16,15 +16,14 @@ from spark_infer.core.batching import model_rows
 from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
-from spark_infer.engines.prepared_job import PreparedJob
+from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.job.quarantine_plan import plan_quarantine, read_along
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
-from spark_infer.job.units.new_rows import wanted_rows
+from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.writers import with_writers
 from spark_infer.models.accelerate.accelerated import OFF
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.driver import open_store
-from spark_infer.models.files.store import ModelStore
 from spark_infer.models.pins import differences
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
@@ -61,6 +60,34 @@ def prepare_job(
     return until.plan(prepare, engine.call_in_thread)
 
 
+def match_job(
+    engine: Engine[Any],
+    config: JobConfig,
+    *,
+    model: ModelRef | None = None,
+    deadline: Deadline | None = None,
+) -> MatchedJob:
+    """Do what `prepare_job` does of model and source, all its rows, and look at neither the target nor its runs.
+
+    Args:
+        engine: Where the job will run.
+        config: The job.
+        model: The pinned model, where the caller has resolved it already.
+        deadline: When all must be done; by default after the job's ``deadline_seconds`` from now.
+
+    Raises:
+        PlanError: Something does not fit; nothing has run and nothing has changed.
+    """
+
+    def match() -> MatchedJob:
+        with engine.planning():
+            ref = model or _resolved(config)
+            return _match(engine, config, ref, WantedRows(), loads=True, now=datetime.now(UTC), deadline=until)
+
+    until = deadline or Deadline(config.deadline_seconds)
+    return until.plan(match, engine.call_in_thread)
+
+
 def _prepare(
     engine: Engine[Any],
     config: JobConfig,
@@ -73,89 +100,105 @@ def _prepare(
 ) -> PreparedJob:
     with engine.planning():
         now, begin = datetime.now(UTC), clock()
-        store = open_store()
-        ref = model or _resolved(config, store)
+        ref = model or _resolved(config)
         resolved = clock()
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
-        source = engine.open_source(config.source, wanted.span)
-        move = wanted.move(source.snapshot)
-        scoring = engine.match(ref, source, config, store, loads=loads)
-        rehearsal = _rehearsal(scoring)
-        if rehearsal.difference is not None:
-            scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
-        scoring = replace(scoring, recipe=read_along(scoring.recipe, source.table, config))
-        plane = engine.choose_plane(config, source, scoring)
-        wanted.refuse_plane(plane)
-        if loads:
-            scoring = engine.compiled(scoring, source, plane)
-        loaded = scoring.load_here()
-        batch_rows = model_rows(config.score.batch_size, loaded if scoring.like_workers else None)
-        plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes, positions=config.quarantine is not None)
-        schema = engine.target_schema(config, source, scoring, plane)
+        job = _match(engine, config, ref, wanted, loads=loads, now=now, deadline=deadline)
+        move = wanted.move(job.snapshot)
         run, plane = choose_run_and_writers(
             lambda new: choose_run(
                 engine.tables,
                 config,
-                scoring.recipe,
-                source.snapshot,
-                plane.tasks,
+                job.recipe,
+                job.snapshot,
+                job.plane.tasks,
                 slots=engine.slots() or 1,
-                source_schema=source.schema,
-                schema=schema,
+                source_schema=job.source.schema,
+                schema=job.schema,
                 move=move,
                 now=now,
                 new_run=new or wanted.gives_up,
             ),
-            partial(_with_writers, engine, config, ref, plane, schema),
+            partial(_with_writers, engine, config, ref, job.plane, job.schema),
             new_run=new_run,
         )
         quarantine = plan_quarantine(
             engine.tables,
             config,
             ref,
-            source,
+            job.source,
             target=run.write,
             plane=plane,
             conf=engine.conf(),
             accounted=run.start is not None,
         )
+        decided = {
+            "plane": plane,
+            "warnings": (*job.warnings, *run.warnings, *wanted.notes),
+            "started_at": run.started_at,
+            "seconds": {"resolve": resolved - begin, "plan": clock() - resolved},
+        }
         return PreparedJob(
-            config=config,
-            engine=engine,
+            **{**vars(job), **decided},
             run_id=run.run_id,
-            source=source,
-            scoring=scoring,
-            how=loaded.how,
-            acceleration=_acceleration(scoring, loaded, rehearsal),
-            by_row=getattr(loaded, "by_row", False),
-            batch_rows=batch_rows,
-            folder=store.path(ref.digest),
-            plane=plane,
-            schema=schema,
             write=run.write,
-            quarantine=quarantine,
             start=run.start,
+            quarantine=quarantine,
             bookmark=move,
-            rehearsal=rehearsal,
-            warnings=(
-                *engine.warnings(source.snapshot),
-                *_model_warnings(scoring, rehearsal),
-                *run.warnings,
-                *wanted.notes,
-            ),
-            started_at=run.started_at,
-            seconds={"resolve": resolved - begin, "plan": clock() - resolved},
-            deadline=deadline,
         )
 
 
-def _resolved(config: JobConfig, store: ModelStore) -> ModelRef:
+def _match(
+    engine: Engine[Any],
+    config: JobConfig,
+    ref: ModelRef,
+    wanted: WantedRows,
+    *,
+    loads: bool,
+    now: datetime,
+    deadline: Deadline,
+) -> MatchedJob:
+    store = open_store()
+    source = engine.open_source(config.source, wanted.span)
+    scoring = engine.match(ref, source, config, store, loads=loads)
+    rehearsal = _rehearsal(scoring)
+    if rehearsal.difference is not None:
+        scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
+    scoring = replace(scoring, recipe=read_along(scoring.recipe, source.table, config))
+    plane = engine.choose_plane(config, source, scoring)
+    wanted.refuse_plane(plane)
+    if loads:
+        scoring = engine.compiled(scoring, source, plane)
+    loaded = scoring.load_here()
+    batch_rows = model_rows(config.score.batch_size, loaded if scoring.like_workers else None)
+    plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes, positions=config.quarantine is not None)
+    return MatchedJob(
+        config=config,
+        engine=engine,
+        source=source,
+        scoring=scoring,
+        how=loaded.how,
+        acceleration=_acceleration(scoring, loaded, rehearsal),
+        by_row=getattr(loaded, "by_row", False),
+        batch_rows=batch_rows,
+        folder=store.path(ref.digest),
+        plane=plane,
+        schema=engine.target_schema(config, source, scoring, plane),
+        rehearsal=rehearsal,
+        warnings=(*engine.warnings(source.snapshot), *_model_warnings(scoring, rehearsal)),
+        started_at=now,
+        seconds={},
+        deadline=deadline,
+    )
+
+
+def _resolved(config: JobConfig) -> ModelRef:
     model = config.model
     return resolve(
         model.uri,
         tracking_uri=model.tracking_uri,
         registry_uri=model.registry_uri,
-        store=store,
+        store=open_store(),
         download_seconds=model.download_seconds,
     )
 

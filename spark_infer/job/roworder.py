@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.core.convert import project
 from spark_infer.core.row_order import ROWS, RowOrder
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
-from spark_infer.job.prepare import prepare_job
+from spark_infer.job.prepare import match_job
 from spark_infer.job.tune.sample_table import some_rows
 from spark_infer.models.driver import load_here, open_store
 from spark_infer.models.expected_schema import expected_schema
@@ -50,17 +47,16 @@ def row_order_of(model: str, source: str | None = None, *, tracking_uri: str | N
 
 
 def _with_rows_of(source: str, model: str, tracking_uri: str | None) -> RowOrder:
-    with tempfile.TemporaryDirectory(prefix="spark_infer-rows-") as aside:
-        config = JobConfig.model_validate(
-            {
-                "model": {"uri": model, "tracking_uri": tracking_uri},
-                "source": {"path": source},
-                "target": {"path": str(Path(aside) / "target"), "keep": []},
-                "score": {"row_order": "trust"},
-                "engine": "local",
-            }
-        )
-        job = prepare_job(LocalEngine(config.resources), config)
+    config = JobConfig.model_validate(
+        {
+            "model": {"uri": model, "tracking_uri": tracking_uri},
+            "source": {"path": source},
+            "target": {"path": "nowhere", "keep": []},  # which nobody looks at
+            "score": {"row_order": "trust"},
+            "engine": "local",
+        }
+    )
+    job = match_job(LocalEngine(config.resources), config)
     assert job.plane.scan is not None  # engine `local` has no other plane
     rows = some_rows(job.plane.scan, job.plane.tasks, ROWS)
     if not rows.num_rows:

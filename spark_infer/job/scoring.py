@@ -18,6 +18,7 @@ from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.describe import plan_of
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepare import prepare_job
+from spark_infer.job.preview import ROWS, Preview, preview_job
 from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, hiding_secrets, open_session
 from spark_infer.models.configuration import read_configuration
@@ -94,6 +95,31 @@ class ScoringJob:
         with hiding_secrets(self.config):
             return plan_of(self._prepare(spark, new_run=new_run, loads=load))
 
+    def preview(self, spark: Any = None, *, rows: int = ROWS, sample: float | None = None, seed: int = 0) -> Preview:
+        """Score some rows on the workers and return them as they would be written; write nothing.
+
+        The target, its runs and their history are not even looked at: a job that is finished can be previewed, and one
+        whose target `plan` would refuse.
+
+        Args:
+            spark: The session; without it that of `session`. Engine `local` has none.
+            rows: The most rows to return, 1 to 10,000: the first of the source, or some from all over the sample.
+            sample: The share of the source to score, drawn from all over it: 0.01 scores one row of a hundred, and
+                says how long the whole table would take. None scores no more rows than are returned.
+            seed: Decides which rows are drawn. The same seed draws the same rows from the same version of the table,
+                on the same engine with as many slots.
+
+        Raises:
+            PlanError: The job cannot run as it stands; no task has started.
+            RunError: Rows could not be read or scored.
+        """
+        with hiding_secrets(self.config):
+            deadline = Deadline(self.config.deadline_seconds)
+            engine = engine_of(self.config, lambda: spark or self._open_session())
+            return preview_job(
+                engine, self.config, rows=rows, sample=sample, seed=seed, model=self._model, deadline=deadline
+            )
+
     @overload
     def run(self, *, on_progress: OnProgress | None = None, new_run: bool = False) -> Report: ...
 
@@ -139,6 +165,7 @@ def score_table(
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
+    limit: None = None,
     **options: Unpack[JobKeywords],
 ) -> Report: ...
 
@@ -152,8 +179,21 @@ def score_table(
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
+    limit: None = None,
     **options: Unpack[JobKeywords],
 ) -> Report: ...
+
+
+@overload
+def score_table(
+    spark: SparkSession | None = None,
+    *,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    target: str | os.PathLike[str] | Mapping[str, Any],
+    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    limit: int,
+    **options: Unpack[JobKeywords],
+) -> Preview: ...
 
 
 @spells_out(JobKeywords)
@@ -165,8 +205,9 @@ def score_table(
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
+    limit: int | None = None,
     **options: Unpack[JobKeywords],
-) -> Report:
+) -> Report | Preview:
     """Score a table into another: the job file as a call.
 
     Args:
@@ -176,10 +217,13 @@ def score_table(
         model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
         on_progress: Called about twice a second while tasks run, from another thread.
         new_run: Begin a new run whatever was done before.
+        limit: Score so many rows of the source at most and return them; nothing is written, and neither the target nor
+            its runs are looked at. `ScoringJob.preview` can draw a sample too.
         **options: Further keys of a job file, and those of its ``score``; `JobKeywords` has their names and types.
 
     Returns:
-        What was done.
+        What was done. With ``limit`` a `Preview`, whose ``rows`` are a pyarrow Table with the columns of the target:
+        ``print(preview)`` shows them, ``preview.to_pandas()`` and ``spark.createDataFrame(preview.rows)`` make frames.
 
     Raises:
         PlanError: Refused; no Spark task has started and nothing has changed on disk.
@@ -216,4 +260,7 @@ def score_table(
         },
         unknown,
     )
-    return ScoringJob(config, model=pinned).run(spark, on_progress, new_run=new_run)
+    job = ScoringJob(config, model=pinned)
+    if limit is not None:
+        return job.preview(spark, rows=limit)
+    return job.run(spark, on_progress, new_run=new_run)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 
@@ -44,6 +45,18 @@ def _in_py4j(error: BaseException) -> bool:
 def is_sparks(error: BaseException) -> bool:
     """Whether an error is one of PySpark's or Py4J's own."""
     return isinstance(error, PySparkException) or type(error).__module__.split(".")[0] in ("py4j", "pyspark")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what a Spark job fails with in spark_infer's words, as `translate` has them."""
+    try:
+        yield
+    except Exception as error:
+        ours = translate(error)
+        if ours is None or ours is error:
+            raise
+        raise ours from error
 
 
 def translate(error: BaseException) -> SparkInferError | None:

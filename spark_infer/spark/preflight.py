@@ -16,7 +16,7 @@ import spark_infer
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.models.requirements import Requirement, refuse, requirements
 from spark_infer.spark.environment import probe_python
-from spark_infer.spark.exceptions import translate
+from spark_infer.spark.exceptions import translated
 from spark_infer.spark.ship import workers_are_here
 
 if TYPE_CHECKING:
@@ -64,13 +64,8 @@ def check_workers(spark: SparkSession, recipe: Recipe) -> None:
         return
     needed = (*_OURS, *requirements(recipe.ref.mlmodel, recipe.load.backend))
     look = _look([each.module for each in needed], [each.distribution for each in needed])
-    try:
+    with translated():
         (row,) = spark.range(0, 1, 1, 1).mapInArrow(look, "found string").collect()
-    except Exception as error:
-        translated = translate(error)
-        if translated is None:
-            raise
-        raise translated from error
     found: dict[str, Any] = json.loads(row["found"])
     where = f"the Python of Spark's workers ({found.get('python')})"
     _refuse_missing(found.get("missing", []), needed, found.get("versions", {}), where)

@@ -75,7 +75,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def run(spark: SparkSession, garden: str, model: str, target: dict[str, Any], **more: Any) -> Report:
-    return score_table(spark, source=more.pop("source", garden), target=target, model=model, **more)
+    report: Report = score_table(spark, source=more.pop("source", garden), target=target, model=model, **more)
+    return report
 
 
 def test_the_table_read_by_another_reader_is_the_model_in_plain_python(

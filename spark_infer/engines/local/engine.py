@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,10 +14,12 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
 from spark_infer.core.result_type import check_result_type
 from spark_infer.engines.local.ddl import parse_ddl
+from spark_infer.engines.local.preview import preview
 from spark_infer.engines.local.units import LocalUnits
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane
-from spark_infer.engines.prepared_job import PreparedJob, Source
+from spark_infer.engines.prepared_job import MatchedJob, PreparedJob, Source
+from spark_infer.engines.preview_rows import Previewed, Selection
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import PlanError, SourceError, SparkMustReadError
@@ -218,6 +220,10 @@ class LocalEngine:
                 details=[plane.writes_why],
                 next_step=_NEXT_STEP,
             )
+
+    def preview(self, job: MatchedJob, selection: Selection) -> Generator[Previewed]:
+        """Score some rows in processes of this machine."""
+        return preview(job, selection, self.here)
 
     @contextmanager
     def running(self) -> Iterator[None]:

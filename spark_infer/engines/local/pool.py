@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_infer.engines.job_deadline import Deadline
-from spark_infer.engines.local.process import MODULE, LocalWork
+from spark_infer.engines.local.process import MODULE, Work
 from spark_infer.engines.local.stack_files import stacks_folder
 from spark_infer.errors import RunError, SparkInferError
 from spark_infer.runtime.child_process import Child
@@ -27,7 +27,7 @@ Wanted = Callable[[int], bool]
 
 
 def do_tasks(
-    job: LocalWork, numbers: Sequence[int], processes: int, wanted: Wanted, deadline: Deadline
+    job: Work, numbers: Sequence[int], processes: int, wanted: Wanted, deadline: Deadline
 ) -> Iterator[tuple[int, Answer]]:
     """Do tasks in processes of their own, which end with this call, and yield what each answers.
 

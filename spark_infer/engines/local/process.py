@@ -1,4 +1,4 @@
-"""A process of engine `local`: the job first, then one task for each message; answers with files and costs."""
+"""A process of engine `local`: the work first, then one task for each message; answers with what a task came to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from spark_infer.engines.direct_work import DirectWork, written_files
 from spark_infer.models.files.distribution import ModelFiles, open_folder
@@ -19,9 +19,16 @@ from spark_infer.tables.sink.sink_spec import SinkSpec
 MODULE = "spark_infer.engines.local.process"
 
 
+class Work(Protocol):
+    """What every process needs; plain values."""
+
+    def do(self, number: int) -> object:
+        """Do the task of a number."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LocalWork:
-    """What every process needs; plain values."""
+    """Tasks that read, score and write."""
 
     work: DirectWork
     sink: SinkSpec
@@ -30,10 +37,15 @@ class LocalWork:
 
     def folder(self) -> Path:
         """Find the model's files."""
-        return open_folder(self.files, _nothing_sent)
+        return open_folder(self.files, nothing_sent)
+
+    def do(self, number: int) -> object:
+        """Do a task; returns its files and what it cost."""
+        return written_files(self.work, self.folder, number, self.assigned, self.sink)
 
 
-def _nothing_sent(name: str) -> Path:
+def nothing_sent(name: str) -> Path:
+    """Find files that were sent to this process: none are, since it reads the store of this machine."""
     raise LookupError(name)
 
 
@@ -41,7 +53,7 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
     """Do the tasks of the messages; returns when the other side is gone."""
     received = messages(receive)
     try:
-        job: LocalWork = pickle.loads(received.get() or b"")
+        job: Work = pickle.loads(received.get() or b"")
         write(send, answer(True, None))
     except (Exception, SystemExit) as error:
         write(send, answer(False, error))
@@ -50,9 +62,9 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
         write(send, _done(job, int(message)))
 
 
-def _done(job: LocalWork, number: int) -> bytes:
+def _done(job: Work, number: int) -> bytes:
     try:
-        return answer(True, written_files(job.work, job.folder, number, job.assigned, job.sink))
+        return answer(True, job.do(number))
     except (Exception, SystemExit) as error:
         return answer(False, error)
 

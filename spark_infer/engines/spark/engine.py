@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,9 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane, without_direct
-from spark_infer.engines.prepared_job import PreparedJob, Source
+from spark_infer.engines.prepared_job import MatchedJob, PreparedJob, Source
+from spark_infer.engines.preview_rows import Previewed, Selection
+from spark_infer.engines.spark.preview import preview
 from spark_infer.engines.spark.spark_errors import while_planning, while_running
 from spark_infer.engines.spark.units import SparkUnits
 from spark_infer.engines.spark.whole_write import SparkWriter, scored_rows
@@ -177,6 +179,19 @@ class SparkEngine:
         if write.merges:
             refuse_unrecognisable(self._spark, write.location)
 
+    def preview(self, job: MatchedJob, selection: Selection) -> Generator[Previewed]:
+        """Score some rows by tasks of Spark; Spark reads them where a worker meets a file that only Spark can read."""
+        self._bring_model(job)
+        answered = False
+        try:
+            for each in preview(self._rows, job, selection):
+                answered = True
+                yield each
+        except SparkMustReadError as error:
+            if answered or job.config.plane != "auto":
+                raise
+            yield from preview(self._rows, replace(job, plane=without_direct(job.plane, error.what)), selection)
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have crashed workers say where they were; say that Spark is gone, where it is."""
@@ -185,14 +200,17 @@ class SparkEngine:
 
     def prepare_workers(self, job: PreparedJob) -> dict[str, float]:
         """Check one worker of a cluster, send the model's files, and check the keys of a merge."""
+        seconds = self._bring_model(job)
+        if job.write.keys and job.start is not None and job.start.found.plan is None and job.snapshot.since is None:
+            refuse_doubled_keys(self._rows, job.write.keys, job.snapshot.location.name)
+        return seconds
+
+    def _bring_model(self, job: MatchedJob) -> dict[str, float]:
         if job.by_workers:
             check_workers(self._spark, job.recipe)
         begun = time.perf_counter()
         ship(self._spark, job.scoring.store, job.files)
-        seconds = {} if job.files.way == "same_node" else {"ship": time.perf_counter() - begun}
-        if job.write.keys and job.start is not None and job.start.found.plan is None and job.snapshot.since is None:
-            refuse_doubled_keys(self._rows, job.write.keys, job.snapshot.location.name)
-        return seconds
+        return {} if job.files.way == "same_node" else {"ship": time.perf_counter() - begun}
 
     def score_units(self, job: PreparedJob, run: UnitRun, on_progress: OnProgress | None) -> Score:
         """Score units by tasks of Spark whose workers read and write."""

@@ -15,7 +15,7 @@ from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_progress import OnProgress, UnitProgress
 from spark_infer.engines.unit_run import Scored, UnitRun
 from spark_infer.spark.cancellation import Tagged
-from spark_infer.spark.exceptions import translate
+from spark_infer.spark.exceptions import translated
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.tracking import tracking
 from spark_infer.tables.storage import Storage
@@ -109,11 +109,6 @@ class SparkUnits:
     def _scored(self, unit: Unit, folder: Storage, session: str) -> Scored:
         begin = time.perf_counter()
         into = self._run.sink(session).into(folder.uri)
-        try:
+        with translated():
             files, stats = write_files(self._spark, self._job.scoring, self._job.plane, unit.tasks, into)
-        except Exception as error:
-            translated = translate(error)
-            if translated is None or translated is error:
-                raise
-            raise translated from error
         return Scored(unit=unit, files=files, stats=stats, seconds=time.perf_counter() - begin)

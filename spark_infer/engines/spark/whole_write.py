@@ -23,7 +23,7 @@ from spark_infer.observe.progress import Progress
 from spark_infer.spark.batches import batch_settings
 from spark_infer.spark.cancellation import Tagged
 from spark_infer.spark.dataframe import scored_frame
-from spark_infer.spark.exceptions import translate
+from spark_infer.spark.exceptions import translated
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.stamp import stamped
@@ -139,16 +139,10 @@ class SparkWriter:
     def _in_time(self, action: Callable[[], Any]) -> Any:
         """Run an action of Spark before the job's deadline, with its progress, and with its failure in our words."""
         tracked = partial(self._tracked, action)
-        try:
-            with settings(self._spark, self._batch_settings()):
-                if self._job.config.deadline_seconds is None:
-                    return tracked()
-                return Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}").call(tracked, self._job.deadline.get)
-        except Exception as error:
-            translated = translate(error)
-            if translated is None or translated is error:
-                raise
-            raise translated from error
+        with translated(), settings(self._spark, self._batch_settings()):
+            if self._job.config.deadline_seconds is None:
+                return tracked()
+            return Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}").call(tracked, self._job.deadline.get)
 
     def _tracked(self, action: Callable[[], Any]) -> Any:
         with tracking(self._spark, self._on_tasks()):

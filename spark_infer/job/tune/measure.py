@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Any
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.base import Engine
 from spark_infer.errors import PlanError
-from spark_infer.job.prepare import prepare_job
+from spark_infer.job.prepare import match_job
 from spark_infer.job.tune.batch import batch_sizes
 from spark_infer.job.tune.jobs import cores_for_each_task, planes
 from spark_infer.job.tune.sample_table import some_rows, write_sample
@@ -42,7 +41,7 @@ def tune(
         PlanError: The job cannot run as it stands, or has no rows, or only Spark can read its table or run its model.
         RunError: Scoring the sample failed.
     """
-    job = prepare_job(engine, _aside(config), model=model)
+    job = match_job(engine, config, model=model)
     if job.plane.scan is None:
         raise PlanError(
             "Tuning measures what workers read themselves, and this job is on the spark plane.",
@@ -83,13 +82,3 @@ def tune(
 def _small_first(measured: list[Measured]) -> list[Measured]:
     """By size: of sizes that are equally fast, the smallest holds the least memory."""
     return sorted(measured, key=lambda each: int(each.value))
-
-
-def _aside(config: JobConfig) -> JobConfig:
-    """The job with a target of its own, so that what is in the real one, and its runs, do not matter; none is made."""
-    target = config.target
-    if target.path is None:
-        return config
-    place = f"{target.path.rstrip('/')}.tune-{uuid.uuid4().hex[:8]}"
-    new = {"path": place, "mode": "error_if_exists", "partitions": {}, "keys": ()}
-    return config.model_copy(update={"target": target.model_copy(update=new)})
