@@ -38,8 +38,11 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
     """Run a job with a progress line on stderr."""
     from spark_infer.job.prepare import prepare_job
     from spark_infer.job.run import run_job
+    from spark_infer.runtime.process_state import this_process
 
-    with ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
+    signals = this_process().stop_signals
+    with signals.obeyed(), ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
+        signals.take_over()
         job = prepare_job(engine, config, new_run=new_run)
         return run_job(job, on_progress=None if output.as_json else line)
 

@@ -52,5 +52,6 @@ Exit codes:
   2    refused before anything ran: the job file, the model, the table or the target
   3    something about this machine or a server does not fit
   4    failed while running
-  130  interrupted
+  5    the time of max_runtime is over; the same command goes on
+  130  stopped by Ctrl-C, 143 by SIGTERM; the same command goes on
 """

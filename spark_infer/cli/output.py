@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spark_infer.core.exception_text import first_line
-from spark_infer.errors import PlanError, SparkInferError
+from spark_infer.errors import SparkInferError
 from spark_infer.printable import printable_lines, printable_text
+from spark_infer.runtime.stop_signals import described, exit_code
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = 1
-INTERRUPTED = 130
 
 _STYLES = (
     (re.compile(r"^(?! ).+$", re.MULTILINE), "bold"),
@@ -93,19 +93,20 @@ class Output:
         """Turn whatever ends the block into a message and an exit code.
 
         Raises:
-            typer.Exit: In place of every error: 1 unexpected, 2 refused, 3 environment, 4 failed, 130 interrupted.
+            typer.Exit: In place of every error: 1 unexpected, 2 refused, 3 environment, 4 failed, 5 out of time, 130
+                or 143 interrupted.
         """
         try:
             yield
         except typer.Exit:
             raise
-        except KeyboardInterrupt:
-            self._say("interrupted", "stopped by Ctrl-C", (), "", INTERRUPTED)
-            raise typer.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as stopped:
+            what, details, next_step = described(stopped)
+            self._say("interrupted", what, details, next_step, exit_code(stopped))
+            raise typer.Exit(exit_code(stopped)) from None
         except SparkInferError as error:
-            kind = "refused" if isinstance(error, PlanError) else "failed"
             self._traceback(error)
-            self._say(kind, error.what, error.details, error.next_step, error.exit_code, type(error).__name__)
+            self._say(error.kind, error.what, error.details, error.next_step, error.exit_code, type(error).__name__)
             raise typer.Exit(error.exit_code) from None
         except Exception as error:
             logger.error("unexpected\n%s", self.hide("".join(traceback.format_exception(error))))

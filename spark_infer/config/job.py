@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from spark_infer.config.duration import Duration
 from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.partition_values import listed, partition_value
@@ -258,6 +259,15 @@ class JobConfig(Frozen):
         le=MOST_SECONDS,
         allow_inf_nan=False,
         description="How long a command may plan and score before it stops with an error; what is done stays done.",
+    )
+    max_runtime: Duration | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_SECONDS,
+        allow_inf_nan=False,
+        description="How long a command may begin units, in seconds or as `90m`, `2h`, `1h30m`. Then it ends those "
+        "that it has begun, publishes what is done as the write mode allows, and stops with exit code 5; the same "
+        "command goes on.",
     )
     units: UnitOptions = Field(
         default_factory=UnitOptions, description="How a run is cut into units, which are what a rerun need not repeat."

@@ -72,6 +72,7 @@ class JobKeywords(ScoreKeywords, total=False):
     plane: str
     engine: str
     deadline_seconds: float | None
+    max_runtime: float | str | None
     units: UnitOptions | Mapping[str, Any] | None
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
     quarantine: str | Mapping[str, Any] | None

@@ -1,4 +1,4 @@
-"""The deadline of a whole command, kept while it is planned and while it waits for its workers."""
+"""The time of a whole command: when all must be done or it fails, and when it begins nothing more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from spark_infer.config import JobConfig
 from spark_infer.errors import DeadlineError
 from spark_infer.runtime.call_in_thread import Ended, Wait, call_in_thread
 
@@ -14,15 +15,29 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """When a command must have done all that it does.
+    """When a command must have done all that it does, and when it begins no more units.
 
     Args:
-        seconds: From now; None for ever.
+        seconds: From now, until all must be done; None for ever.
+        max_runtime: Seconds from now, until no unit begins any more; None for ever.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, max_runtime: float | None = None) -> None:
         self._seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
+        now = time.monotonic()
+        self._end = None if seconds is None else now + seconds
+        self._last_begin = None if max_runtime is None else now + max_runtime
+        self._has_begun = False
+
+    @classmethod
+    def of(cls, config: JobConfig) -> Deadline:
+        """The times that a job asks for, from now."""
+        return cls(config.deadline_seconds, config.max_runtime)
+
+    def begins(self) -> bool:
+        """Whether one more unit begins; the first one always does, so that every command gets further."""
+        is_first, self._has_begun = not self._has_begun, True
+        return is_first or self._last_begin is None or time.monotonic() < self._last_begin
 
     def get(self, told: queue.SimpleQueue[T]) -> T:
         """Wait for the next thing in a queue.

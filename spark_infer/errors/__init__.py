@@ -16,6 +16,7 @@
     │   └── LedgerRefusedError     a LedgerError that was found before anything ran
     └── RunError                   failed while running; says what was and was not written
         ├── DeadlineError          a step or the whole job took longer than it may
+        ├── StoppedError           the time of `max_runtime` is over; nothing went wrong, and the same command goes on
         ├── DeviceError            the GPU asked for is not seen by the worker or by the model's framework
         ├── ModelFilesError        the model's files on a node are missing or damaged
         ├── ModelLoadError         the model did not load on a worker
@@ -77,6 +78,7 @@ from spark_infer.errors.run import (
     SourceReadError,
     SparkMustReadError,
     StepFailedError,
+    StoppedError,
     TooManyBadRowsError,
     WriteError,
 )
@@ -109,6 +111,7 @@ __all__ = [
     "SparkMustReadError",
     "StepError",
     "StepFailedError",
+    "StoppedError",
     "TargetError",
     "TooManyBadRowsError",
     "UnfinishedRunError",

@@ -22,7 +22,8 @@ class SparkInferError(Exception):
         next_step: What the reader can do now.
 
     Attributes:
-        exit_code: With which the command line ends: 2 refused, 3 environment, 4 failed while running.
+        exit_code: With which the command line ends: 2 refused, 3 environment, 4 failed while running, 5 out of time.
+        kind: The word before its message: refused, failed or stopped.
 
     Example:
         >>> print(SparkInferError("The disk is full.", details=["0 bytes are left"], next_step="free some space."))
@@ -32,6 +33,7 @@ class SparkInferError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "failed"
 
     def __init__(self, what: str, *, details: Iterable[str] = (), next_step: str = "") -> None:
         self.what = _bounded(what)

@@ -19,6 +19,7 @@ class PlanError(SparkInferError):
     """
 
     exit_code = 2
+    kind = "refused"
 
 
 class ConfigError(PlanError):

@@ -42,6 +42,28 @@ class DeadlineError(RunError):
     """A step of a worker, or the whole job, took longer than it may."""
 
 
+class StoppedError(RunError):
+    """The time of `max_runtime` is over: what was done stays done, and the same call goes on from there.
+
+    Example:
+        >>> error = StoppedError.by_time("24 of 40 units are done, and 24 of them are in the target")
+        >>> error.exit_code
+        5
+    """
+
+    exit_code = 5
+    kind = "stopped"
+
+    @classmethod
+    def by_time(cls, how_far: str) -> Self:
+        """No more units were begun; ``how_far`` says what is done."""
+        return cls(
+            "Stopped at the end of a unit, because the time of max_runtime is over.",
+            details=[how_far],
+            next_step="run the same command again: it goes on from there.",
+        )
+
+
 class DeviceError(RunError):
     """The GPU that was asked for is not seen by the worker, or by the framework of the model."""
 

@@ -9,7 +9,8 @@ here:
     spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 "$(python -m spark_infer.job --path)" job.yaml
 
 The exit codes are those of `spark-infer run`: 0 done, 2 refused before anything ran, 3 environment, 4 failed while
-running. docs/clusters.md has the commands for standalone, YARN and Kubernetes.
+running, 5 the time of max_runtime is over, 130 stopped by Ctrl-C, 143 by SIGTERM. docs/clusters.md has the commands for
+standalone, YARN and Kubernetes.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spark_infer import PlanError, ScoringJob, SparkInferError
+from spark_infer import ScoringJob, SparkInferError
 from spark_infer.config import secrets
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, job_engine
-from spark_infer.printable import printable_text
+from spark_infer.printable import printable_lines, printable_text
+from spark_infer.runtime.process_state import this_process
+from spark_infer.runtime.stop_signals import described, exit_code
 
 SCRIPT = Path(__file__).parent / "spark_submit" / "score_table.py"
 """What spark-submit takes: a file, which lies alone in its folder because Spark puts that on the path of imports."""
@@ -55,11 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hide = job.config.hide
         if job.config.engine == "spark":
             find_model(job.config)
-        with job_engine(job.config) as engine:
+        signals = this_process().stop_signals
+        with signals.obeyed(), job_engine(job.config) as engine:
+            signals.take_over()
             report = run_job(prepare_job(engine, job.config))
+    except KeyboardInterrupt as stopped:
+        what, details, next_step = described(stopped)
+        lines = [f"interrupted: {what}", *details, *([f"Next: {next_step}"] if next_step else [])]
+        sys.stderr.write(f"{printable_lines(lines)}\n")
+        return exit_code(stopped)
     except SparkInferError as error:
-        kind = "refused" if isinstance(error, PlanError) else "failed"
-        sys.stderr.write(f"{printable_text(hide(f'{kind}: {error}'))}\n")
+        sys.stderr.write(f"{printable_text(hide(f'{error.kind}: {error}'))}\n")
         return error.exit_code
     except Exception as error:  # Python would print it with what it quotes
         sys.stderr.write(printable_text(hide("".join(traceback.format_exception(error)))))

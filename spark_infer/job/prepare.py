@@ -55,7 +55,7 @@ def prepare_job(
     Raises:
         PlanError: Something does not fit; nothing has run and nothing has changed.
     """
-    until = deadline or Deadline(config.deadline_seconds)
+    until = deadline or Deadline.of(config)
     prepare = partial(_prepare, engine, config, model, new_run=new_run, loads=loads, deadline=until, clock=clock)
     return until.plan(prepare, engine.call_in_thread)
 
@@ -84,7 +84,7 @@ def match_job(
             ref = model or _resolved(config)
             return _match(engine, config, ref, WantedRows(), loads=True, now=datetime.now(UTC), deadline=until)
 
-    until = deadline or Deadline(config.deadline_seconds)
+    until = deadline or Deadline.of(config)
     return until.plan(match, engine.call_in_thread)
 
 

@@ -114,7 +114,7 @@ class ScoringJob:
             RunError: Rows could not be read or scored.
         """
         with hiding_secrets(self.config):
-            deadline = Deadline(self.config.deadline_seconds)
+            deadline = Deadline.of(self.config)
             engine = engine_of(self.config, lambda: spark or self._open_session())
             return preview_job(
                 engine, self.config, rows=rows, sample=sample, seed=seed, model=self._model, deadline=deadline
@@ -147,7 +147,7 @@ class ScoringJob:
             return run_job(self._prepare(spark, new_run=new_run), on_progress=on_progress)
 
     def _prepare(self, spark: Any, *, new_run: bool, loads: bool = True) -> PreparedJob:
-        deadline = Deadline(self.config.deadline_seconds)
+        deadline = Deadline.of(self.config)
         engine = engine_of(self.config, lambda: spark or self._open_session())
         return prepare_job(engine, self.config, model=self._model, new_run=new_run, loads=loads, deadline=deadline)
 

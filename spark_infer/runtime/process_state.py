@@ -15,6 +15,7 @@ from spark_infer.runtime.device import ProcessDevice
 from spark_infer.runtime.failpoints import Failpoints
 from spark_infer.runtime.import_path import ModelModules
 from spark_infer.runtime.model_cache import ModelCache, resident_bytes
+from spark_infer.runtime.stop_signals import StopSignals
 from spark_infer.runtime.thread_limits import ThreadLimits
 
 
@@ -28,6 +29,7 @@ class ProcessState:
         threads: How many threads the libraries may use.
         deadlines: Ends the process where a step takes too long.
         failpoints: Where a test breaks the process.
+        stop_signals: What it does when it is asked to stop.
         hashed_entries: Entries of the store of model files that were hashed, by path. A forked worker inherits them:
             same node, same files.
         models_warned_of: Digests of models whose differences from this Python were logged.
@@ -43,6 +45,7 @@ class ProcessState:
         self.threads = ThreadLimits(environ)
         self.deadlines = StepDeadlines(environ)
         self.failpoints = Failpoints(environ.get("SPARK_INFER_FAULT", ""), environ)
+        self.stop_signals = StopSignals()
         self.hashed_entries: set[Path] = set()
         self.models_warned_of: set[str] = set()
 

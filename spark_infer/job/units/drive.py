@@ -12,7 +12,9 @@ from pyarrow import ArrowException
 
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
+from spark_infer.errors import StoppedError
 from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, sweep
+from spark_infer.job.units.stopped import how_far
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
@@ -65,6 +67,7 @@ def drive(
     score: Score,
     check: Check,
     session: str,
+    begins: Callable[[], bool] = lambda: True,
 ) -> Outcome:
     """Bring a run to its end.
 
@@ -79,9 +82,11 @@ def drive(
         score: Has the engine score units.
         check: Looks at a unit's files before it is sealed.
         session: The name of this command.
+        begins: Whether there is time to begin one more unit; asked before each.
 
     Raises:
         RunError: A unit failed, or could not be published; those sealed before stay.
+        StoppedError: There was no more time; all that was begun is sealed, and published as far as the mode allows.
         LedgerRefusedError: An entry of an earlier command is damaged, or names a path outside the run's folders.
         LedgerError: Another command gave the run up.
     """
@@ -91,26 +96,33 @@ def drive(
     order = _InOrder(ledger, publisher, outcome)
     order.go_on(sealed)
     pending = [unit for unit in units if unit.ordinal not in sealed]
+    wanted = _Wanted(ledger, begins)
+    signals = this_process().stop_signals
     try:
         if pending:
             into = folder(session)
             ledger.make_folder(into)
-            with closing(score(pending, into, session, lambda unit: not ledger.is_sealed(unit.ordinal))) as scored:
+            with closing(score(pending, into, session, wanted)) as scored:
                 for each in scored:
-                    sealed[each.unit.ordinal] = _seal(ledger, each, into, session, check, outcome)
-                    order.go_on(sealed)
+                    with signals.held_back():
+                        sealed[each.unit.ordinal] = _seal(ledger, each, into, session, check, outcome)
+                        order.go_on(sealed)
+            late = wanted.late()
             for unit in pending:  # those that another driver did
-                if unit.ordinal not in sealed:
+                if unit.ordinal not in sealed and unit.ordinal not in late:
                     sealed[unit.ordinal] = ledger.sealed(unit.ordinal)
                     outcome.done_elsewhere += 1
             order.go_on(sealed)
+            if late:
+                raise StoppedError.by_time(how_far(sealed, len(units), one_by_one=publisher.one_by_one))
     except BaseException:
         _tidy(ledger, folder(session), session)
         raise
     outcome.entries = [sealed[unit.ordinal] for unit in units]
     this_process().failpoints.reach("finish")
     refuse_taken_over(ledger)
-    outcome.ended = publisher.finish(outcome.entries)
+    with signals.held_back():
+        outcome.ended = publisher.finish(outcome.entries)
     outcome.made(outcome.ended.version)
     this_process().failpoints.reach("published")
     return outcome
@@ -128,6 +140,26 @@ def clean(runs: Runs, ledger: Ledger) -> None:
                 ledger.folder.files.delete_file(ledger.folder.at(name))
     except (ArrowException, OSError) as error:
         logger.warning("Could not clean %s: %s", ledger.folder.root, error)
+
+
+class _Wanted:
+    """Says whether a unit is to be scored: there is time, and nobody has done it."""
+
+    def __init__(self, ledger: Ledger, begins: Callable[[], bool]) -> None:
+        self._ledger = ledger
+        self._begins = begins
+        self._late: set[int] = set()
+
+    def __call__(self, unit: Unit) -> bool:
+        """Whether it is; from any thread."""
+        if not self._begins():
+            self._late.add(unit.ordinal)
+            return False
+        return not self._ledger.is_sealed(unit.ordinal)
+
+    def late(self) -> set[int]:
+        """The units that there was no time for, and that nobody else has done."""
+        return self._late.difference(self._ledger.done()) if self._late else set()
 
 
 class _InOrder:

@@ -24,6 +24,7 @@ from spark_infer.job.units.row_limits import RowLimits
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import given_up, plan_in
 from spark_infer.job.units.start import Start, begin
+from spark_infer.job.units.stopped import how_far
 from spark_infer.models.stamps import constants
 from spark_infer.observe.report import Report
 from spark_infer.runtime.process_state import this_process
@@ -97,8 +98,13 @@ def run_units(
         score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
         check=check,
         session=work.session,
+        begins=job.deadline.begins,
     )
-    outcome = drive_shared(ledger, work.session, do_the_rest)
+    try:
+        outcome = drive_shared(ledger, work.session, do_the_rest)
+    except KeyboardInterrupt as stopped:
+        stopped.add_note(how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
+        raise
     if not isinstance(outcome, Outcome):
         return Report.again(outcome)
     report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})

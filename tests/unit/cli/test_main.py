@@ -13,7 +13,15 @@ import spark_infer
 
 Command = Callable[..., Result]
 ROOT = Path(__file__).parents[3]
-CODES = ["0    done", "1    unexpected", "2    refused", "3    something", "4    failed", "130  interrupted"]
+CODES = [
+    "0    done",
+    "1    unexpected",
+    "2    refused",
+    "3    something",
+    "4    failed",
+    "5    the time",
+    "130  stopped",
+]
 
 
 @pytest.mark.parametrize("arguments", [(), ("run",), ("plan",), ("models", "inspect")])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
 from spark_infer.errors import WriteError
@@ -32,6 +33,8 @@ from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import SimLog
 
 SCOPE, _ = partition_scope({"p": [0, 1]}, {"p": "int"})
+TIMES = (None, None, None, 0.0)
+"""One of four commands has time for one unit alone."""
 SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -91,6 +94,7 @@ def command(
         score=scorer(disk, random, quarantines=aside is not None),
         check=stored,
         session=session,
+        begins=Deadline(None, Random(session).choice(TIMES)).begins,
     )
     files = [file.path for entry in outcome.entries for file in entry.files]
     report = {
