@@ -32,7 +32,6 @@ class History:
         self._models = models
         self._model = next(iter(models))
         self._next = 0
-        self._wide = False
         self._scored: dict[int, float] = {}
         self.refused = 0
         self.trace: list[str] = []
@@ -41,6 +40,11 @@ class History:
     @property
     def _source(self) -> DeltaTable:
         return DeltaTable(self._here / "in")
+
+    @property
+    def _is_wide(self) -> bool:
+        """Whether the source has its further column now, which a restored one may lack again."""
+        return "more" in {field.name for field in self._source.schema().fields}
 
     def go(self, steps: int) -> None:
         """Let things happen, and score after some of them."""
@@ -68,7 +72,7 @@ class History:
         ids = range(self._next, self._next + count)
         self._next += count
         columns = {"id": list(ids), "x": [each / 4 for each in ids], "part": [each % _PARTS for each in ids]}
-        if self._wide:
+        if self._next > count and self._is_wide:
             columns["more"] = [f"{each}" for each in ids]
         write_deltalake(self._here / "in", pa.table(columns), mode="append", partition_by=["part"])
 
@@ -98,8 +102,7 @@ class History:
         self._model = self._random.choice(list(self._models))
 
     def _widen(self) -> None:
-        if not self._wide:
-            self._wide = True
+        if not self._is_wide:
             rows = pa.table({"id": [self._next], "x": [0.0], "part": [0], "more": ["x"]})
             write_deltalake(self._here / "in", rows, mode="append", schema_mode="merge", partition_by=["part"])
             self._next += 1

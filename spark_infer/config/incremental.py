@@ -14,7 +14,7 @@ class IncrementalOptions(Frozen):
 
     Example:
         >>> IncrementalOptions(on_new_model="all")
-        IncrementalOptions(enabled=True, on_new_model='all')
+        IncrementalOptions(enabled=True, on_new_model='all', deletes='keep')
     """
 
     plain_key: ClassVar[str] = "enabled"
@@ -26,4 +26,9 @@ class IncrementalOptions(Frozen):
         default="new_rows",
         description="What another model version, or other steps and options of `score`, do: `new_rows` scores new rows "
         "alone, and older rows keep their predictions; `all` scores every row of the source again.",
+    )
+    deletes: Literal["keep", "remove"] = Field(
+        default="keep",
+        description="What a merge does with predictions of rows that are gone from the source; `remove` needs the "
+        "source's change data feed.",
     )

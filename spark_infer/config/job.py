@@ -311,6 +311,12 @@ class JobConfig(Frozen):
             return ""
         return "`incremental` adds rows to a table that is there: set target.mode to append, or to merge with keys"
 
+    @rule("incremental", "target.mode")
+    @staticmethod
+    def _removing_has_keys(incremental: IncrementalOptions | None, mode: str) -> str:
+        wrong = incremental is not None and incremental.deletes == "remove" and mode == "append"
+        return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
+
     @property
     def new_rows(self) -> IncrementalOptions | None:
         """The options of an incremental job; None for one that scores all rows."""

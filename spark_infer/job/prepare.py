@@ -166,7 +166,7 @@ def _match(
         scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
     scoring = replace(scoring, recipe=read_along(scoring.recipe, source.table, config))
     plane = engine.choose_plane(config, source, scoring)
-    wanted.refuse_plane(plane)
+    wanted.refuse_plane(plane, source.snapshot)
     if loads:
         scoring = engine.compiled(scoring, source, plane)
     loaded = scoring.load_here()

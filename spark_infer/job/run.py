@@ -13,6 +13,7 @@ from spark_infer.engines.unit import WHOLE
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
+from spark_infer.job.units.new_rows import remember_seen
 from spark_infer.job.units.run_units import again, conclude, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
@@ -36,6 +37,7 @@ def run_job(
         RunError: A worker, a file or the write failed; units that were done before stay done.
     """
     if job.nothing_new:
+        remember_seen(job)
         return nothing_new(job)
     if job.start is not None and (done := again(job.start)) is not None:
         return done

@@ -71,6 +71,7 @@ class Report:
         rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
         rows_replaced: Rows of the target that scored ones took the place of, by key; None but for a merge.
         rows_added: Rows that a merge added; None but for a merge.
+        rows_removed: Rows that a merge removed, which are gone from the source; None where it removes none.
         files_written: Files added to the target.
         bytes_written: Their size.
         started_at: When the run started, in UTC.
@@ -141,6 +142,7 @@ class Report:
     quarantine: str = ""
     rows_replaced: int | None = None
     rows_added: int | None = None
+    rows_removed: int | None = None
     run: str = ""
     units: int = 1
     units_before: int = 0
@@ -236,7 +238,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.bad_rows:
         yield _fact("", _bad_rows(report))
     if report.rows_replaced is not None:
-        yield _fact("", f"{report.rows_added or 0:,} added, {report.rows_replaced:,} in the place of older ones")
+        gone = "" if report.rows_removed is None else f", {report.rows_removed:,} removed"
+        yield _fact("", f"{report.rows_added or 0:,} added, {report.rows_replaced:,} in the place of older ones{gone}")
     if report.workers:
         loaded = f"{_count(report.loads, 'load')} on {_count(report.workers, 'worker')}"
         retries = f", {_count(report.retries, 'retry', 'retries')} of tasks" if report.retries else ""

@@ -94,12 +94,17 @@ class Span:
     Attributes:
         since: None for the first row on.
         to: Where an unfinished run has pinned the end; None for what the source holds now.
-        changed: Whether rows that were changed count too, since the target takes a row in the place of an older one.
+        seen: A version after `since` up to which nothing is new; 0 where none was seen.
+        keys: The columns by which rows of the target are replaced; none where rows are only added, and then rows of the
+            source that were changed are refused.
+        removes: Whether rows that are gone from the source are removed from the target too.
     """
 
     since: Bookmark | None = None
     to: Bookmark | None = None
-    changed: bool = False
+    seen: int = 0
+    keys: tuple[str, ...] = ()
+    removes: bool = False
 
 
 ALL_ROWS = Span()

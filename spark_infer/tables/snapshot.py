@@ -35,6 +35,7 @@ class Snapshot:
         refused: Of Parquet files: column to its type in the files, for the columns whose types Spark refuses.
         table_id: Of a Delta table: its own name for itself, which one that is made again in its place does not have.
         since: The files are those with rows that came after it; None where they are all.
+        by_feed: Whether only the change data feed of a Delta table says which rows these are, which Spark reads.
     """
 
     location: TableLocation
@@ -51,6 +52,7 @@ class Snapshot:
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
     table_id: str = ""
     since: Bookmark | None = field(default=None, repr=False)
+    by_feed: bool = False
 
     @property
     def types(self) -> dict[str, str]:

@@ -38,8 +38,9 @@ from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ship, workers_are_here
+from spark_infer.spark.tables.delta.changes import changes
 from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_unrecognisable
-from spark_infer.spark.tables.frames import read
+from spark_infer.spark.tables.frames import filtered, read
 from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
@@ -114,7 +115,12 @@ class SparkEngine:
     def open_source(self, source: SourceConfig, span: Span) -> Source:
         """Pin a source, and have Spark say what its columns are."""
         snapshot = open_snapshot(self.tables, source, span)
-        self._rows = read(self._spark, snapshot, source)
+        if snapshot.by_feed:
+            changed = changes(self._spark, snapshot, span.keys)
+            self._rows = filtered(changed.rows, snapshot, source)
+            self._removed = changed.left_out(self._rows) if span.removes else None
+        else:
+            self._rows, self._removed = read(self._spark, snapshot, source), None
         schema = to_arrow(self._rows.schema)
         # Those that Spark refuses to read come last, and are errors where they are needed.
         refused = [
@@ -218,7 +224,7 @@ class SparkEngine:
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
         """Publish as the format does in a session."""
-        return spark_format_of(work.plan.location.format).publisher(self._spark, work)
+        return spark_format_of(work.plan.location.format).publisher(self._spark, work, self._removed)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
         """Have Spark score and write the whole job."""

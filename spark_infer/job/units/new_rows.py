@@ -9,10 +9,12 @@ from typing import Any
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
+from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.job.units.fingerprint import NEW_ROWS, digest, job_key, scoring_digest
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
+from spark_infer.job.units.seen_versions import remember, seen_after
 from spark_infer.models.ref import ModelRef
 from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Span
 from spark_infer.tables.check_target import find_target
@@ -56,7 +58,7 @@ class WantedRows:
         """
         if self.now is None:
             return None
-        if snapshot.listing is None:
+        if snapshot.listing is None and not snapshot.by_feed:
             raise SourceError(
                 f"Only Spark knows the files of {snapshot.location.name}, and so it is unknown which are new.",
                 next_step="leave `incremental` out.",
@@ -65,18 +67,19 @@ class WantedRows:
         if snapshot.version is not None:
             to = replace(self.now, source_id=snapshot.table_id, source_version=snapshot.version)
         else:
-            there = {each.path: (each.size, each.modified_ns) for each in snapshot.listing.files}
+            listed = () if snapshot.listing is None else snapshot.listing.files
+            there = {each.path: (each.size, each.modified_ns) for each in listed}
             files = {**({} if since is None else since.files), **there}
             to = replace(self.now, source_id=_id_of(files), source_version=len(files), files=files)
         return BookmarkMove(found=self.found, since=since, to=to)
 
-    def refuse_plane(self, plane: Plane) -> None:
-        """Refuse a plane that reads all rows, whatever is listed.
+    def refuse_plane(self, plane: Plane, snapshot: Snapshot) -> None:
+        """Refuse a plane that reads all rows, whatever is listed; the change data feed has the right ones.
 
         Raises:
             PlanError: It is that of Spark.
         """
-        if self.now is not None and plane.name == "spark":
+        if self.now is not None and plane.name == "spark" and not snapshot.by_feed:
             raise PlanError(
                 "Only Spark can read these rows as they should be read, and `incremental` has workers read new files.",
                 details=[plane.why],
@@ -118,6 +121,13 @@ def bookmark_of(lookup: TableLookup, config: JobConfig) -> Bookmark | None:
     return place.bookmark() if place is not None else None
 
 
+def remember_seen(job: PreparedJob) -> None:
+    """Note up to which version the source of a job brought nothing new."""
+    since, version = job.snapshot.since, job.snapshot.version
+    if job.start is not None and since is not None and version is not None:
+        remember(job.start.runs, since, version)
+
+
 def lists_of(move: BookmarkMove | None) -> dict[str, bytes]:
     """Return the list of files that a ledger keeps for the next run, by its name; none of a source with versions."""
     match = _FILES.fullmatch(move.to.source_id) if move is not None else None
@@ -133,14 +143,26 @@ class _Place:
         exists: Whether there is a table.
         written: What tells of the runs that wrote into it.
         runs: The runs of the job.
-        merges: Whether rows replace older ones, by keys.
+        config: The job.
     """
 
     table: Storage
     exists: bool
     written: WrittenBefore
     runs: Runs
-    merges: bool
+    config: JobConfig
+
+    def span(self, since: Bookmark | None, to: Bookmark | None = None) -> Span:
+        """The rows between two bookmarks, and what the target takes of changes."""
+        seen = 0 if since is None else seen_after(self.runs, since)
+        removes = self.config.new_rows is not None and self.config.new_rows.deletes == "remove"
+        return Span(
+            since=self.with_files(since),
+            to=self.with_files(to),
+            seen=seen,
+            keys=self.config.target.keys,
+            removes=removes,
+        )
 
     def bookmark(self) -> Bookmark | None:
         """The bookmark of the target."""
@@ -191,9 +213,8 @@ def _place(lookup: TableLookup, config: JobConfig) -> _Place | None:
             next_step="leave `incremental` out, or run where the folder can be reached.",
         )
     runs = Runs.of(table, config.name, job_key(source), access_of(table, config.target))
-    merges = config.target.mode == "merge"
     written = format_of(location.format).written
-    return _Place(table=table, exists=exists, written=written, runs=runs, merges=merges)
+    return _Place(table=table, exists=exists, written=written, runs=runs, config=config)
 
 
 def _bookmark_now(config: JobConfig, ref: ModelRef, runs: Runs) -> Bookmark:
@@ -215,7 +236,7 @@ def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove) -> WantedRows
         return None
     if wanted.found not in (move.found, move.to):
         return None
-    span = Span(since=place.with_files(move.since), to=place.with_files(move.to), changed=place.merges)
+    span = place.span(move.since, move.to)
     return replace(wanted, span=span, found=move.found)
 
 
@@ -230,13 +251,13 @@ def _after_bookmark(place: _Place, config: JobConfig, wanted: WantedRows) -> Wan
             next_step=f"give this selection another `name`, with which all its rows are scored; or {SCORE_ALL}",
         )
     if found.scoring == now.scoring:
-        return replace(wanted, span=Span(since=place.with_files(found), changed=place.merges))
+        return replace(wanted, span=place.span(found))
     before = found.model or "an unknown model"
     changed = f"from {before} to {now.model}" if before != now.model else "in its options, steps or model files"
     if options.on_new_model == "all":
         return replace(wanted, notes=(f"all rows are scored again: the scoring changed {changed}",))
     note = f"the scoring changed {changed}: rows up to {found.up_to} of the source keep their predictions"
-    return replace(wanted, span=Span(since=place.with_files(found), changed=place.merges), notes=(note,))
+    return replace(wanted, span=place.span(found), notes=(note,))
 
 
 def _move_in(facts: Mapping[str, Any]) -> BookmarkMove | None:

@@ -21,7 +21,20 @@ def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataF
     Raises:
         SourceError: ``where`` does not parse, names an unknown column, or is no condition.
     """
-    frame = whole_frame(spark, snapshot)
+    return filtered(whole_frame(spark, snapshot), snapshot, source)
+
+
+def filtered(frame: DataFrame, snapshot: Snapshot, source: SourceConfig) -> DataFrame:
+    """Return the rows that ``partition_filter`` and ``where`` leave.
+
+    Args:
+        frame: Rows of a source.
+        snapshot: The source.
+        source: The conditions.
+
+    Raises:
+        SourceError: As for `read`.
+    """
     if source.partition_filter:
         frame = frame.where(scope_of(snapshot, source).sql)
     if source.where is None:

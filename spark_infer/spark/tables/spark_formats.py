@@ -24,8 +24,14 @@ class SparkFormat(Protocol):
 
     name: str
 
-    def publisher(self, spark: SparkSession, work: PublishWork) -> Publisher:
-        """Return what makes scored files part of a table."""
+    def publisher(self, spark: SparkSession, work: PublishWork, removed: DataFrame | None) -> Publisher:
+        """Return what makes scored files part of a table.
+
+        Args:
+            spark: The session.
+            work: The run.
+            removed: The keys of rows that a merge takes out of the table; None for none.
+        """
 
     def is_at(self, spark: SparkSession, uri: str) -> bool:
         """Whether a folder holds such a table that only Spark can reach."""

@@ -107,7 +107,7 @@ def table_doubts(existing: LogState) -> Iterator[str]:
     rules = [name for name in configuration if name.startswith("delta.constraints.")]
     if rules:
         yield f"the target has the constraint {_named([rules[0].removeprefix('delta.constraints.')])}"
-    if configuration.get("delta.enableChangeDataFeed", "").lower() == "true":
+    if existing.keeps_feed:
         yield "the target keeps a change data feed"
     if "delta.setTransactionRetentionDuration" in configuration:
         yield "the target forgets which commits it has taken (delta.setTransactionRetentionDuration)"

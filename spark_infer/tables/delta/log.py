@@ -69,6 +69,11 @@ class LogState:
         return self.configuration.get(MAPPING_MODE, "none")
 
     @property
+    def keeps_feed(self) -> bool:
+        """Whether the table keeps a change data feed."""
+        return self.configuration.get("delta.enableChangeDataFeed", "").lower() == "true"
+
+    @property
     def appends_only(self) -> bool:
         """Whether the table's rules forbid to take rows out."""
         return self.configuration.get("delta.appendOnly", "").lower() == "true"

@@ -7,11 +7,18 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md#add-file-and-remove-fi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from spark_infer.tables.delta.actions import action_key, commit_actions
-from spark_infer.tables.delta.log import LogListing
+from pyarrow import ArrowException
+
+from spark_infer.errors import SourceError
+from spark_infer.tables.bookmark import SCORE_ALL, Span
+from spark_infer.tables.delta.actions import UnreadableLogError, action_key, commit_actions
+from spark_infer.tables.delta.log import LogListing, LogState, source_files
+from spark_infer.tables.listing import SourceFile
+from spark_infer.tables.location import TableLocation
+from spark_infer.tables.paths import logged_path
 from spark_infer.tables.storage import Storage
 
 Key = tuple[str, str]
@@ -42,6 +49,89 @@ class RowsChangedError(Exception):
         super().__init__(version, operation)
         self.version = version
         self.operation = operation
+
+
+def spanned_files(
+    storage: Storage, location: TableLocation, log: LogListing, state: LogState, span: Span
+) -> tuple[SourceFile, ...] | None:
+    """Return the files that hold the rows of a span, whether the table still has them or not.
+
+    None where rows were changed or removed, and the table's change data feed says which.
+
+    Args:
+        storage: The table's folder.
+        location: The table.
+        log: Its log.
+        state: The version to read.
+        span: Which of its rows.
+
+    Raises:
+        SourceError: The log does not say which rows are new, or rows were changed in a way that the target cannot take.
+    """
+    for mark in (span.since, span.to):
+        if mark is not None and mark.source_id != state.table_id:
+            raise _unknown(location, mark.source_version, "it is another table now: it was made again or replaced")
+    if span.since is None:
+        return state.files
+    after = span.since.source_version
+    try:
+        return _spanned(storage, location, log, state, span, max(after, span.seen))
+    except HistoryGoneError as error:
+        raise _unknown(location, after, f"the log has the commit of version {error.version} no more") from error
+    except RowsChangedError as error:
+        raise _changed(location, after, error, keys=bool(span.keys)) from error
+    except (UnreadableLogError, ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unknown(location, after, "a commit since then cannot be read") from error
+
+
+def _spanned(
+    storage: Storage, location: TableLocation, log: LogListing, state: LogState, span: Span, after: int
+) -> tuple[SourceFile, ...] | None:
+    try:
+        files = source_files(state, added_since(storage, log, after, state.version))
+        lost = _lost(storage, state, files)
+        if lost and not span.keys:
+            why = f"new rows are in the same files as older ones, and VACUUM removed {logged_path(lost[0])}"
+            raise _unknown(location, after, why)
+        if not lost:
+            return files
+    except RowsChangedError:
+        if span.keys and state.keeps_feed:
+            return None
+        if not span.keys or span.removes:
+            raise
+    return source_files(state, added_since(storage, log, after, state.version, changed=True))
+
+
+def _lost(storage: Storage, state: LogState, files: Sequence[SourceFile]) -> list[str]:
+    """Those files that the table has no more, and that are not there to be read either."""
+    there = {file.path for file in state.files}
+    moved = [file.path for file in files if file.path not in there]
+    infos = storage.files.get_file_info([storage.at(path) for path in moved])
+    return [path for path, info in zip(moved, infos, strict=True) if not info.is_file]
+
+
+def _unknown(location: TableLocation, after: int, why: str) -> SourceError:
+    return SourceError(
+        f"It is not known which rows of {location.name} came after version {after}, up to which the target holds "
+        "predictions.",
+        details=[why],
+        next_step=SCORE_ALL,
+    )
+
+
+def _changed(location: TableLocation, after: int, error: RowsChangedError, *, keys: bool) -> SourceError:
+    needs = (
+        "`deletes: remove` needs a table with delta.enableChangeDataFeed, from the bookmark on"
+        if keys
+        else "a target that is merged by keys can take them; one that is appended to cannot"
+    )
+    return SourceError(
+        f"Rows of {location.name} were changed or removed after version {after}, up to which the target holds "
+        "predictions.",
+        details=[f"version {error.version}: {error.operation}", needs],
+        next_step=SCORE_ALL,
+    )
 
 
 def added_since(storage: Storage, log: LogListing, after: int, to: int, *, changed: bool = False) -> list[Add]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from pyarrow import ArrowException
-
 from spark_infer.errors import SourceError
-from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, Span
+from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.delta.actions import UnreadableLogError
 from spark_infer.tables.delta.eligibility import delta_doubts
-from spark_infer.tables.delta.log import LogListing, LogState, list_log, read_log, replay_log, source_files
-from spark_infer.tables.delta.new_files import HistoryGoneError, RowsChangedError, added_since
-from spark_infer.tables.listing import Listing, SourceFile
+from spark_infer.tables.delta.log import list_log, read_log, replay_log
+from spark_infer.tables.delta.new_files import spanned_files
+from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.paths import logged_path
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.spark_json import schema_from_json
-from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
 
 
@@ -46,23 +41,22 @@ def snapshot(lookup: TableLookup, location: TableLocation, version: int | None, 
         if pinned != log.newest and read_log(storage, log, log.newest):
             raise no_such_version(location, pinned, log.oldest, log.newest) from error
         return lookup.describe(location, version=version, refusal=_refusal(location, error))
-    _refuse_other_table(location, state, span)
-    if span.since is not None:
-        state = replace(state, files=_new_files(storage, location, log, state, span.since, changed=span.changed))
-    listing = Listing(state.files, doubts=delta_doubts(state))
+    files = spanned_files(storage, location, log, state, span)
+    listing = None if files is None else Listing(files, doubts=delta_doubts(replace(state, files=files)))
     return Snapshot(
         location=location,
         version=pinned,
         partition_columns=state.partition_columns,
         partition_types=state.partition_types,
-        rows=listing.rows,
-        files=len(listing.files),
-        size_bytes=listing.size_bytes,
+        rows=None if listing is None else listing.rows,
+        files=None if listing is None else len(listing.files),
+        size_bytes=None if listing is None else listing.size_bytes,
         declared=schema_from_json(state.schema["fields"]),
         listing=listing,
         column_mapping=state.column_mapping,
         table_id=state.table_id,
         since=span.since,
+        by_feed=listing is None,
     )
 
 
@@ -92,72 +86,4 @@ def no_such_version(
         f"{location.name} has no version {version}.",
         details=[f"It has the versions {oldest} to {newest}."],
         next_step="name one of them, or leave `version` out to read the newest.",
-    )
-
-
-def _refuse_other_table(location: TableLocation, state: LogState, span: Span) -> None:
-    for mark in (span.since, span.to):
-        if mark is not None and mark.source_id != state.table_id:
-            raise cannot_tell(location, mark.source_version, "it is another table now: it was made again or replaced")
-
-
-def _new_files(
-    storage: Storage, location: TableLocation, log: LogListing, state: LogState, since: Bookmark, *, changed: bool
-) -> tuple[SourceFile, ...]:
-    """The files that hold the rows which came after a bookmark, whether the table still has them or not.
-
-    Raises:
-        SourceError: What is new cannot be known from the log, or is not only rows that were added.
-    """
-    after = since.source_version
-    try:
-        files = _spanned(storage, log, state, after, changed=changed)
-        lost = _lost(storage, state, files)
-    except HistoryGoneError as error:
-        raise cannot_tell(location, after, f"the log has the commit of version {error.version} no more") from error
-    except RowsChangedError as error:
-        raise SourceError(
-            f"Rows of {location.name} were changed or removed after version {after}, up to which the target holds "
-            "predictions.",
-            details=[f"version {error.version}: {error.operation}"],
-            next_step=SCORE_ALL,
-        ) from error
-    except (UnreadableLogError, ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise cannot_tell(location, after, "a commit since then cannot be read") from error
-    if lost:
-        raise cannot_tell(
-            location, after, f"new rows are in the same files as older ones, and VACUUM removed {logged_path(lost[0])}"
-        )
-    return files
-
-
-def _spanned(
-    storage: Storage, log: LogListing, state: LogState, after: int, *, changed: bool
-) -> tuple[SourceFile, ...]:
-    """The files with new rows alone; else, where rows may replace older ones, those with changed rows too."""
-    try:
-        files = source_files(state, added_since(storage, log, after, state.version))
-        if not changed or not _lost(storage, state, files):
-            return files
-    except RowsChangedError:
-        if not changed:
-            raise
-    return source_files(state, added_since(storage, log, after, state.version, changed=True))
-
-
-def _lost(storage: Storage, state: LogState, files: Sequence[SourceFile]) -> list[str]:
-    """Those files that the table has no more, and that are not there to be read either."""
-    there = {file.path for file in state.files}
-    moved = [file.path for file in files if file.path not in there]
-    infos = storage.files.get_file_info([storage.at(path) for path in moved])
-    return [path for path, info in zip(moved, infos, strict=True) if not info.is_file]
-
-
-def cannot_tell(location: TableLocation, after: int, why: str) -> SourceError:
-    """The error where the history of a source does not say which rows are new."""
-    return SourceError(
-        f"Nobody can tell which rows of {location.name} came after version {after}, up to which the target holds "
-        "predictions.",
-        details=[why],
-        next_step=SCORE_ALL,
     )

@@ -61,6 +61,10 @@ class Ledger:
         """What the run is going to do; None where it was never begun."""
         return self._read(PLAN)
 
+    def keep(self, name: str, content: bytes) -> bool:
+        """Keep something more of the run; False where something is kept under the name."""
+        return self._create(name, content)
+
     def read(self, name: str) -> bytes | None:
         """What else the run keeps under a name; None where it keeps nothing there."""
         return self._read(name)

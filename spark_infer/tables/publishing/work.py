@@ -89,12 +89,14 @@ class Ended:
         version: The Delta version that it made; None where it made none.
         replaced: Rows of the target whose place a scored row took, by key; None but for a merge.
         added: Rows that a merge added; None but for a merge.
+        removed: Rows that a merge took out of the target; None where it takes none.
         notes: What the reader of the report should know.
     """
 
     version: int | None = None
     replaced: int | None = None
     added: int | None = None
+    removed: int | None = None
     notes: tuple[str, ...] = ()
 
 

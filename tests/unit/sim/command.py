@@ -19,6 +19,7 @@ from spark_infer.job.units.drive import clean, drive
 from spark_infer.job.units.runs import Runs, find_run
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.target_state import target_state_of
+from spark_infer.tables.bookmark import Bookmark, BookmarkMove
 from spark_infer.tables.delta.format import DeltaFormat
 from spark_infer.tables.formats import TableFormat, format_of
 from spark_infer.tables.ledger.signed import stamped
@@ -37,6 +38,9 @@ TIMES = (None, None, None, 0.0)
 """One of four commands has time for one unit alone."""
 SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
 AT = datetime(2026, 1, 1, tzinfo=UTC)
+NEW_ROWS = "append of new rows"
+"""The write mode of an incremental run: all units in one commit, with the bookmark."""
+BOOKMARK = Bookmark(job="job.00000000", source_id="source", source_version=7, selection="all")
 
 
 def keys_of(unit: Unit) -> list[int]:
@@ -68,14 +72,16 @@ def command(
     exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
     if found.plan is None and exists and mode == "error_if_exists":
         raise WriteError("exists already")
+    new_rows = mode == NEW_ROWS
     plan = WritePlan(
         location=TableLocation(kind, table.uri),
-        mode=mode,
+        mode="append" if new_rows else mode,
         exists=exists,
         partition_by=("p",),
         scope=SCOPE if mode == "overwrite_partitions" else None,
         how="",
         partition_types=("int",),
+        at_once=new_rows,
     )
     start = begin(start, plan, None)
     plan = replace(plan, exists=bool(start.found.plan and start.found.plan.write["exists"]))
@@ -83,7 +89,14 @@ def command(
     sink = SinkSpec(run_id=start.run_id, schema=SCHEMA, partition_by=("p",))
     session = f"{random.getrandbits(32):08x}"
     work = PublishWork(
-        plan=plan, table=table, sink=sink, schema=SCHEMA, facts={"run_id": start.run_id}, ledger=ledger, session=session
+        plan=plan,
+        table=table,
+        sink=sink,
+        schema=SCHEMA,
+        facts={"run_id": start.run_id, **(BOOKMARK.to_facts() if new_rows else {})},
+        ledger=ledger,
+        session=session,
+        bookmark=BookmarkMove(found=None, since=None, to=BOOKMARK) if new_rows else None,
     )
     publishing = DeltaFormat(SimLog(disk)) if kind == "delta" else format_of(kind)
     outcome = drive(

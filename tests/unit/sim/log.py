@@ -50,7 +50,7 @@ class SimLog:
             while True:
                 commits = self._commits(ready.folder)
                 since = {name: each for name, each in commits.items() if name not in ready.commits}
-                if newest(since, txn.app):
+                if any(newest(since, each.app) for each in (txn, *txn.also)):
                     break  # a concurrent transaction of the same application
                 if self._make(ready.folder, len(commits), files, removes, stamp, txn):
                     break
@@ -85,7 +85,8 @@ class SimLog:
 def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Txn | None) -> bytes:
     """A commit as Delta writes it, as far as anybody here reads it."""
     actions: list[Any] = [{"commitInfo": {"userMetadata": stamp}}]
-    actions += [{"txn": {"appId": txn.app, "version": txn.version}}] if txn else []
+    txns = (txn, *txn.also) if txn else ()
+    actions += [{"txn": {"appId": each.app, "version": each.version}} for each in txns]
     actions += [{"remove": {"path": path}} for path in removes] + [{"add": {"path": path, "size": 1}} for path in adds]
     return "\n".join(map(json.dumps, actions)).encode()
 
@@ -93,9 +94,9 @@ def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Tx
 @lru_cache(maxsize=1_000)
 def commit_in(text: bytes) -> dict[str, Any]:
     """What a commit says; it is read after every step of a life, and nobody changes what this returns."""
-    found: dict[str, Any] = {"txn": None, "adds": [], "removes": [], "stamp": ""}
+    found: dict[str, Any] = {"txns": {}, "adds": [], "removes": [], "stamp": ""}
     for action in map(json.loads, text.decode().splitlines()):
-        found["txn"] = action.get("txn", found["txn"])
+        found["txns"] |= {action["txn"]["appId"]: action["txn"]["version"]} if "txn" in action else {}
         found["stamp"] = action.get("commitInfo", {}).get("userMetadata", found["stamp"])
         found["adds"] += [action["add"]["path"]] if "add" in action else []
         found["removes"] += [action["remove"]["path"]] if "remove" in action else []
@@ -103,9 +104,7 @@ def commit_in(text: bytes) -> dict[str, Any]:
 
 
 def newest(commits: dict[str, Any], app: str) -> int:
-    return max(
-        (each["txn"]["version"] for each in commits.values() if (each["txn"] or {}).get("appId") == app), default=0
-    )
+    return max((each["txns"].get(app, 0) for each in commits.values()), default=0)
 
 
 def live(commits: dict[str, Any]) -> list[str]:

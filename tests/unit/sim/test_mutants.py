@@ -15,6 +15,7 @@ import pytest
 from spark_infer.errors import WriteError
 from spark_infer.job.units import drive as drive_module
 from spark_infer.job.units.drive import _InOrder
+from spark_infer.tables.bookmark import Bookmark
 from spark_infer.tables.delta import publish as delta_publish
 from spark_infer.tables.delta import written_before
 from spark_infer.tables.delta.publish import AppendUnits
@@ -23,18 +24,20 @@ from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.parquet import publish as parquet_publish
+from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.move_files import READY, STAGED
 from spark_infer.tables.publishing.with_quarantine import WithQuarantine
 from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module
+from tests.unit.sim.command import NEW_ROWS
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.lives import live
 from tests.unit.sim.log import SimReady
 from tests.unit.sim.world import MODES
 
 LIVES = 250
-ALL = list(itertools.product(("delta", "parquet"), MODES))
+ALL = [*itertools.product(("delta", "parquet"), MODES), ("delta", NEW_ROWS)]
 
 Patch = pytest.MonkeyPatch
 
@@ -204,6 +207,16 @@ def no_time_is_the_end(patch: Patch) -> None:
     patch.setattr(drive_module._Wanted, "late", lambda self: set())
 
 
+def rows_before_the_bookmark(patch: Patch) -> None:
+    """Units of new rows are seen as they are done, and the bookmark after the last."""
+    patch.setattr(WritePlan, "one_by_one", property(lambda self: self.mode == "append" and self.exists))
+
+
+def bookmark_elsewhere(patch: Patch) -> None:
+    """The commit of the rows does not say that it moves the bookmark."""
+    patch.setattr(Bookmark, "to_facts", lambda self: {})
+
+
 STAGED_AT_ONCE = [("delta", "error_if_exists"), *(("parquet", mode) for mode in MODES if mode != "append")]
 """What has a staged folder that one driver takes."""
 
@@ -224,6 +237,8 @@ MUTANTS: list[Callable[[Patch], None]] = [
     predictions_first,
     quarantine_not_sealed,
     no_time_is_the_end,
+    rows_before_the_bookmark,
+    bookmark_elsewhere,
 ]
 
 

@@ -13,10 +13,11 @@ from greenlet import greenlet
 
 from spark_infer.engines.unit import Unit
 from spark_infer.errors import SparkInferError
+from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.scan.task import Piece, ScanTask
 from spark_infer.tables.storage import Storage
-from tests.unit.sim.command import bad_keys_of, command, keys_of
+from tests.unit.sim.command import BOOKMARK, NEW_ROWS, bad_keys_of, command, keys_of
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import commit_in, commit_text, live
 
@@ -98,7 +99,7 @@ class World:
 
     @property
     def after(self) -> list[int]:
-        return sorted(self.new_keys + (self.before if self.mode == "append" else []))
+        return sorted(self.new_keys + (self.before if self.mode in ("append", NEW_ROWS) else []))
 
     # What a driver meets at every step.
 
@@ -225,6 +226,9 @@ class World:
             assert not self.new_was_seen or seen == self.after, "the old rows are back"
             self.new_was_seen = self.new_was_seen or (seen == self.after and self.before != self.after)
         self._check_quarantine(seen)
+        if self.mode == NEW_ROWS:
+            moved = bookmark_in(self.table, BOOKMARK.job) is not None
+            assert moved == (seen == self.after), f"the bookmark is {'' if moved else 'not '}there, beside {seen}"
         if self.is_finished():
             assert seen == self.after, f"finished, and the rows are not there: {seen}"
 

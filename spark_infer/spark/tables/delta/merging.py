@@ -10,10 +10,13 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from spark_infer.errors import CommitConflictError, SourceError, TargetError, WriteError
 from spark_infer.runtime.process_state import this_process
 from spark_infer.spark.analysis import condition, sentence_of
 from spark_infer.spark.exceptions import translate
+from spark_infer.spark.metering import free_name
 from spark_infer.spark.schema import to_spark
 from spark_infer.spark.tables.settings import can_set, settings
 from spark_infer.tables.delta.commit import version_of
@@ -41,13 +44,15 @@ class MergeDelta:
     Args:
         spark: The session.
         work: The run.
+        removed: The keys of rows that are taken out of the table; None for none.
     """
 
     one_by_one = False
 
-    def __init__(self, spark: SparkSession, work: PublishWork) -> None:
+    def __init__(self, spark: SparkSession, work: PublishWork, removed: DataFrame | None = None) -> None:
         self._spark = spark
         self._work = work
+        self._removed = removed
 
     def publish(self, sealed: Sealed) -> int | None:
         """Nothing is published before the end."""
@@ -56,14 +61,16 @@ class MergeDelta:
     def finish(self, entries: Sequence[Sealed]) -> Ended:
         """Merge all rows, unless the table's log says that this was done."""
         work = self._work
-        if not any(entry.rows for entry in entries):
+        if self._removed is None and not any(entry.rows for entry in entries):
             return Ended(notes=("No row was scored, and so nothing was merged.",))
         tried(self._taken, lambda done: None if done else self._merge(entries), work.plan.location.name)
         version = version_of(work.table, work.stamp())
         metrics = {} if version is None else metrics_of(work.table, version)
-        counts = [metrics.get(name) for name in ("numTargetRowsUpdated", "numTargetRowsInserted")]
-        replaced, added = (None if count is None else int(count) for count in counts)
-        return Ended(version=version, replaced=replaced, added=added, notes=_twice(entries, replaced, added))
+        counts = [metrics.get(f"numTargetRows{name}") for name in ("Updated", "Inserted", "Deleted")]
+        replaced, added, removed = (None if count is None else int(count) for count in counts)
+        notes = _twice(entries, replaced, added)
+        removed = None if self._removed is None else removed
+        return Ended(version=version, replaced=replaced, added=added, removed=removed, notes=notes)
 
     def _taken(self) -> bool:
         return bool(taken(self._work.table, self._work.app))
@@ -85,14 +92,9 @@ class MergeDelta:
 
     def _by_sql(self, entries: Sequence[Sealed]) -> None:
         work, view = self._work, f"spark_infer_{uuid.uuid4().hex}"
-        for each in entries:
-            refuse_links(work.folder(each.session), [file.path for file in each.files])
-        uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
-        staged = self._spark.read.schema(to_spark(work.schema)).parquet(*uris)
-        since = None if work.bookmark is None else work.bookmark.since
-        if since is not None and (doubled := _doubled(staged, work.plan.keys)):
-            raise _ambiguous(work.plan.location.name, doubled, work.plan.keys)
-        staged.createOrReplaceTempView(view)
+        self._source(entries).createOrReplaceTempView(view)
+        gone = self._gone
+        delete, insert = (f" WHEN MATCHED AND s.{gone} THEN DELETE", f" AND NOT s.{gone}") if gone else ("", "")
         txn = work.txn(0)
         held = {
             TXN_APP: txn.app,
@@ -108,8 +110,8 @@ class MergeDelta:
         try:
             with settings(self._spark, held):
                 self._spark.sql(
-                    f"MERGE INTO {work.plan.location.sql} AS t USING {view} AS s ON {same} WHEN MATCHED THEN "
-                    f"UPDATE SET {update} WHEN NOT MATCHED THEN "
+                    f"MERGE INTO {work.plan.location.sql} AS t USING {view} AS s ON {same}{delete} "
+                    f"WHEN MATCHED THEN UPDATE SET {update} WHEN NOT MATCHED{insert} THEN "
                     f"INSERT ({', '.join(names)}) VALUES ({', '.join(values)})"
                 )
         finally:
@@ -120,6 +122,26 @@ class MergeDelta:
                 f"The log of {work.plan.location.name} does not have the merge that Spark reported.",
                 next_step="run the same command again: the rows are scored and kept.",
             )
+
+    @property
+    def _gone(self) -> str:
+        """The column that says of a row that it is removed; "" where none is."""
+        return "" if self._removed is None else free_name(self._work.schema.names, "spark_infer_gone")
+
+    def _source(self, entries: Sequence[Sealed]) -> DataFrame:
+        """The staged rows, and the keys of those that are removed."""
+        work, schema = self._work, to_spark(self._work.schema)
+        for each in entries:
+            refuse_links(work.folder(each.session), [file.path for file in each.files])
+        uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
+        staged = self._spark.read.schema(schema).parquet(*uris) if uris else self._spark.createDataFrame([], schema)
+        since = None if work.bookmark is None else work.bookmark.since
+        if since is not None and (doubled := _doubled(staged, work.plan.keys)):
+            raise _ambiguous(work.plan.location.name, doubled, work.plan.keys)
+        if self._removed is None:
+            return staged
+        removed = self._removed.withColumn(self._gone, F.lit(True))
+        return staged.withColumn(self._gone, F.lit(False)).unionByName(removed, allowMissingColumns=True)
 
 
 def _twice(entries: Sequence[Sealed], replaced: int | None, added: int | None) -> tuple[str, ...]:

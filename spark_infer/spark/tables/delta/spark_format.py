@@ -25,9 +25,9 @@ class SparkDelta:
 
     name = "delta"
 
-    def publisher(self, spark: SparkSession, work: PublishWork) -> Publisher:
+    def publisher(self, spark: SparkSession, work: PublishWork, removed: DataFrame | None) -> Publisher:
         """Have Spark merge; all other modes commit files as the format does without Spark."""
-        return MergeDelta(spark, work) if work.plan.merges else format_of(self.name).publisher(work)
+        return MergeDelta(spark, work, removed) if work.plan.merges else format_of(self.name).publisher(work)
 
     def is_at(self, spark: SparkSession, uri: str) -> bool:
         """Ask Delta for the table's details."""

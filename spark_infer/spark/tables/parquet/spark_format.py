@@ -21,7 +21,7 @@ class SparkParquet:
 
     name = "parquet"
 
-    def publisher(self, spark: SparkSession, work: PublishWork) -> Publisher:
+    def publisher(self, spark: SparkSession, work: PublishWork, removed: DataFrame | None) -> Publisher:
         """Move files as the format does without Spark."""
         return format_of(self.name).publisher(work)
 

@@ -29,12 +29,12 @@ def arranged(*actions: Action) -> list[Action]:
     return [{kind: {**each, "dataChange": False} for kind, each in action.items()} for action in actions]
 
 
-def new(tmp_path: Path, *commits: list[Action]) -> list[str]:
+def new(tmp_path: Path, *commits: list[Action], changed: bool = False) -> list[str]:
     """The new files after version 0, whose only file is ``old``."""
     storage = logged(tmp_path, [add("old")], *commits)
     log = list_log(storage)
     assert log is not None
-    return sorted(each["path"] for each in added_since(storage, log, 0, log.newest))
+    return sorted(each["path"] for each in added_since(storage, log, 0, log.newest, changed=changed))
 
 
 def logged(tmp_path: Path, *commits: list[Action]) -> Storage:
@@ -104,3 +104,8 @@ def test_a_commit_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(HistoryGoneError) as gone:
         added_since(storage, log, 0, 2)
     assert gone.value.version == 1
+
+
+def test_where_changed_rows_count_the_files_that_hold_them_are_read_as_the_table_has_them(tmp_path: Path) -> None:
+    commits = [[add("a")], arranged(remove("old"), remove("a"), add("all")), [remove("all"), add("less")], [add("b")]]
+    assert new(tmp_path, *commits, changed=True) == ["b", "less"]
