@@ -311,9 +311,9 @@ class JobConfig(Frozen):
             return ""
         return "`incremental` adds rows to a table that is there: set target.mode to append, or to merge with keys"
 
-    @rule("incremental", "target.mode")
+    @rule("target.mode", "incremental")
     @staticmethod
-    def _removing_has_keys(incremental: IncrementalOptions | None, mode: str) -> str:
+    def _removing_has_keys(mode: str, incremental: IncrementalOptions | None) -> str:
         wrong = incremental is not None and incremental.deletes == "remove" and mode == "append"
         return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from typer.testing import CliRunner
 
 from spark_infer import Report, ScoringJob
 from spark_infer.cli.main import app
+from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import SourceError, TargetError, WriteError
+from spark_infer.job.prepare import prepare_job
+from spark_infer.job.run import run_job
 from spark_infer.runtime.failpoints import InjectedError
 from tests.histories import History
 from tests.line import save_line
@@ -143,6 +147,22 @@ def test_a_run_that_breaks_is_finished_before_newer_rows_are_scored(
     assert predictions(tmp_path) == doubled(12)
 
 
+def test_a_run_whose_rows_another_one_has_added_meanwhile_adds_none(line: str, tmp_path: Path) -> None:
+    append(tmp_path / "in", 0)
+    scoring = new_rows(line, tmp_path)
+    scoring.run()
+    append(tmp_path / "in", 3)
+    slow = prepare_job(LocalEngine(scoring.config.resources), scoring.config)
+    scoring.run()
+    shutil.rmtree(tmp_path / ".out.spark_infer")  # else both would know of each other, and share the run
+    with pytest.raises(WriteError, match="Another command has added new rows"):
+        run_job(slow)
+    assert predictions(tmp_path) == doubled(6)
+    append(tmp_path / "in", 6)
+    assert scoring.run().rows_scored == 3
+    assert predictions(tmp_path) == doubled(9)
+
+
 def test_compactions_and_vacuums_cost_nothing_and_lose_nothing(line: str, tmp_path: Path) -> None:
     source = tmp_path / "in"
     append(source, 0)
@@ -224,14 +244,15 @@ def test_a_new_model_scores_what_its_policy_says(
     assert slopes == sorted([(number, 2) for number in (1, 2)] + [(number, 3) for number in scored])
 
 
-def test_a_target_that_was_restored_has_the_bookmark_of_that_version(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_target_that_was_restored_has_the_bookmark_of_that_version(line: str, tmp_path: Path, version: int) -> None:
     scoring = new_rows(line, tmp_path)
     for number in range(3):
         append(tmp_path / "in", 3 * number)
         scoring.run()
-    DeltaTable(tmp_path / "out").restore(0)
-    assert predictions(tmp_path) == doubled(3)
-    assert counts(scoring.run()) == (0, 6, False)
+    DeltaTable(tmp_path / "out").restore(version)
+    assert predictions(tmp_path) == doubled(3 * version + 3)
+    assert counts(scoring.run()) == (version, 6 - 3 * version, False)
     assert predictions(tmp_path) == doubled(9)
 
 

@@ -27,7 +27,7 @@ def merge_new(line: str, here: Path, *, where: str | None = None, **options: Any
 def make(spark: SparkSession, here: Path, properties: str = "") -> str:
     """Ten rows: ``id`` and ``x`` = id; returns the table's name in SQL."""
     name = f"delta.`{here / 'in'}`"
-    spark.sql(f"CREATE TABLE {name} {properties} AS SELECT id, CAST(id AS DOUBLE) AS x FROM range(10)")
+    spark.sql(f"CREATE TABLE {name} USING delta {properties} AS SELECT id, CAST(id AS DOUBLE) AS x FROM range(10)")
     return name
 
 

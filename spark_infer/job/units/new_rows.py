@@ -109,9 +109,10 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         return wanted
     if (unfinished := place.unfinished()) is not None:
         ledger, plan, move = unfinished
-        if pinned := _pinned(place, wanted, move):
+        touched = place.written.holds_some_of(place.table, ledger, plan.run_id)
+        if pinned := _pinned(place, wanted, move, touched=touched):
             return pinned
-        wanted = replace(wanted, gives_up=not place.written.holds_some_of(place.table, ledger, plan.run_id))
+        wanted = replace(wanted, gives_up=not touched)
     return wanted if config.target.mode == "overwrite" else _after_bookmark(place, config, wanted)
 
 
@@ -229,12 +230,19 @@ def _bookmark_now(config: JobConfig, ref: ModelRef, runs: Runs) -> Bookmark:
     )
 
 
-def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove) -> WantedRows | None:
-    """The rows of an unfinished run, which goes on; None where it read for another purpose, or another was quicker."""
+def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove, *, touched: bool) -> WantedRows | None:
+    """The rows of an unfinished run, which goes on; None where it read for another purpose, or another was quicker.
+
+    Args:
+        place: Where the bookmark is.
+        wanted: What is known of it.
+        move: How the run moves it.
+        touched: Whether the target holds anything of the run.
+    """
     now = wanted.now
     if now is None or (move.to.selection, move.to.scoring) != (now.selection, now.scoring):
         return None
-    if wanted.found not in (move.found, move.to):
+    if wanted.found != move.found and not (wanted.found == move.to and touched):
         return None
     span = place.span(move.since, move.to)
     return replace(wanted, span=span, found=move.found)
