@@ -126,8 +126,8 @@ def publisher_of(work: PublishWork, publishing: TableFormat, aside: Storage | No
     if aside is None:
         return publishing.publisher(work)
     location = TableLocation(work.plan.location.format, aside.uri)
-    plan = replace(work.plan, location=location, mode="append", exists=True, scope=None)
-    beside = replace(work, plan=plan, table=aside)
+    plan = replace(work.plan, location=location, mode="append", exists=True, scope=None, at_once=False)
+    beside = replace(work, plan=plan, table=aside, bookmark=None)
     publishing.make_empty(beside)
     return WithQuarantine(publishing.publisher(work), publishing.publisher(beside))
 
