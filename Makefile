@@ -77,7 +77,7 @@ bench-quick: java venv ## Compare Parquet-to-Parquet jobs with their peers and w
 	$(BIN)/python -m benchmarks.quick
 
 docs: java venv ## Write anew what docs/ takes from the schema and from what the tests find
-	$(BIN)/python -m spark_infer.config.reference > docs/job-file.md
+	WRITE_DOCS=1 $(BIN)/python -m pytest -q -p tests.without_spark tests/unit/config/test_reference.py
 	WRITE_DOCS=1 $(BIN)/python -m pytest -q -p tests.without_spark tests/unit/models/conformance tests/unit/models/compile -k table
 	WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/spark/test_flavors.py tests/spark/test_types.py
 	@$(MAKE) --no-print-directory site

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from spark_infer.config.frozen import Frozen
 
-_WORDS: dict[object, str] = {
+_WORDS: dict[Any, str] = {
     str: "text",
     int: "a whole number",
     float: "a number",
