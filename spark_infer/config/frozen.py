@@ -44,24 +44,24 @@ class KeysError(ValueError):
 def rule(*keys: str) -> Callable[[Callable[..., str]], Any]:
     """Make a function of the values of several keys a rule of their group.
 
-    It returns what does not fit and what to change, or an empty text. Pydantic applies it with the last key, as soon as
-    all of them are right in themselves, whatever else is wrong.
+    It returns what does not fit and what to change, or an empty text. Pydantic applies it as soon as all of its keys
+    are right in themselves, whatever else is wrong.
 
     Args:
-        keys: The keys in the order of their fields; `target.mode` is one of a group below.
+        keys: The keys; `target.mode` is one of a group below.
     """
+    paths = [key.split(".") for key in keys]
 
     def made(fits: Callable[..., str]) -> Any:
         def check(cls: type[Frozen], value: Any, info: ValidationInfo) -> Any:
-            data = {**info.data, keys[-1]: value}
-            paths = [key.split(".") for key in keys]
-            if all(path[0] in data for path in paths):
+            data = {**info.data, str(info.field_name): value}
+            if all(path[0] in data for path in paths):  # at the last of the fields
                 values = [reduce(getattr, path[1:], data[path[0]]) for path in paths]
                 if problem := fits(*values):
                     raise KeysError(problem, *keys)
             return value
 
-        return field_validator(keys[-1])(classmethod(check))
+        return field_validator(*(path[0] for path in paths))(classmethod(check))
 
     return made
 

@@ -223,6 +223,44 @@ def test_a_variable_between_braces_of_an_override_must_be_in_quotes(write: Any) 
     assert found.startswith("--set source: not YAML: between braces or brackets, `${NAME}` must be in quotes")
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("resources: {gpu: 2, tasks_per_gpu: 2}", "resources: `tasks_per_gpu` goes with `gpu: 1`"),
+        ("resources: {allow_cpu_fallback: true}", "resources: `allow_cpu_fallback` goes with `gpu`"),
+        ("spark: {master: a, remote: sc://b}", "spark: give either `master` or `remote`, not both"),
+        ("score: {trust: digests}", "score: `trust: digests` and `digests`"),
+        ("score: {digests: %s}" % ("0" * 64), "score: `trust: digests` and `digests`"),
+        ("engine: local\nplane: spark", "engine `local` has no spark plane"),
+        ("incremental: true", "`incremental` adds rows to a table that is there"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused(write: Any, text: str, problem: str) -> None:
+    (line,) = problems_of(write(SMALLEST + text))
+    assert line.startswith(f"job.yaml:4: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("{}", "give either `path` or `table`, not both and not neither"),
+        ("{path: b, mode: overwrite_partitions}", "mode `overwrite_partitions` needs `partitions`"),
+        ("{path: b, partitions: {p: 1}}", "`partitions` goes with mode `overwrite_partitions` alone"),
+        ("{path: b, mode: merge}", "mode `merge` needs `keys`"),
+        ("{path: b, keys: id}", "`keys` goes with mode `merge` alone"),
+        ("{path: b, mode: merge, keys: [id, a], keep: id}", "`keep` lacks the key a"),
+    ],
+)
+def test_keys_of_a_target_that_do_not_go_together_are_refused(write: Any, target: str, problem: str) -> None:
+    (line,) = problems_of(write(f"model: m\nsource: a\ntarget: {target}\n"))
+    assert line.startswith(f"job.yaml:3: target: {problem}")
+
+
+def test_only_spark_can_merge(write: Any) -> None:
+    (line,) = problems_of(write("model: m\nsource: a\ntarget: {path: b, mode: merge, keys: id}\nengine: local\n"))
+    assert line.startswith("job.yaml:3: only Spark can merge: set engine: spark, or another mode (see also job.yaml:4)")
+
+
 def test_a_plain_value_is_a_list_of_one(write: Any) -> None:
     job = load_job(
         write(
