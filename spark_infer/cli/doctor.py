@@ -54,7 +54,7 @@ def doctor(
     """Check what a run needs from this machine, and say how to mend what does not fit.
 
     Looks at Python, Java, Spark, Delta, MLflow, the workers' interpreter, memory and disk. Starts no Spark
-    unless asked to. Exit code 0: all is well; 3: something is not; 2: only the model is not, as for plan.
+    unless asked to. Exit code 0: all is well; 2: the model of --row-order is refused, as by plan; 3: else.
 
     \b
     Examples:
@@ -81,7 +81,8 @@ def doctor(
         facts = {"well": well, "findings": [finding.to_dict() for finding in findings]}
         output.result(printable_lines(_lines(findings)), facts)
         if not well:
-            raise typer.Exit(max(problem.exit_code for problem in problems))
+            # What plan finds out first decides: it refuses the model before it needs anything else of the machine.
+            raise typer.Exit(min(problem.exit_code for problem in problems))
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:

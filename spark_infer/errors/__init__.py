@@ -60,6 +60,7 @@ from spark_infer.errors.plan import (
     SourceError,
     StepError,
     TargetError,
+    Together,
     UnfinishedRunError,
 )
 from spark_infer.errors.run import (
@@ -113,6 +114,7 @@ __all__ = [
     "StepFailedError",
     "StoppedError",
     "TargetError",
+    "Together",
     "TooManyBadRowsError",
     "UnfinishedRunError",
     "WriteError",

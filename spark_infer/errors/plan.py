@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from spark_infer.errors.error import SparkInferError
 
@@ -20,6 +21,50 @@ class PlanError(SparkInferError):
 
     exit_code = 2
     kind = "refused"
+    parts: tuple[PlanError, ...] = ()
+    """The refusals that it was made of by `Together`."""
+
+
+class Together:
+    """Checks of which none needs another: what they refuse comes in one error."""
+
+    def __init__(self) -> None:
+        self._refused: list[PlanError] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._refused)
+
+    @contextmanager
+    def check(self) -> Iterator[None]:
+        """Keep what the block refuses; a machine or server that does not do is an error at once."""
+        try:
+            yield
+        except PlanError as error:
+            if error.exit_code != PlanError.exit_code:
+                raise
+            self._refused += error.parts or (error,)
+
+    def refuse(self) -> None:
+        """Raise what was refused, if anything was: the error itself, or one with all of them.
+
+        Raises:
+            PlanError: Of the class that all of them have.
+        """
+        if not self._refused:
+            return
+        first, *others = self._refused
+        if not others:
+            raise first
+        kind = type(first) if len(set(map(type, self._refused))) == 1 else PlanError
+        error = kind(
+            f"{len(self._refused)} things do not fit.",
+            details=[
+                line for each in self._refused for line in (each.what, *(f"  {detail}" for detail in each.details))
+            ],
+            next_step=" ".join(dict.fromkeys(each.next_step for each in self._refused if each.next_step)),
+        )
+        error.parts = tuple(self._refused)
+        raise error from first
 
 
 class ConfigError(PlanError):

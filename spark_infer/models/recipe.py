@@ -19,7 +19,15 @@ from spark_infer.core.scoring import ScoringSteps
 from spark_infer.core.signature import ANY, is_list, spelled
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.core.steps import Step, compile_postprocess, compile_preprocess
-from spark_infer.errors import PlanError, SchemaMismatchError, SparkInferError, StepError, StepFailedError, nearest
+from spark_infer.errors import (
+    PlanError,
+    SchemaMismatchError,
+    SparkInferError,
+    StepError,
+    StepFailedError,
+    Together,
+    nearest,
+)
 from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
@@ -154,11 +162,16 @@ def make_recipe(
     """
     require_trusted(ref, options, folder)
     choice = choose(ref.mlmodel, options, folder)
-    kept = _kept(schema, keep)
-    prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
-    load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
-    raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
-    predictions = _final_outputs(raw, options, output, show_values=show_values)
+    together = Together()
+    with together.check():
+        kept = _kept(schema, keep)
+    with together.check():
+        prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
+        load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
+        if load.by_signature or not together:  # no model is loaded where all is refused already
+            raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
+            predictions = _final_outputs(raw, options, output, show_values=show_values)
+    together.refuse()
     outputs = with_errors(predictions, options.reasons_column)
     _refuse_collisions(kept, outputs)
     return Recipe(
@@ -178,13 +191,19 @@ def make_recipe(
 
 def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOptions, threads: int) -> LoadSpec:
     signature = ref.mlmodel.signature
+    together = Together()
+    with together.check():
+        binding = bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref))
+    with together.check():
+        params = resolve_params(signature, options.params)
+    together.refuse()
     return LoadSpec(
         backend=choice.backend,
         mlmodel=ref.mlmodel,
         methods=options.predict_method or (ref.mlmodel.predict_fn,),
         by_signature=options.predict_method is None and signature_outputs(signature) is not None,
-        binding=bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref)),
-        params=resolve_params(signature, options.params),
+        binding=binding,
+        params=params,
         config=applied(ref.mlmodel, options.pyfunc_config),
         extra_env=options.extra_env,
         threads=threads,

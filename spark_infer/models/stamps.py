@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.config import JobConfig
-from spark_infer.errors import SchemaMismatchError
+from spark_infer.config import FunctionStep, JobConfig
+from spark_infer.core.prediction_columns import signature_outputs
+from spark_infer.errors import SchemaMismatchError, TargetError, nearest
 from spark_infer.models.ref import ModelRef
 
 
@@ -55,4 +56,31 @@ def refuse_clashes(columns: Iterable[str], names: Sequence[str]) -> None:
             problems=[f"column {name!r} is there already" for name in clashes or names],
             next_step="rename them with model_name_column, model_version_column and scored_at_column (of `target` in a "
             "job file), or set them to null.",
+        )
+
+
+def refuse_unknown_columns(config: JobConfig, ref: ModelRef, table: pa.Schema) -> None:
+    """Refuse partitions and keys of a target that no column can have, where its schema is not known yet.
+
+    Raises:
+        TargetError: With the nearest names. Where outputs cannot be foreseen, nothing is refused.
+    """
+    target, score = config.target, config.score
+    declared = signature_outputs(ref.mlmodel.signature)
+    if declared is None or score.result_type or score.predict_method:
+        return
+    if any(isinstance(step, FunctionStep) for step in score.postprocess):
+        return
+    outputs = (target.output,) if isinstance(target.output, str) else (target.output or {}).values()
+    steps = (getattr(step, "output", None) for step in score.postprocess)
+    stamps = (target.model_name_column, target.model_version_column, target.scored_at_column)
+    names = [name for name in (*table.names, *declared.names, *outputs, *steps, *stamps) if name]
+    folded = {name.casefold() for name in names}
+    asked = dict.fromkeys((*target.partition_by, *target.partitions, *target.keys))
+    problems = [f"there is no column {name!r}{nearest(name, names)}" for name in asked if name.casefold() not in folded]
+    if problems:
+        raise TargetError(
+            f"The rows do not fit the target {target.name}.",
+            details=problems,
+            next_step="correct `partition_by`, `partitions` or `keys`.",
         )

@@ -253,6 +253,24 @@ def test_what_only_spark_can_do_is_refused_with_the_reason(line: str, source: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_condition_kept_columns_signature_and_partitions_are_refused_in_one_error(
+    line: str, source: Path, tmp_path: Path
+) -> None:
+    rows = {"path": str(source), "where": "idd > 1"}
+    target = {"path": str(tmp_path / "out"), "keep": ["ids"], "partition_by": ["predictoin", "id"]}
+    with pytest.raises(PlanError) as caught:
+        job(line, rows, target, score={"params": {"k": 1}}).plan()
+    assert (caught.value.what, caught.value.exit_code) == ("4 things do not fit.", 2)
+    assert [detail for detail in caught.value.details if detail.startswith("  ")] == [
+        "  where: idd > 1",
+        "  columns: id, x, part",
+        "  column 'ids' is kept but missing (did you mean 'id'?)",
+        "  params.k is not a parameter of the model",
+        "  there is no column 'predictoin' (did you mean 'prediction'?)",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
 def test_resources_that_this_machine_has_not_are_refused(line: str, source: Path, tmp_path: Path) -> None:
     target = {"path": str(tmp_path / "out")}
     with pytest.raises(ResourcesError, match="assigns no GPUs"):

@@ -22,7 +22,7 @@ from spark_infer.engines.prepared_job import MatchedJob, PreparedJob, Source
 from spark_infer.engines.preview_rows import Previewed, Selection
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
-from spark_infer.errors import PlanError, SourceError, SparkMustReadError
+from spark_infer.errors import PlanError, SourceError, SparkMustReadError, Together
 from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
 from spark_infer.models.compile.gate import compile_recipe
@@ -33,7 +33,7 @@ from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import refuse_unmet, requirements
-from spark_infer.models.stamps import stamped_schema
+from spark_infer.models.stamps import refuse_unknown_columns, stamped_schema
 from spark_infer.runtime.call_in_thread import Wait, call_in_thread
 from spark_infer.runtime.local_resources import LocalResources, find_local_resources
 from spark_infer.tables.bookmark import Span
@@ -150,18 +150,26 @@ class LocalEngine:
         """Match a model to a source; Spark's own models are refused."""
         # A plain copy: what the job file took from the environment does not travel to the workers.
         options = ScoreOptions.model_validate(config.score.model_dump())
-        recipe = make_recipe(
-            ref,
-            source.table,
-            options,
-            folder=store.path(ref.digest),
-            load_model=partial(_load, ref, store, options.cache_bytes, loads=loads),
-            keep=config.target.keep,
-            output=config.target.output,
-            result_schema=_result_schema(options.result_type),
-            threads=self.here.cpus,
-            show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
-        )
+        together = Together()
+        with together.check():
+            _refuse_condition(config, source.snapshot, source.table)
+        with together.check():
+            recipe = make_recipe(
+                ref,
+                source.table,
+                options,
+                folder=store.path(ref.digest),
+                load_model=partial(_load, ref, store, options.cache_bytes, loads=loads),
+                keep=config.target.keep,
+                output=config.target.output,
+                result_schema=_result_schema(options.result_type),
+                threads=self.here.cpus,
+                show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
+            )
+        if together:
+            with together.check():
+                refuse_unknown_columns(config, ref, source.table)
+        together.refuse()
         if recipe.load.backend == SPARK:
             raise _spark_runs_it(ref)
         refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
@@ -173,7 +181,6 @@ class LocalEngine:
     def choose_plane(self, config: JobConfig, source: Source, scoring: LocalScoring) -> Plane:
         """Have processes read the files themselves; what only Spark reads is refused."""
         snapshot = source.snapshot
-        _refuse_condition(config, snapshot, source.table)
         plane = choose_plane(
             lambda name: "",
             config.model_copy(update={"plane": "auto"}),

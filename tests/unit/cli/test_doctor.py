@@ -16,6 +16,7 @@ import pytest
 from typer.testing import Result
 
 from spark_infer.cli import findings
+from spark_infer.errors import ModelNotFoundError
 from spark_infer.spark import environment
 
 Command = Callable[..., Result]
@@ -52,6 +53,18 @@ def test_exit_code_0_and_no_problem_where_all_is_well(well: Path, command: Comma
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("doctor: all is well\n")
     assert "17, " in result.stdout
+
+
+@pytest.mark.parametrize("java", [True, False])
+def test_an_unknown_model_has_the_exit_code_of_plan_whatever_else_is_wrong(
+    well: Path, command: Command, java: bool
+) -> None:
+    if not java:
+        (well / "java" / "bin" / "java").unlink()
+    result = command("doctor", "--row-order", str(well / "no-model"), "--log-file", str(well / "doctor.log"))
+    assert result.exit_code == ModelNotFoundError.exit_code == 2
+    assert ("! java" in result.stdout) is not java
+    assert "! row order: " in result.stdout
 
 
 def test_exit_code_3_and_the_fix_where_something_is_not(well: Path, command: Command) -> None:
