@@ -10,15 +10,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from spark_infer.core.stats import Stats
+from spark_infer.errors import RunError
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_rows, score_table_batches, scored_columns
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.process_state import this_process
+from spark_infer.tables.paths import logged_path
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan, ScanTask
 from spark_infer.tables.sink.quarantine import Quarantine
 from spark_infer.tables.sink.sink import ParquetSink
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
+
+_MOST_FILES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +100,22 @@ def written_files(
         with stats.timing("write"):
             files = [*out.close(), *(aside.close() if aside else ())]
         this_process().failpoints.reach("task_written")
-    except BaseException:
+    except BaseException as error:
         out.abort()
         if aside:
             aside.abort()
+        if isinstance(error, RunError):
+            error.details = (*error.details, *_where(work.recipe, task, sink, stats.rows))
         raise
     return files, stats.take()
+
+
+def _where(recipe: Recipe, task: ScanTask, sink: SinkSpec, rows: int) -> Iterator[str]:
+    """Say where a task was when it failed: its unit, its model, and how far it had come with its files."""
+    unit = f"unit {sink.units[task.number]}, " if task.number < len(sink.units) else ""
+    yield f"in {unit}task {task.number}, with {recipe.label}, after {rows:,} rows of:"
+    for piece in task.pieces[:_MOST_FILES]:
+        groups = "" if piece.groups is None else f", row groups {piece.groups[0]} to {piece.groups[-1]}"
+        yield f"  {logged_path(piece.path)}{groups}"
+    if (more := len(task.pieces) - _MOST_FILES) > 0:
+        yield f"  and {more:,} more files"

@@ -63,10 +63,14 @@ def test_bad_rows_have_no_prediction_and_a_reason(moody: str, tmp_path: Path, ki
 
 
 def test_without_on_error_the_first_bad_row_ends_the_job(moody: str, tmp_path: Path) -> None:
-    source = rows_in(tmp_path / "in", {5})
-    with pytest.raises(PredictError, match="raised on a batch of"):
-        job(moody, source, {"path": str(tmp_path / "out")}).run()
+    source = rows_in(tmp_path / "in", {460})
+    with pytest.raises(PredictError, match="raised on a batch of") as failed:
+        job(moody, source, {"path": str(tmp_path / "out")}, score={"batch_size": 100}, units={"bytes": 1}).run()
     assert not (tmp_path / "out").exists()
+    where = failed.value.details[-2:]
+    assert where[0].startswith("in unit 1, task 1, with model version ")
+    assert where[0].endswith(", after 200 rows of:")
+    assert where[1] == "  250.parquet"
 
 
 @pytest.mark.parametrize("column", ["why", ""])

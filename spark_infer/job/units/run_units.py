@@ -181,14 +181,11 @@ def _sink(job: PreparedJob, start: Start) -> SinkSpec | None:
     if job.plane.sink is None:
         return None
     aside, values = None, constants(job.config, job.recipe.ref, job.started_at)
+    units = tuple(unit.ordinal for unit in start.units for _ in unit.tasks)
     if job.quarantine is not None:
-        aside = QuarantineSpec(
-            sink=quarantine_sink(job.quarantine, job.recipe.ref, job.run_id, job.started_at),
-            columns=job.quarantine.columns,
-            run_id=job.run_id,
-            units=tuple(unit.ordinal for unit in start.units for _ in unit.tasks),
-        )
-    return replace(job.plane.sink, run_id=job.run_id, constants=values, quarantine=aside)
+        sink = quarantine_sink(job.quarantine, job.recipe.ref, job.run_id, job.started_at)
+        aside = QuarantineSpec(sink=replace(sink, units=units), columns=job.quarantine.columns, run_id=job.run_id)
+    return replace(job.plane.sink, run_id=job.run_id, constants=values, units=units, quarantine=aside)
 
 
 def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:

@@ -57,6 +57,6 @@ class Quarantine:
         columns = {name: rows.column(name) for name in self._spec.columns}
         columns |= {"source_file": paths.take(rows.column(PIECE)), "source_row": rows.column(ROW)}
         columns |= {name: errors.field(name) for name in ("error_class", "error_message")}
-        columns |= {"unit": pa.array([self._spec.units[self._task.number]] * count, pa.int32())}
+        columns |= {"unit": pa.array([self._spec.sink.units[self._task.number]] * count, pa.int32())}
         columns |= {"run_id": pa.array([self._spec.run_id] * count, pa.string())}
         return pa.RecordBatch.from_pydict(columns)

@@ -32,6 +32,7 @@ class SinkSpec:
         metadata: Key-value metadata of every file.
         row_group_bytes: Bytes in memory of a row group.
         most_file_bytes: Bytes after which a file is closed and the next one begun.
+        units: The unit of each task, by the task's number.
         quarantine: What becomes of rows that the model fails for; None where there are none.
     """
 
@@ -46,6 +47,7 @@ class SinkSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     row_group_bytes: int = ROW_GROUP_BYTES
     most_file_bytes: int = MOST_FILE_BYTES
+    units: tuple[int, ...] = ()
     quarantine: QuarantineSpec | None = None
 
     def into(self, uri: str) -> SinkSpec:
@@ -72,13 +74,11 @@ class QuarantineSpec:
         sink: How they become files, in the same folder as the others.
         columns: The columns of the source that tell them apart.
         run_id: The run, by which the table is partitioned.
-        units: The unit of each task, by its number.
     """
 
     sink: SinkSpec
     columns: tuple[str, ...]
     run_id: str
-    units: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
