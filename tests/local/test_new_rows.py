@@ -20,6 +20,7 @@ from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import SourceError, TargetError, WriteError
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
+from spark_infer.job.units import drive
 from spark_infer.runtime.failpoints import InjectedError
 from tests.histories import History
 from tests.line import save_line
@@ -244,6 +245,19 @@ def test_a_new_model_scores_what_its_policy_says(
     assert slopes == sorted([(number, 2) for number in (1, 2)] + [(number, 3) for number in scored])
 
 
+def test_a_job_that_scored_all_rows_before_is_shown_how_to_go_on_with_new_ones(line: str, tmp_path: Path) -> None:
+    append(tmp_path / "in", 0)
+    new_rows(line, tmp_path, incremental=False).run()
+    append(tmp_path / "in", 3)
+    with pytest.raises(TargetError, match="would append them again") as refused:
+        new_rows(line, tmp_path).run()
+    assert "--set target.mode=overwrite" in refused.value.next_step
+    new_rows(line, tmp_path, target={"mode": "overwrite"}).run()
+    append(tmp_path / "in", 6)
+    assert new_rows(line, tmp_path).run().rows_scored == 3
+    assert predictions(tmp_path) == doubled(9)
+
+
 @pytest.mark.parametrize("version", [0, 1])
 def test_a_target_that_was_restored_has_the_bookmark_of_that_version(line: str, tmp_path: Path, version: int) -> None:
     scoring = new_rows(line, tmp_path)
@@ -393,3 +407,12 @@ def test_a_list_of_files_that_is_gone_is_refused(line: str, tmp_path: Path) -> N
     put(tmp_path, "b", 3)
     with pytest.raises(TargetError, match="is gone from the ledger"):
         scoring.run()
+
+
+def test_lists_of_files_are_kept_by_the_newest_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drive, "_MOST_LISTS", 2)
+    for number in range(4):
+        put(tmp_path, f"{number}", 3 * number)
+        assert new_rows(line, tmp_path).run().rows_scored == 3
+    kept = sorted(path.parent.name.split(".")[2] for path in (tmp_path / ".out.spark_infer").rglob("source.*.json"))
+    assert kept == ["0003", "0004"]

@@ -17,12 +17,15 @@ from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, 
 from spark_infer.job.units.stopped import how_far
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.entry import Sealed
-from spark_infer.tables.ledger.ledger import FILES, JOURNAL, UNITS, Ledger
+from spark_infer.tables.ledger.ledger import FILES, JOURNAL, LIST, UNITS, Ledger
 from spark_infer.tables.publishing.move_files import OLD, READY, STAGED
 from spark_infer.tables.publishing.work import Ended, Publisher
 from spark_infer.tables.storage import Storage
 
 logger = logging.getLogger(__name__)
+
+_MOST_LISTS = 30
+"""How many of the newest runs keep the lists of the files that they have read."""
 
 
 class Check(Protocol):
@@ -138,8 +141,18 @@ def clean(runs: Runs, ledger: Ledger) -> None:
         for name in ledger.folder.names():
             if name.startswith("tasks.") or name == JOURNAL:
                 ledger.folder.files.delete_file(ledger.folder.at(name))
+            elif name.startswith(LIST):
+                _remove_oldest_list(runs)
     except (ArrowException, OSError) as error:
         logger.warning("Could not clean %s: %s", ledger.folder.root, error)
+
+
+def _remove_oldest_list(runs: Runs) -> None:
+    """Remove the list of files that the last of the newest runs does not need, should the target be restored."""
+    for _, _, older in runs.all()[:-_MOST_LISTS][-1:]:
+        for name in older.folder.names():
+            if name.startswith(LIST):
+                older.folder.files.delete_file(older.folder.at(name))
 
 
 class _Wanted:

@@ -20,7 +20,7 @@ from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkM
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.formats import WrittenBefore, format_of
 from spark_infer.tables.ledger.access import access_of
-from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.ledger.ledger import LIST, Ledger
 from spark_infer.tables.ledger.signed import facts_in, signed
 from spark_infer.tables.locate import locate
 from spark_infer.tables.snapshot import Snapshot
@@ -282,4 +282,4 @@ def _id_of(files: Mapping[str, FileMark]) -> str:
 
 
 def _list_name(digits: str) -> str:
-    return f"source.{digits}.json"
+    return f"{LIST}{digits}.json"

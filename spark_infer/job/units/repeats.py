@@ -7,12 +7,27 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spark_infer.errors import TargetError
-from spark_infer.job.units.fingerprint import FILE_DIGITS, FILES, SECRETS, VARIABLES, Facts, differences, digest
+from spark_infer.job.units.fingerprint import (
+    FILE_DIGITS,
+    FILES,
+    NEW_ROWS,
+    SECRETS,
+    VARIABLES,
+    Facts,
+    differences,
+    digest,
+)
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, plan_in, report_in
+from spark_infer.tables.bookmark import SCORE_ALL
 from spark_infer.tables.where.sql import canonical
 
 _MOST_DIFFERENCES = 3
+_OTHER_WAYS = (
+    "select the new rows alone with `incremental`, source.where or source.partition_filter; replace the old ones with "
+    "target.mode merge and keys (Delta, on Spark), or overwrite_partitions (a partitioned table); or append all of "
+    "them again with --new-run (new_run=True)."
+)
 
 
 def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mapping[str, Any]], bool]) -> None:
@@ -110,7 +125,5 @@ def _repeated(run: str, plan: RunPlan, report: Mapping[str, Any], facts: Facts) 
             *changed[:_MOST_DIFFERENCES],
             *([f"{more} more differences"] if more > 0 else []),
         ],
-        next_step="select the new rows alone with source.where or source.partition_filter; replace the old ones with "
-        "target.mode merge and keys (Delta, on Spark), or overwrite_partitions (a partitioned table); or append all of "
-        "them again with --new-run (new_run=True).",
+        next_step=SCORE_ALL if NEW_ROWS in facts else _OTHER_WAYS,
     )

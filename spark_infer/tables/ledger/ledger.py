@@ -22,6 +22,9 @@ PLAN, JOURNAL, REPORT, CLOSED, UNITS, FILES = (
     "files",
 )
 
+LIST = "source."
+"""How the names of lists of a source's files begin, which runs keep for later ones."""
+
 BELIEVED = (UNITS, FILES)
 """The folders of a run whose content decides what becomes part of a table."""
 
