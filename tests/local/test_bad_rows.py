@@ -220,3 +220,29 @@ def test_a_quarantine_that_cannot_be_written_is_refused_before_any_task(moody: s
     refused(TargetError, "do not fit", path=str(other), format=None)
     with pytest.raises(ValueError, match="go together"):
         JobConfig.model_validate({**planned, "quarantine": None})
+
+
+def test_of_100_000_rows_in_three_partitions_seven_are_set_aside(moody: str, tmp_path: Path) -> None:
+    bad = {0, 9_999, 33_333, 33_334, 66_666, 70_000, 99_999}
+    ids = np.arange(100_000)
+    values = np.where(np.isin(ids, [*bad]), POISON, ids / 1024)
+    table = pa.table({"id": ids, "x": values, "part": ids // 33_334})
+    pq.write_to_dataset(table, tmp_path / "in", partition_cols=["part"], basename_template="{i}.parquet")
+    target = {"path": str(tmp_path / "out"), "format": "delta"}
+    report = job(
+        moody,
+        {"path": str(tmp_path / "in")},
+        target,
+        score={"on_error": "quarantine", "max_bad_rows": 7},
+        quarantine={"path": str(tmp_path / "aside"), "format": "delta", "columns": ["id", "part"]},
+    ).run()
+    scored = DeltaTable(tmp_path / "out").to_pyarrow_table().sort_by("id")
+    good = [key for key in ids.tolist() if key not in bad]
+    assert scored.column("id").to_pylist() == good
+    assert np.array_equal(scored.column("prediction").to_numpy(), np.array(good) / 1024)
+    assert {
+        row["id"]: (row["part"], row["source_file"], row["source_row"]) for row in quarantined(tmp_path / "aside")
+    } == {key: (key // 33_334, f"part={key // 33_334}/0.parquet", key % 33_334) for key in bad}
+    assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (100_000, 99_993, 7)
+    assert report.rows_predicted is not None
+    assert report.rows_predicted < 6 * 100_000
