@@ -1,17 +1,25 @@
-"""Three hundred random histories of a source, scored step by step by an incremental job."""
+"""Random histories of a source that an incremental job scores step by step, and drivers of it that are killed."""
 
 from __future__ import annotations
 
 import os
+import random
+import signal
+import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from spark_infer.engines.local import units as local_units
 from tests.here import tasks_here
 from tests.histories import History
 from tests.line import save_line
+from tests.local.jobs import read
+from tests.soak.test_moments import finish, job, start
 
+KILLS = int(os.environ.get("TESTS_KILLS", "30"))
 HISTORIES = int(os.environ.get("TESTS_HISTORIES", "300"))
 
 
@@ -37,3 +45,24 @@ def test_each_history_equals_a_full_rescore_after_each_step(
             raise
         refused += history.refused
     assert refused, "no history met a change that is refused"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_driver_that_is_killed_at_any_moment_scores_each_new_row_once(
+    models: dict[str, float], tmp_path: Path, kind: str
+) -> None:
+    chosen, rows = random.Random(kind), 0
+    document = {**job(next(iter(models)), tmp_path, kind, mode="append"), "incremental": True}
+    for _ in range(KILLS):
+        for _ in range(4):  # files, each of them a unit
+            ids = range(rows, rows + 1_000)
+            rows += len(ids)
+            write_deltalake(tmp_path / "in", pa.table({"id": ids, "x": [each / 8 for each in ids]}), mode="append")
+        driver = start(document)
+        time.sleep(chosen.uniform(1.0, 5.0))
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate()
+    while not finish(document)["nothing_new"]:
+        pass
+    assert [row["id"] for row in read(tmp_path / "out")] == list(range(rows))
