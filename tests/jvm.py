@@ -22,6 +22,19 @@ ROOT = Path(__file__).parents[1]
 LIGHT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 
+SMALL_TABLES = {
+    # Compiling an operator takes longer than a few thousand rows do without.
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+    # Neither does a query of a few rows earn it to be planned again after each stage.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.ui.enabled": "false",
+}
+"""Settings of Spark for tables of a few thousand rows; the tests of tests/e2e have Spark's defaults instead."""
+
+
 def options() -> str:
     """What each JVM is started with; one whose class path is another one than the archive's does without it."""
     there = archive()

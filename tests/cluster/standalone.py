@@ -26,13 +26,11 @@ _MOST_SECONDS = 60.0
 _LIGHT_JVM = jvm.options()
 
 LIGHT = {
-    "spark.databricks.delta.snapshotPartitions": "2",
+    **jvm.SMALL_TABLES,
     "spark.driver.extraJavaOptions": _LIGHT_JVM,
     "spark.driver.memory": "1g",
     "spark.executor.extraJavaOptions": _LIGHT_JVM,
     "spark.executor.memory": "512m",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.ui.enabled": "false",
 }
 """Settings of an application that cost little to start; none of them changes what is tested."""
 

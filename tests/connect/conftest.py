@@ -20,6 +20,7 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
 from spark_infer.tables.delta import delta_conf
+from tests.jvm import SMALL_TABLES
 
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -80,10 +81,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": "0",
         "spark.connect.progress.reportInterval": "100ms",
-        "spark.databricks.delta.snapshotPartitions": "2",
+        **SMALL_TABLES,
         "spark.python.daemon.module": "tests.daemon",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.ui.enabled": "false",
     }
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--driver-memory", "1g"]
     command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]

@@ -83,6 +83,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace(folder)
 
 
+@pytest.mark.soak
 def test_a_command_whose_java_process_dies_while_it_plans_says_so_and_that_it_goes_on(work: Workplace) -> None:
     # The model is loaded on the driver while the job is planned.
     (work.folder / "killer.py").write_text(

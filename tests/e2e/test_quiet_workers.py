@@ -29,7 +29,7 @@ spark.stop()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_nothing_that_a_model_prints_reaches_the_screen(tmp_path: Path) -> None:
     model = save_loud(tmp_path)
     environ = {**os.environ, "PYSPARK_PYTHON": sys.executable}

@@ -40,7 +40,7 @@ from tests.local.conftest import ROWS, children
 from tests.local.jobs import job, read, run, write_in
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
 def test_a_table_is_scored_without_java(line: str, source: Path, tmp_path: Path, kind: str) -> None:
     program = (
         "import sys\n"

@@ -34,7 +34,7 @@ print(score_table(source=source, target=target, model=model, engine="local", res
 """
 
 
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
 def test_a_job_is_planned_run_and_shown_where_pyspark_is_not_installed(line: str, tmp_path: Path, kind: str) -> None:
     rows = pa.table({"id": range(20), "x": [each / 4 for each in range(20)], "tags": [["a", None]] * 20})
     if kind == "delta":

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from spark_infer.config import SparkConfig
 from spark_infer.spark.session import start_session
 from spark_infer.tables.delta import delta_conf
+from tests.jvm import SMALL_TABLES
 from tests.line import save_line
 from tests.spark.made import CountingModel, FlowerModel, iris_like
 
@@ -30,17 +31,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Two cores, few and small partitions, UTC; the JVM's and the workers' log is `spark.log` in its folder."""
     folder = tmp_path_factory.mktemp("spark")
     conf = {
-        "spark.databricks.delta.snapshotPartitions": "2",
+        **SMALL_TABLES,
+        "spark.databricks.delta.writeChecksumFile.enabled": "false",  # one more job for each commit
         "spark.driver.memory": "2g",
-        # Compiling an operator takes longer than a few thousand rows do without; all other tests have Spark's default.
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        "spark.sql.codegen.wholeStage": "false",
         "spark.local.dir": str(folder / "local"),
         "spark.python.daemon.module": "tests.daemon",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "2",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.ui.enabled": "false",
     }
     session = start_session(
         SparkConfig(master="local[2]", conf=conf),

@@ -81,7 +81,7 @@ def no_job(spark: SparkSession) -> Iterator[None]:
     assert tracker.getJobIdsForGroup(None) == before
 
 
-@pytest.mark.parametrize("plane", ["direct", "spark"])
+@pytest.mark.parametrize("plane", ["direct", pytest.param("spark", marks=pytest.mark.soak)])
 def test_a_table_is_scored_by_the_compiled_model_as_by_the_original(
     spark: SparkSession, table: str, booster: str, plane: str, tmp_path: Path
 ) -> None:

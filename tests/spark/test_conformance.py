@@ -14,8 +14,15 @@ from tests.conformance.writes import CASES, Writes
 from tests.spark.tables.seen import no_spark_job
 
 # Where Spark commits what it writes, nothing is sealed before.
+# Whether a run goes on is decided without Spark: one mode that adds rows and one that replaces them show it here.
+OFTEN = ("error_if_exists_goes_on", "overwrite_goes_on")
 PAIRS = [
-    pytest.param(name, case, id=f"{name}-{case.__name__}")
+    pytest.param(
+        name,
+        case,
+        id=f"{name}-{case.__name__}",
+        marks=[pytest.mark.soak] if case.__name__.startswith(OFTEN) else [],
+    )
     for name, each in FORMATS.items()
     for case in CASES
     if not (each.spark_commits and case.__name__.endswith("_sealed"))

@@ -40,6 +40,10 @@ LIKE_ANOTHER = (
     "reals and instants as partitions",
     "Delta, widened",
     "Delta, column added later",
+    "partitions, Delta",
+    "decimals as partitions",
+    "a constant column as partition",
+    "old calendar, INT96",
 )
 
 

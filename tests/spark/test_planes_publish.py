@@ -105,7 +105,10 @@ RULES = {
 }
 
 
-ONE_RULE = ["", "constraint few", *(pytest.param(rule, marks=pytest.mark.soak) for rule in list(RULES)[1:])]
+ONE_RULE = [
+    "constraint few",
+    *(pytest.param(rule, marks=pytest.mark.soak) for rule in ("", "change data feed", "deletionVectors")),
+]
 
 
 @pytest.mark.parametrize("rule", ONE_RULE)
@@ -243,7 +246,8 @@ def _as_texts(names: tuple[str, ...]) -> list[str]:
     return [f"hex(CAST({name} AS string)) AS {name}" for name in names]
 
 
-@pytest.mark.parametrize("mode", ["overwrite", pytest.param("overwrite_partitions", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", ["overwrite", "overwrite_partitions"])
 def test_an_overwrite_replaces_files_whose_names_spark_did_not_escape(
     spark: SparkSession, line: str, tmp_path: Path, mode: str
 ) -> None:

@@ -182,6 +182,7 @@ def test_a_partition_is_scored_again_and_the_others_stay(
     assert {row["bed"] for row in rows if row["scored_at"] == first.started_at} == {0, 2}
 
 
+@pytest.mark.soak  # what a writer does with a name is in tables/test_catalog_tables.py
 @pytest.mark.parametrize("format_", ["delta", "parquet"])
 def test_a_table_of_the_catalog_is_made_and_replaced(
     format_: str, spark: SparkSession, garden: str, flower: FlowerModel

@@ -133,7 +133,7 @@ def test_a_predict_call_that_hangs_is_stopped_and_its_stack_is_told(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("plane", ["auto", "spark"])
+@pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])
 def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Path, plane: str) -> None:
     model = save_sleepy(tmp_path / "model")
     spark.range(3).selectExpr("id", "IF(id = 2, 900D, 1D) AS x").write.parquet(str(tmp_path / "in"))
@@ -143,6 +143,7 @@ def test_a_job_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.soak  # the same with engine local, in tests/local/test_deadlines.py, takes a second
 def test_planning_that_takes_too_long_is_stopped(spark: SparkSession, tmp_path: Path) -> None:
     model = save_sleepy(tmp_path / "model")
     spark.range(1).selectExpr("id", "1D AS x").write.parquet(str(tmp_path / "in"))

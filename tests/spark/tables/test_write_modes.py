@@ -14,6 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.spark.tables.settings import settings
 from tests.spark.tables.conftest import Put
 from tests.spark.tables.seen import hidden_beside, read_back, tree
 
@@ -94,7 +95,7 @@ def test_a_failing_job_leaves_nothing_where_there_was_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@both_formats
+@pytest.mark.parametrize("kind", ["delta", pytest.param("parquet", marks=pytest.mark.soak)])
 def test_spark_reads_a_table_without_rows_with_its_types(
     spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
 ) -> None:
@@ -114,15 +115,12 @@ def test_a_file_size_cuts_files_and_the_session_keeps_its_settings(
     spark: SparkSession, tmp_path: Path, put: Put
 ) -> None:
     name = "spark.sql.adaptive.advisoryPartitionSizeInBytes"
-    spark.conf.set(name, "64m")
     rows = spark.range(0, 400_000, 1, 8).selectExpr("id", "rand(1) AS delay", "CAST(1 AS INT) AS month")
-    try:
+    with settings(spark, {name: "64m", "spark.sql.adaptive.enabled": "true"}):
         one = put(rows, target(tmp_path / "one", "parquet", partition_by=["month"], target_file_bytes=2**30))
         many = put(rows, target(tmp_path / "many", "parquet", partition_by=["month"], target_file_bytes=2**20))
         assert spark.conf.get(name) == "64m"
         assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "INT96"
-    finally:
-        spark.conf.unset(name)
     assert one.files == 1
     assert many.files > 2
     assert one.notes == ()
@@ -131,11 +129,8 @@ def test_a_file_size_cuts_files_and_the_session_keeps_its_settings(
 def test_a_file_size_without_adaptive_execution_is_reported_as_void(
     spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put
 ) -> None:
-    spark.conf.set("spark.sql.adaptive.enabled", "false")
-    try:
+    with settings(spark, {"spark.sql.adaptive.enabled": "false"}):
         written = put(flights, target(tmp_path / "scores", "parquet", target_file_bytes=2**20))
-    finally:
-        spark.conf.unset("spark.sql.adaptive.enabled")
     assert "spark.sql.adaptive.enabled is false" in written.notes[0]
 
 
