@@ -39,7 +39,7 @@ PLAN: dict[str, Any] = {
     **dict.fromkeys(("write", "plane", "acceleration", "compiled", "row_order"), "x"),
     **dict.fromkeys(("partition_filter", "read_columns", "steps", "units", "tasks", "warnings"), ("x", "y")),
     **{name: {"x": "y"} for name in ("params", "outputs", "target_columns")},
-    **dict.fromkeys(("model_bytes", "source_version", "source_rows"), 1),
+    **dict.fromkeys(("model_bytes", "source_version", "source_since", "source_rows"), 1),
     "columns": (PlannedColumn(column="x", model_column="y", type="long", cast="a -> b"),),
 }
 STATE: dict[str, Any] = {
