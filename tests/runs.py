@@ -60,7 +60,17 @@ def publish(
 
     try:
         publisher = format_of(plan.location.format).publisher(work)
-        done = drive(ledger, [Unit(0, ())], publisher, folder=work.folder, score=score, check=check, session=session)
+        done = drive(
+            ledger,
+            [Unit(0, ())],
+            publisher,
+            folder=work.folder,
+            score=score,
+            check=check,
+            session=session,
+            turn=lambda: None,
+        )
+        assert isinstance(done, Outcome)
         return done
     finally:
         ledger.discard(["units"])

@@ -48,12 +48,26 @@ class Deadline:
         try:
             return told.get(timeout=self._left())
         except queue.Empty:
-            raise DeadlineError(
-                f"The job took longer than {self._seconds:g} seconds, and was stopped.",
-                details=["units that were done stay done; where there are none, the same command starts again"],
-                next_step="run the same command again if `spark-infer status` tells of units that are done: it goes on "
-                "from there; else raise deadline_seconds, or have smaller units (units.bytes).",
-            ) from None
+            raise self._passed() from None
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for somebody else.
+
+        Raises:
+            DeadlineError: There is no time left.
+        """
+        left = self._left()
+        if left == 0:
+            raise self._passed()
+        time.sleep(seconds if left is None else min(seconds, left))
+
+    def _passed(self) -> DeadlineError:
+        return DeadlineError(
+            f"The job took longer than {self._seconds:g} seconds, and was stopped.",
+            details=["units that were done stay done; where there are none, the same command starts again"],
+            next_step="run the same command again if `spark-infer status` tells of units that are done: it goes on "
+            "from there; else raise deadline_seconds, or have smaller units (units.bytes).",
+        )
 
     def plan(self, plan: Callable[[], T], call: Callable[[Callable[[], T], Wait[T]], T] | None = None) -> T:
         """Plan a job, in a thread of its own where there is a deadline; nothing else ends a wait in foreign code.

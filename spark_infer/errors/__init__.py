@@ -30,7 +30,8 @@
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
         ├── WriteError             the target could not be written
         │   └── CommitConflictError    another writer changed the table in a way that the commit cannot go with
-        └── LedgerError            the account of an unfinished run is damaged, or another driver took the run over
+        └── LedgerError            the account of an unfinished run is damaged, or another command gave the run up
+            └── TakenOverError         another driver of the run puts its rows in their place
 
 Every message says what happened, where, what was allowed and what to do next, in at most a few
 lines, and holds no row values. All errors pickle.
@@ -80,6 +81,7 @@ from spark_infer.errors.run import (
     SparkMustReadError,
     StepFailedError,
     StoppedError,
+    TakenOverError,
     TooManyBadRowsError,
     WriteError,
 )
@@ -113,6 +115,7 @@ __all__ = [
     "StepError",
     "StepFailedError",
     "StoppedError",
+    "TakenOverError",
     "TargetError",
     "Together",
     "TooManyBadRowsError",

@@ -175,5 +175,17 @@ class LedgerError(RunError):
     """The account of an unfinished run is damaged, or another driver took the run over."""
 
 
+class TakenOverError(LedgerError):
+    """Another driver of the same run has taken over the files that this one was about to put in their place."""
+
+    @classmethod
+    def of_run(cls, run: str) -> Self:
+        """A driver whose staged files another one has taken."""
+        return cls(
+            f"Another driver of the run {run} has taken over, and puts its rows in their place now.",
+            next_step="let that one finish; the same command then reports what it did.",
+        )
+
+
 class LedgerRefusedError(PlanError, LedgerError):
     """A ledger is damaged, or somebody else may have written it; found before anything ran."""

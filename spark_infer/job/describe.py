@@ -79,7 +79,9 @@ def _units(job: PreparedJob) -> Iterator[str]:
     count = len(start.units)
     when = "each published when it is done" if job.write.one_by_one and count > 1 else "published when all is done"
     yield f"{count:,} unit{'' if count == 1 else 's'}, {when}; what is done is not done again after a failure"
-    if found.plan is not None:
+    if start.follows:
+        yield f"run {found.ledger.name} is done by another driver in another way: this command waits and reports it"
+    elif found.plan is not None:
         yield f"run {found.ledger.name} is unfinished: {found.done:,} of {count:,} units are done, and it goes on"
     if found.replaces is not None:
         yield f"run {found.replaces.name} is unfinished and is given up"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from spark_infer.engines.base import WholeWriter
 from spark_infer.engines.prepared_job import PreparedJob
@@ -13,8 +16,10 @@ from spark_infer.engines.unit import WHOLE
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
+from spark_infer.job.units.concurrent_drivers import drive_shared, taking_part
+from spark_infer.job.units.drive import clean
 from spark_infer.job.units.new_rows import remember_seen
-from spark_infer.job.units.run_units import again, conclude, run_units
+from spark_infer.job.units.run_units import begun_job, conclude, done_by_others, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
 from spark_infer.runtime.process_state import this_process
@@ -39,7 +44,7 @@ def run_job(
     if job.nothing_new:
         remember_seen(job)
         return nothing_new(job)
-    if job.start is not None and (done := again(job.start)) is not None:
+    if job.start is not None and (done := done_by_others(job.start, job.deadline.sleep)) is not None:
         return done
     engine = job.engine
     with engine.running():
@@ -77,14 +82,26 @@ def _in_the_ledger(job: PreparedJob, start: Start, on_progress: OnProgress | Non
     """Score and write in one action of the engine's, which its commit makes one that happens once."""
     goes_on = start.found.plan is not None
     start = begin(start, job.write, job.rows)
-    ledger = start.found.ledger
-    job = replace(job, run_id=start.run_id, started_at=start.started_at)
+    if (done := done_by_others(start, job.deadline.sleep)) is not None:
+        return done
+    goes_on = goes_on or start.run_id != job.run_id
+    ledger, job = start.found.ledger, begun_job(job, start)
     writer = job.engine.whole_writer(job, on_progress)
-    app = app_of(ledger, start.run_id)
-    there = writer.written_before(facts_of(job)) if goes_on else None
-    report = _at_once(writer, job, seconds, there=there, txn=(app, 1))
-    report = replace(report, run=ledger.name, rows_before=there.rows if there is not None else 0)
-    conclude(start, report, {"app": app, **mark_of(job)})
+    app, tries = app_of(ledger, start.run_id), itertools.count()
+    with taking_part(ledger, uuid.uuid4().hex[:8], job.deadline.sleep) as turns:
+
+        def write() -> Report | Mapping[str, Any]:
+            if (finished := turns.wait()) is not None:
+                return finished
+            there = writer.written_before(facts_of(job)) if next(tries) or goes_on else None
+            report = _at_once(writer, job, seconds, there=there, txn=(app, 1))
+            return replace(report, run=ledger.name, rows_before=there.rows if there is not None else 0)
+
+        report = drive_shared(turns, write)
+        if not isinstance(report, Report):
+            clean(start.runs, ledger)
+            return Report.again(report)
+        conclude(start, report, {"app": app, **mark_of(job)})
     return report
 
 

@@ -36,6 +36,7 @@ ACTIONS: dict[str, Callable[[str], None]] = {
     "raise": _raise,
     "enospc": _full,
     "sigkill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "sigstop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
     "delay": lambda _: time.sleep(_SLOW_SECONDS),
 }
 

@@ -41,6 +41,9 @@ class Disk(Protocol):
             Whether this call made it.
         """
 
+    def renew(self, path: str, content: bytes) -> None:
+        """Give a file that is there, with this content, the time of now."""
+
     def make_folder(self, path: str) -> None:
         """Make a folder and those that it lies in, so that they stay."""
 
@@ -93,6 +96,10 @@ class LocalDisk:
             spare.unlink(missing_ok=True)
         sync(place.parent)
         return True
+
+    def renew(self, path: str, content: bytes) -> None:
+        """Ask the kernel, which lets the content be."""
+        os.utime(path)
 
     def make_folder(self, path: str) -> None:
         """Make what is missing, and have the folder that each lies in stored."""
@@ -181,6 +188,10 @@ class FarDisk:
                 return False
             raise
         return True
+
+    def renew(self, path: str, content: bytes) -> None:
+        """Write it again."""
+        self._write(path, content)
 
     def make_folder(self, path: str) -> None:
         """Make it."""

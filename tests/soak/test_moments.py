@@ -50,9 +50,10 @@ def job(model: str, here: Path, kind: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def start(document: dict[str, Any], counted: Path | None = None) -> subprocess.Popen[str]:
+def start(document: dict[str, Any], counted: Path | None = None, fault: str = "") -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.soak.driver", json.dumps(document)]
     environ = {**os.environ, **({} if counted is None else {COUNTED: str(counted)})}
+    environ |= {"SPARK_INFER_FAULT": fault, "SPARK_INFER_TESTING": "1"} if fault else {}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environ
     )
@@ -140,11 +141,32 @@ def test_a_driver_that_is_killed_at_fifty_moments_comes_to_its_end(counting: str
     kill_again_and_again(counting, tmp_path, kind, KILLS, seed=2)
 
 
+def old(counting: str, here: Path, kind: str) -> None:
+    """A target that is there, with one row."""
+    (here / "old").mkdir()
+    pq.write_table(pa.table({"id": [-1], "x": [-1.0]}), here / "old" / "a.parquet")
+    finish({**job(counting, here, kind), "name": "old", "source": {"path": str(here / "old")}})
+
+
+def check_rows(here: Path, mode: str) -> None:
+    wanted = expected_rows()
+    if mode != "append":
+        del wanted[(-1, -2.0)]
+    verdict = Verdict.of(read(here / "out"), wanted)
+    assert verdict.is_clean, verdict
+
+
+MODES = ["error_if_exists", "append", "overwrite"]
+
+
 @pytest.mark.soak
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["parquet", "delta"])
-def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, kind: str) -> None:
+def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, kind: str, mode: str) -> None:
     make(tmp_path / "in")
-    document = job(counting, tmp_path, kind)
+    if mode != "error_if_exists":
+        old(counting, tmp_path, kind)
+    document = job(counting, tmp_path, kind, mode=mode)
     both = [start(document), start(document)]
     told = [running.communicate(timeout=300) for running in both]
     assert [running.returncode for running in both] == [0, 0], [err[-2000:] for _, err in told]
@@ -152,11 +174,48 @@ def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, 
     assert len({report["run_id"] for report in reports}) == 1
     assert all(report["rows_scored"] == UNITS * ROWS for report in reports)
     own = [UNITS - each["units_before"] - each["units_elsewhere"] for each in reports if not each["already_done"]]
-    assert sum(own) == UNITS if len(own) == 2 else 0 < own[0] <= UNITS
-    wanted = expected_rows()
-    del wanted[(-1, -2.0)]
-    assert Verdict.of(read(tmp_path / "out"), wanted).is_clean
+    assert sum(own) == UNITS if len(own) == 2 else 0 <= own[0] <= UNITS
+    check_rows(tmp_path, mode)
     assert finish(document)["already_done"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "point", ["seal", "publish", "journal", "placed", "commit", "made", "renamed", "swapped", "report"]
+)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_a_driver_whose_rival_is_killed_anywhere_takes_over(
+    counting: str, tmp_path: Path, kind: str, mode: str, point: str
+) -> None:
+    make(tmp_path / "in")
+    if mode != "error_if_exists":
+        old(counting, tmp_path, kind)
+    document = job(counting, tmp_path, kind, mode=mode)
+    rival, other = start(document, fault=f"{point}:1:sigkill"), start(document)
+    out, err = other.communicate(timeout=300)
+    _, rival_err = rival.communicate(timeout=300)
+    assert other.returncode == 0, err[-2000:]
+    assert rival.returncode in (0, -signal.SIGKILL), rival_err[-2000:]
+    assert json.loads(out.splitlines()[-1])["rows_scored"] == UNITS * ROWS
+    check_rows(tmp_path, mode)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", ["journal", "placed", "made"])
+def test_a_driver_that_hangs_while_it_publishes_ends_well_when_it_comes_back(
+    counting: str, tmp_path: Path, point: str
+) -> None:
+    make(tmp_path / "in")
+    document = job(counting, tmp_path, "delta")
+    rival = start(document, fault=f"{point}:1:sigstop")
+    os.waitid(os.P_PID, rival.pid, os.WSTOPPED)
+    assert finish(document)["rows_scored"] == UNITS * ROWS
+    os.kill(rival.pid, signal.SIGCONT)
+    out, err = rival.communicate(timeout=300)
+    assert rival.returncode == 0, err[-2000:]
+    assert json.loads(out.splitlines()[-1])["already_done"]
+    check_rows(tmp_path, "error_if_exists")
 
 
 @pytest.mark.soak

@@ -44,7 +44,7 @@ PLAN: dict[str, Any] = {
 }
 STATE: dict[str, Any] = {
     **dict.fromkeys(("run", "state", "model", "source"), "x"),
-    **dict.fromkeys(("partition_filter", "partitions"), ("x", "y")),
+    **dict.fromkeys(("partition_filter", "partitions", "drivers"), ("x", "y")),
     **dict.fromkeys(("units", "units_done", "rows", "target_version"), 1),
 }
 TEXTS: list[Any] = [

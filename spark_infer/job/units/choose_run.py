@@ -20,6 +20,7 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.check_target import find_target, plan_write
 from spark_infer.tables.formats import format_of
+from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
@@ -68,9 +69,16 @@ def choose_run_and_writers(
         PlanError: As `choose_run`; and where others have done a part of the run, or a ledger is damaged or not to be
             trusted.
     """
-    run = agreed(new_run)
+    try:
+        run = agreed(new_run)
+    except TargetError:
+        # Another driver may have done this very run between two looks: then it is known now.
+        run = agreed(new_run)
     plane = writers(run)
-    if run.start is not None and not run.start.goes_on(workers=plane.sink is not None):
+    workers = plane.sink is not None
+    if run.start is not None and run.start.is_begun_otherwise(workers=workers) and at_work(run.start.found.ledger):
+        return replace(run, start=replace(run.start, follows=True)), plane
+    if run.start is not None and not run.start.goes_on(workers=workers):
         run = agreed(True)
         plane = writers(run)
     if run.start is None or plane.sink is not None:

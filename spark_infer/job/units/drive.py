@@ -6,16 +6,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyarrow import ArrowException
 
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
 from spark_infer.errors import StoppedError
-from spark_infer.job.units.runs import Runs, before_running, refuse_taken_over, sweep
+from spark_infer.job.units.other_runs import refuse_taken_over, sweep
+from spark_infer.job.units.runs import Runs, before_running
 from spark_infer.job.units.stopped import how_far
 from spark_infer.runtime.process_state import this_process
+from spark_infer.tables.ledger.drivers import DRIVERS, TURNS
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import FILES, JOURNAL, LIST, UNITS, Ledger
 from spark_infer.tables.publishing.move_files import OLD, READY, STAGED
@@ -46,6 +48,7 @@ class Outcome:
         done_elsewhere: Units that another driver sealed meanwhile.
         versions: The Delta versions that this command made.
         ended: What the end of publishing came to.
+        report: What another driver reported of the run, which it has published and finished; None where this one has.
     """
 
     entries: list[Sealed] = field(default_factory=list)
@@ -54,6 +57,7 @@ class Outcome:
     done_elsewhere: int = 0
     versions: list[int] = field(default_factory=list)
     ended: Ended = field(default_factory=Ended)
+    report: Mapping[str, Any] | None = None
 
     def made(self, version: int | None) -> None:
         """Take a version that this command may have made."""
@@ -70,8 +74,9 @@ def drive(
     score: Score,
     check: Check,
     session: str,
+    turn: Callable[[], Mapping[str, Any] | None],
     begins: Callable[[], bool] = lambda: True,
-) -> Outcome:
+) -> Outcome | Mapping[str, Any]:
     """Bring a run to its end.
 
     A unit is done when its entry is in the ledger, which only one driver can make; from then on its files are the
@@ -85,7 +90,11 @@ def drive(
         score: Has the engine score units.
         check: Looks at a unit's files before it is sealed.
         session: The name of this command.
+        turn: Waits until no other driver does what one at a time does; the run's report where another has finished it.
         begins: Whether there is time to begin one more unit; asked before each.
+
+    Returns:
+        What was done; or the report of the run, where another driver has done all of it.
 
     Raises:
         RunError: A unit failed, or could not be published; those sealed before stay.
@@ -93,6 +102,9 @@ def drive(
         LedgerRefusedError: An entry of an earlier command is damaged, or names a path outside the run's folders.
         LedgerError: Another command gave the run up.
     """
+    # There is nothing to share in a run of one unit.
+    if len(units) == 1 and (report := turn()) is not None:
+        return report
     with before_running():
         sealed = ledger.all_sealed()
     outcome = Outcome(done_before=len(sealed), rows_before=sum(entry.rows for entry in sealed.values()))
@@ -123,6 +135,9 @@ def drive(
         raise
     outcome.entries = [sealed[unit.ordinal] for unit in units]
     this_process().failpoints.reach("finish")
+    outcome.report = turn()
+    if outcome.report is not None:
+        return outcome
     refuse_taken_over(ledger)
     with signals.held_back():
         outcome.ended = publisher.finish(outcome.entries)
@@ -137,7 +152,7 @@ def clean(runs: Runs, ledger: Ledger) -> None:
     try:
         sweep(runs, ledger)
         ready = [name for name in ledger.folder.names() if name.startswith(READY)]
-        ledger.discard((FILES, STAGED, OLD, UNITS, *ready))
+        ledger.discard((FILES, STAGED, OLD, UNITS, DRIVERS, TURNS, *ready))
         for name in ledger.folder.names():
             if name.startswith("tasks.") or name == JOURNAL:
                 ledger.folder.files.delete_file(ledger.folder.at(name))

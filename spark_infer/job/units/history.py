@@ -15,6 +15,7 @@ from spark_infer.observe.report import Report
 from spark_infer.printable import printable
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.ledger.access import access_of
+from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
 from spark_infer.tables.table_lookup import TableLookup
 
@@ -36,6 +37,7 @@ class RunState:
         units_done: Those that are scored.
         rows: Rows that it wrote; of a run that is not finished, the rows of the units that are scored.
         target_version: The Delta version that it made last.
+        drivers: The commands that are at work on it, where they run and since when.
         report: What it reported; None where it is not finished.
     """
 
@@ -50,12 +52,13 @@ class RunState:
     units_done: int
     rows: int
     target_version: int | None
+    drivers: tuple[str, ...]
     report: Mapping[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as values that JSON can hold, without the report."""
         facts = {**vars(self), "started_at": self.started_at.isoformat()}
-        facts |= {"partition_filter": list(self.partition_filter), "partitions": list(self.partitions)}
+        facts |= {name: list(facts[name]) for name in ("partition_filter", "partitions", "drivers")}
         return {name: value for name, value in facts.items() if name != "report"}
 
     def __str__(self) -> str:
@@ -63,7 +66,8 @@ class RunState:
         done = f"{self.units_done:,} of {self.units:,} units, {self.rows:,} rows{version}"
         what = ", ".join([self.model, self.source, *self.partition_filter])
         where = f"  into {', '.join(self.partitions)}" if self.partitions else ""
-        line = f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}"
+        by = f"  {'; '.join(self.drivers)}" if self.drivers else ""
+        line = f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}{by}"
         return printable(line)
 
 
@@ -131,6 +135,7 @@ def _state(ledger: Ledger) -> RunState | None:
         units_done=done,
         rows=rows,
         target_version=None if report is None else report.get("target_version"),
+        drivers=() if report is not None else tuple(map(str, at_work(ledger))),
         report=report,
     )
 

@@ -20,6 +20,7 @@ from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkM
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.formats import WrittenBefore, format_of
 from spark_infer.tables.ledger.access import access_of
+from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.ledger import LIST, Ledger
 from spark_infer.tables.ledger.signed import facts_in, signed
 from spark_infer.tables.locate import locate
@@ -112,7 +113,7 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         touched = place.written.holds_some_of(place.table, ledger, plan.run_id)
         if pinned := _pinned(place, wanted, move, touched=touched):
             return pinned
-        wanted = replace(wanted, gives_up=not touched)
+        wanted = replace(wanted, gives_up=not touched and not at_work(ledger))
     return wanted if config.target.mode == "overwrite" else _after_bookmark(place, config, wanted)
 
 

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from pyarrow import ArrowException
@@ -15,14 +14,15 @@ from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
-from spark_infer.errors import LedgerError, WriteError
+from spark_infer.errors import LedgerError, UnfinishedRunError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
 from spark_infer.job.quarantine_plan import quarantine_sink
-from spark_infer.job.units.concurrent_drivers import drive_shared
-from spark_infer.job.units.drive import Outcome, clean, drive
+from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
+from spark_infer.job.units.drive import Check, Outcome, clean, drive
+from spark_infer.job.units.other_runs import given_up
 from spark_infer.job.units.row_limits import RowLimits
 from spark_infer.job.units.run_plan import RunPlan
-from spark_infer.job.units.runs import given_up, plan_in
+from spark_infer.job.units.runs import plan_in
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.stopped import how_far
 from spark_infer.models.stamps import constants
@@ -67,8 +67,10 @@ def run_units(
     if table is None:
         raise WriteError(f"This process cannot reach {job.write.location.name}.", next_step="write a Delta table.")
     start = begin(start, job.write, job.rows)
+    if (done := done_by_others(start, job.deadline.sleep)) is not None:
+        return done
     ledger = start.found.ledger
-    job = replace(job, run_id=start.run_id, started_at=start.started_at)
+    job = begun_job(job, start)
     sink = _sink(job, start)
     work = PublishWork(
         plan=job.write,
@@ -81,43 +83,68 @@ def run_units(
         bookmark=job.bookmark,
     )
     exact = sink is not None and job.plane.scan is not None and job.plane.scan.condition is None
+    with taking_part(ledger, work.session, job.deadline.sleep) as turns:
 
-    limits = _limits(job, start)
+        def do_the_rest() -> Outcome | Mapping[str, Any]:
+            return drive(
+                ledger,
+                start.units,
+                _publisher(job, work, publisher(work)),
+                folder=work.folder,
+                score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
+                check=_check(job, start, exact=exact),
+                session=work.session,
+                turn=turns.wait,
+                begins=job.deadline.begins,
+            )
 
-    def check(folder: Storage, scored: Scored) -> None:
-        if limits is not None:
-            limits.admit(scored)
-        check_unit(folder, scored, exact=exact)
-
-    do_the_rest = partial(
-        drive,
-        ledger,
-        start.units,
-        _publisher(job, work, publisher(work)),
-        folder=work.folder,
-        score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
-        check=check,
-        session=work.session,
-        begins=job.deadline.begins,
-    )
-    try:
-        outcome = drive_shared(ledger, work.session, do_the_rest)
-    except KeyboardInterrupt as stopped:
-        stopped.add_note(how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
-        raise
-    if not isinstance(outcome, Outcome):
-        return Report.again(outcome)
-    report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
-    conclude(start, report, {**_marks(work, outcome), **mark_of(job)})
+        try:
+            outcome = drive_shared(turns, do_the_rest)
+        except KeyboardInterrupt as stopped:
+            stopped.add_note(how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
+            raise
+        if not isinstance(outcome, Outcome):
+            clean(start.runs, ledger)
+            return Report.again(outcome)
+        if outcome.report is not None:
+            clean(start.runs, ledger)
+            return _with_own_counts(Report.again(outcome.report), outcome)
+        report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
+        conclude(start, report, {**_marks(work, outcome), **mark_of(job)})
     return report
 
 
-def again(start: Start) -> Report | None:
-    """The report of a run that is finished, after a look at what it may have left behind; None for any other."""
-    if start.finished is None:
+def begun_job(job: PreparedJob, start: Start) -> PreparedJob:
+    """The job as its run was begun, perhaps a moment ago by another driver, which may have found no target yet."""
+    write = start.write(job.write.location, job.config) or job.write
+    write = replace(write, at_once=job.write.at_once)
+    return replace(job, run_id=start.run_id, started_at=start.started_at, write=write)
+
+
+def done_by_others(start: Start, sleep: Callable[[float], None]) -> Report | None:
+    """The report of a run that is finished, or that another driver finishes in a way that cannot be shared.
+
+    Args:
+        start: The run.
+        sleep: Waits some seconds for the other driver.
+
+    Returns:
+        The report, after a look at what the run may have left behind; None where there is something to do.
+
+    Raises:
+        UnfinishedRunError: The other driver ended without finishing the run.
+    """
+    report, ledger = start.finished, start.found.ledger
+    if report is None and not start.follows:
         return None
-    clean(start.runs, start.found.ledger)
-    return Report.again(start.finished)
+    report = report or follow(ledger, sleep)
+    if report is None:
+        raise UnfinishedRunError(
+            f"This command waited for another driver of the run {ledger.name}, which ended without finishing it.",
+            next_step="run the same command again: it goes on where that can be, and explains where it cannot.",
+        )
+    clean(start.runs, ledger)
+    return Report.again(report)
 
 
 def conclude(start: Start, report: Report, marks: Mapping[str, Any]) -> None:
@@ -150,6 +177,18 @@ def _publisher(job: PreparedJob, work: PublishWork, target: Publisher) -> Publis
     table_format = format_of(plan.write.location.format)
     table_format.make_empty(aside)
     return WithQuarantine(target, table_format.publisher(aside))
+
+
+def _check(job: PreparedJob, start: Start, *, exact: bool) -> Check:
+    """What looks at each unit before it is sealed."""
+    limits = _limits(job, start)
+
+    def check(folder: Storage, scored: Scored) -> None:
+        if limits is not None:
+            limits.admit(scored)
+        check_unit(folder, scored, exact=exact)
+
+    return check
 
 
 def check_unit(folder: Storage, scored: Scored, *, exact: bool) -> None:
@@ -210,6 +249,17 @@ def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork,
         rows_removed=outcome.ended.removed,
         run=work.ledger.name,
         units=len(start.units),
+        units_before=outcome.done_before,
+        rows_before=outcome.rows_before,
+        units_elsewhere=outcome.done_elsewhere,
+    )
+
+
+def _with_own_counts(report: Report, outcome: Outcome) -> Report:
+    """The report of a run that another driver has published, with what this command did of its units."""
+    return replace(
+        report,
+        already_done=outcome.done_before + outcome.done_elsewhere == len(outcome.entries),
         units_before=outcome.done_before,
         rows_before=outcome.rows_before,
         units_elsewhere=outcome.done_elsewhere,

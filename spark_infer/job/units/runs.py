@@ -11,9 +11,11 @@ from typing import Any
 
 from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.job.units.fingerprint import NEW_ROWS, Facts, differences, fingerprint
+from spark_infer.job.units.other_runs import busy
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.access import Access
+from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.ledger import BELIEVED, JOURNAL, Ledger
 from spark_infer.tables.ledger.signed import damaged, leads_outside, stamped_in
 from spark_infer.tables.paths import stays_inside
@@ -233,7 +235,10 @@ def _unfinished(
         if ledger.closed():
             return begin
         return Found(ledger=ledger, plan=plan, done=done)
-    if ledger.folder.kind(JOURNAL) and touched(ledger, plan):
+    is_publishing = bool(ledger.folder.kind(JOURNAL))
+    if (is_publishing or not new_run) and (drivers := at_work(ledger)):
+        raise busy(ledger, drivers, differences(plan.facts, facts))
+    if is_publishing and touched(ledger, plan):
         raise UnfinishedRunError(
             "A run of this job was killed while it put its rows in their place: the target may hold a part of them.",
             details=[f"run {ledger.name}", *differences(plan.facts, facts)],
@@ -265,30 +270,3 @@ def _finished(known: list[tuple[int, str, Ledger]], digest: str, still_there: St
             return Found(ledger=ledger, plan=plan, done=plan.units, report=report)
         return None
     return None
-
-
-def given_up(runs: Runs, ledger: Ledger) -> list[Ledger]:
-    """Older runs of the job that were begun and given up, the oldest first; `sweep` removes them."""
-    older = [each for number, _, each in runs.all() if number < runs.number(ledger)]
-    return [each for each in older if each.closed() and each.plan() is not None and each.report() is None]
-
-
-def sweep(runs: Runs, ledger: Ledger) -> None:
-    """Remove what older runs of the job left that were given up or never begun; for a run that is finished."""
-    for number, _, older in runs.all():
-        if number < runs.number(ledger) and older.report() is None and (older.closed() or older.plan() is None):
-            older.folder.files.delete_dir(older.folder.root)
-
-
-def refuse_taken_over(ledger: Ledger) -> None:
-    """Stop a driver whose run was given up by another, or whose ledger may be somebody else's by now.
-
-    Raises:
-        LedgerError: So it is.
-    """
-    ledger.check()
-    if ledger.closed():
-        raise LedgerError(
-            f"The run {ledger.name} was given up: another command began a new run of this job.",
-            next_step="let that one finish; what this one has published stays in the target.",
-        )

@@ -52,7 +52,7 @@ def remember(runs: Runs, mark: Bookmark, version: int) -> None:
     try:
         ledger = _of(runs, mark)
         if ledger is not None and version > seen_after(runs, mark):
-            ledger.keep(f"seen.{version}.json", signed(_about(mark, version)))
+            ledger.create(f"seen.{version}.json", signed(_about(mark, version)))
     except (LedgerError, OSError) as error:
         logger.warning("It could not be noted that nothing is new up to version %d: %s", version, error)
 

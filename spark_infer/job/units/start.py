@@ -17,9 +17,10 @@ from spark_infer.config import JobConfig
 from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
 from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key
+from spark_infer.job.units.other_runs import keep_one, refuse_begun_beside
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.run_plan import RunPlan, written_of
-from spark_infer.job.units.runs import Found, Runs, find_run, plan_in
+from spark_infer.job.units.runs import Found, Runs, find_run, plan_in, report_in
 from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.formats import format_of
@@ -44,6 +45,7 @@ class Start:
         units: All its units.
         touched: Whether the target holds anything of a run.
         lists: Name to content of what the ledger keeps for later runs.
+        follows: Whether another driver is doing the run, in a way that this command cannot share.
     """
 
     runs: Runs
@@ -54,6 +56,7 @@ class Start:
     units: tuple[Unit, ...] = ()
     touched: Callable[[Ledger, RunPlan], bool]
     lists: Mapping[str, bytes] = field(default_factory=dict)
+    follows: bool = False
 
     @property
     def finished(self) -> Mapping[str, Any] | None:
@@ -85,7 +88,23 @@ class Start:
             return replace(self, units=cut_units(tasks, slots, config.units) or WHOLE)
         if self.finished is not None:
             return self
-        return replace(self, units=_kept(self.found.ledger, self.found.plan))
+        return self._with_kept_units(self.found.plan)
+
+    def _with_kept_units(self, plan: RunPlan) -> Start:
+        """Take the units that the run was cut into; another driver may have finished it a moment ago."""
+        ledger = self.found.ledger
+        try:
+            start = replace(self, units=from_json(ledger.tasks(plan.tasks), f"{ledger.folder.root}/{plan.tasks}"))
+        except LedgerError:
+            if ledger.report() is None:  # a run that is finished keeps no tasks
+                raise
+            start = self
+        report = report_in(ledger)
+        return start if report is None else replace(start, found=replace(start.found, done=plan.units, report=report))
+
+    def is_begun_otherwise(self, *, workers: bool) -> bool:
+        """Whether the run was begun in the other way: by workers that write, in units of scan tasks, or by Spark."""
+        return self.found.plan is not None and self.finished is None and (self.units != WHOLE) != workers
 
     def goes_on(self, *, workers: bool) -> bool:
         """Whether the run can be scored by workers that write, in units of scan tasks, or else by Spark, whole.
@@ -96,7 +115,7 @@ class Start:
             UnfinishedRunError: A part of it is done in the other way, or may be at any moment.
         """
         plan, ledger = self.found.plan, self.found.ledger
-        if plan is None or self.finished is not None or (self.units != WHOLE) == workers:
+        if plan is None or not self.is_begun_otherwise(workers=workers):
             return True
         if self.found.done == plan.units:
             # Workers know how to leave a table without rows; Spark would have to score them once more.
@@ -203,6 +222,7 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
     found = start.found
     if found.plan is not None:
         return start
+    refuse_begun_beside(start.runs, found.ledger)
     if found.replaces is not None:
         found.replaces.close(json.dumps({"by": found.ledger.name}).encode())
     tasks = to_json(start.units)
@@ -216,16 +236,20 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         rows=rows,
     )
     if not _written_down(found.ledger, plan, {**start.lists, plan.tasks: tasks}):
-        first = plan_in(found.ledger)
-        if first is None:
-            raise LedgerError(f"The plan of run {found.ledger.name} vanished.", next_step="run again.")
-        units = _kept(found.ledger, first)
-        if (units == WHOLE) != (start.units == WHOLE):
-            raise _at_the_same_moment(found.ledger)
-        found = replace(found, plan=first)
-        return replace(start, found=found, run_id=first.run_id, started_at=first.started_at, units=units)
-    _alone(start)
+        return _joined(start)
+    keep_one(start.runs, found.ledger)
     return replace(start, found=replace(found, plan=plan))
+
+
+def _joined(start: Start) -> Start:
+    """Go on with the plan of the driver that has begun the run first, and may have finished it."""
+    ledger = start.found.ledger
+    first = plan_in(ledger)
+    if first is None:
+        raise LedgerError(f"The plan of run {ledger.name} vanished.", next_step="run again.")
+    found = replace(start.found, plan=first)
+    joined = replace(start, found=found, run_id=first.run_id, started_at=first.started_at)._with_kept_units(first)
+    return replace(joined, follows=(joined.units == WHOLE) != (start.units == WHOLE))
 
 
 def _written_down(ledger: Ledger, plan: RunPlan, files: Mapping[str, bytes]) -> bool:
@@ -237,28 +261,6 @@ def _written_down(ledger: Ledger, plan: RunPlan, files: Mapping[str, bytes]) -> 
             details=["it lies beside the target; nothing has run, and nothing has changed"],
             next_step="make that folder writable, or choose another target.",
         ) from error
-
-
-def _kept(ledger: Ledger, plan: RunPlan) -> tuple[Unit, ...]:
-    return from_json(ledger.tasks(plan.tasks), f"{ledger.folder.root}/{plan.tasks}")
-
-
-def _alone(start: Start) -> None:
-    mine = start.found.ledger
-    for other, digest, ledger in start.runs.all():
-        if other == start.runs.number(mine) and ledger.name != mine.name and ledger.plan() is not None:
-            if digest < fingerprint(start.facts):
-                mine.close(json.dumps({"by": ledger.name}).encode())
-                raise _at_the_same_moment(ledger)
-            ledger.close(json.dumps({"by": mine.name}).encode())
-
-
-def _at_the_same_moment(ledger: Ledger) -> LedgerError:
-    return LedgerError(
-        "Another command began another run of this job at the same moment.",
-        details=[f"run {ledger.name}"],
-        next_step="let it finish, then run again.",
-    )
 
 
 def _begun_otherwise(ledger: Ledger, plan: RunPlan, done: str, *, workers: bool) -> UnfinishedRunError:

@@ -57,20 +57,12 @@ class Ledger:
         """
         self.make_folder(self.folder.below(UNITS))
         for name, content in files.items():
-            self._create(name, content)
-        return self._create(PLAN, plan)
+            self.create(name, content)
+        return self.create(PLAN, plan)
 
     def plan(self) -> bytes | None:
         """What the run is going to do; None where it was never begun."""
-        return self._read(PLAN)
-
-    def keep(self, name: str, content: bytes) -> bool:
-        """Keep something more of the run; False where something is kept under the name."""
-        return self._create(name, content)
-
-    def read(self, name: str) -> bytes | None:
-        """What else the run keeps under a name; None where it keeps nothing there."""
-        return self._read(name)
+        return self.read(PLAN)
 
     def tasks(self, name: str) -> bytes:
         """The units and their tasks.
@@ -89,7 +81,7 @@ class Ledger:
             LedgerError: Somebody removed the run's folder, or a part of it.
         """
         try:
-            return self._create(_entry(sealed.unit), sealed.to_json())
+            return self.create(_entry(sealed.unit), sealed.to_json())
         except FileNotFoundError:
             raise _removed(self.folder.at(UNITS)) from None
 
@@ -111,19 +103,19 @@ class Ledger:
 
     def journal(self) -> None:
         """Say that all files are staged and are about to be put in their place."""
-        self._create(JOURNAL, b"{}")
+        self.create(JOURNAL, b"{}")
 
     def finish(self, report: bytes) -> bool:
         """Say that all is published; False where another driver has said so."""
-        return self._create(REPORT, report)
+        return self.create(REPORT, report)
 
     def report(self) -> bytes | None:
         """The report; None as long as the run is not finished."""
-        return self._read(REPORT)
+        return self.read(REPORT)
 
     def close(self, why: bytes) -> None:
         """Say that nothing more may be published, because another run takes this one's place."""
-        self._create(CLOSED, why)
+        self.create(CLOSED, why)
 
     def closed(self) -> bool:
         """Whether another run took this one's place."""
@@ -165,7 +157,12 @@ class Ledger:
             if self.folder.kind(part):
                 self.folder.files.delete_dir(self.folder.at(part))
 
-    def _create(self, path: str, content: bytes) -> bool:
+    def create(self, path: str, content: bytes) -> bool:
+        """Make a file of the run; False where there is one already.
+
+        Raises:
+            LedgerError: It cannot be written.
+        """
         try:
             mode = 0o600 if self.access is None else self.access.file_mode
             return disk_of(self.folder).create(self.folder.at(path), content, mode=mode)
@@ -177,11 +174,16 @@ class Ledger:
                 next_step="see to the disk's space and the folder's permissions, then run the same command again.",
             ) from error
 
-    def _read(self, path: str) -> bytes | None:
+    def read(self, path: str) -> bytes | None:
+        """The content of a file of the run; None where there is none.
+
+        Raises:
+            LedgerError: It may have been written by somebody else.
+        """
         return self.folder.read(path) if self.access is None else self.access.read(self.folder.at(path))
 
     def _text(self, path: str) -> bytes:
-        text = self._read(path)
+        text = self.read(path)
         if text is None:
             raise _removed(self.folder.at(path))
         return text

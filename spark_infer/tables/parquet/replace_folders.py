@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from pyarrow import ArrowException
 
+from spark_infer.errors import TakenOverError
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.predicate import PartitionScope
-from spark_infer.tables.publishing.move_files import OLD, folders_of, half_way, refuse_links, taken_by_another
+from spark_infer.tables.publishing.move_files import OLD, folders_of, half_way, refuse_links
 from spark_infer.tables.storage import Storage, partition_values
 
 
@@ -32,7 +33,9 @@ def put_table(ready: Storage, table: Storage, run: Storage) -> None:
             this_process().failpoints.reach("between_renames")
             table.files.move(ready.root, table.root)
     except (ArrowException, OSError) as error:
-        raise (half_way(table.root, error, table.parent(), run) if ready.kind() else taken_by_another(run)) from error
+        raise (
+            half_way(table.root, error, table.parent(), run) if ready.kind() else TakenOverError.of_run(run.name)
+        ) from error
     this_process().failpoints.reach("swapped")
 
 
@@ -64,7 +67,7 @@ def put_partitions(ready: Storage, table: Storage, run: Storage, ours: Sequence[
                 _move(ready, table, folder)
         except (ArrowException, OSError) as error:
             around = folders_of(folder, table, ready, run.below(OLD))
-            raise (half_way(end.root, error, *around) if ready.kind() else taken_by_another(run)) from error
+            raise (half_way(end.root, error, *around) if ready.kind() else TakenOverError.of_run(run.name)) from error
     if not new and not table.data_files() and ready.kind(EMPTY_TABLE_FILE):
         _move(ready, table, EMPTY_TABLE_FILE)
     if new and table.kind(EMPTY_TABLE_FILE):

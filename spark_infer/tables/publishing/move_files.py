@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from pyarrow import ArrowException
 
-from spark_infer.errors import LedgerError, WriteError
+from spark_infer.errors import LedgerError, TakenOverError, WriteError
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
@@ -109,7 +109,7 @@ def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
         The folder; None where there is none, because all of it is in its place.
 
     Raises:
-        LedgerError: Another driver takes it at this moment.
+        TakenOverError: Another driver takes it at this moment.
     """
     names = run.names()
     staged = [name for name in names if name.startswith(READY)] or [name for name in names if name == STAGED]
@@ -124,7 +124,7 @@ def take(run: Storage, session: str, paths: Sequence[str]) -> Storage | None:
     except (ArrowException, OSError) as error:
         if run.kind(staged[0]):
             raise half_way(run.at(staged[0]), error, run) from error
-        raise taken_by_another(run) from error
+        raise TakenOverError.of_run(run.name) from error
     return mine
 
 
@@ -142,12 +142,12 @@ def refuse_taken(ready: Storage, run: Storage, paths: Sequence[str]) -> None:
     """See that staged files are still in the folder that a command has taken.
 
     Raises:
-        LedgerError: Another driver has taken them.
+        TakenOverError: Another driver has taken them.
     """
     infos = ready.files.get_file_info([ready.at(path) for path in paths])
     if not all(info.is_file for info in infos):
         ready.files.delete_dir(ready.root)
-        raise taken_by_another(run)
+        raise TakenOverError.of_run(run.name)
 
 
 def refuse_lost(table: Storage, paths: Sequence[str]) -> None:
@@ -166,9 +166,11 @@ def _not_moved(staged: Storage, target: Storage, path: str, error: Exception) ->
     if staged.kind(path) == "file":
         # A folder of the run that is not there any more was taken by another driver.
         around = folders_of(path, staged, target)
-        return half_way(target.at(path), error, *around) if target.kind() else taken_by_another(target.parent())
+        return (
+            half_way(target.at(path), error, *around) if target.kind() else TakenOverError.of_run(target.parent().name)
+        )
     if not target.kind() and ".spark_infer" in target.root:
-        return taken_by_another(target.parent())
+        return TakenOverError.of_run(target.parent().name)
     return gone([target.at(path)])
 
 
@@ -194,12 +196,4 @@ def half_way(path: str, error: Exception, *folders: Storage) -> WriteError:
         details=["All rows are scored, and kept beside the target."],
         next_step=f"{closed_to_group(folders) or 'check the permissions and free space of the folder.'} Then run the "
         "same command again: it goes on from there.",
-    )
-
-
-def taken_by_another(run: Storage) -> LedgerError:
-    """The error of a driver whose staged files another one has taken."""
-    return LedgerError(
-        f"Another driver of the run {run.name} puts its rows in their place at this moment.",
-        next_step="let that one finish.",
     )

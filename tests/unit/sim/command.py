@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,8 +15,9 @@ import pyarrow as pa
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
-from spark_infer.errors import WriteError
-from spark_infer.job.units.drive import clean, drive
+from spark_infer.errors import TargetError, WriteError
+from spark_infer.job.units.concurrent_drivers import Beating, drive_shared, taking_part
+from spark_infer.job.units.drive import Outcome, clean, drive
 from spark_infer.job.units.runs import Runs, find_run
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.target_state import target_state_of
@@ -54,13 +56,62 @@ def bad_keys_of(unit: Unit) -> list[int]:
 
 
 def command(
-    table: Storage, aside: Storage | None, disk: SimDisk, kind: str, mode: str, units: tuple[Unit, ...], random: Random
+    table: Storage,
+    aside: Storage | None,
+    disk: SimDisk,
+    kind: str,
+    mode: str,
+    units: tuple[Unit, ...],
+    random: Random,
+    *,
+    beating: Beating,
+    sleep: Callable[[float], None],
+    silent_looks: int,
 ) -> str:
-    """Do what is left of the run; returns what it came to."""
+    """Do what is left of the run; returns what it came to.
+
+    Args:
+        table: The target.
+        aside: The table of quarantined rows; None where the model fails for none.
+        disk: Where they lie.
+        kind: Its format.
+        mode: The write mode.
+        units: What is to be scored.
+        random: Decides what workers do first.
+        beating: Calls what shows that this driver is at work.
+        sleep: Lets others work.
+        silent_looks: How patient it is with others.
+    """
+    once = partial(
+        _command, table, aside, disk, kind, mode, units, random, beating=beating, sleep=sleep, silent_looks=silent_looks
+    )
+    try:
+        return once()
+    except TargetError:  # as `choose_run_and_writers` looks once more
+        return once()
+
+
+def _command(
+    table: Storage,
+    aside: Storage | None,
+    disk: SimDisk,
+    kind: str,
+    mode: str,
+    units: tuple[Unit, ...],
+    random: Random,
+    *,
+    beating: Beating,
+    sleep: Callable[[float], None],
+    silent_looks: int,
+) -> str:
     facts = {"what": "decides"}
     runs = Runs.of(table, "job", "0" * 8)
     found = find_run(
-        runs, facts, target_state_of(table, format_of(kind), mode), target_exists=bool(table.kind()), new_run=False
+        runs,
+        facts,
+        target_state_of(table, format_of(kind), mode),
+        target_exists=bool(table.kind()),
+        new_run=False,
     )
     if found.report is not None:
         clean(runs, found.ledger)
@@ -71,7 +122,7 @@ def command(
     )
     exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
     if found.plan is None and exists and mode == "error_if_exists":
-        raise WriteError("exists already")
+        raise TargetError("exists already")
     new_rows = mode == NEW_ROWS
     plan = WritePlan(
         location=TableLocation(kind, table.uri),
@@ -84,6 +135,9 @@ def command(
         at_once=new_rows,
     )
     start = begin(start, plan, None)
+    if start.finished is not None:
+        clean(runs, start.found.ledger)
+        return "nothing"
     plan = replace(plan, exists=bool(start.found.plan and start.found.plan.write["exists"]))
     ledger = start.found.ledger
     sink = SinkSpec(run_id=start.run_id, schema=SCHEMA, partition_by=("p",))
@@ -99,25 +153,36 @@ def command(
         bookmark=BookmarkMove(found=None, since=None, to=BOOKMARK) if new_rows else None,
     )
     publishing = DeltaFormat(SimLog(disk)) if kind == "delta" else format_of(kind)
-    outcome = drive(
-        ledger,
-        start.units,
-        publisher_of(work, publishing, aside),
-        folder=work.folder,
-        score=scorer(disk, random, quarantines=aside is not None),
-        check=stored,
-        session=session,
-        begins=Deadline(None, Random(session).choice(TIMES)).begins,
-    )
-    files = [file.path for entry in outcome.entries for file in entry.files]
-    report = {
-        "app": work.app,
-        "some_files": files,
-        "in_table": format_of(kind).written.contents(table),
-        "target_version": max(outcome.versions, default=None),
-    }
-    ledger.finish(stamped(report))
-    clean(runs, ledger)
+    with taking_part(ledger, session, sleep, beating) as turns:
+        turns = replace(turns, silent_looks=silent_looks)
+        begins = Deadline(None, Random(session).choice(TIMES)).begins
+
+        def do_the_rest() -> Outcome | Mapping[str, Any]:
+            return drive(
+                ledger,
+                start.units,
+                publisher_of(work, publishing, aside),
+                folder=work.folder,
+                score=scorer(disk, random, quarantines=aside is not None),
+                check=stored,
+                session=session,
+                turn=turns.wait,
+                begins=begins,
+            )
+
+        outcome = drive_shared(turns, do_the_rest)
+        if not isinstance(outcome, Outcome) or outcome.report is not None:
+            clean(runs, ledger)
+            return "nothing"
+        files = [file.path for entry in outcome.entries for file in entry.files]
+        report = {
+            "app": work.app,
+            "some_files": files,
+            "in_table": format_of(kind).written.contents(table),
+            "target_version": max(outcome.versions, default=None),
+        }
+        ledger.finish(stamped(report))
+        clean(runs, ledger)
     return "done"
 
 

@@ -23,11 +23,13 @@ class Node:
         content: Bytes of a file; None for a folder.
         stored: What a power cut leaves of the content; None where nothing does.
         number: What it keeps under another name.
+        beats: How often it was given the time of now.
     """
 
     content: bytes | None
     stored: bytes | None = None
     number: int = 0
+    beats: int = 0
 
 
 @dataclass
@@ -122,6 +124,9 @@ class SimDisk:
 
         self._does("create", create)
         return bool(made)
+
+    def renew(self, path: str, content: bytes) -> None:
+        self.nodes[path].beats += 1
 
     def make_folder(self, path: str) -> None:
         def make() -> None:
@@ -223,7 +228,7 @@ class SimDisk:
             return fs.FileInfo(path, fs.FileType.NotFound)
         if node.content is None:
             return fs.FileInfo(path, fs.FileType.Directory)
-        return fs.FileInfo(path, fs.FileType.File, size=len(node.content))
+        return fs.FileInfo(path, fs.FileType.File, size=len(node.content), mtime_ns=node.beats)
 
     @staticmethod
     def _below(nodes: dict[str, Node], root: str) -> dict[str, Node]:

@@ -11,15 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pyarrow import ArrowException
 
 from spark_infer.errors import WriteError
+from spark_infer.job.units import concurrent_drivers
 from spark_infer.job.units import drive as drive_module
+from spark_infer.job.units.concurrent_drivers import Turns, Watched
 from spark_infer.job.units.drive import _InOrder
 from spark_infer.tables.bookmark import Bookmark
 from spark_infer.tables.delta import publish as delta_publish
 from spark_infer.tables.delta import written_before
 from spark_infer.tables.delta.publish import AppendUnits
 from spark_infer.tables.delta.written_before import taken
+from spark_infer.tables.ledger.drivers import last_beat
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
@@ -34,7 +38,7 @@ from tests.unit.sim.command import NEW_ROWS
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.lives import live
 from tests.unit.sim.log import SimReady
-from tests.unit.sim.world import MODES
+from tests.unit.sim.world import MODES, is_patient
 
 LIVES = 250
 ALL = [*itertools.product(("delta", "parquet"), MODES), ("delta", NEW_ROWS)]
@@ -217,6 +221,22 @@ def bookmark_elsewhere(patch: Patch) -> None:
     patch.setattr(Bookmark, "to_facts", lambda self: {})
 
 
+def never_waits(patch: Patch) -> None:
+    """Drivers take the staged folder from each other, and the slower one fails, as it did before there were turns."""
+    patch.setattr(Turns, "wait", lambda self: None)
+    patch.setattr(concurrent_drivers, "_DISTURBED", (WriteError, ArrowException, OSError))
+
+
+def never_looks_again(patch: Patch) -> None:
+    """A driver fails where another one has finished the run meanwhile, or has taken over from it."""
+    patch.setattr(command_module, "drive_shared", lambda turns, drive: drive())
+
+
+def waits_for_the_dead(patch: Patch) -> None:
+    """Nobody takes over from a driver that was killed or hangs."""
+    patch.setattr(Watched, "is_gone", lambda self, session: last_beat(self._ledger, session) is None)
+
+
 STAGED_AT_ONCE = [("delta", "error_if_exists"), *(("parquet", mode) for mode in MODES if mode != "append")]
 """What has a staged folder that one driver takes."""
 
@@ -239,11 +259,20 @@ MUTANTS: list[Callable[[Patch], None]] = [
     no_time_is_the_end,
     rows_before_the_bookmark,
     bookmark_elsewhere,
+    never_waits,
+    never_looks_again,
+    waits_for_the_dead,
 ]
 
 
-def lives(kinds: Sequence[tuple[str, str]] = ALL) -> Iterator[tuple[int, str, str]]:
-    for seed in range(LIVES):
+OF_TURNS = (never_waits, never_looks_again, waits_for_the_dead)
+"""What only shows where drivers wait for each other, and so expect to end well."""
+
+
+def lives(
+    kinds: Sequence[tuple[str, str]] = ALL, wanted: Callable[[int], bool] = lambda seed: True
+) -> Iterator[tuple[int, str, str]]:
+    for seed in filter(wanted, range(LIVES)):
         yield from ((seed, kind, mode) for kind, mode in kinds)
 
 
@@ -255,5 +284,7 @@ def live_many(several: Iterable[tuple[int, str, str]]) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_mistake_is_found(mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
+    kinds = STAGED_AT_ONCE if mutant in (no_fencing, exchanged_twice) else ALL
+    several = lives(kinds, is_patient) if mutant in OF_TURNS else lives(kinds)
     with pytest.raises((AssertionError, ValueError, KeyError, IndexError)):
-        live_many(lives(STAGED_AT_ONCE if mutant in (no_fencing, exchanged_twice) else ALL))
+        live_many(several)

@@ -14,7 +14,7 @@ import pytest
 
 from spark_infer.config import TargetConfig
 from spark_infer.errors import ConfigError, LedgerError
-from spark_infer.job.units.runs import refuse_taken_over
+from spark_infer.job.units.other_runs import refuse_taken_over
 from spark_infer.tables.ledger import access as module
 from spark_infer.tables.ledger.access import access_of
 from tests.second_user import UMASKS, as_nobody, needs_root, open_for_all, umask
