@@ -15,6 +15,7 @@ from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
+from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, names_needing
 
 
 class ModelConfig(Frozen):
@@ -84,9 +85,7 @@ class SourceConfig(TableConfig):
 class TargetConfig(TableConfig):
     """Where the scored rows go."""
 
-    mode: Literal["error_if_exists", "append", "overwrite_partitions", "overwrite", "merge"] = Field(
-        default="error_if_exists", description="What may happen to rows that are already there."
-    )
+    mode: ModeName = Field(default=CREATE.name, description="What may happen to rows that are already there.")
     keys: NameList = Field(
         default=(),
         description="For `merge`: the kept columns that tell rows apart. A scored row replaces the one with "
@@ -131,30 +130,35 @@ class TargetConfig(TableConfig):
         "members count. They need the umask 002. Without it the ledger is for your user alone.",
     )
 
+    @property
+    def write_mode(self) -> WriteMode:
+        """The mode, as those see it who decide by it."""
+        return MODES[self.mode]
+
     @rule("mode", "partitions")
     @staticmethod
     def _scope_fits_mode(mode: str, partitions: Mapping[str, Any]) -> str:
-        if mode == "overwrite_partitions" and not partitions:
-            return "mode `overwrite_partitions` needs `partitions`: which ones may this job replace?"
-        if mode != "overwrite_partitions" and partitions:
-            return (
-                "`partitions` goes with mode `overwrite_partitions` alone; for another mode take it out "
-                "(--set target.partitions= on the command line)"
-            )
-        return ""
+        more = " (--set target.partitions= on the command line)"
+        return _fits_mode(mode, "partitions", partitions, "which ones may this job replace?", more)
 
     @rule("mode", "keys")
     @staticmethod
     def _keys_fit_mode(mode: str, keys: tuple[str, ...]) -> str:
-        if mode == "merge" and not keys:
-            return "mode `merge` needs `keys`: which columns tell rows apart?"
-        return "`keys` goes with mode `merge` alone; for another mode take it out" if mode != "merge" and keys else ""
+        return _fits_mode(mode, "keys", keys, "which columns tell rows apart?")
 
     @rule("keys", "keep")
     @staticmethod
     def _keys_are_kept(keys: tuple[str, ...], keep: Literal["all"] | tuple[str, ...]) -> str:
         lost = [key for key in keys if keep != "all" and key not in keep]
         return f"`keep` lacks the key {lost[0]}: keys are kept columns" if lost else ""
+
+
+def _fits_mode(mode: str, option: str, given: object, question: str, more: str = "") -> str:
+    """Say what is wrong with an option that is needed by some write modes, and taken by no others."""
+    if MODES[mode].needs == option:
+        return "" if given else f"mode `{mode}` needs `{option}`: {question}"
+    alone = f"`{option}` goes with mode {names_needing(option)} alone; for another mode take it out{more}"
+    return alone if given else ""
 
 
 class QuarantineConfig(TableConfig):
@@ -301,20 +305,21 @@ class JobConfig(Frozen):
     @rule("target.mode", "engine")
     @staticmethod
     def _engine_can_merge(mode: str, engine: str) -> str:
-        wrong = engine == "local" and mode == "merge"
+        wrong = engine == "local" and MODES[mode].merges
         return "only Spark can merge: set engine: spark, or another mode" if wrong else ""
 
     @rule("target.mode", "incremental")
     @staticmethod
     def _new_rows_have_a_mode(mode: str, incremental: IncrementalOptions | None) -> str:
-        if incremental is None or not incremental.enabled or mode in ("append", "merge", "overwrite"):
+        keeps_up = MODES[mode].takes_existing and not MODES[mode].replaces_partitions
+        if incremental is None or not incremental.enabled or keeps_up:
             return ""
         return "`incremental` adds rows to a table that is there: set target.mode to append, or to merge with keys"
 
     @rule("target.mode", "incremental")
     @staticmethod
     def _removing_has_keys(mode: str, incremental: IncrementalOptions | None) -> str:
-        wrong = incremental is not None and incremental.deletes == "remove" and mode == "append"
+        wrong = incremental is not None and incremental.deletes == "remove" and MODES[mode].adds_only
         return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
 
     @property

@@ -63,7 +63,7 @@ def _write(job: PreparedJob) -> str:
     if job.start is None or job.start.finished is None:
         aside = job.config.quarantine
         return job.write.how + (f"; rows that the model fails for go to {aside.name}" if aside else "")
-    again = ", which would add the rows once more" if job.config.target.mode == "append" else ""
+    again = ", which would add the rows once more" if job.config.target.write_mode.adds_only else ""
     return f"nothing, for a finished run has written it; --new-run starts a new run{again}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from spark_infer.config import TargetConfig
+from spark_infer.config.write_modes import modes_for_existing
 from spark_infer.errors import TargetError
 from spark_infer.tables.formats import FORMATS, TargetRules, format_of
 from spark_infer.tables.locate import locate
@@ -61,11 +62,11 @@ def planned_write(
         parts: The columns that the target is partitioned by, and their types.
     """
     scope = None
-    if target.mode == "overwrite_partitions":
+    if target.write_mode.replaces_partitions:
         scope, _ = partition_scope(target.partitions, parts)
     plan = WritePlan(
         location=location,
-        mode=target.mode,
+        mode=target.write_mode,
         exists=exists,
         partition_by=tuple(parts),
         scope=scope,
@@ -109,10 +110,10 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
             details=["Writing there would change the rows while they are read."],
             next_step="choose a target outside the source's folder, and not around it.",
         )
-    if found is not None and target.mode == "error_if_exists":
+    if found is not None and not target.write_mode.takes_existing:
         raise TargetError(
-            f"The target {location.name} exists already, and mode `error_if_exists` was asked for.",
-            next_step="choose another target, or a mode: append, merge, overwrite_partitions, overwrite.",
+            f"The target {location.name} exists already, and mode `{target.mode}` was asked for.",
+            next_step=f"choose another target, or a mode: {modes_for_existing()}.",
         )
     if found is None:
         check_unused(location)
@@ -129,7 +130,7 @@ def _checked_plan(
     table_format, types = format_of(location.format), type_names(schema)
     has = spelled_as(existing.partition_columns, types) if existing else ()
     has_types = type_names(existing.schema) if existing else {}
-    replaces = existing is not None and target.mode == "overwrite"
+    replaces = existing is not None and target.write_mode.replaces_table
     # A new table that is to be replaced by partitions has these partitions.
     wanted = target.partition_by or (() if existing else tuple(target.partitions))
     asked = spelled_as(wanted, types)
@@ -147,7 +148,7 @@ def _checked_plan(
             problems.append(table_format.needs_all_columns)
     scope, scope_problems = _scope(target, types, partition_by)
     problems += scope_problems
-    if target.mode == "merge":
+    if target.write_mode.merges:
         problems += _merge_problems(location, target, types)
     problems += rules.problems(target, types)
     if problems:
@@ -159,7 +160,7 @@ def _checked_plan(
     changed = replaces and not fixed and existing is not None and _differs(existing, schema, partition_by, has)
     plan = WritePlan(
         location=location,
-        mode=target.mode,
+        mode=target.write_mode,
         exists=existing is not None,
         partition_by=partition_by,
         scope=scope,
@@ -177,10 +178,10 @@ def _filled(
     target: TargetConfig, existing: Existing | None, rules: TargetRules, types: Mapping[str, str]
 ) -> tuple[str, ...]:
     """The columns of an existing table that the rows do not bring, and need not."""
-    if existing is None or target.mode not in ("append", "overwrite_partitions", "merge"):
+    if existing is None or target.write_mode.replaces_table:
         return ()
     nullable = [field.name for field in existing.schema if may_be_null(field)]
-    optional = rules.optional_columns(existing.schema.names, nullable, target.mode)
+    optional = rules.optional_columns(existing.schema.names, nullable, target.write_mode)
     brought = {name.casefold() for name in types}
     return tuple(name for name in optional if name.casefold() not in brought)
 
@@ -190,9 +191,13 @@ def _merge_problems(location: TableLocation, target: TargetConfig, types: Mappin
     problems = []
     if not format_of(location.format).takes_merge:
         name = next(each.name for each in FORMATS.values() if each.takes_merge)
-        problems.append(f"`merge` needs a {name.capitalize()} table: set `format: {name}`, or choose another mode")
+        problems.append(
+            f"`{target.mode}` needs a {name.capitalize()} table: set `format: {name}`, or choose another mode"
+        )
     if location.storage() is None:
-        problems.append("`merge` needs a table whose folder this process can reach, to stage the scored rows beside it")
+        problems.append(
+            f"`{target.mode}` needs a table whose folder this process can reach, to stage the scored rows beside it"
+        )
     return problems + [
         f"`keys` names {key}, which is not a column of the target" for key in target.keys if key not in types
     ]
@@ -205,10 +210,10 @@ def _differs(existing: Existing, schema: pa.Schema, partition_by: tuple[str, ...
 def _scope(
     target: TargetConfig, types: Mapping[str, str], partition_by: tuple[str, ...]
 ) -> tuple[PartitionScope | None, list[str]]:
-    if target.mode != "overwrite_partitions":
+    if not target.write_mode.replaces_partitions:
         return None, []
     if not partition_by:
-        return None, ["`overwrite_partitions` needs a table with partitions, and this one has none"]
+        return None, [f"`{target.mode}` needs a table with partitions, and this one has none"]
     return partition_scope(target.partitions, {name: types[name] for name in partition_by if name in types})
 
 
@@ -224,15 +229,16 @@ def sentence(plan: WritePlan) -> WritePlan:
     size = f", in files of about {plan.target_file_bytes:,} bytes" if plan.target_file_bytes else ""
     if plan.creates:
         how = f"make {kind}{parts}{size}, {_creation(plan)}"
-    elif plan.merges:
-        how = f"merge into {kind} on {', '.join(plan.keys)}, in one Delta commit when all rows are scored and staged"
-    elif plan.mode == "append":
-        how = f"add to {kind}{parts}{size}, {table_format.addition}"
-    elif plan.scope is not None:
-        how = f"replace the rows of {kind} where {plan.scope.sql}{size}, {table_format.replacement(plan)}"
     else:
-        new = ", its columns or partitioning too" if plan.new_schema else ""
-        how = f"replace all rows of {kind}{new}{parts}{size}, {table_format.replacement(plan)}"
+        how = plan.mode.does.format(
+            table=kind,
+            where=plan.scope.sql if plan.scope is not None else "",
+            keys=", ".join(plan.keys),
+            parts=parts,
+            columns=", its columns or partitioning too" if plan.new_schema else "",
+            size=size,
+            how=table_format.change(plan),
+        )
     left = f"; {', '.join(plan.filled)} as the table fills them: null, or by their own rule" if plan.filled else ""
     return replace(plan, how=how + left)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from spark_infer.config import SourceConfig, TargetConfig
+from spark_infer.config.write_modes import WriteMode
 from spark_infer.tables.bookmark import ALL_ROWS, Bookmark, Span
 from spark_infer.tables.delta.format import DeltaFormat
 from spark_infer.tables.ledger.ledger import Ledger
@@ -28,7 +29,7 @@ class TargetRules(Protocol):
             TargetError: The reason.
         """
 
-    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: str) -> tuple[str, ...]:
+    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: WriteMode) -> tuple[str, ...]:
         """Return the columns of an existing table that rows need not bring.
 
         Args:
@@ -107,7 +108,6 @@ class TableFormat(Protocol):
         harm_of_plain_reading: What reading the files of a table as another format would do, as a sentence after a
             blank; "" where nothing is known.
         creation: How a new table is written into its folder, for the plan's sentence.
-        addition: How rows are added to a table, for the plan's sentence.
     """
 
     name: str
@@ -121,14 +121,13 @@ class TableFormat(Protocol):
     spark_commits: bool
     harm_of_plain_reading: str
     creation: str
-    addition: str
 
     @property
     def written(self) -> WrittenBefore:
         """What a table holds of earlier runs."""
 
-    def replacement(self, plan: WritePlan) -> str:
-        """How rows of a table are replaced, for the plan's sentence."""
+    def change(self, plan: WritePlan) -> str:
+        """How a table that exists is changed, for the plan's sentence."""
 
     def is_installed(self) -> bool:
         """Whether Spark can read such tables with what is installed here."""

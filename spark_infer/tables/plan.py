@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from spark_infer.config.write_modes import CREATE, WriteMode
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import PartitionScope
 
@@ -30,7 +31,7 @@ class WritePlan:
     """
 
     location: TableLocation
-    mode: str
+    mode: WriteMode
     exists: bool
     partition_by: tuple[str, ...]
     scope: PartitionScope | None
@@ -52,18 +53,18 @@ class WritePlan:
     @property
     def merges(self) -> bool:
         """Whether rows are merged into a table that is there."""
-        return self.mode == "merge" and self.exists
+        return self.mode.merges and self.exists
 
     def as_staged(self) -> WritePlan:
         """What is written before a merge: plain Parquet files that no reader sees."""
         location = replace(self.location, format="parquet", table=None)
-        plain = replace(self, location=location, mode="error_if_exists", exists=False, keys=())
+        plain = replace(self, location=location, mode=CREATE, exists=False, keys=())
         return replace(plain, partition_by=(), partition_types=(), scope=None, later_texts=self.texts)
 
     @property
     def one_by_one(self) -> bool:
         """Whether units are seen as they are done: only where they are added to what is there."""
-        return self.mode == "append" and self.exists and not self.at_once
+        return self.mode.adds_only and self.exists and not self.at_once
 
     @property
     def creates(self) -> bool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import spark_infer
 from spark_infer.config import FunctionStep, JobConfig
 from spark_infer.config.params import shown_params
+from spark_infer.config.write_modes import MODES, WriteMode
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.tables.bookmark import BookmarkMove
@@ -145,6 +146,11 @@ def _plain(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     return {key: _plain(value) for key, value in sorted(part.items()) if key not in ("metadata", "nullable")}
+
+
+def mode_of(facts: Facts) -> WriteMode:
+    """The write mode of a run."""
+    return MODES[facts["target settings"]["mode"]]
 
 
 def fingerprint(facts: Facts) -> str:

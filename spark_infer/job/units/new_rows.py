@@ -114,7 +114,7 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         if pinned := _pinned(place, wanted, move, touched=touched):
             return pinned
         wanted = replace(wanted, gives_up=not touched and not at_work(ledger))
-    return wanted if config.target.mode == "overwrite" else _after_bookmark(place, config, wanted)
+    return wanted if config.target.write_mode.replaces_table else _after_bookmark(place, config, wanted)
 
 
 def bookmark_of(lookup: TableLookup, config: JobConfig) -> Bookmark | None:

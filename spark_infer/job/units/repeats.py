@@ -16,6 +16,7 @@ from spark_infer.job.units.fingerprint import (
     Facts,
     differences,
     digest,
+    mode_of,
 )
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, plan_in, report_in
@@ -31,7 +32,7 @@ _OTHER_WAYS = (
 
 
 def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mapping[str, Any]], bool]) -> None:
-    """Refuse a new run in mode ``append`` that reads rows which a finished run of the job has put into the target.
+    """Refuse a new run that only adds rows (``append``), and reads those that a finished run of the job has added.
 
     A run repeats an earlier one where its condition (``where`` and ``partition_filter``) is the same or selects more,
     or where it reads a file that the earlier one has read under the same ``where``. Another ``where`` is the user's way
@@ -46,7 +47,7 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
         TargetError: The rows would be in the target twice.
         LedgerError: The account of a run is damaged.
     """
-    if facts["target settings"]["mode"] != "append":
+    if not mode_of(facts).adds_only:
         return
     for _, _, ledger in reversed(runs.all()):
         report = report_in(ledger)

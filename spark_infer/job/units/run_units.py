@@ -19,6 +19,7 @@ from spark_infer.job.account import facts_of, mark_of, report_of
 from spark_infer.job.quarantine_plan import quarantine_sink
 from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
 from spark_infer.job.units.drive import Check, Outcome, clean, drive
+from spark_infer.job.units.fingerprint import mode_of
 from spark_infer.job.units.other_runs import given_up
 from spark_infer.job.units.row_limits import RowLimits
 from spark_infer.job.units.run_plan import RunPlan
@@ -268,7 +269,7 @@ def _with_own_counts(report: Report, outcome: Outcome) -> Report:
 
 def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[str]:
     """Tell of rows that runs which were given up had added to the target before."""
-    if job.write.mode != "append" or job.bookmark is not None:
+    if not job.write.mode.adds_only or job.bookmark is not None:
         return
     for older in given_up(start.runs, work.ledger):
         try:
@@ -286,7 +287,7 @@ def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[
 
 def _rows_left(job: PreparedJob, work: PublishWork, older: Ledger, plan: RunPlan) -> int:
     """Rows of an unfinished run that the target holds."""
-    one_by_one = plan.write["exists"] and plan.facts.get("target settings", {}).get("mode") == "append"
+    one_by_one = plan.write["exists"] and mode_of(plan.facts).adds_only
     written = format_of(job.write.location.format).written
     return written.rows_left(work.table, older, plan.run_id, one_by_one=one_by_one)
 

@@ -16,7 +16,7 @@ from pyarrow import ArrowException
 from spark_infer.config import JobConfig
 from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
-from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key
+from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key, mode_of
 from spark_infer.job.units.other_runs import keep_one, refuse_begun_beside
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.run_plan import RunPlan, written_of
@@ -132,7 +132,7 @@ class Start:
 
     def _spark_may_commit(self, plan: RunPlan) -> bool:
         commits = format_of(plan.write["format"]).spark_commits
-        return commits and plan.facts["target settings"]["mode"] == "append"
+        return commits and mode_of(plan.facts).adds_only
 
     def whole(self) -> Start:
         """The run as Spark does it, unless it is written down otherwise."""
@@ -179,7 +179,7 @@ def look_up(
         return None
     runs = Runs.of(table, config.name, job_key(snapshot.location), access_of(table, config.target))
     table_format = format_of(location.format)
-    if runs.is_inside and table_format.is_replaced_by_rename and config.target.mode == "overwrite":
+    if runs.is_inside and table_format.is_replaced_by_rename and config.target.write_mode.replaces_table:
         raise TargetError(
             f"The folder {table.root} cannot be exchanged for another: it is a mount point, or its parent cannot be "
             "written to.",
@@ -191,7 +191,7 @@ def look_up(
             details=["the account of its runs lies beside it, in a folder whose name has a few letters more"],
             next_step="choose a shorter name.",
         )
-    there = target_state_of(table, table_format, config.target.mode)
+    there = target_state_of(table, table_format, config.target.write_mode)
 
     def touched(ledger: Ledger, plan: RunPlan) -> bool:
         return table_format.written.holds_some_of(table, ledger, plan.run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spark_infer.config.write_modes import WriteMode
 from spark_infer.errors import UnfinishedRunError
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import StillThere
@@ -12,7 +13,7 @@ from spark_infer.tables.formats import TableFormat
 from spark_infer.tables.storage import Storage
 
 
-def target_state_of(table: Storage, table_format: TableFormat, mode: str) -> StillThere:
+def target_state_of(table: Storage, table_format: TableFormat, mode: WriteMode) -> StillThere:
     """Return who looks at a target.
 
     Rows that were added are there as long as the table is the same one. A table or partitions that were replaced count
@@ -27,7 +28,7 @@ def target_state_of(table: Storage, table_format: TableFormat, mode: str) -> Sti
     def still_there(plan: RunPlan, report: Mapping[str, Any], newest: bool) -> bool:
         if not table_format.written.has_run(table, report):
             return False
-        if mode.startswith("overwrite"):
+        if mode.replaces_files:
             return newest and table_format.written.is_unchanged(table, report)
         if lost := table_format.written.lost_files(table, report):
             raise _gone(report, lost)

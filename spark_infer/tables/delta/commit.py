@@ -135,7 +135,7 @@ def prepare(folder: Storage, plan: WritePlan, schema: pa.Schema, before: Ready |
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        if before is not None and plan.mode == "append":
+        if before is not None and plan.mode.adds_only:
             before.table.update_incremental()
             if _rules(before.table) == before.rules:
                 return before
@@ -182,7 +182,7 @@ def commit(
     replaced = replacement(ready.state, plan)
     # What is replaced are the files of the version that was looked at. Were another commit in between, deltalake would
     # see no conflict with one that only arranged their rows in new files, and those rows would stay.
-    retries = 0 if plan.mode != "append" else None
+    retries = 0 if not plan.mode.adds_only else None
     before = ready.table.version()
     failure: Exception | None = None
     try:
@@ -262,7 +262,7 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: pa.Schema
     log = list_log(folder)
     state = read_log(folder, log, version) if log is not None else None
     wanted = {each["name"]: each["type"] for each in _relaxed(schema)["fields"]}
-    if state is not None and plan.mode != "append" and state.appends_only:
+    if state is not None and not plan.mode.adds_only and state.appends_only:
         raise WriteError(
             f"The table {plan.location.name} takes no other writes than appends (delta.appendOnly).",
             next_step="choose mode append with --new-run, or change the table.",

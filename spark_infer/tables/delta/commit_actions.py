@@ -53,7 +53,7 @@ def replacement(state: LogState, plan: WritePlan) -> Replacement:
 
     The table's history names deltalake's mode, so it is an overwrite wherever that replaces just these files.
     """
-    if plan.mode == "overwrite":
+    if plan.mode.replaces_table:
         return Replacement("overwrite")
     if plan.scope is None:
         return Replacement("append")

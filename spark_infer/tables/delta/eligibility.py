@@ -87,9 +87,9 @@ def delta_write_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogSt
         return
     if plan.new_schema:
         yield "the write changes the table's columns"
-    if plan.mode.startswith("overwrite") and existing.appends_only:
+    if plan.mode.replaces_files and existing.appends_only:
         yield "the target takes no other writes than appends"
-    if plan.mode.startswith("overwrite") and not all(file.path.isascii() for file in existing.files):
+    if plan.mode.replaces_files and not all(file.path.isascii() for file in existing.files):
         # Spark writes such a path into the log as it is, deltalake escaped: the files to replace would not be found.
         yield "names of the files to replace are not all ASCII"
     yield from table_doubts(existing)

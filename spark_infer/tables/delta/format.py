@@ -40,12 +40,11 @@ class DeltaFormat:
     harm_of_plain_reading = " Reading its files one by one would bring back deleted rows."
     written = DeltaWritten()
     creation = "in one Delta commit"
-    addition = "in one Delta commit"
 
     def __init__(self, log: Log = commit) -> None:
         self._log = log
 
-    def replacement(self, plan: WritePlan) -> str:
+    def change(self, plan: WritePlan) -> str:
         """A commit."""
         return "in one Delta commit"
 

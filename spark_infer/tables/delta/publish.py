@@ -173,7 +173,7 @@ class PublishWhole:
 
 def _refuse_moved_bookmark(work: PublishWork) -> None:
     move = work.bookmark
-    if move is None or work.plan.mode != "append" or bookmark_in(work.table, move.to.job) == move.found:
+    if move is None or not work.plan.mode.adds_only or bookmark_in(work.table, move.to.job) == move.found:
         return
     raise WriteError(
         f"Another command has added new rows to {work.plan.location.name} while this one scored them too.",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from spark_infer.config import TargetConfig
+from spark_infer.config.write_modes import WriteMode
 from spark_infer.errors import TargetError
 from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.delta.merge_rules import merge_problems
@@ -29,13 +30,13 @@ class DeltaRules:
 
     def refuse(self, target: TargetConfig) -> None:
         """Refuse to take rows out of a table whose rules forbid that; a commit that fails leaves it as it was."""
-        if target.mode != "append" and self._log is not None and self._log.appends_only:
+        if not target.write_mode.adds_only and self._log is not None and self._log.appends_only:
             raise TargetError(
                 f"The table {self._location.name} takes no other writes than appends (delta.appendOnly).",
                 next_step="choose mode append, or change the table.",
             )
 
-    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: str) -> tuple[str, ...]:
+    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: WriteMode) -> tuple[str, ...]:
         """Return the columns that are null in rows without them, or that Delta itself fills.
 
         An append may lack a partition column only where Delta generates it, and rows that replace partitions have to
@@ -43,14 +44,15 @@ class DeltaRules:
         """
         filled = {each["name"] for each in self._fields if _FILLED & set(_metadata(each))}
         generated = {each["name"] for each in self._fields if _GENERATED in _metadata(each)}
-        parts = () if mode == "merge" or self._log is None else self._log.partition_columns
-        needed = {name for name in parts if name not in generated or mode != "append"}
+        parts = () if mode.merges or self._log is None else self._log.partition_columns
+        needed = {name for name in parts if name not in generated or not mode.adds_only}
         return tuple(name for name in names if name in {*nullable, *filled} - needed)
 
     def problems(self, target: TargetConfig, types: Mapping[str, str]) -> list[str]:
         """List the identity columns that rows have values for, and what a merge cannot do."""
-        found = [] if target.mode == "overwrite" else self._identity_problems(types, merges=target.mode == "merge")
-        return [*found, *(merge_problems(target.keys, types, self._fields) if target.mode == "merge" else ())]
+        mode = target.write_mode
+        found = [] if mode.replaces_table else self._identity_problems(types, merges=mode.merges)
+        return [*found, *(merge_problems(target.keys, types, self._fields) if mode.merges else ())]
 
     def _identity_problems(self, brought: Collection[str], *, merges: bool) -> list[str]:
         """List the identity columns that rows with values of their own cannot go into.

@@ -38,10 +38,11 @@ class ParquetFormat:
     harm_of_plain_reading = ""
     written = ParquetWritten()
     creation = "written straight into its new folder"
-    addition = "written beside it and moved in file by file when complete"
 
-    def replacement(self, plan: WritePlan) -> str:
-        """An exchange of folders."""
+    def change(self, plan: WritePlan) -> str:
+        """Moves of files, or an exchange of folders."""
+        if plan.mode.adds_only:
+            return "written beside it and moved in file by file when complete"
         if plan.scope is not None:
             return "written beside it and exchanged partition by partition when complete"
         return "written beside it and exchanged when complete"

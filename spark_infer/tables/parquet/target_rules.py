@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Collection, Mapping
 
 from spark_infer.config import TargetConfig
+from spark_infer.config.write_modes import WriteMode
 from spark_infer.errors import TargetError
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.storage import Storage, plain_folder
@@ -42,16 +43,16 @@ class ParquetRules:
                 f"This process cannot reach {location.name}, so it could not protect the rows that are there.",
                 next_step="write a Delta table, or install what pyarrow.fs needs for this file system.",
             )
-        if exists and target.mode.startswith("overwrite") and not storage.renames_atomically:
+        if exists and target.write_mode.replaces_files and not storage.renames_atomically:
             raise TargetError(
                 f"Plain Parquet on {storage.scheme}:// cannot be overwritten safely.",
                 details=["An object store renames file by file, so that a failure would leave half of each table."],
                 next_step="write a Delta table, or a new Parquet folder for each run.",
             )
-        if exists and target.mode == "overwrite":
+        if exists and target.write_mode.replaces_table:
             _refuse_foreign_files(storage, location)
 
-    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: str) -> tuple[str, ...]:
+    def optional_columns(self, names: Collection[str], nullable: Collection[str], mode: WriteMode) -> tuple[str, ...]:
         """None: Spark takes the columns of a folder from one of its files."""
         return ()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.config.write_modes import MODES
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
@@ -109,7 +110,7 @@ def _command(
     found = find_run(
         runs,
         facts,
-        target_state_of(table, format_of(kind), mode),
+        target_state_of(table, format_of(kind), MODES["append" if mode == NEW_ROWS else mode]),
         target_exists=bool(table.kind()),
         new_run=False,
     )
@@ -126,7 +127,7 @@ def _command(
     new_rows = mode == NEW_ROWS
     plan = WritePlan(
         location=TableLocation(kind, table.uri),
-        mode="append" if new_rows else mode,
+        mode=MODES["append" if new_rows else mode],
         exists=exists,
         partition_by=("p",),
         scope=SCOPE if mode == "overwrite_partitions" else None,
@@ -191,7 +192,7 @@ def publisher_of(work: PublishWork, publishing: TableFormat, aside: Storage | No
     if aside is None:
         return publishing.publisher(work)
     location = TableLocation(work.plan.location.format, aside.uri)
-    plan = replace(work.plan, location=location, mode="append", exists=True, scope=None, at_once=False)
+    plan = replace(work.plan, location=location, mode=MODES["append"], exists=True, scope=None, at_once=False)
     beside = replace(work, plan=plan, table=aside, bookmark=None)
     publishing.make_empty(beside)
     return WithQuarantine(publishing.publisher(work), publishing.publisher(beside))

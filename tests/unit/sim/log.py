@@ -44,7 +44,7 @@ class SimLog:
     def commit(
         self, plan: WritePlan, ready: SimReady, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
     ) -> int | None:
-        removes = [] if plan.mode == "append" else live(ready.commits)
+        removes = [] if plan.mode.adds_only else live(ready.commits)
         failure: OSError | None = None
         try:
             while True:

@@ -213,7 +213,7 @@ def no_time_is_the_end(patch: Patch) -> None:
 
 def rows_before_the_bookmark(patch: Patch) -> None:
     """Units of new rows are seen as they are done, and the bookmark after the last."""
-    patch.setattr(WritePlan, "one_by_one", property(lambda self: self.mode == "append" and self.exists))
+    patch.setattr(WritePlan, "one_by_one", property(lambda self: self.mode.adds_only and self.exists))
 
 
 def bookmark_elsewhere(patch: Patch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spark_infer.config.write_modes import MODES
 from spark_infer.tables.check_target import sentence
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
@@ -45,4 +46,4 @@ def test_the_sentence_says_what_happens_and_how(
     kind: str, mode: str, exists: bool, scope: PartitionScope | None, how: str
 ) -> None:
     location = TableLocation(kind, "file:///t")
-    assert sentence(WritePlan(location, mode, exists, ("month",), scope, "")).how == how
+    assert sentence(WritePlan(location, MODES[mode], exists, ("month",), scope, "")).how == how

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from spark_infer.config.write_modes import MODES
 from spark_infer.errors import SourceReadError, TargetError, WriteError
 from spark_infer.job.units.drive import Outcome
 from spark_infer.tables.delta.log import list_log, read_log
@@ -90,7 +91,7 @@ def read(uri: str) -> list[tuple[int, str | None]]:
 
 def plan(uri: str, kind: str, mode: str, **given: Any) -> WritePlan:
     settings = {"exists": True, "scope": None, "how": "", "partition_by": ("part",), "partition_types": ("string",)}
-    return WritePlan(location=TableLocation(kind, uri), mode=mode, **{**settings, **given})
+    return WritePlan(location=TableLocation(kind, uri), mode=MODES[mode], **{**settings, **given})
 
 
 def fill_with(table: pa.Table) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from spark_infer.config import JobConfig, SourceConfig, TargetConfig
+from spark_infer.config.write_modes import MODES
 from spark_infer.errors import SourceError
 from spark_infer.tables.formats import FORMATS, TableFormat, format_of
 from spark_infer.tables.ledger.entry import Sealed
@@ -69,7 +70,7 @@ def report_of(table_format: TableFormat, folder: Path, app: str) -> dict[str, An
 
 
 def plan_of(name: str, folder: Path, mode: str = "append") -> WritePlan:
-    return WritePlan(TableLocation(name, f"file://{folder}"), mode, mode == "append", (), None, "")
+    return WritePlan(TableLocation(name, f"file://{folder}"), MODES[mode], mode == "append", (), None, "")
 
 
 @every_format
@@ -175,5 +176,5 @@ def test_the_publisher_is_the_one_that_the_write_needs(name: str, mode: str, one
 def test_what_a_plan_says_is_said(name: str, tmp_path: Path) -> None:
     table_format = format_of(name)
     plan = plan_of(name, tmp_path / "t", mode="overwrite")
-    assert all((table_format.creation, table_format.addition, table_format.replacement(plan)))
+    assert all((table_format.creation, table_format.change(plan)))
     assert list(table_format.write_doubts(plan, {})) == []

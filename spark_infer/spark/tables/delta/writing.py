@@ -45,7 +45,7 @@ def write_delta(
 
 
 def _replacing(writer: DataFrameWriter, plan: WritePlan) -> DataFrameWriter:
-    if plan.mode == "append":
+    if plan.mode.adds_only:
         return writer.mode("append")
     # Said outright, because a session may make every overwrite a dynamic one.
     writer = writer.mode("overwrite").option("partitionOverwriteMode", "static")

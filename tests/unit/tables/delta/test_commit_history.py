@@ -14,6 +14,7 @@ import pytest
 from deltalake import DeltaTable, Field, Schema, write_deltalake
 from deltalake.schema import PrimitiveType
 
+from spark_infer.config.write_modes import MODES
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
@@ -27,7 +28,7 @@ OLD = {"id": [1, 2, 3, 4]}
 
 def plan(table: Path, mode: str, **given: Any) -> WritePlan:
     settings = {"exists": True, "scope": None, "how": "", "partition_by": ("part",), "partition_types": ("string",)}
-    return WritePlan(location=TableLocation("delta", f"file://{table}"), mode=mode, **{**settings, **given})
+    return WritePlan(location=TableLocation("delta", f"file://{table}"), mode=MODES[mode], **{**settings, **given})
 
 
 def publish_one(
