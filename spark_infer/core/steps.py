@@ -108,16 +108,28 @@ def compile_postprocess(steps: Sequence[PostprocessStep], *, show_values: bool =
     """Chain the postprocess steps into one function from output batch to output batch.
 
     Raises:
-        StepError: A `function` step cannot be imported.
+        StepError: A `function` step cannot be imported; as every error of a step that does not fit, with its index.
     """
-    compiled = [_compile(step, show_values) for step in steps]
+    compiled: list[Step] = []
+    for index, step in enumerate(steps):
+        try:
+            compiled.append(_compile(step, show_values))
+        except StepError as error:
+            raise _of_step(error, index) from error
 
     def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
-        for step in compiled:
-            batch = step(batch)
+        for index, step in enumerate(compiled):
+            try:
+                batch = step(batch)
+            except StepError as error:
+                raise _of_step(error, index) from error
         return batch
 
     return apply
+
+
+def _of_step(error: StepError, index: int) -> StepError:
+    return StepError(f"postprocess[{index}]: {error.what}", details=error.details, next_step=error.next_step)
 
 
 def _compile(step: PostprocessStep, show_values: bool) -> Step:

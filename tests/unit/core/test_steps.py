@@ -135,3 +135,12 @@ def test_a_table_is_as_good_as_a_batch() -> None:
     )
     assert isinstance(result, pa.RecordBatch)
     assert result.equals(SCORES)
+
+
+def test_a_step_that_does_not_fit_is_named_by_its_index() -> None:
+    fits = ThresholdStep(column="p", at=0.5, output="hot")
+    steps = compile_postprocess([fits, ThresholdStep(column="q", at=0.5, output="warm")])
+    with pytest.raises(StepError, match=r"^postprocess\[1\]: The postprocess step threshold names the output 'q'"):
+        steps(pa.RecordBatch.from_pydict({"p": [0.1]}))
+    with pytest.raises(StepError, match=r"^postprocess\[1\]: The postprocess function 'no_such_module:f'"):
+        compile_postprocess([fits, FunctionStep(function="no_such_module:f")])
