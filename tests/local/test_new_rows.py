@@ -416,3 +416,16 @@ def test_lists_of_files_are_kept_by_the_newest_runs(line: str, tmp_path: Path, m
         assert new_rows(line, tmp_path).run().rows_scored == 3
     kept = sorted(path.parent.name.split(".")[2] for path in (tmp_path / ".out.spark_infer").rglob("source.*.json"))
     assert kept == ["0003", "0004"]
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_new_rows_that_the_condition_leaves_out_move_the_bookmark(line: str, tmp_path: Path, kind: str) -> None:
+    append(tmp_path / "in", 0)
+    source = {"path": str(tmp_path / "in"), "where": "id < 5"}
+    scoring = job(line, source, {"path": str(tmp_path / "out"), "format": kind, "mode": "append"}, incremental=True)
+    scoring.run()
+    append(tmp_path / "in", 6)
+    assert counts(scoring.run()) == (0, 0, False)
+    append(tmp_path / "in", 3)
+    assert counts(scoring.run()) == (1, 2, False)
+    assert predictions(tmp_path) == doubled(5)
