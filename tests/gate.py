@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 STEP = """
@@ -42,11 +44,12 @@ class Gate:
         before, after = arguments[:1], arguments[1:]
         self._command = [sys.executable, "-m", program, *before, "job.yaml", *after]
 
-    def command(self) -> subprocess.Popen[str]:
-        """Start the command, in a process group of its own as a shell does."""
+    @contextmanager
+    def command(self) -> Iterator[subprocess.Popen[str]]:
+        """Start the command in a process group of its own, as a shell does; end it where the test does not."""
         path = os.pathsep.join([str(self._folder), os.environ.get("PYTHONPATH", "")])
         environ = {**os.environ, "GATE": str(self._gate), "PYTHONPATH": path, "XDG_STATE_HOME": str(self._folder)}
-        return subprocess.Popen(
+        with subprocess.Popen(
             self._command,
             cwd=self._folder,
             env=environ,
@@ -54,7 +57,12 @@ class Gate:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
+        ) as running:
+            try:
+                yield running
+            finally:
+                if running.poll() is None:
+                    os.killpg(running.pid, signal.SIGKILL)
 
     def open(self) -> None:
         """Let all rows pass from now on."""
@@ -62,7 +70,7 @@ class Gate:
 
     def wait_for(self, units: int) -> None:
         """Wait until so many units are done."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while len([*self._folder.glob(".out.spark_infer/*/units/*.json")]) < units:
             assert time.monotonic() < end, "the command does not get so far"
             time.sleep(0.02)

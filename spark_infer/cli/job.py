@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spark_infer.engines.base import Engine
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
+    from spark_infer.job.verification import Verification
     from spark_infer.tables.bookmark import Bookmark
 
 
@@ -76,6 +77,18 @@ def try_rows(output: Output, config: JobConfig, *, rows: int, sample: float | No
         if not output.as_json:
             line.note("scoring some rows")
         return preview_job(engine, config, rows=rows, sample=sample, seed=seed)
+
+
+def verified(output: Output, uri: str, **asked: Any) -> Verification:
+    """Verify a model."""
+    from spark_infer.job.verify import verify_model
+    from spark_infer.spark.descriptors import STDOUT, descriptors_to
+
+    with ProgressLine(output.screen) as line:
+        if not output.as_json:
+            line.note("scoring the example")
+        with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
+            return verify_model(uri, **asked)
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:

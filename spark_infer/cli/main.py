@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from spark_infer import __version__
-from spark_infer.cli import models, plan, preview, run, status, tune
+from spark_infer.cli import models, plan, preview, run, status, tune, verify
 from spark_infer.cli.demo import demo
 from spark_infer.cli.doctor import doctor
 from spark_infer.cli.options import EXIT_CODES
@@ -42,6 +42,7 @@ app.command("preview", help=preview.HELP, short_help="Score some rows and show t
 app.command("status", help=status.STATUS, short_help="List the runs of a job's target.")(status.status)
 app.command("report", help=status.REPORT, short_help="Print the report of a finished run.")(status.report)
 app.command("tune", help=tune.HELP, short_help="Measure a job's settings on a sample of its table.")(tune.tune)
+app.command("verify", help=verify.HELP, short_help="Compare a model's answers with known ones.")(verify.verify)
 app.command("demo", short_help="Train, register and score on real flights.")(demo)
 app.command("doctor", short_help="Check Python, Java, Spark, Delta and MLflow on this machine.")(doctor)
 models_app.command("inspect", help=models.HELP, short_help="Show a model and what would serve it.")(models.inspect)

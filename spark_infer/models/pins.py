@@ -114,6 +114,15 @@ def install_line(folder: Path) -> str:
     return f"pip install -r {folder / REQUIREMENTS}"
 
 
+def pinned(folder: Path) -> dict[str, str]:
+    """Return the libraries that a model's requirements name, and what versions: ``2.1.0``, ``>=1.4``."""
+    return {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin, _ in _pins(folder)
+        if _is_wanted(pin)
+    }
+
+
 def missing_pins(folder: Path) -> list[Requirement]:
     """Return what a model's requirements name and is not installed here."""
     return [

@@ -1,0 +1,168 @@
+"""Score a model's own example on a worker, and compare the answers with those that are known."""
+
+from __future__ import annotations
+
+import math
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from spark_infer.config import JobConfig, ScoreOptions
+from spark_infer.core.convert import project
+from spark_infer.core.outputs import to_batch
+from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.errors import PlanError
+from spark_infer.job.golden_file import golden_rows
+from spark_infer.job.preview import preview_job
+from spark_infer.job.verification import TOLERANCE, Compared, Verification
+from spark_infer.models.compile.parity import worst_difference
+from spark_infer.models.driver import load_here, open_store
+from spark_infer.models.example import read_example
+from spark_infer.models.expected_schema import expected_schema
+from spark_infer.models.pins import pinned
+from spark_infer.models.recipe import Recipe, make_recipe
+from spark_infer.models.ref import ModelRef
+from spark_infer.models.requirements import requirements
+
+_EVERYWHERE = ("numpy", "pyarrow", "spark-infer")
+
+
+def verify_model(
+    uri: str,
+    *,
+    golden: Path | None = None,
+    tolerance: float = TOLERANCE,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> Verification:
+    """Score a model's example, or a golden file, on workers, and compare.
+
+    Args:
+        uri: The model.
+        golden: A Parquet, CSV or JSON file of rows; where it has the model's outputs too, those are expected.
+        tolerance: Largest difference of a floating number, relative above 1.
+        tracking_uri: MLflow server or store.
+        registry_uri: MLflow registry, where it is another one.
+
+    Raises:
+        PlanError: There is no such model, or nothing to score it with.
+        RunError: A worker failed.
+    """
+    from spark_infer.models.registry.resolve import resolve
+
+    store = open_store()
+    ref = resolve(uri, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
+    rows = _example(ref, store.path(ref.digest)) if golden is None else golden_rows(golden, ref)
+    native = _recipe(ref, rows, ScoreOptions())
+    names = native.outputs.names
+    if golden is not None and set(names) <= set(rows.column_names):
+        known, expected = _one_batch(rows.select(names).cast(native.outputs)), f"the columns of {golden.name}"
+    else:
+        known, expected = _by_pyfunc(ref, rows), "mlflow.pyfunc's predict on this machine"
+    answers, there = _on_this_machine(ref, rows), [_versions(_names(native))]
+    compared = [_compared(known, each, tolerance) for each in answers]
+    return Verification(
+        model=str(ref),
+        backend=native.choice.backend,
+        rows=rows.num_rows,
+        source="its input example" if golden is None else golden.name,
+        expected=expected,
+        workers="a process of this machine",
+        tolerance=tolerance,
+        outputs=tuple(max(several, key=lambda each: each.difference) for several in zip(*compared, strict=True)),
+        versions=_compared_versions(native, there, store.path(ref.digest)),
+    )
+
+
+def _example(ref: ModelRef, folder: Path) -> pa.Table:
+    recipe = _recipe(ref, expected_schema(ref.mlmodel.signature).empty_table(), ScoreOptions())
+    batch = read_example(folder, ref.mlmodel, recipe.load.binding)
+    if batch is None:
+        raise PlanError(
+            f"Model {ref} was logged without an input example that has the form of its inputs.",
+            next_step="name rows to score with --golden FILE, or log the model again with an input_example.",
+        )
+    return pa.Table.from_batches([batch])
+
+
+def _recipe(ref: ModelRef, rows: pa.Table, options: ScoreOptions) -> Recipe:
+    store = open_store()
+    return make_recipe(
+        ref,
+        rows.schema,
+        options,
+        folder=store.path(ref.digest),
+        load_model=lambda spec: load_here(spec, ref, store, options.cache_bytes),
+        keep=(),
+    )
+
+
+def _by_pyfunc(ref: ModelRef, rows: pa.Table) -> pa.RecordBatch:
+    options = ScoreOptions(backend="pyfunc")
+    recipe = _recipe(ref, rows, options)
+    model = load_here(recipe.load, ref, open_store(), options.cache_bytes)
+    inputs = project(_one_batch(rows), recipe.load.binding)
+    return to_batch(model.predict(inputs), recipe.raw_outputs, inputs.num_rows)
+
+
+def _on_this_machine(ref: ModelRef, rows: pa.Table) -> list[pa.RecordBatch]:
+    with tempfile.TemporaryDirectory(prefix="spark_infer-verify-") as folder:
+        pq.write_table(rows, Path(folder) / "rows.parquet")
+        target = {"path": "nowhere", "keep": []}  # which nobody looks at
+        stamps = dict.fromkeys(("model_name_column", "model_version_column", "scored_at_column"))
+        config = JobConfig.model_validate(
+            {"model": ref.uri, "source": folder, "target": {**target, **stamps}, "engine": "local"}
+        )
+        found = preview_job(LocalEngine(config.resources), config, rows=rows.num_rows, model=ref)
+    return [_one_batch(found.rows)]
+
+
+def _compared(known: pa.RecordBatch, found: pa.RecordBatch, tolerance: float) -> list[Compared]:
+    return [_difference(known.select([name]), found.select([name]), tolerance) for name in known.schema.names]
+
+
+def _difference(known: pa.RecordBatch, found: pa.RecordBatch, tolerance: float) -> Compared:
+    (name,) = known.schema.names
+    if pa.types.is_struct(known.schema.types[0]) or pa.types.is_map(known.schema.types[0]):
+        other = [a != b for a, b in zip(known.column(0).to_pylist(), found.column(0).to_pylist(), strict=True)]
+        row = int(np.argmax(other))
+        return Compared(output=name, difference=math.inf if any(other) else 0.0, row=row, equal=not any(other))
+    worst = worst_difference(known, found)
+    return Compared(output=name, difference=worst.size, row=worst.row, equal=worst.size <= tolerance)
+
+
+def _one_batch(rows: pa.Table) -> pa.RecordBatch:
+    (batch,) = rows.combine_chunks().to_batches()
+    return batch
+
+
+def _names(recipe: Recipe) -> tuple[str, ...]:
+    needed = (each.distribution for each in requirements(recipe.ref.mlmodel, recipe.load.backend))
+    return tuple(dict.fromkeys([*_EVERYWHERE, *needed]))
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    from spark_infer.models.installed import installed_version
+
+    found = {name: str(installed_version(name) or "not installed") for name in names}
+    return {"python": platform.python_version(), **found}
+
+
+def _compared_versions(recipe: Recipe, there: Sequence[Mapping[str, str]], folder: Path) -> dict[str, dict[str, str]]:
+    logged = pinned(folder)
+    saved = {each.distribution: each.version for each in requirements(recipe.ref.mlmodel, recipe.load.backend)}
+    logged |= {name: version for name, version in saved.items() if version is not None and name not in logged}
+    logged["python"] = str((recipe.ref.mlmodel.pyfunc or {}).get("python_version", ""))
+    return {
+        name: {
+            "driver": version,
+            "workers": ", ".join(sorted({each.get(name, "") for each in there})),
+            "model": logged.get(name, ""),
+        }
+        for name, version in _versions(_names(recipe)).items()
+    }
