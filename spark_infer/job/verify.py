@@ -14,13 +14,13 @@ from pyarrow import parquet as pq
 
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.core.convert import project
+from spark_infer.core.difference import worst_difference
 from spark_infer.core.outputs import to_batch
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
 from spark_infer.job.golden_file import golden_rows
 from spark_infer.job.preview import preview_job
 from spark_infer.job.verification import TOLERANCE, Compared, Verification
-from spark_infer.models.compile.parity import worst_difference
 from spark_infer.models.driver import load_here, open_store
 from spark_infer.models.example import read_example
 from spark_infer.models.expected_schema import expected_schema

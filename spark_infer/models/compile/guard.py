@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from spark_infer.core.difference import worst_difference
 from spark_infer.core.outputs import to_batch
 from spark_infer.core.scoring import Model
 from spark_infer.core.signature import is_list
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.backends.compiled import Limit
-from spark_infer.models.compile.parity import worst_difference
 
 _MOST_SINGLE = float(np.finfo(np.float32).max)
 _REACHES = (1e6, 1e9, 1e12, 1e15, 1e18, 1e30, _MOST_SINGLE, sys.float_info.max, math.inf)

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from spark_infer.core.difference import Difference, worst_difference
 from spark_infer.errors import ModelRefusedError
-from spark_infer.models.compile.parity import Difference, worst_difference
 from spark_infer.models.sample_rows import Sample
 
 
