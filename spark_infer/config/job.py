@@ -15,7 +15,7 @@ from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
-from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, names_needing
+from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
 
 
 class ModelConfig(Frozen):
@@ -139,26 +139,18 @@ class TargetConfig(TableConfig):
     @staticmethod
     def _scope_fits_mode(mode: str, partitions: Mapping[str, Any]) -> str:
         more = " (--set target.partitions= on the command line)"
-        return _fits_mode(mode, "partitions", partitions, "which ones may this job replace?", more)
+        return option_problem(mode, "partitions", partitions, "which ones may this job replace?", more)
 
     @rule("mode", "keys")
     @staticmethod
     def _keys_fit_mode(mode: str, keys: tuple[str, ...]) -> str:
-        return _fits_mode(mode, "keys", keys, "which columns tell rows apart?")
+        return option_problem(mode, "keys", keys, "which columns tell rows apart?")
 
     @rule("keys", "keep")
     @staticmethod
     def _keys_are_kept(keys: tuple[str, ...], keep: Literal["all"] | tuple[str, ...]) -> str:
         lost = [key for key in keys if keep != "all" and key not in keep]
         return f"`keep` lacks the key {lost[0]}: keys are kept columns" if lost else ""
-
-
-def _fits_mode(mode: str, option: str, given: object, question: str, more: str = "") -> str:
-    """Say what is wrong with an option that is needed by some write modes, and taken by no others."""
-    if MODES[mode].needs == option:
-        return "" if given else f"mode `{mode}` needs `{option}`: {question}"
-    alone = f"`{option}` goes with mode {names_needing(option)} alone; for another mode take it out{more}"
-    return alone if given else ""
 
 
 class QuarantineConfig(TableConfig):

@@ -86,6 +86,17 @@ def modes_for_existing() -> str:
     return ", ".join(mode.name for mode in _EXISTING)
 
 
-def names_needing(option: str) -> str:
-    """The names of the modes that need an option of the target."""
-    return " or ".join(f"`{mode.name}`" for mode in MODES.values() if mode.needs == option)
+def option_problem(name: str, option: str, given: object, question: str, more: str = "") -> str:
+    """Say what is wrong with an option of a target that is needed by some modes, and taken by no others.
+
+    Args:
+        name: The mode.
+        option: The option.
+        given: Its value.
+        question: What it answers, for those who left it out.
+        more: How to take it out.
+    """
+    if MODES[name].needs == option:
+        return "" if given else f"mode `{name}` needs `{option}`: {question}"
+    names = " or ".join(f"`{mode.name}`" for mode in MODES.values() if mode.needs == option)
+    return f"`{option}` goes with mode {names} alone; for another mode take it out{more}" if given else ""
