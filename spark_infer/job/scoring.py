@@ -186,7 +186,18 @@ def score_table(
 
 @overload
 def score_table(
-    spark: SparkSession | None = None,
+    *,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    target: str | os.PathLike[str] | Mapping[str, Any],
+    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    limit: int,
+    **options: Unpack[JobKeywords],
+) -> Preview: ...
+
+
+@overload
+def score_table(
+    spark: SparkSession,
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],

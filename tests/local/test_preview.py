@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from spark_infer import PlanError, Preview, score_table
-from spark_infer.engines.local import preview as local_preview
+from spark_infer.engines.local import preview_tasks as local_preview
 from spark_infer.errors import ConfigError
 from tests.here import tasks_here
 from tests.local.conftest import children

@@ -17,7 +17,7 @@ from sklearn.linear_model import LinearRegression
 from typer.testing import CliRunner
 
 from spark_infer.cli.main import app
-from spark_infer.engines.local import preview as local_preview
+from spark_infer.engines.local import preview_tasks as local_preview
 from spark_infer.errors import PlanError, SourceError
 from spark_infer.job.verify import verify_model
 from tests.here import tasks_here

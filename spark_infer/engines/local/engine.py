@@ -14,7 +14,7 @@ import pyarrow as pa
 from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceConfig
 from spark_infer.core.result_type import check_result_type
 from spark_infer.engines.local.ddl import parse_ddl
-from spark_infer.engines.local.preview import preview
+from spark_infer.engines.local.preview_tasks import preview
 from spark_infer.engines.local.units import LocalUnits
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane

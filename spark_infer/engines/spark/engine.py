@@ -18,7 +18,7 @@ from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane, without_direct
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob, Source
 from spark_infer.engines.preview_rows import Previewed, Selection
-from spark_infer.engines.spark.preview import preview
+from spark_infer.engines.spark.preview_tasks import preview
 from spark_infer.engines.spark.spark_errors import while_planning, while_running
 from spark_infer.engines.spark.units import SparkUnits
 from spark_infer.engines.spark.whole_write import SparkWriter, scored_rows
