@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.cli.logfile import open_log
 from spark_infer.cli.output import Output
 from spark_infer.config import JobConfig
+from spark_infer.config.job_params import given_params
 from spark_infer.config.load import load_job
+from spark_infer.config.param_values import backfill_values
 from spark_infer.config.secrets import hide
+from spark_infer.errors import ConfigError
 from spark_infer.observe.progress import ProgressLine
 
 if TYPE_CHECKING:
     from spark_infer import Plan, Preview, Report
     from spark_infer.engines.base import Engine
+    from spark_infer.job.backfill import Attempt, Backfilled
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
     from spark_infer.job.verification import Verification
@@ -26,13 +30,56 @@ if TYPE_CHECKING:
 
 
 def read_job(
-    output: Output, path: Path, overrides: Sequence[str], log_file: Path | None, *, incremental: bool = False
+    output: Output,
+    path: Path,
+    overrides: Sequence[str],
+    log_file: Path | None,
+    *,
+    params: Sequence[str] = (),
+    needs_params: bool = True,
+    incremental: bool = False,
 ) -> JobConfig:
     """Load a job file, open the log, and tell ``output`` what to hide and where the log is."""
-    config = load_job(path, [*overrides, *(["incremental.enabled=true"] if incremental else [])])
+    overrides = [*overrides, *(["incremental.enabled=true"] if incremental else [])]
+    config = load_job(path, overrides, params=given_params(params), needs_params=needs_params)
     output.hide = partial(hide, known=config.known_secrets())
     output.log_file = open_log(log_file, name=config.name, environ=os.environ, hide=output.hide)
     return config
+
+
+def read_jobs(
+    output: Output, path: Path, overrides: Sequence[str], log_file: Path | None, *, params: Sequence[str], backfill: str
+) -> dict[str, JobConfig]:
+    """Load a job file once for each value of a backfill: what is wrong with one is found before any begins."""
+    name, values = backfill_values(backfill)
+    if name in given_params(params):
+        raise ConfigError(f"--param {name} gives one value, and --backfill others", next_step="Leave one of them out.")
+    first, *others = (f"{name}={value}" for value in values)
+    jobs = {first: read_job(output, path, overrides, log_file, params=[*params, first])}
+    return jobs | {each: load_job(path, overrides, params=given_params([*params, each])) for each in others}
+
+
+def score_all(
+    output: Output, jobs: Mapping[str, JobConfig], *, parallel: int, stop_on_error: bool, new_run: bool
+) -> Backfilled:
+    """Run the jobs of a backfill, with a line on stderr for each that ends."""
+    from spark_infer.job.backfill import backfill
+
+    with ProgressLine(output.screen) as line:
+
+        def say(attempt: Attempt) -> None:
+            if not output.as_json:
+                line.note(output.hide(str(attempt)))
+
+        with _quiet(output):
+            return backfill(
+                jobs,
+                parallel=parallel,
+                stop_on_error=stop_on_error,
+                new_run=new_run,
+                log_file=output.log_file,
+                on_end=say,
+            )
 
 
 def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report:
@@ -48,16 +95,20 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
         return run_job(job, on_progress=None if output.as_json else line)
 
 
-def runs(output: Output, config: JobConfig) -> tuple[list[RunState], Bookmark | None]:
-    """Look at the runs and the bookmark of a job's target; starts Spark only where the catalog says where that is."""
+def runs(output: Output, config: JobConfig, params: Mapping[str, str]) -> tuple[list[RunState], Bookmark | None]:
+    """Look at the runs of a job's target, those with some parameters, and at its bookmark.
+
+    Starts Spark only where the catalog says where that is.
+    """
     from spark_infer.job.units.history import history
     from spark_infer.job.units.new_rows import bookmark_of
     from spark_infer.tables.local_tables import LocalTables
 
+    wanted = {name: value for name, value in config.shown_params.items() if name in params}
     if config.target.path is not None and (config.new_rows is None or config.source.path is not None):
-        return history(config, LocalTables()), bookmark_of(LocalTables(), config)
+        return history(config, LocalTables(), wanted), bookmark_of(LocalTables(), config)
     with ProgressLine(output.screen) as line, _engine(output, config, line, scores=False) as engine:
-        return history(config, engine.tables), bookmark_of(engine.tables, config)
+        return history(config, engine.tables, wanted), bookmark_of(engine.tables, config)
 
 
 def check(output: Output, config: JobConfig, *, new_run: bool = False, load: bool = True) -> Plan:
@@ -108,7 +159,6 @@ def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bo
     A model that does not exist is found out before, for what `scores`.
     """
     from spark_infer.job.session import find_model, job_engine
-    from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
     if config.engine == "spark":
         if scores:
@@ -118,6 +168,12 @@ def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bo
     with job_engine(config, log_file=output.log_file) as engine:
         if not output.as_json:
             line.note("checking model and tables")
-        # A model that prints while it loads must not write between the lines of the result.
-        with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
+        with _quiet(output):
             yield engine
+
+
+def _quiet(output: Output) -> AbstractContextManager[object]:
+    """A model that prints while it loads must not write between the lines of the result."""
+    from spark_infer.spark.descriptors import STDOUT, descriptors_to
+
+    return nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT)

@@ -17,6 +17,15 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+Params = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param",
+        metavar="NAME=VALUE",
+        help="Value of a parameter that the job file declares under `params`. Repeat for more.",
+        show_default=False,
+    ),
+]
 NewRun = Annotated[
     bool,
     typer.Option(

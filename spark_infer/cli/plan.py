@@ -6,12 +6,23 @@ from typing import Annotated
 
 import typer
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, Incremental, JobFile, LogFile, NewRun, Overrides, Traceback
+from spark_infer.cli.options import (
+    EXIT_CODES,
+    AsJson,
+    Incremental,
+    JobFile,
+    LogFile,
+    NewRun,
+    Overrides,
+    Params,
+    Traceback,
+)
 from spark_infer.cli.output import Output
 
 
 def plan(
     job: JobFile,
+    params: Params = None,
     overrides: Overrides = None,
     new_run: NewRun = False,
     incremental: Incremental = False,
@@ -27,7 +38,7 @@ def plan(
     with output.exit_code():
         from spark_infer.cli.job import check, read_job
 
-        config = read_job(output, job, overrides or (), log_file, incremental=incremental)
+        config = read_job(output, job, overrides or (), log_file, params=params or (), incremental=incremental)
         checked = check(output, config, new_run=new_run, load=not no_load)
         output.result(str(checked), checked.to_dict())
 
@@ -42,6 +53,7 @@ Loads the model and has it predict a few rows, which runs its author's code on t
 Examples:
   spark-infer plan conf/demo.yaml
   spark-infer plan job.yaml --set model.uri=models:/flight_delay/3
+  spark-infer plan job.yaml --param day=2026-11-28
   spark-infer plan job.yaml --new-run
   spark-infer plan job.yaml --incremental
   spark-infer plan job.yaml --no-load

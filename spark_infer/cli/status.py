@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Params, Traceback
 from spark_infer.cli.output import Output
 from spark_infer.printable import printable
 
@@ -22,6 +22,7 @@ Run = Annotated[
 
 def status(
     job: JobFile,
+    params: Params = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
     log_file: LogFile = None,
@@ -30,7 +31,7 @@ def status(
     """List the runs of a job's target: finished, unfinished and how far, or given up."""
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
-        config, states, bookmark = _states(output, job, overrides, log_file)
+        config, states, bookmark = _states(output, job, params, overrides, log_file)
         target = config.hide(config.target.name)
         lines = [*map(str, states)] or [printable(f"no run has written into this target: {target}")]
         if config.new_rows is not None:
@@ -42,6 +43,7 @@ def status(
 def report(
     job: JobFile,
     run: Run = None,
+    params: Params = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
     log_file: LogFile = None,
@@ -52,7 +54,7 @@ def report(
     with output.exit_code():
         from spark_infer.job.units.history import newest_report
 
-        _, states, _ = _states(output, job, overrides, log_file)
+        _, states, _ = _states(output, job, params, overrides, log_file)
         found = newest_report(states, run)
         output.result(str(found), found.to_dict())
 
@@ -65,12 +67,13 @@ def _up_to(bookmark: Bookmark | None, source: str) -> str:
 
 
 def _states(
-    output: Output, job: JobFile, overrides: Overrides, log_file: LogFile
+    output: Output, job: JobFile, params: Params, overrides: Overrides, log_file: LogFile
 ) -> tuple[JobConfig, list[RunState], Bookmark | None]:
     from spark_infer.cli.job import read_job, runs
+    from spark_infer.config.job_params import given_params
 
-    config = read_job(output, job, overrides or (), log_file)
-    return config, *runs(output, config)
+    config = read_job(output, job, overrides or (), log_file, params=params or (), needs_params=False)
+    return config, *runs(output, config, given_params(params or ()))
 
 
 STATUS = f"""\
@@ -81,6 +84,7 @@ Reads the ledger beside the target; nothing is scored, and Spark is started only
 \b
 Examples:
   spark-infer status job.yaml
+  spark-infer status job.yaml --param day=2026-11-28
   spark-infer status job.yaml --json
 
 {EXIT_CODES}

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Params, Traceback
 from spark_infer.cli.output import Output
 
 
 def tune(
     job: JobFile,
+    params: Params = None,
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows of the table to measure.")] = 100_000,
     as_json: AsJson = False,
@@ -23,7 +24,7 @@ def tune(
     with output.exit_code():
         from spark_infer.cli.job import measure, read_job
 
-        found = measure(output, read_job(output, job, overrides or (), log_file), rows)
+        found = measure(output, read_job(output, job, overrides or (), log_file, params=params or ()), rows)
         output.result(str(found), found.to_dict())
 
 

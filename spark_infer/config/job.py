@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from spark_infer.config.duration import Duration
 from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
 from spark_infer.config.incremental import IncrementalOptions
+from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
@@ -232,6 +233,12 @@ class JobConfig(Frozen):
         pattern=re.compile(r"^[\w.-]+$").pattern,
         description="Name of the job in logs and in the target's history.",
     )
+    params: dict[str, Annotated[Any, AfterValidator(declared)]] = Field(
+        default_factory=dict,
+        description="Parameters of the job, such as the day: name to a default, or to `{type: date}` where each "
+        "command gives `--param day=2026-11-28`. Types: `string`, `int`, `double`, `boolean`, `date`. A text refers to "
+        "one as `${params.day}`; in `where` that is a SQL literal, without quotes around it.",
+    )
     model: ModelConfig = Field(description="Which model.")
     source: SourceConfig = Field(description="What to score.")
     target: TargetConfig = Field(description="Where the scored rows go.")
@@ -249,6 +256,13 @@ class JobConfig(Frozen):
     incremental: IncrementalOptions | None = Field(
         default=None, description="Score only new rows: `true`, or options. docs/new-rows.md says what counts as new."
     )
+    min_rows: int = Field(
+        default=0,
+        ge=0,
+        description="How many rows a run has at least: with fewer it ends with an error, and nothing is published. "
+        "Without it, a run without rows gives a warning.",
+    )
+    fail_on_empty: bool = Field(default=False, description="Whether a run without rows is an error: `min_rows: 1`.")
     deadline_seconds: float | None = Field(
         default=None,
         gt=0,
@@ -318,3 +332,13 @@ class JobConfig(Frozen):
     def new_rows(self) -> IncrementalOptions | None:
         """The options of an incremental job; None for one that scores all rows."""
         return self.incremental if self.incremental is not None and self.incremental.enabled else None
+
+    @property
+    def least_rows(self) -> int:
+        """How many rows a run has at least."""
+        return max(self.min_rows, int(self.fail_on_empty))
+
+    @property
+    def shown_params(self) -> dict[str, str]:
+        """The parameters of the job, as text for people and for ledgers."""
+        return {name: text_of(param.value) for name, param in self.params.items() if param.value is not None}

@@ -71,6 +71,8 @@ class JobKeywords(ScoreKeywords, total=False):
     resources: ResourceOptions | Mapping[str, Any] | None
     plane: str
     engine: str
+    min_rows: int
+    fail_on_empty: bool
     deadline_seconds: float | None
     max_runtime: float | str | None
     units: UnitOptions | Mapping[str, Any] | None

@@ -17,9 +17,10 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config.annotations import alternatives, fields_below, groups, item_of
 from spark_infer.config.job import JobConfig
+from spark_infer.config.job_params import REFERENCE, WHERE, JobParam, resolved, spelled
 from spark_infer.config.secrets import hide
 from spark_infer.config.validate_options import Keys, Place, Problem, checked
-from spark_infer.config.yaml_nodes import CORE_TAGS, CORRECT, compose, plain_value, read_yaml, shape_of
+from spark_infer.config.yaml_nodes import CORE_TAGS, CORRECT, compose, plain_value, read_yaml, shape_of, texts_in
 from spark_infer.errors import ConfigError
 from spark_infer.printable import quoted
 
@@ -40,7 +41,14 @@ _FREE = {
 _PLAIN_KEYS = {path: key for path, field in _FIELDS.items() for group in groups(field) if (key := group.plain_key)}
 
 
-def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None) -> JobConfig:
+def load_job(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    params: Mapping[str, Any] | None = None,
+    needs_params: bool = True,
+    environ: Mapping[str, str] | None = None,
+) -> JobConfig:
     """Load and check a job file.
 
     Relative paths in it are left as they are: they are relative to the current directory of the
@@ -49,6 +57,9 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
     Args:
         path: The YAML file.
         overrides: Settings of the form ``score.batch_size=5000`` that replace the file's.
+        params: Values of the job's parameters.
+        needs_params: Whether each parameter must have a value; without it, a text with one that has none stays as it
+            is, which is enough to look at the runs of a target.
         environ: Where `${NAME}` is looked up; without it, the environment of the process. What
             `${secret:NAME}` takes from there is hidden by the config's ``repr`` and ``hide``.
 
@@ -63,7 +74,9 @@ def load_job(path: str | Path, overrides: Sequence[str] = (), *, environ: Mappin
         5000
     """
     reading = _Reading(path, os.environ if environ is None else environ)
-    values = reading.value(read_yaml(Path(path)))
+    root = read_yaml(Path(path))
+    reading.take_params(root, params or {}, required=needs_params)
+    values = reading.value(root)
     for override in overrides:
         reading.override(values, override)
     config, problems = checked(JobConfig, values, reading.places, reading.problems)
@@ -87,6 +100,7 @@ class _Reading:
         self.secrets: dict[str, str] = {}
         self.problems: list[Problem] = []
         self._path, self._variables, self._count = path, variables, 0
+        self._params: dict[str, JobParam] | None = None
 
     def value(self, node: Node, path: Keys = (), key: Node | None = None) -> Any:
         """Return what a node holds, and note its place: the line of its key.
@@ -99,6 +113,8 @@ class _Reading:
             what = f"{self._path}: more than {MAX_VALUES} values once its aliases are followed"
             raise ConfigError(what, next_step="Write the values out instead of repeating aliases.")
         self.places[path] = place_of(key or node, node)
+        if path == ("params",) and self._params is not None:
+            return dict(self._params)
         if len(path) > MAX_DEPTH:
             self._note(path, f"nested deeper than {MAX_DEPTH} levels")
         elif node.tag not in CORE_TAGS:
@@ -135,8 +151,12 @@ class _Reading:
             if not node.value and type(None) in kinds:
                 self._note(path, "expected a value or a list of values, got nothing; write null for the NULL partition")
             return None
-        if (isinstance(plain, int) and (int in kinds or Any in kinds)) or (isinstance(plain, float) and Any in kinds):
+        if _is_kept(plain, kinds):
             return plain
+        if (whole := REFERENCE.fullmatch(node.value)) and path != WHERE:
+            param = (self._params or {}).get(whole[1])
+            if param is not None and _is_kept(param.value, kinds):
+                return param.value
         text = _REFERENCE.sub(partial(self._referenced, path), node.value)
         if "\0" in text:
             self._note(path, "holds a NUL character")
@@ -146,6 +166,8 @@ class _Reading:
         """Return what a reference stands for; a variable that is empty has its default, as in a shell."""
         if match[0] == "$${":
             return "${"
+        if reference := REFERENCE.fullmatch(match[0]):
+            return self._of_param(path, reference[1], match)
         inside = _INSIDE.fullmatch(match[1]) if match[0].endswith("}") else None
         if inside is None:
             self._note(path, f"{match[0][:40]!r} is not `${{NAME}}`; write `$${{` for a plain `${{`")
@@ -157,6 +179,36 @@ class _Reading:
         if value is None and default is None:
             self._note(path, f"the environment variable {name} is not set", unset=name)
         return value or default or ""
+
+    def take_params(self, root: MappingNode, given: Mapping[str, Any], *, required: bool) -> None:
+        """Give the job's parameters their values, before any text refers to them; each is used by some text."""
+        entry = next((each for each in root.value if each[0].value == "params"), None)
+        declared = None if entry is None else self.value(entry[1], ("params",), entry[0])
+        if not isinstance(declared, dict | None):
+            return  # which is an error of the key
+        self._params, problems = resolved(declared or {}, given, required=required)
+        for name in (
+            self._params.keys()
+            - problems.keys()
+            - {name for text in texts_in(root) for name in REFERENCE.findall(text)}
+        ):
+            text = f"no text refers to it as ${{params.{name}}}; the model's own parameters go under `score.params`"
+            problems[name] = text
+        for name, problem in problems.items():
+            place = self.places.get(("params", name), Place(f"--param {name}", math.inf, ""))
+            self._note(("params", name), problem, place)
+
+    def _of_param(self, path: Keys, name: str, match: re.Match[str]) -> str:
+        if self._params is None:
+            self._note(path, "a parameter cannot refer to another one")
+            return ""
+        if name in self._params and self._params[name].value is None:
+            return match[0]  # what has no value is a problem already, or needs none
+        try:
+            return spelled(self._params, name, match.string, match.start(), path)
+        except ValueError as error:
+            self._note(path, str(error))
+        return ""
 
     def override(self, values: dict[str, Any], text: str) -> None:
         """Replace or add one value by ``key=value``.
@@ -195,6 +247,11 @@ class _Reading:
         self.problems.append(Problem(path, problem, (place or self.places[path],), unset))
 
 
+def _is_kept(value: object, kinds: Sequence[object]) -> bool:
+    """Whether a number or a truth value is kept, and not written as text."""
+    return (isinstance(value, int) and (int in kinds or Any in kinds)) or (isinstance(value, float) and Any in kinds)
+
+
 def place_of(key: Node, value: Node) -> Place:
     """Return where a key stands, and what its value is; an override has no line."""
     name, line = str(key.start_mark.name), key.start_mark.line + 1
@@ -229,6 +286,7 @@ def _refuse_written_secrets(config: JobConfig, secrets: Mapping[str, str]) -> No
     """Refuse `${secret:NAME}` in what is written into the table for others to read: names of columns, partitions."""
     target = config.target.model_dump(exclude={"path", "table", "format", "mode"})
     written = {"name": config.name} | {f"target.{key}": value for key, value in target.items()}
+    written |= {f"params.{name}": value for name, value in config.shown_params.items()}
     problems = [
         f"{key}: {shown} would be written into the table or its history"
         for key, value in written.items()

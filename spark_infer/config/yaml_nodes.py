@@ -7,6 +7,7 @@ in the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -133,6 +134,22 @@ def plain_value(node: ScalarNode) -> str | int | float | bool | None:
         return int(text) if kind == "int" else float(text) if kind == "float" else text
     except ValueError:  # an explicit tag, as in `!!int many`
         return text
+
+
+def texts_in(root: Node) -> Iterator[str]:
+    """Yield the text of each scalar that is a value, once, however many aliases lead to it."""
+    seen, left = set[int](), [root]
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, ScalarNode):
+            yield str(node.value)
+        elif isinstance(node, MappingNode):
+            left += [value for _, value in node.value]
+        elif isinstance(node, SequenceNode):
+            left += node.value
 
 
 def shape_of(node: Node) -> str:

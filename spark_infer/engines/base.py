@@ -83,6 +83,9 @@ class WholeWriter(Protocol):
     def stages(self) -> bool:
         """Whether the files are written beside the target first, and then moved into their place."""
 
+    def count_rows(self, most: int) -> int:
+        """Return how many rows there are to score, before any is; no more than are asked for."""
+
     def stage(self, run: UnitRun) -> Score:
         """Return what scores the run's one unit into Parquet files beside the target."""
 

@@ -1,7 +1,7 @@
 """Score a table as a job file says, on the session that is there: the entry for spark-submit and for notebooks' jobs.
 
     python -m spark_infer.job job.yaml [--set key=value …]
-    spark-submit "$(python -m spark_infer.job --path)" job.yaml [--set key=value …]
+    spark-submit "$(python -m spark_infer.job --path)" job.yaml [--set key=value …] [--param day=2026-11-28 …]
 
 Delta tables need Delta's jar, which spark-submit must bring (the newest for Spark 4.2 shown); its settings are made
 here:
@@ -30,6 +30,7 @@ from typing import Any
 
 from spark_infer import ScoringJob, SparkInferError
 from spark_infer.config import secrets
+from spark_infer.config.job_params import given_params
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, job_engine
@@ -49,12 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="replace one value of it"
     )
     parser.add_argument(
+        "--param", dest="params", action="append", default=[], metavar="NAME=VALUE", help="value of a parameter of it"
+    )
+    parser.add_argument(
         "--path", action="version", version=str(SCRIPT), help="print the path of the script for spark-submit"
     )
     asked = parser.parse_args(arguments)
     hide: Callable[[Any], Any] = secrets.hide
     try:
-        job = ScoringJob.from_yaml(asked.job, asked.overrides)
+        job = ScoringJob.from_yaml(asked.job, asked.overrides, params=given_params(asked.params))
         hide = job.config.hide
         if job.config.engine == "spark":
             find_model(job.config)

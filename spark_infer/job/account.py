@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.stats import COUNTS, TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
-from spark_infer.observe.report import Report
+from spark_infer.job.row_count import empty_warnings
+from spark_infer.observe.report import Report, named_values
 from spark_infer.tables.plan import Written
 
 SHOWN_COUNTS = tuple(each.name for each in fields(Report) if each.name in COUNTS)
@@ -31,6 +32,8 @@ def facts_of(job: PreparedJob) -> dict[str, str | int | float]:
         facts["compiled_digest"] = job.recipe.load.artefact.digest
     if job.snapshot.version is not None:
         facts["source_version"] = job.snapshot.version
+    if job.config.params:
+        facts["params"] = ", ".join(named_values(job.config.hide(job.config.shown_params)))
     return facts | mark_of(job)
 
 
@@ -69,6 +72,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         model_digest=ref.digest,
         backend=job.recipe.choice.backend,
         params=config.hide(job.params),
+        job_params=config.hide(config.shown_params),
         acceleration=job.acceleration,
         compiled="" if job.recipe.parity is None else str(job.recipe.parity),
         engine=config.engine,
@@ -103,6 +107,8 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
 
 def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, totals: TaskTotals) -> list[str]:
     warnings = [*job.warnings, *job.notes, *written.notes]
+    if not written.rows and job.rows is None:  # else the plan says so
+        warnings += empty_warnings(job.config)
     if found is None and job.by_workers:
         warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")
     if totals.fallbacks:

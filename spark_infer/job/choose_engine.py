@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from spark_infer.spark import SparkSession
 
 
-def engine_of(config: JobConfig, open_session: Callable[[], SparkSession]) -> Engine[Any]:
+def engine_of(config: JobConfig, open_session: Callable[[], SparkSession], *, shared_by: int = 1) -> Engine[Any]:
     """Return the engine that a job asks for.
 
     Args:
         config: The job.
         open_session: Returns the session for engine `spark`; not called for engine `local`.
+        shared_by: How many jobs run at once, between which engine `local` divides this machine.
 
     Raises:
         EnvironmentProblem: PySpark is not installed; or Java, Spark, a jar or an address does not fit.
@@ -26,7 +27,7 @@ def engine_of(config: JobConfig, open_session: Callable[[], SparkSession]) -> En
     if config.engine == "local":
         from spark_infer.engines.local.engine import LocalEngine
 
-        return LocalEngine(config.resources)
+        return LocalEngine(config.resources, shared_by=shared_by)
     try:
         from spark_infer.engines.spark.engine import SparkEngine
     except ModuleNotFoundError as error:

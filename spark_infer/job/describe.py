@@ -27,6 +27,7 @@ def plan_of(job: PreparedJob) -> Plan:
         model_bytes=ref.size_bytes,
         backend=f"{recipe.choice.backend} ({recipe.choice.reason}); {job.how}",
         params=hide(job.params),
+        job_params=hide(config.shown_params),
         row_order=job.rehearsal.row_order,
         model_files=hide(str(job.files)),
         source=hide(config.source.name),
@@ -83,8 +84,8 @@ def _units(job: PreparedJob) -> Iterator[str]:
         yield f"run {found.ledger.name} is done by another driver in another way: this command waits and reports it"
     elif found.plan is not None:
         yield f"run {found.ledger.name} is unfinished: {found.done:,} of {count:,} units are done, and it goes on"
-    if found.replaces is not None:
-        yield f"run {found.replaces.name} is unfinished and is given up"
+    for replaced in found.replaces:
+        yield f"run {replaced.name} is unfinished and is given up"
 
 
 def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spark_infer.observe.report import columns_line, params_line, selection_lines, since_line, size
+from spark_infer.observe.report import columns_line, named_values, params_line, selection_lines, since_line, size
 from spark_infer.printable import printable_lines
 
 
@@ -40,6 +40,7 @@ class Plan:
         model_bytes: Their size.
         backend: What serves the model, and why, and how batches reach it.
         params: Inference parameters of the model, with its own for those that are not given; secrets are hidden.
+        job_params: Parameters of the job, such as the day.
         model_files: How the files reach the workers.
         source: Path or name of the table to read.
         source_format: ``delta`` or ``parquet``.
@@ -104,6 +105,7 @@ class Plan:
     row_order: str = ""
     units: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    job_params: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
@@ -120,6 +122,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     rows = "" if plan.source_rows is None else f", {plan.source_rows:,} rows{_where(plan)}"
     yield f"{plan.job}: nothing is scored, nothing is written"
     yield ""
+    if plan.job_params:
+        yield _fact("params", ", ".join(named_values(plan.job_params)))
     yield _fact("model", f"{plan.model_name} version {plan.model_version} ({plan.model_uri})")
     yield _fact("", f"digest {plan.model_digest[:12]}, {size(plan.model_bytes)}")
     yield _fact("backend", plan.backend)

@@ -18,8 +18,10 @@ from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.job.quarantine_plan import plan_quarantine, read_along
+from spark_infer.job.row_count import check_planned_rows
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
+from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
 from spark_infer.job.writers import with_writers
 from spark_infer.models.accelerate.accelerated import OFF
 from spark_infer.models.backends.spec import Described
@@ -82,7 +84,7 @@ def match_job(
     def match() -> MatchedJob:
         with engine.planning():
             ref = model or _resolved(config)
-            return _match(engine, config, ref, WantedRows(), loads=True, now=datetime.now(UTC), deadline=until)
+            return _match(engine, config, ref, WantedRows(), None, loads=True, now=datetime.now(UTC), deadline=until)
 
     until = deadline or Deadline.of(config)
     return until.plan(match, engine.call_in_thread)
@@ -103,7 +105,8 @@ def _prepare(
         ref = model or _resolved(config)
         resolved = clock()
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
-        job = _match(engine, config, ref, wanted, loads=loads, now=now, deadline=deadline)
+        pin = find_pin(engine.tables, config, new_run=new_run)
+        job = _match(engine, config, ref, wanted, pin, loads=loads, now=now, deadline=deadline)
         move = wanted.move(job.snapshot)
         run, plane = choose_run_and_writers(
             lambda new: choose_run(
@@ -132,9 +135,12 @@ def _prepare(
             conf=engine.conf(),
             accounted=run.start is not None,
         )
+        is_done = run.start is not None and run.start.finished is not None
+        is_counted = config.source.where is None and move is None and not is_done
+        row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
         decided = {
             "plane": plane,
-            "warnings": (*job.warnings, *run.warnings, *wanted.notes),
+            "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes),
             "started_at": run.started_at,
             "seconds": {"resolve": resolved - begin, "plan": clock() - resolved},
         }
@@ -153,13 +159,14 @@ def _match(
     config: JobConfig,
     ref: ModelRef,
     wanted: WantedRows,
+    pin: Pin | None,
     *,
     loads: bool,
     now: datetime,
     deadline: Deadline,
 ) -> MatchedJob:
     store = open_store()
-    source = engine.open_source(config.source, wanted.span)
+    source = open_pinned(engine, config, wanted.span, pin)
     scoring = engine.match(ref, source, config, store, loads=loads)
     rehearsal = _rehearsal(scoring)
     if rehearsal.difference is not None:
@@ -167,6 +174,7 @@ def _match(
     scoring = replace(scoring, recipe=read_along(scoring.recipe, source.table, config))
     plane = engine.choose_plane(config, source, scoring)
     wanted.refuse_plane(plane, source.snapshot)
+    refuse_other_reader(pin, source, plane)
     if loads:
         scoring = engine.compiled(scoring, source, plane)
     loaded = scoring.load_here()
@@ -185,7 +193,11 @@ def _match(
         plane=plane,
         schema=engine.target_schema(config, source, scoring, plane),
         rehearsal=rehearsal,
-        warnings=(*engine.warnings(source.snapshot), *_model_warnings(scoring, rehearsal)),
+        warnings=(
+            *engine.warnings(source.snapshot),
+            *pin_warnings(pin, source),
+            *_model_warnings(scoring, rehearsal),
+        ),
         started_at=now,
         seconds={},
         deadline=deadline,

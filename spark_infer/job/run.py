@@ -16,6 +16,7 @@ from spark_infer.engines.unit import WHOLE
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
+from spark_infer.job.row_count import too_few
 from spark_infer.job.units.concurrent_drivers import drive_shared, taking_part
 from spark_infer.job.units.drive import clean
 from spark_infer.job.units.new_rows import remember_seen
@@ -115,6 +116,9 @@ def _at_once(
 ) -> Report:
     begun, totals = time.perf_counter(), None
     if there is None:
+        least = job.config.least_rows
+        if least and job.rows is None and (rows := writer.count_rows(least)) < least:
+            raise too_few(rows, least)
         there, totals = writer.write(facts_of(job), txn)
         this_process().failpoints.reach("published")
     return report_of(job, there, totals, {**seconds, "score_and_write": time.perf_counter() - begun})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from spark_infer.config import JobConfig
+from spark_infer.config.job_params import declared, filled
 from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out, unknown_options
 from spark_infer.config.load import load_job
 from spark_infer.config.validate_options import validated
@@ -48,17 +49,20 @@ class ScoringJob:
         self._model = model
 
     @classmethod
-    def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> ScoringJob:
+    def from_yaml(
+        cls, path: str | Path, overrides: Sequence[str] = (), *, params: Mapping[str, Any] | None = None
+    ) -> ScoringJob:
         """Read a job file.
 
         Args:
             path: The YAML file; relative paths in it are relative to the current directory.
             overrides: Settings of the form ``score.batch_size=5000``.
+            params: Values of the parameters that the file declares: ``{"day": date(2026, 11, 28)}``.
 
         Raises:
             ConfigError: With every problem of the file and the overrides, each with its line.
         """
-        return cls(load_job(path, overrides))
+        return cls(load_job(path, overrides, params=params))
 
     def session(self) -> SparkSession:
         """Return the Spark session that is running, or start the one that the job file and spark-submit ask for.
@@ -163,6 +167,7 @@ def score_table(
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
     limit: None = None,
@@ -177,6 +182,7 @@ def score_table(
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
     limit: None = None,
@@ -214,6 +220,7 @@ def score_table(
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
     limit: int | None = None,
@@ -226,6 +233,8 @@ def score_table(
         source: Path of the table, or the keys of a job file's ``source``.
         target: Path of the table, or the keys of a job file's ``target``.
         model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
+        job_params: Parameters of the job, such as ``{"day": date(2026, 11, 28)}``; ``${params.day}`` in the texts above
+            stands for one. Runs with other values have accounts of their own.
         on_progress: Called about twice a second while tasks run, from another thread.
         new_run: Begin a new run whatever was done before.
         limit: Score so many rows of the source at most and return them; nothing is written, and neither the target nor
@@ -260,17 +269,12 @@ def score_table(
     of_job = {key: score.pop(key) for key in JOB_KEYS & score.keys()}
     if (configuration := read_configuration(score.pop("model_config", None))) is not None:
         score["model_config"] = configuration
-    config = validated(
-        JobConfig,
-        {
-            **of_job,
-            "model": model.uri if isinstance(model, ModelRef) else model,
-            "source": source,
-            "target": target,
-            "score": score,
-        },
-        unknown,
-    )
+    model_uri = model.uri if isinstance(model, ModelRef) else model
+    settings: dict[str, Any] = {"model": model_uri, "source": source, "target": target, "score": score}
+    if job_params:
+        params = {name: declared(value) for name, value in job_params.items()}
+        settings = filled(settings, params) | {"params": params}
+    config = validated(JobConfig, {**of_job, **settings}, unknown)
     job = ScoringJob(config, model=pinned)
     if limit is not None:
         return job.preview(spark, rows=limit)

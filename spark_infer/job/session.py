@@ -34,17 +34,21 @@ def job_engine(config: JobConfig, *, log_file: Path | None = None) -> Iterator[E
         EnvironmentProblem: Java, Spark, a jar or an address does not fit.
     """
     with hiding_secrets(config), ExitStack() as at_end:
+        yield engine_of(config, lambda: at_end.enter_context(keep_session(config, log_file=log_file)))
 
-        def open_until_end() -> SparkSession:
-            from spark_infer.spark.session import has_session
 
-            ours = not has_session()
-            spark = open_session(config, log_file=log_file)
-            if ours:
-                at_end.callback(_stop, spark)
-            return spark
+@contextmanager
+def keep_session(config: JobConfig, *, log_file: Path | None = None) -> Iterator[SparkSession]:
+    """Lend the session that is running, or one that is started and stopped at the end, as `open_session` does."""
+    from spark_infer.spark.session import has_session
 
-        yield engine_of(config, open_until_end)
+    ours = not has_session()
+    spark = open_session(config, log_file=log_file)
+    try:
+        yield spark
+    finally:
+        if ours:
+            _stop(spark)
 
 
 @contextmanager

@@ -46,6 +46,7 @@ class Report:
         model_digest: sha256 of the model's files, in hex.
         backend: What served the model.
         params: Inference parameters of the model, with its own for those that were not given; secrets are hidden.
+        job_params: Parameters of the job, such as the day.
         acceleration: How the model was asked faster than by its library alone, or why it was not; empty where no way is
             known.
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library served.
@@ -150,6 +151,7 @@ class Report:
     units_elsewhere: int = 0
     already_done: bool = False
     nothing_new: bool = False
+    job_params: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -189,7 +191,9 @@ class Report:
         facts["seconds"] = dict(self.seconds)
         facts["task_seconds"] = dict(self.task_seconds)
         facts |= {name: list(getattr(self, name)) for name in _TUPLES}
-        facts |= {name: dict(getattr(self, name)) for name in ("params", "target_columns", "error_classes")}
+        facts |= {
+            name: dict(getattr(self, name)) for name in ("params", "job_params", "target_columns", "error_classes")
+        }
         facts["rows_per_second"] = self.rows_per_second
         return facts
 
@@ -211,6 +215,8 @@ def _tuples(known: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
 def _lines(report: Report) -> Iterator[str]:
     yield _headline(report)
     yield ""
+    if report.job_params:
+        yield _fact("params", ", ".join(named_values(report.job_params)))
     yield _fact("model", f"{report.model_name} version {report.model_version} ({report.model_uri})")
     yield _fact("", f"digest {report.model_digest[:12]}, served by {report.backend}")
     if report.params:
@@ -332,6 +338,11 @@ def _count(count: int, noun: str, nouns: str = "") -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
+
+
+def named_values(values: Mapping[str, Any]) -> list[str]:
+    """Write the parameters of a job for people, and as the command line takes them."""
+    return [f"{name}={value}" for name, value in values.items()]
 
 
 def params_line(params: Mapping[str, Any]) -> str:

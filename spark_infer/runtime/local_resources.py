@@ -12,19 +12,20 @@ from spark_infer.printable import counted
 
 @dataclass(frozen=True, kw_only=True)
 class LocalResources:
-    """The cores of this machine, and how many of them one process takes."""
+    """The cores of this machine, how many of them one process takes, and how many jobs share them."""
 
     cores: int
     cpus: int
+    shared_by: int = 1
 
     @property
     def processes(self) -> int:
-        """How many processes run at once."""
-        return self.cores // self.cpus
+        """How many processes run at once: this job's part, at least one."""
+        return max(1, self.cores // self.cpus // self.shared_by)
 
     def describe(self) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle."""
-        idle = self.cores - self.cpus * self.processes
+        idle = 0 if self.shared_by > 1 else self.cores - self.cpus * self.processes
         lines = [
             f"at most {self.processes:,} at once, each a process of this machine with {counted(self.cpus, 'core')}",
             f"{counted(self.processes, 'copy', 'copies')} of the model, one in each process",
@@ -34,8 +35,8 @@ class LocalResources:
         return tuple(lines)
 
 
-def find_local_resources(resources: ResourceOptions) -> LocalResources:
-    """Look at this machine.
+def find_local_resources(resources: ResourceOptions, *, shared_by: int = 1) -> LocalResources:
+    """Look at this machine, for one of some jobs that run at once.
 
     Raises:
         ResourcesError: It can never give a process what was asked for.
@@ -52,4 +53,4 @@ def find_local_resources(resources: ResourceOptions) -> LocalResources:
             f"resources.cpus asks for {cpus} cores for one task, and this process has {cores}.",
             next_step=f"set resources.cpus to {cores} or less.",
         )
-    return LocalResources(cores=cores, cpus=cpus)
+    return LocalResources(cores=cores, cpus=cpus, shared_by=shared_by)

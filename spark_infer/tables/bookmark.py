@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from spark_infer.tables.listing import SourceFile
 
 _PREFIX = "bookmark_"
 _FACTS = ("job", "source_id", "source_version", "selection", "scoring", "model")
@@ -98,6 +100,7 @@ class Span:
         keys: The columns by which rows of the target are replaced; none where rows are only added, and then rows of the
             source that were changed are refused.
         removes: Whether rows that are gone from the source are removed from the target too.
+        reads: Which files of a table without versions are read; None for all.
     """
 
     since: Bookmark | None = None
@@ -105,6 +108,7 @@ class Span:
     seen: int = 0
     keys: tuple[str, ...] = ()
     removes: bool = False
+    reads: Callable[[SourceFile], bool] | None = None
 
 
 ALL_ROWS = Span()

@@ -13,6 +13,7 @@ from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.format import ParquetFormat
 from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
@@ -71,6 +72,9 @@ class WrittenBefore(Protocol):
 
     def is_unchanged(self, table: Storage, report: Mapping[str, Any]) -> bool:
         """Whether nobody has written to a table since a finished run."""
+
+    def holds_partitions(self, table: Storage, report: Mapping[str, Any], scope: PartitionScope) -> bool:
+        """Whether some table partitions hold all files of a finished run, and no others."""
 
     def lost_files(self, table: Storage, report: Mapping[str, Any]) -> list[str]:
         """Return those files of a finished run that are not part of the table any more."""

@@ -71,6 +71,11 @@ class WritePlan:
         """Whether the write makes the table."""
         return not self.exists
 
+    @property
+    def joins(self) -> bool:
+        """Whether the write goes on in a table that another run makes meanwhile, as two days of a new job do."""
+        return self.mode.adds_only or self.mode.replaces_partitions
+
 
 @dataclass(frozen=True)
 class Written:

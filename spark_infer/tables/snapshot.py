@@ -33,6 +33,7 @@ class Snapshot:
         listing: The files to read; None where only Spark knows them.
         column_mapping: How the columns of a Delta table are found in its files: ``none``, ``name`` or ``id``.
         refused: Of Parquet files: column to its type in the files, for the columns whose types Spark refuses.
+        is_newest: Whether the table has nothing newer, as far as this process can see.
         table_id: Of a Delta table: its own name for itself, which one that is made again in its place does not have.
         since: The files are those with rows that came after it; None where they are all.
         by_feed: Whether only the change data feed of a Delta table says which rows these are, which Spark reads.
@@ -53,6 +54,7 @@ class Snapshot:
     table_id: str = ""
     since: Bookmark | None = field(default=None, repr=False)
     by_feed: bool = False
+    is_newest: bool = True
 
     @property
     def types(self) -> dict[str, str]:

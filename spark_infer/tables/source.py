@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from dataclasses import replace
 
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
 from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.formats import format_of
+from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.locate import locate, qualify
 from spark_infer.tables.location import looking_at
 from spark_infer.tables.predicate import PartitionScope, partition_scope
@@ -60,8 +62,24 @@ def _open(lookup: TableLookup, source: SourceConfig, span: Span) -> Snapshot:
         raise _missing(lookup, source)
     table_format = format_of(location.format)
     lookup.check_format(location.format)
-    found = table_format.source_snapshot(lookup, location, source, span)
-    return table_format.counted(_within(found, source))
+    found = _within(table_format.source_snapshot(lookup, location, source, span), source)
+    return table_format.counted(found if span.reads is None else _only(found, span.reads))
+
+
+def _only(snapshot: Snapshot, reads: Callable[[SourceFile], bool]) -> Snapshot:
+    """Narrow a snapshot to some of its files."""
+    if snapshot.listing is None:
+        return snapshot
+    kept = snapshot.listing.where(reads)
+    is_newest = len(kept.files) == len(snapshot.listing.files)
+    return replace(
+        snapshot,
+        rows=kept.rows,
+        files=len(kept.files),
+        size_bytes=kept.size_bytes,
+        listing=kept,
+        is_newest=is_newest,
+    )
 
 
 def _within(snapshot: Snapshot, source: SourceConfig) -> Snapshot:

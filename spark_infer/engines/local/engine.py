@@ -85,12 +85,14 @@ class LocalEngine:
 
     Args:
         resources: What one process takes.
+        shared_by: How many jobs run at once on this machine.
     """
 
     planes = ("direct",)
 
-    def __init__(self, resources: ResourceOptions) -> None:
+    def __init__(self, resources: ResourceOptions, *, shared_by: int = 1) -> None:
         self.tables = LocalTables()
+        self._shared_by = shared_by
         self._resources = ResourceOptions.model_validate(resources.model_dump())
 
     @property
@@ -100,7 +102,7 @@ class LocalEngine:
         Raises:
             ResourcesError: It can never give a process what was asked for.
         """
-        return find_local_resources(self._resources)
+        return find_local_resources(self._resources, shared_by=self._shared_by)
 
     @contextmanager
     def planning(self) -> Iterator[None]:

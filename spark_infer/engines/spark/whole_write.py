@@ -101,6 +101,10 @@ class SparkWriter:
         """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
         return is_staged(self._job.write)
 
+    def count_rows(self, most: int) -> int:
+        """Count rows of the source in a small job of Spark; no more than are asked for."""
+        return int(self._in_time(lambda: self._source.limit(most).count()))
+
     def stage(self, run: UnitRun) -> Score:
         """Have Spark write Parquet files beside the target, as the one unit of the run."""
         return self._stage

@@ -48,8 +48,10 @@ class ChosenRun:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the reader of plan and report should know of the ledger, a sentence each."""
-        access = None if self.start is None else self.start.runs.access
-        return () if access is None else access.warnings()
+        if self.start is None:
+            return ()
+        access, note = self.start.runs.access, self.start.found.note
+        return (*(() if access is None else access.warnings()), *filter(None, [note]))
 
 
 @before_running()

@@ -13,6 +13,7 @@ from pyarrow import ArrowException
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Score, Scored
 from spark_infer.errors import StoppedError
+from spark_infer.job.row_count import too_few
 from spark_infer.job.units.other_runs import refuse_taken_over, sweep
 from spark_infer.job.units.runs import Runs, before_running
 from spark_infer.job.units.stopped import how_far
@@ -76,6 +77,7 @@ def drive(
     session: str,
     turn: Callable[[], Mapping[str, Any] | None],
     begins: Callable[[], bool] = lambda: True,
+    least_rows: int = 0,
 ) -> Outcome | Mapping[str, Any]:
     """Bring a run to its end.
 
@@ -92,12 +94,13 @@ def drive(
         session: The name of this command.
         turn: Waits until no other driver does what one at a time does; the run's report where another has finished it.
         begins: Whether there is time to begin one more unit; asked before each.
+        least_rows: How many rows must be scored before any of them is published.
 
     Returns:
         What was done; or the report of the run, where another driver has done all of it.
 
     Raises:
-        RunError: A unit failed, or could not be published; those sealed before stay.
+        RunError: A unit failed, or could not be published; those sealed before stay. Or there were too few rows.
         StoppedError: There was no more time; all that was begun is sealed, and published as far as the mode allows.
         LedgerRefusedError: An entry of an earlier command is damaged, or names a path outside the run's folders.
         LedgerError: Another command gave the run up.
@@ -108,7 +111,7 @@ def drive(
     with before_running():
         sealed = ledger.all_sealed()
     outcome = Outcome(done_before=len(sealed), rows_before=sum(entry.rows for entry in sealed.values()))
-    order = _InOrder(ledger, publisher, outcome)
+    order = _InOrder(ledger, publisher, outcome, least_rows)
     order.go_on(sealed)
     pending = [unit for unit in units if unit.ordinal not in sealed]
     wanted = _Wanted(ledger, begins)
@@ -134,6 +137,8 @@ def drive(
         _tidy(ledger, folder(session), session)
         raise
     outcome.entries = [sealed[unit.ordinal] for unit in units]
+    if (rows := sum(entry.rows for entry in outcome.entries)) < least_rows:
+        raise too_few(rows, least_rows)
     this_process().failpoints.reach("finish")
     outcome.report = turn()
     if outcome.report is not None:
@@ -193,14 +198,17 @@ class _Wanted:
 class _InOrder:
     """Publishes sealed units one after the other, as far as there is no gap."""
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, outcome: Outcome) -> None:
+    def __init__(self, ledger: Ledger, publisher: Publisher, outcome: Outcome, least_rows: int) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._outcome = outcome
+        self._least_rows = least_rows
         self._next = 0
 
     def go_on(self, sealed: Mapping[int, Sealed]) -> None:
         """Publish what can be."""
+        if self._least_rows and sum(entry.rows for entry in sealed.values()) < self._least_rows:
+            return
         while self._publisher.one_by_one and self._next in sealed:
             refuse_taken_over(self._ledger)
             this_process().failpoints.reach("publish")

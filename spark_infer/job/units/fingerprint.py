@@ -19,6 +19,7 @@ from spark_infer.config.write_modes import MODES, WriteMode
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.tables.bookmark import BookmarkMove
+from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.spark_json import type_json
@@ -31,7 +32,7 @@ SECRETS = "of secrets"
 VARIABLES = "of the environment"
 """The same in ledgers of a version that hid every value of a variable, and not secrets alone."""
 
-_OF_USERS = ("source", "where", "partition_filter", "target settings", "score", "quarantine")
+_OF_USERS = ("params", "source", "where", "partition_filter", "target settings", "score", "quarantine")
 """Facts with text of the user's own, where a secret may stand."""
 
 FILES = "source files"
@@ -92,7 +93,7 @@ def deciding_facts(
         "model digest": ref.digest,
         "compiled": "" if recipe.load.artefact is None else recipe.load.artefact.digest,
         "source": snapshot.location.name,
-        "source version": _version(snapshot),
+        "source version": source_state(snapshot),
         "source columns": _columns(source_schema),
         "where": config.source.where,
         "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
@@ -111,6 +112,10 @@ def deciding_facts(
         facts["on_error"] = config.score.on_error
     if config.quarantine is not None:
         facts["quarantine"] = config.quarantine.model_dump(mode="json")
+    if config.least_rows:
+        facts["min_rows"] = config.least_rows
+    if config.params:
+        facts["params"] = config.shown_params
     if config.score.row_order == "trust":  # the rows of such a run may hold the predictions of others
         facts["row_order"] = config.score.row_order
     shown = facts | {"score": _shown(facts["score"])}
@@ -196,7 +201,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:60]}… ({len(text):,} characters, {digest(value)[:8]})"
 
 
-def _version(snapshot: Snapshot) -> str:
+def source_state(snapshot: Snapshot) -> str:
+    """Name the state of a source: its version, or its files."""
     if snapshot.version is not None:
         return f"version {snapshot.version} of table {snapshot.table_id[:8]}"
     if snapshot.listing is None:
@@ -205,11 +211,23 @@ def _version(snapshot: Snapshot) -> str:
     return f"{len(files):,} files of {snapshot.listing.size_bytes:,} bytes ({digest(files)[:12]})"
 
 
+def version_in(facts: Facts) -> int | None:
+    """Return the version that a run reads; None where its source has none."""
+    found = re.match(r"version (\d+) of table ", facts["source version"])
+    return int(found[1]) if found else None
+
+
 def _files(snapshot: Snapshot) -> str | None:
     if snapshot.listing is None:
         return None
     files = snapshot.listing.files
-    return "".join(sorted(digest((file.path, file.size, file.modified_ns))[:FILE_DIGITS] for file in files))
+    return "".join(sorted(map(file_digest, files)))
+
+
+def file_digest(file: SourceFile) -> str:
+    """Return a few digits for a file that is read; one that was written again has others."""
+    deleted = () if file.vector is None else (str(file.vector),)
+    return digest((file.path, file.size, file.modified_ns, *deleted))[:FILE_DIGITS]
 
 
 def _code(config: JobConfig) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from spark_infer.config import JobConfig
+from spark_infer.config.job_params import names_in
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.job.units.runs import before_running, ledgers_of, plan_in, report_in
-from spark_infer.observe.report import Report
+from spark_infer.observe.report import Report, named_values
 from spark_infer.printable import printable
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.ledger.access import access_of
@@ -29,6 +30,7 @@ class RunState:
         state: ``finished``, ``unfinished``, ``publishing`` (killed while it put its rows in their place, or doing so
             now) or ``given up``.
         started_at: When it began, UTC.
+        job_params: Parameters of the job, such as the day.
         model: The model's name and version.
         source: What it reads, and which state of it.
         partition_filter: Which table partitions of the source, a condition each.
@@ -44,6 +46,7 @@ class RunState:
     run: str
     state: str
     started_at: datetime
+    job_params: Mapping[str, str]
     model: str
     source: str
     partition_filter: tuple[str, ...]
@@ -67,22 +70,28 @@ class RunState:
         what = ", ".join([self.model, self.source, *self.partition_filter])
         where = f"  into {', '.join(self.partitions)}" if self.partitions else ""
         by = f"  {'; '.join(self.drivers)}" if self.drivers else ""
-        line = f"{self.run}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}{by}"
+        name = "  ".join([self.run, *named_values(self.job_params)])
+        line = f"{name}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}{by}"
         return printable(line)
 
 
 @before_running()
-def history(config: JobConfig, lookup: TableLookup) -> list[RunState]:
+def history(config: JobConfig, lookup: TableLookup, params: Mapping[str, str] | None = None) -> list[RunState]:
     """Return the runs of a job's target, the oldest first; reads the ledgers beside it, and nothing else.
 
     Args:
         config: The job; only its target is looked at.
         lookup: What the engine knows of tables; a target in a catalog needs one that has it.
+        params: Parameters of the runs to return; all of them without any.
 
     Raises:
-        TargetError: The target's folder cannot be reached.
+        TargetError: The target's folder cannot be reached, or its name needs a parameter that has no value.
         LedgerRefusedError: A ledger is damaged, or may have been written by somebody else.
     """
+    if names := list(names_in(config.target.name)):
+        raise TargetError(
+            f"The target is another one for each {names[0]}.", next_step=f"say which: --param {names[0]}=…"
+        )
     try:
         location, _ = find_target(lookup, config.target, config.target.format or "delta")
     except SourceError as error:
@@ -95,6 +104,7 @@ def history(config: JobConfig, lookup: TableLookup) -> list[RunState]:
     access = access_of(table, config.target)
     root = ledgers_of(table, access)
     states = [state for name in root.names() if (state := _state(Ledger(root.below(name), access))) is not None]
+    states = [state for state in states if (params or {}).items() <= state.job_params.items()]
     return sorted(states, key=lambda state: (state.started_at, state.run))
 
 
@@ -127,6 +137,7 @@ def _state(ledger: Ledger) -> RunState | None:
         run=ledger.name,
         state=_name(ledger, finished=report is not None),
         started_at=plan.started_at,
+        job_params=plan.facts.get("params", {}),
         model=plan.facts["model"],
         source=f"{plan.facts['source']}, {plan.facts['source version']}",
         partition_filter=partitions_named(plan.facts["partition_filter"]),

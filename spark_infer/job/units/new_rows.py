@@ -15,6 +15,7 @@ from spark_infer.job.units.fingerprint import NEW_ROWS, digest, job_key, scoring
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
 from spark_infer.job.units.seen_versions import remember, seen_after
+from spark_infer.job.units.slices import slice_key, slice_of
 from spark_infer.models.ref import ModelRef
 from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Span
 from spark_infer.tables.check_target import find_target
@@ -214,7 +215,8 @@ def _place(lookup: TableLookup, config: JobConfig) -> _Place | None:
             f"This process cannot reach the folder of {location.name}, where the bookmark of `incremental` is kept.",
             next_step="leave `incremental` out, or run where the folder can be reached.",
         )
-    runs = Runs.of(table, config.name, job_key(source), access_of(table, config.target))
+    part = slice_key(slice_of(config))
+    runs = Runs.of(table, config.name, job_key(source), part, access_of(table, config.target))
     written = format_of(location.format).written
     return _Place(table=table, exists=exists, written=written, runs=runs, config=config)
 

@@ -36,7 +36,7 @@ def refuse_begun_beside(runs: Runs, mine: Ledger) -> None:
         LedgerError: So it is.
     """
     for other in _begun_beside(runs, mine):
-        raise _at_the_same_moment(other)
+        raise at_the_same_moment(other)
 
 
 def keep_one(runs: Runs, mine: Ledger) -> None:
@@ -48,7 +48,7 @@ def keep_one(runs: Runs, mine: Ledger) -> None:
     for other in _begun_beside(runs, mine):
         if other.name < mine.name:
             mine.close(json.dumps({"by": other.name}).encode())
-            raise _at_the_same_moment(other)
+            raise at_the_same_moment(other)
         other.close(json.dumps({"by": mine.name}).encode())
 
 
@@ -59,7 +59,8 @@ def _begun_beside(runs: Runs, mine: Ledger) -> Iterator[Ledger]:
             yield ledger
 
 
-def _at_the_same_moment(other: Ledger) -> LedgerError:
+def at_the_same_moment(other: Ledger) -> LedgerError:
+    """The error of a run that gives way to another one, begun at the same moment."""
     return LedgerError(
         "Another command began another run of this job while this one was planned.",
         details=named(other, at_work(other)),

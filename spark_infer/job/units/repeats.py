@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from spark_infer.errors import TargetError
@@ -20,6 +19,7 @@ from spark_infer.job.units.fingerprint import (
 )
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, plan_in, report_in
+from spark_infer.job.units.slices import by_column
 from spark_infer.tables.bookmark import SCORE_ALL
 from spark_infer.tables.where.sql import canonical
 
@@ -49,20 +49,23 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
     """
     if not mode_of(facts).adds_only:
         return
-    for _, _, ledger in reversed(runs.all()):
+    for ledger in reversed(runs.of_all_slices()):
         report = report_in(ledger)
         if report is None or not report["rows_scored"]:
             continue
         plan = plan_in(ledger)
         if plan is None:
             continue
-        is_repeated = _reads_again(plan.facts, facts) or _reads_same_files(plan.facts, facts)
-        if is_repeated and holds_rows(report):
+        if reads_again(plan.facts, facts) and holds_rows(report):
             raise _repeated(ledger.name, plan, report, facts)
 
 
-def _reads_again(before: Facts, now: Facts) -> bool:
-    """Whether a run reads rows that an earlier one has read, as far as their conditions say."""
+def reads_again(before: Facts, now: Facts) -> bool:
+    """Whether a run reads rows that an earlier one has read, as far as their conditions and their files say."""
+    return _selects_again(before, now) or _reads_same_files(before, now)
+
+
+def _selects_again(before: Facts, now: Facts) -> bool:
     unchanged = before["source version"] == now["source version"]
     earlier, later = _where(before, now), _where(now, now)
     same_where = later in (earlier, _NOTHING) or (unchanged and earlier == _NOTHING)
@@ -105,15 +108,11 @@ def _meet(earlier: tuple[Any, Any], later: tuple[Any, Any], unchanged: bool) -> 
     """Whether the later filter selects table partitions that the earlier one has selected."""
     if earlier[1] or later[1]:  # the values themselves are not in the ledger
         return earlier == later
-    selected = {column.casefold(): _values(values) for column, values in earlier[0].items()}
+    selected = by_column(earlier[0])
     return all(
-        bool(selected[column.casefold()] & _values(values)) if column.casefold() in selected else unchanged
-        for column, values in later[0].items()
+        bool({*selected[column]} & {*values}) if column in selected else unchanged
+        for column, values in by_column(later[0]).items()
     )
-
-
-def _values(values: Iterable[Any]) -> set[str]:
-    return {json.dumps(value) if value is None or isinstance(value, bool) else str(value) for value in values}
 
 
 def _repeated(run: str, plan: RunPlan, report: Mapping[str, Any], facts: Facts) -> TargetError:

@@ -16,11 +16,14 @@ from pyarrow import ArrowException
 from spark_infer.config import JobConfig
 from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
+from spark_infer.job.units.find_run import Found, find_run
 from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key, mode_of
-from spark_infer.job.units.other_runs import keep_one, refuse_begun_beside
+from spark_infer.job.units.other_runs import at_the_same_moment, keep_one, refuse_begun_beside
+from spark_infer.job.units.overlap import make_way, overlapping
 from spark_infer.job.units.repeats import refuse_repeated_append
 from spark_infer.job.units.run_plan import RunPlan, written_of
-from spark_infer.job.units.runs import Found, Runs, find_run, plan_in, report_in
+from spark_infer.job.units.runs import Runs, plan_in, report_in
+from spark_infer.job.units.slices import slice_in, slice_key
 from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.formats import format_of
@@ -142,7 +145,7 @@ class Start:
         """The same job as a new run, which replaces this one."""
         mine, digest = self.found.ledger, fingerprint(self.facts)
         ledger = self.runs.ledger(self.runs.number(mine) + 1, digest)
-        return replace(self, found=Found(ledger=ledger, replaces=mine), run_id=uuid.uuid4().hex)
+        return replace(self, found=Found(ledger=ledger, replaces=(mine,)), run_id=uuid.uuid4().hex)
 
 
 def look_up(
@@ -170,14 +173,15 @@ def look_up(
         None where this process cannot reach the target's folder, and so nobody keeps account.
 
     Raises:
-        UnfinishedRunError: An unfinished run planned something else.
+        UnfinishedRunError: An unfinished run planned something else, or the rows of one of another slice overlap.
         TargetError: The run would append rows that an earlier run of the job has put into the target.
         LedgerError: The account of a run is damaged, or may have been written by somebody else.
     """
     table = location.storage()
     if table is None:
         return None
-    runs = Runs.of(table, config.name, job_key(snapshot.location), access_of(table, config.target))
+    access, part = access_of(table, config.target), slice_key(slice_in(facts))
+    runs = Runs.of(table, config.name, job_key(snapshot.location), part, access).as_before_slices(facts)
     table_format = format_of(location.format)
     if runs.is_inside and table_format.is_replaced_by_rename and config.target.write_mode.replaces_table:
         raise TargetError(
@@ -198,6 +202,9 @@ def look_up(
 
     found = find_run(runs, facts, there, target_exists=exists, new_run=new_run, touched=touched)
     plan = found.plan
+    if found.report is None and not found.done:
+        giving_way = make_way(runs, facts, touched, new_run=new_run)
+        found = replace(found, replaces=(*found.replaces, *giving_way))
     new_rows = facts.get(NEW_ROWS)
     if plan is None and exists and not new_run and not (new_rows and new_rows["found"]):
         refuse_repeated_append(runs, facts, partial(table_format.written.holds_rows, table))
@@ -220,11 +227,12 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         LedgerError: Another command begins another run of this job at the same moment.
     """
     found = start.found
+    if found.plan is None:
+        refuse_begun_beside(start.runs, found.ledger)
+    for replaced in found.replaces:
+        replaced.close(json.dumps({"by": found.ledger.name}).encode())
     if found.plan is not None:
         return start
-    refuse_begun_beside(start.runs, found.ledger)
-    if found.replaces is not None:
-        found.replaces.close(json.dumps({"by": found.ledger.name}).encode())
     tasks = to_json(start.units)
     plan = RunPlan(
         run_id=start.run_id,
@@ -238,6 +246,9 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
     if not _written_down(found.ledger, plan, {**start.lists, plan.tasks: tasks}):
         return _joined(start)
     keep_one(start.runs, found.ledger)
+    for other, _, _ in overlapping(start.runs, start.facts):  # begun since this command looked
+        found.ledger.close(json.dumps({"by": other.name}).encode())
+        raise at_the_same_moment(other)
     return replace(start, found=replace(found, plan=plan))
 
 

@@ -7,17 +7,19 @@ from typing import Any
 
 from spark_infer.config.write_modes import WriteMode
 from spark_infer.errors import UnfinishedRunError
+from spark_infer.job.units.find_run import StillThere
 from spark_infer.job.units.run_plan import RunPlan
-from spark_infer.job.units.runs import StillThere
 from spark_infer.tables.formats import TableFormat
+from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.storage import Storage
 
 
 def target_state_of(table: Storage, table_format: TableFormat, mode: WriteMode) -> StillThere:
     """Return who looks at a target.
 
-    Rows that were added are there as long as the table is the same one. A table or partitions that were replaced count
-    only as long as nobody has written to the table since: to replace them again does no harm.
+    Rows that were added are there as long as the table is the same one. Partitions that were replaced count as long as
+    they hold the run's files and no others, a table that was replaced only as long as nobody has written to it since:
+    to replace them again does no harm.
 
     Args:
         table: The target's folder.
@@ -28,6 +30,8 @@ def target_state_of(table: Storage, table_format: TableFormat, mode: WriteMode) 
     def still_there(plan: RunPlan, report: Mapping[str, Any], newest: bool) -> bool:
         if not table_format.written.has_run(table, report):
             return False
+        if mode.replaces_partitions and (partitions := scope_of(plan)) is not None and "some_files" in report:
+            return table_format.written.holds_partitions(table, report, partitions)
         if mode.replaces_files:
             return newest and table_format.written.is_unchanged(table, report)
         if lost := table_format.written.lost_files(table, report):
@@ -35,6 +39,13 @@ def target_state_of(table: Storage, table_format: TableFormat, mode: WriteMode) 
         return True
 
     return still_there
+
+
+def scope_of(plan: RunPlan) -> PartitionScope | None:
+    """The table partitions that a run may replace; None where they do not fit the table."""
+    parts = dict(zip(plan.write["partition_by"], plan.write["partition_types"], strict=True))
+    scope, problems = partition_scope(plan.facts["target settings"]["partitions"], parts)
+    return None if problems else scope
 
 
 def _gone(report: Mapping[str, Any], lost: Sequence[str]) -> UnfinishedRunError:

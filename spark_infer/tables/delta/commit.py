@@ -19,7 +19,7 @@ from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.runtime.process_state import this_process
-from spark_infer.tables.delta.commit_actions import adds, properties, replacement
+from spark_infer.tables.delta.commit_actions import adds, properties, replacement, replaces_rows
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
@@ -170,7 +170,8 @@ def commit(
         txn: What the commit is recognised by, also where its reply is lost.
 
     Returns:
-        The version that the commit made; None where another driver of the same run made it.
+        The version that the commit made; None where another driver of the same run made it, and where there is
+        nothing to commit.
 
     Raises:
         CommitConflictError: It conflicts with that of another writer.
@@ -179,6 +180,8 @@ def commit(
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     this_process().failpoints.reach("commit")
+    if not files and not plan.mode.replaces_table and not replaces_rows(ready.state, plan):
+        return None  # nothing would change
     replaced = replacement(ready.state, plan)
     # What is replaced are the files of the version that was looked at. Were another commit in between, deltalake would
     # see no conflict with one that only arranged their rows in new files, and those rows would stay.

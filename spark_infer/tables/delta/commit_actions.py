@@ -63,6 +63,11 @@ def replacement(state: LogState, plan: WritePlan) -> Replacement:
     return Replacement("append", removes=_removes(state, plan.scope))
 
 
+def replaces_rows(state: LogState, plan: WritePlan) -> bool:
+    """Whether a table has files in the partitions that a write replaces."""
+    return plan.scope is not None and any(plan.scope.holds(file.values) for file in state.files)
+
+
 def _filters(state: LogState, scope: PartitionScope) -> list[tuple[str, str, Any]] | None:
     """Write a scope as deltalake's filters; None where they would choose other files than the scope does.
 

@@ -26,6 +26,7 @@ from spark_infer.tables.staging import create_table
 from spark_infer.tables.storage import Storage
 
 _NEWEST = 100
+_NO_COMMIT = "No row was written, and so there is no commit."
 
 
 class Log(Protocol):
@@ -103,7 +104,7 @@ class AppendUnits:
         settle(self._work.table, [*paths, *_newest_commits(self._work.table)])
         if any(sealed.files for sealed in entries):
             return Ended()
-        return Ended(notes=("No row was written, and so there is no commit.",))
+        return Ended(notes=(_NO_COMMIT,))
 
 
 class PublishWhole:
@@ -114,6 +115,7 @@ class PublishWhole:
     def __init__(self, work: PublishWork, log: Log) -> None:
         self._work = work
         self._log = log
+        self._staged: Storage | None = None
 
     def publish(self, sealed: Sealed) -> int | None:
         """Nothing is published before the end."""
@@ -127,14 +129,20 @@ class PublishWhole:
             raise gone([self._work.table.root])
         refuse_taken_back(self._work.table, paths, () if version is None else (version,))
         settle(self._work.table, [*paths, *_newest_commits(self._work.table)])
+        if version is None and not paths:
+            return Ended(notes=(_NO_COMMIT,))
         return Ended(version=version, notes=emptied_in(self._work.plan, self._work.table, version))
 
     def _version(self, entries: Sequence[Sealed]) -> int | None:
         work, files = self._work, all_files(entries)
         if self._log.published(work.table, work.app):
             return self._log.version_of(work.table, work.stamp())
-        if work.plan.creates:
-            return self._made(entries, files)
+        if work.plan.creates and not self._is_made():
+            try:
+                return self._made(entries, files)
+            except WriteError:
+                if not self._is_made():
+                    raise
         return tried(
             lambda: self._log.prepare(work.table, work.plan, work.schema),
             lambda ready: self._committed(ready, entries, files),
@@ -146,9 +154,26 @@ class PublishWhole:
         if ready.published(work.app):  # another driver was quicker
             return self._log.version_of(work.table, work.stamp())
         _refuse_moved_bookmark(work)
-        place_all(work, work.table, entries)
+        if work.plan.creates:
+            self._add_staged(entries, files)
+        else:
+            place_all(work, work.table, entries)
         this_process().failpoints.reach("placed")
         return self._log.commit(work.plan, ready, files, work.schema, work.stamp(), work.txn(0))
+
+    def _is_made(self) -> bool:
+        """Whether another run, such as that of another day, has made the table that this one was about to make."""
+        return self._work.plan.joins and bool(self._work.table.names("_delta_log"))
+
+    def _add_staged(self, entries: Sequence[Sealed], files: Sequence[WrittenFile]) -> None:
+        """Move the files that were to be a new table into the one that is there now."""
+        work, paths = self._work, [file.path for file in files]
+        if not work.table.renames_atomically:
+            return  # they were written there
+        stage_all(work, entries)
+        self._staged = self._staged or take(work.ledger.folder, work.session, paths)
+        if self._staged is not None:
+            place(self._staged, work.table, paths)
 
     def _made(self, entries: Sequence[Sealed], files: Sequence[WrittenFile]) -> int | None:
         work = self._work

@@ -57,6 +57,7 @@ def snapshot(lookup: TableLookup, location: TableLocation, version: int | None, 
         table_id=state.table_id,
         since=span.since,
         by_feed=listing is None,
+        is_newest=pinned == log.newest,
     )
 
 

@@ -14,12 +14,13 @@ from urllib.parse import unquote
 from pyarrow import ArrowException
 
 from spark_infer.tables.bookmark import Bookmark
-from spark_infer.tables.delta.actions import commit_actions
+from spark_infer.tables.delta.actions import UnreadableLogError, commit_actions
 from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.delta.commit import published
-from spark_infer.tables.delta.log import list_log
+from spark_infer.tables.delta.log import list_log, replay_log
 from spark_infer.tables.delta.log_history import reading, replaces, transactions
 from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.publishing.work import app_of
 from spark_infer.tables.storage import Storage
 
@@ -42,6 +43,22 @@ class DeltaWritten:
         """Whether the run's version is the newest."""
         log = list_log(table)
         return log is not None and report.get("target_version") == log.newest
+
+    def holds_partitions(self, table: Storage, report: Mapping[str, Any], scope: PartitionScope) -> bool:
+        """Compare them with the newest version; files with deleted rows are others."""
+        log = list_log(table)
+        if log is None:
+            return False
+        with reading(table):
+            try:
+                state = replay_log(table, log, log.newest)
+            except UnreadableLogError as error:
+                if not error.for_spark:
+                    raise
+                return self.is_unchanged(table, report)
+        there = [file for file in state.files if scope.holds(file.values)]
+        has_deletions = any(file.vector for file in there)
+        return not has_deletions and {file.path for file in there} == set(report["some_files"])
 
     def lost_files(self, table: Storage, report: Mapping[str, Any]) -> list[str]:
         """Those that later commits removed."""

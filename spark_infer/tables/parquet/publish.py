@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 
+from spark_infer.errors import WriteError
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.entry import Sealed
@@ -29,14 +30,7 @@ class AppendUnits:
 
     def publish(self, sealed: Sealed) -> int | None:
         """Move the unit's files into the table."""
-        work = self._work
-        paths = [file.path for file in sealed.files if file.path != EMPTY_TABLE_FILE]
-        if not paths:
-            return None
-        place(work.folder(sealed.session), work.table, paths)
-        this_process().failpoints.reach("placed")
-        if work.table.kind(EMPTY_TABLE_FILE):
-            work.table.files.delete_file(work.table.at(EMPTY_TABLE_FILE))
+        _add(self._work, self._work.folder(sealed.session), sealed.files)
         return None
 
     def finish(self, entries: Sequence[Sealed]) -> Ended:
@@ -75,14 +69,31 @@ class PublishWhole:
 
     def _put(self, ready: Storage, files: Sequence[WrittenFile]) -> None:
         work = self._work
-        if work.plan.creates:
-            # Else the table is in its place, and a driver that was slow has made the staged folder again.
-            if _holds(ready, files) and not _holds(work.table, files):
-                create_table(ready, work.table)
-        elif work.plan.scope is not None:
+        if work.plan.creates and self._made(ready, files):
+            return
+        if work.plan.scope is not None:
             put_partitions(ready, work.table, work.ledger.folder, [file.path for file in files], work.plan.scope)
+        elif work.plan.creates:
+            _add(work, ready, files)
         elif _holds(ready, files):  # else the folders were exchanged, and it holds what was replaced
             put_table(ready, work.table, work.ledger.folder)
+
+    def _made(self, ready: Storage, files: Sequence[WrittenFile]) -> bool:
+        """Give the staged folder the table's name; False where another run has made the table, and this one adds."""
+        if self._is_made():
+            return False
+        # Else the table is in its place, and a driver that was slow has made the staged folder again.
+        if _holds(ready, files) and not _holds(self._work.table, files):
+            try:
+                create_table(ready, self._work.table)
+            except WriteError:
+                if not self._is_made():
+                    raise
+                return False
+        return True
+
+    def _is_made(self) -> bool:
+        return self._work.plan.joins and bool(self._work.table.data_files())
 
     def _emptied(self, files: Sequence[WrittenFile]) -> tuple[str, ...]:
         work, scope = self._work, self._work.plan.scope
@@ -104,6 +115,17 @@ def make_empty(work: PublishWork) -> None:
     place(staged, work.table, [EMPTY_TABLE_FILE])
 
 
+def _add(work: PublishWork, staged: Storage, files: Sequence[WrittenFile]) -> None:
+    """Move files into a table that is there."""
+    paths = [file.path for file in files if file.path != EMPTY_TABLE_FILE]
+    if not paths:
+        return
+    place(staged, work.table, paths)
+    this_process().failpoints.reach("placed")
+    if work.table.kind(EMPTY_TABLE_FILE):
+        work.table.files.delete_file(work.table.at(EMPTY_TABLE_FILE))
+
+
 def _holds(folder: Storage, files: Sequence[WrittenFile]) -> bool:
     """Whether a folder has the files of a run; where that wrote none, the file that holds the columns of no rows."""
     return any(folder.kind(path) == "file" for path in ([file.path for file in files] or [EMPTY_TABLE_FILE]))
@@ -121,6 +143,8 @@ def _remove_strays(work: PublishWork, files: Sequence[WrittenFile]) -> None:
 
 def _keep_schema(work: PublishWork, folder: Storage, files: Sequence[WrittenFile]) -> None:
     """Give a table without rows one file that holds its columns."""
+    if work.plan.joins and folder.root == work.table.root and folder.data_files():
+        return  # another run has made the table
     if not files and work.sink is not None:
         _write_schema(work, work.sink, folder)
 

@@ -8,7 +8,8 @@ from typing import Any
 from spark_infer.errors import WriteError
 from spark_infer.tables.bookmark import SCORE_ALL, Bookmark
 from spark_infer.tables.ledger.ledger import Ledger
-from spark_infer.tables.storage import Storage
+from spark_infer.tables.predicate import PartitionScope
+from spark_infer.tables.storage import Storage, partition_values
 
 
 class ParquetWritten:
@@ -40,6 +41,11 @@ class ParquetWritten:
         """Whether all of the run's files are there, and the folder holds as much as it did."""
         files = list(report.get("some_files") or ())
         return bool(files) and not self.lost_files(table, report) and self.contents(table) == report.get("in_table")
+
+    def holds_partitions(self, table: Storage, report: Mapping[str, Any], scope: PartitionScope) -> bool:
+        """Compare them with the files in their folders."""
+        there = {file.path for file in table.data_files() if scope.holds(partition_values(file.path))}
+        return there == set(report["some_files"])
 
     def lost_files(self, table: Storage, report: Mapping[str, Any]) -> list[str]:
         """Those that are not in the folder any more."""

@@ -253,6 +253,9 @@ def _value(node: Any, field: pa.Field) -> Value:
 
 
 def _text(node: Any) -> str | None:
+    is_cast = type(node).__name__ in ("Cast", "TryCast") and node.to.sql() == "TEXT"
+    if is_cast and type(node.this).__name__ == "HexString":
+        return bytes.fromhex(node.this.this).decode()  # CAST(X'…' AS STRING), as parameters are written
     return str(node.this) if type(node).__name__ == "Literal" and node.is_string else None
 
 

@@ -19,7 +19,8 @@ from spark_infer.engines.unit_run import Scored
 from spark_infer.errors import TargetError, WriteError
 from spark_infer.job.units.concurrent_drivers import Beating, drive_shared, taking_part
 from spark_infer.job.units.drive import Outcome, clean, drive
-from spark_infer.job.units.runs import Runs, find_run
+from spark_infer.job.units.find_run import find_run
+from spark_infer.job.units.runs import Runs
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.bookmark import Bookmark, BookmarkMove
@@ -36,9 +37,9 @@ from spark_infer.tables.storage import Storage
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import SimLog
 
-SCOPE, _ = partition_scope({"p": [0, 1]}, {"p": "int"})
 TIMES = (None, None, None, 0.0)
 """One of four commands has time for one unit alone."""
+
 SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 NEW_ROWS = "append of new rows"
@@ -46,9 +47,10 @@ NEW_ROWS = "append of new rows"
 BOOKMARK = Bookmark(job="job.00000000", source_id="source", source_version=7, selection="all")
 
 
-def keys_of(unit: Unit) -> list[int]:
-    """Two rows, one of each partition."""
-    return [2 * unit.ordinal, 2 * unit.ordinal + 1]
+def keys_of(unit: Unit, day: int | None = None) -> list[int]:
+    """Two rows, one of each partition; or both of the partition of a day."""
+    first = 2 * unit.ordinal
+    return [first, first + 1] if day is None else [2 * first + day, 2 * first + 2 + day]
 
 
 def bad_keys_of(unit: Unit) -> list[int]:
@@ -65,11 +67,12 @@ def command(
     units: tuple[Unit, ...],
     random: Random,
     *,
+    day: int | None = None,
     beating: Beating,
     sleep: Callable[[float], None],
     silent_looks: int,
 ) -> str:
-    """Do what is left of the run; returns what it came to.
+    """Do what is left of the run, of all rows or of a day's; returns what it came to.
 
     Args:
         table: The target.
@@ -79,12 +82,24 @@ def command(
         mode: The write mode.
         units: What is to be scored.
         random: Decides what workers do first.
+        day: The partition that is scored and replaced; None for all.
         beating: Calls what shows that this driver is at work.
         sleep: Lets others work.
         silent_looks: How patient it is with others.
     """
     once = partial(
-        _command, table, aside, disk, kind, mode, units, random, beating=beating, sleep=sleep, silent_looks=silent_looks
+        _command,
+        table,
+        aside,
+        disk,
+        kind,
+        mode,
+        units,
+        random,
+        day=day,
+        beating=beating,
+        sleep=sleep,
+        silent_looks=silent_looks,
     )
     try:
         return once()
@@ -101,12 +116,19 @@ def _command(
     units: tuple[Unit, ...],
     random: Random,
     *,
+    day: int | None,
     beating: Beating,
     sleep: Callable[[float], None],
     silent_looks: int,
 ) -> str:
-    facts = {"what": "decides"}
-    runs = Runs.of(table, "job", "0" * 8)
+    days = [0, 1] if day is None else [day]
+    facts = {
+        "source version": "version 1 of table s",
+        "where": None,
+        "partition_filter": {} if day is None else {"p": days},
+        "target settings": {"mode": mode, "partitions": {"p": days}},
+    }
+    runs = Runs.of(table, "job", "0" * 8, "" if day is None else f"{day:08}")
     found = find_run(
         runs,
         facts,
@@ -121,6 +143,7 @@ def _command(
     start = Start(
         runs=runs, found=found, run_id=run_id, started_at=AT, facts=facts, units=units, touched=lambda *_: True
     )
+    scope, _ = partition_scope({"p": days}, {"p": "int"})
     exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
     if found.plan is None and exists and mode == "error_if_exists":
         raise TargetError("exists already")
@@ -130,7 +153,7 @@ def _command(
         mode=MODES["append" if new_rows else mode],
         exists=exists,
         partition_by=("p",),
-        scope=SCOPE if mode == "overwrite_partitions" else None,
+        scope=scope if mode == "overwrite_partitions" else None,
         how="",
         partition_types=("int",),
         at_once=new_rows,
@@ -164,7 +187,7 @@ def _command(
                 start.units,
                 publisher_of(work, publishing, aside),
                 folder=work.folder,
-                score=scorer(disk, random, quarantines=aside is not None),
+                score=scorer(disk, random, day, quarantines=aside is not None),
                 check=stored,
                 session=session,
                 turn=turns.wait,
@@ -198,7 +221,7 @@ def publisher_of(work: PublishWork, publishing: TableFormat, aside: Storage | No
     return WithQuarantine(publishing.publisher(work), publishing.publisher(beside))
 
 
-def scorer(disk: SimDisk, random: Random, *, quarantines: bool) -> Any:
+def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool) -> Any:
     """Workers that write one file for each partition, in units of any order."""
 
     def score(
@@ -208,9 +231,10 @@ def scorer(disk: SimDisk, random: Random, *, quarantines: bool) -> Any:
             if not wanted(unit):
                 continue
             files = []
-            for key in [*keys_of(unit), *(bad_keys_of(unit) if quarantines else ())]:
+            for key in [*keys_of(unit, day), *(bad_keys_of(unit) if quarantines else ())]:
                 bad = key >= 1_000
-                path, content = f"p={key % 2}/unit-{unit.ordinal}-{session}{'-bad' * bad}", json.dumps([key]).encode()
+                path = f"p={key % 2}/unit-{unit.ordinal}-{key}-{session}{'-bad' * bad}"
+                content = json.dumps([key]).encode()
                 disk.write(folder.at(path), content)
                 files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}, aside=bad))
             yield Scored(unit=unit, files=files, stats=[])

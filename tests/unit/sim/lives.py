@@ -15,9 +15,9 @@ LIVES = [
 """For each format and write mode, eight of them."""
 
 
-def live(seed: int, kind: str, mode: str) -> World:
+def live(seed: int, kind: str, mode: str, made: type[World] = World) -> World:
     """Live through one, and say how it went where something is wrong."""
-    world = World(seed, kind, mode)
+    world = made(seed, kind, mode)
     try:
         world.run()
     except AssertionError as error:
@@ -26,7 +26,7 @@ def live(seed: int, kind: str, mode: str) -> World:
     return world
 
 
-def live_all(kind: str, mode: str, seeds: Iterable[int]) -> None:
+def live_all(kind: str, mode: str, seeds: Iterable[int], made: type[World] = World) -> None:
     """Live through many."""
     for seed in seeds:
-        live(seed, kind, mode)
+        live(seed, kind, mode, made)

@@ -14,8 +14,23 @@ from spark_infer.errors import WriteError
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
-from spark_infer.tables.storage import Storage
+from spark_infer.tables.storage import Storage, partition_values
 from tests.unit.sim.disk import SimDisk
+
+_FIELDS = [
+    {"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in (("id", "long"), ("p", "integer"))
+]
+_TABLE = (
+    {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+    {
+        "metaData": {
+            "id": "t",
+            "schemaString": json.dumps({"type": "struct", "fields": _FIELDS}),
+            "partitionColumns": ["p"],
+            "configuration": {},
+        }
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,9 @@ class SimLog:
     def commit(
         self, plan: WritePlan, ready: SimReady, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
     ) -> int | None:
-        removes = [] if plan.mode.adds_only else live(ready.commits)
+        replaced = [] if plan.mode.adds_only else live(ready.commits)
+        scope = plan.scope
+        removes = [path for path in replaced if scope is None or scope.holds(partition_values(path))]
         failure: OSError | None = None
         try:
             while True:
@@ -83,11 +100,13 @@ class SimLog:
 
 
 def commit_text(adds: Sequence[str], removes: Sequence[str], stamp: str, txn: Txn | None) -> bytes:
-    """A commit as Delta writes it, as far as anybody here reads it."""
-    actions: list[Any] = [{"commitInfo": {"userMetadata": stamp}}]
+    """A commit as Delta writes it, as far as anybody here reads it; each one says what the table is."""
+    actions: list[Any] = [{"commitInfo": {"userMetadata": stamp}}, *_TABLE]
     txns = (txn, *txn.also) if txn else ()
     actions += [{"txn": {"appId": each.app, "version": each.version}} for each in txns]
-    actions += [{"remove": {"path": path}} for path in removes] + [{"add": {"path": path, "size": 1}} for path in adds]
+    actions += [{"remove": {"path": path}} for path in removes] + [
+        {"add": {"path": path, "size": 1, "partitionValues": partition_values(path)}} for path in adds
+    ]
     return "\n".join(map(json.dumps, actions)).encode()
 
 

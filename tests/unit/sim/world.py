@@ -197,7 +197,7 @@ class World:
         assert driver.ended != "done", "it is done twice"
         return driver.ended
 
-    def _driver(self, name: str) -> Driver:
+    def _driver(self, name: str, day: int | None = None) -> Driver:
         driver = Driver(name)
 
         def work() -> None:
@@ -210,6 +210,7 @@ class World:
                     self.mode,
                     self.units,
                     self.random,
+                    day=day,
                     beating=partial(self._beating, driver),
                     sleep=lambda seconds: self._sleep(),
                     silent_looks=self.silent_looks,

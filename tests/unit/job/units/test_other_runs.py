@@ -13,8 +13,9 @@ from spark_infer.config.write_modes import CREATE
 from spark_infer.engines.unit import WHOLE, Unit
 from spark_infer.errors import LedgerError, UnfinishedRunError
 from spark_infer.job.units.drive import clean
+from spark_infer.job.units.find_run import Found, find_run
 from spark_infer.job.units.run_units import done_by_others
-from spark_infer.job.units.runs import Found, Runs, find_run
+from spark_infer.job.units.runs import Runs
 from spark_infer.job.units.start import Start, begin
 from spark_infer.runtime.process_identity import ProcessIdentity
 from spark_infer.tables.ledger import drivers
@@ -69,7 +70,7 @@ def test_a_run_that_is_at_work_is_not_given_up_unless_that_is_asked_for(runs: Ru
     with pytest.raises(UnfinishedRunError, match="at work on the target at this moment") as refused:
         found(runs, {"day": 2})
     assert refused.value.details == (f"run {theirs.found.ledger.name}: {NAMED}", "day: 1 then, 2 now")
-    assert found(runs, {"day": 2}, new_run=True).replaces == theirs.found.ledger
+    assert found(runs, {"day": 2}, new_run=True).replaces == (theirs.found.ledger,)
     drivers.leave(theirs.found.ledger, OWN)
     assert found(runs, {"day": 2}).replaces == theirs.found.ledger
 

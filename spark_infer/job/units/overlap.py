@@ -1,0 +1,79 @@
+"""Unfinished runs of other slices of a job whose rows a new run would meet: one of the two has to wait or give way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from spark_infer.errors import UnfinishedRunError
+from spark_infer.job.units.fingerprint import Facts
+from spark_infer.job.units.repeats import reads_again
+from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.job.units.runs import Runs
+from spark_infer.job.units.slices import by_column, slice_named
+from spark_infer.tables.ledger.drivers import at_work
+from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
+
+
+def make_way(
+    runs: Runs, facts: Facts, touched: Callable[[Ledger, RunPlan], bool], *, new_run: bool
+) -> tuple[Ledger, ...]:
+    """Return the runs that give way to a new one, because nothing of them is done.
+
+    Args:
+        runs: The runs of the new one's slice.
+        facts: What decides its rows.
+        touched: Whether the target holds anything of a run.
+        new_run: Whether the user gives up what was done before.
+
+    Raises:
+        UnfinishedRunError: One of them is at work, or has something to lose.
+    """
+    giving_way = []
+    for ledger, plan, why in overlapping(runs, facts):
+        done = len(ledger.done())
+        has_begun = bool(done or ledger.folder.kind(JOURNAL)) or touched(ledger, plan)
+        is_moving = has_begun and bool(ledger.folder.kind(JOURNAL))
+        if is_moving or (not new_run and (has_begun or at_work(ledger))):
+            raise _overlapping(ledger, plan, why, done)
+        giving_way.append(ledger)
+    return tuple(giving_way)
+
+
+def overlapping(runs: Runs, facts: Facts) -> Iterator[tuple[Ledger, RunPlan, str]]:
+    """Yield the unfinished runs of other slices whose rows meet those of a run, each with the reason."""
+    for ledger, plan in runs.unfinished_of_others():
+        if why := _why(plan.facts, facts):
+            yield ledger, plan, why
+
+
+def _why(before: Facts, now: Facts) -> str:
+    """Say why two runs cannot be at work at once; empty where their rows are apart."""
+    targets = [facts["target settings"] for facts in (before, now)]
+    modes = {target["mode"] for target in targets}
+    if "overwrite" in modes:
+        return "an overwrite replaces the rows of both"
+    if "error_if_exists" in modes:
+        return "one of them makes the table, with mode error_if_exists"
+    if modes == {"overwrite_partitions"}:
+        first, second = (by_column(target["partitions"]) for target in targets)
+        apart = any(not {*first[column]} & {*second[column]} for column in first.keys() & second.keys())
+        return "" if apart else "both replace the same table partitions"
+    if "overwrite_partitions" in modes:
+        return "one of them replaces table partitions, to which the other may add rows"
+    return "both read the same rows" if reads_again(before, now) or reads_again(now, before) else ""
+
+
+def _overlapping(ledger: Ledger, plan: RunPlan, why: str, done: int) -> UnfinishedRunError:
+    is_alive = bool(at_work(ledger))
+    named = ", ".join(slice_named(plan.facts)) or "all rows"
+    wait = "let it finish" if is_alive else "run its command again, which does what is left of it"
+    return UnfinishedRunError(
+        f"Another run of this job {'is at work' if is_alive else 'is unfinished'}, and its rows overlap with those of "
+        f"this one: {why}.",
+        details=[
+            f"run {ledger.name} ({named}), begun {plan.started_at:%Y-%m-%d %H:%M} UTC",
+            f"{done:,} of {plan.units:,} units are done",
+        ],
+        next_step=f"{wait}; or give it up with --new-run (new_run=True), after which rows that it has published stay "
+        "in the target.",
+    )
