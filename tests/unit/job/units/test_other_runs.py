@@ -72,7 +72,7 @@ def test_a_run_that_is_at_work_is_not_given_up_unless_that_is_asked_for(runs: Ru
     assert refused.value.details == (f"run {theirs.found.ledger.name}: {NAMED}", "day: 1 then, 2 now")
     assert found(runs, {"day": 2}, new_run=True).replaces == (theirs.found.ledger,)
     drivers.leave(theirs.found.ledger, OWN)
-    assert found(runs, {"day": 2}).replaces == theirs.found.ledger
+    assert found(runs, {"day": 2}).replaces == (theirs.found.ledger,)
 
 
 @pytest.mark.parametrize("days", [(1, 2), (2, 1)])
