@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.fingerprint import FILES, NEW_ROWS, Facts, differences, fingerprint
+from spark_infer.job.units.fingerprint import FILES, NEW_ROWS, Facts, differences, fingerprint, mode_of
 from spark_infer.job.units.other_runs import busy
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import FINGERPRINT_DIGITS, Runs, plan_in, report_in
@@ -150,7 +150,7 @@ def _finished_before(ledger: Ledger, facts: Facts, still_there: StillThere) -> F
     if {name for name in {**plan.facts, **facts} if plan.facts.get(name) != facts.get(name)} - _SOURCE_STATE:
         return None
     is_same = facts[FILES] is not None and plan.facts[FILES] == facts[FILES]
-    if not (is_same or facts["target settings"]["mode"] == "append") or not still_there(plan, report, True):
+    if not (is_same or mode_of(facts).adds_only) or not still_there(plan, report, True):
         return None
     note = "" if is_same else f"run {ledger.name} is finished, and the source was changed since: it read {{}}, now {{}}"
     states = [each["source version"] for each in (plan.facts, facts)]

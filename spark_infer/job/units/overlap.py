@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from spark_infer.config.write_modes import CREATE
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.fingerprint import Facts
+from spark_infer.job.units.fingerprint import Facts, mode_of
 from spark_infer.job.units.repeats import reads_again
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs
@@ -48,17 +49,16 @@ def overlapping(runs: Runs, facts: Facts) -> Iterator[tuple[Ledger, RunPlan, str
 
 def _why(before: Facts, now: Facts) -> str:
     """Say why two runs cannot be at work at once; empty where their rows are apart."""
-    targets = [facts["target settings"] for facts in (before, now)]
-    modes = {target["mode"] for target in targets}
-    if "overwrite" in modes:
+    modes = [mode_of(facts) for facts in (before, now)]
+    if any(mode.replaces_table for mode in modes):
         return "an overwrite replaces the rows of both"
-    if "error_if_exists" in modes:
-        return "one of them makes the table, with mode error_if_exists"
-    if modes == {"overwrite_partitions"}:
-        first, second = (by_column(target["partitions"]) for target in targets)
+    if not all(mode.takes_existing for mode in modes):
+        return f"one of them makes the table, with mode {CREATE.name}"
+    if all(mode.replaces_partitions for mode in modes):
+        first, second = (by_column(facts["target settings"]["partitions"]) for facts in (before, now))
         apart = any(not {*first[column]} & {*second[column]} for column in first.keys() & second.keys())
         return "" if apart else "both replace the same table partitions"
-    if "overwrite_partitions" in modes:
+    if any(mode.replaces_partitions for mode in modes):
         return "one of them replaces table partitions, to which the other may add rows"
     return "both read the same rows" if reads_again(before, now) or reads_again(now, before) else ""
 
