@@ -180,7 +180,7 @@ def commit(
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     this_process().failpoints.reach("commit")
-    if not files and not plan.mode.replaces_table and not replaces_rows(ready.state, plan):
+    if not (files or txn.also or plan.mode.replaces_table or replaces_rows(ready.state, plan)):
         return None  # nothing would change
     replaced = replacement(ready.state, plan)
     # What is replaced are the files of the version that was looked at. Were another commit in between, deltalake would
