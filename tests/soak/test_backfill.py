@@ -76,7 +76,7 @@ class Backfill:
 
     def begun_with(self) -> dict[int, int]:
         """How many rows each day had when its run began, by the plans in the ledger."""
-        plans = [json.loads(path.read_text()) for path in (self.here / ".out.spark_infer").glob("*/plan.json")]
+        plans = [json.loads(path.read_text())["facts"] for path in (self.here / ".out.spark_infer").glob("*/plan.json")]
         return {int(plan["facts"]["params"]["day"][-2:]): plan["rows"] for plan in plans}
 
     def kill_and_commit(self, seconds: tuple[float, float], *arguments: str) -> None:
