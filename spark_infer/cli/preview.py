@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Traceback
+from spark_infer.cli.options import EXIT_CODES, AsJson, JobFile, LogFile, Overrides, Params, Traceback
 from spark_infer.cli.output import Output
 
 
 def preview(
     job: JobFile,
+    params: Params = None,
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to show at most.")] = 20,
     sample: Annotated[
@@ -34,7 +35,8 @@ def preview(
     with output.exit_code():
         from spark_infer.cli.job import read_job, try_rows
 
-        found = try_rows(output, read_job(output, job, overrides or (), log_file), rows=rows, sample=sample, seed=seed)
+        config = read_job(output, job, overrides or (), log_file, params=params or ())
+        found = try_rows(output, config, rows=rows, sample=sample, seed=seed)
         output.result(found.text(output.width), found.to_dict())
 
 
@@ -47,7 +49,7 @@ target, its runs and their history are not even looked at. Values of rows are sh
 \b
 Examples:
   spark-infer preview conf/demo.yaml
-  spark-infer preview job.yaml --rows 5 --set source.where="day = '2026-11-28'"
+  spark-infer preview job.yaml --rows 5 --param day=2026-11-28
   spark-infer preview job.yaml --sample 0.01 --seed 7
   spark-infer preview job.yaml --json
 

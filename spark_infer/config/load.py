@@ -75,7 +75,7 @@ def load_job(
     """
     reading = _Reading(path, os.environ if environ is None else environ)
     root = read_yaml(Path(path))
-    reading.take_params(root, params or {}, required=needs_params)
+    reading.take_params(root, overrides, params or {}, required=needs_params)
     values = reading.value(root)
     for override in overrides:
         reading.override(values, override)
@@ -180,18 +180,17 @@ class _Reading:
             self._note(path, f"the environment variable {name} is not set", unset=name)
         return value or default or ""
 
-    def take_params(self, root: MappingNode, given: Mapping[str, Any], *, required: bool) -> None:
+    def take_params(
+        self, root: MappingNode, overrides: Sequence[str], given: Mapping[str, Any], *, required: bool
+    ) -> None:
         """Give the job's parameters their values, before any text refers to them; each is used by some text."""
         entry = next((each for each in root.value if each[0].value == "params"), None)
         declared = None if entry is None else self.value(entry[1], ("params",), entry[0])
         if not isinstance(declared, dict | None):
             return  # which is an error of the key
         self._params, problems = resolved(declared or {}, given, required=required)
-        for name in (
-            self._params.keys()
-            - problems.keys()
-            - {name for text in texts_in(root) for name in REFERENCE.findall(text)}
-        ):
+        used = {name for text in (*texts_in(root), *overrides) for name in REFERENCE.findall(text)}
+        for name in self._params.keys() - problems.keys() - used:
             text = f"no text refers to it as ${{params.{name}}}; the model's own parameters go under `score.params`"
             problems[name] = text
         for name, problem in problems.items():

@@ -124,7 +124,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 def test_a_backfill_that_is_killed_does_each_day_once(line: str, tmp_path: Path) -> None:
-    live(Backfill(tmp_path, line, "delta", "append", seed=1, days=4), 1, (3.0, 3.5))
+    live(Backfill(tmp_path, line, "delta", "append", seed=1, days=2), 1, (3.0, 3.5))
 
 
 @pytest.mark.soak

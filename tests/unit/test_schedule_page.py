@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from spark_infer.cli.options import EXIT_CODES
@@ -96,17 +95,16 @@ def test_the_cron_job_has_the_fields_of_kubernetes_and_no_others() -> None:
     ]
 
 
-def test_the_job_file_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "job.yaml").write_text(block("yaml", "name: nightly\nmodel"))
-    monkeypatch.setenv("DAY", "2026-11-28")
-    job = load_job(tmp_path / "job.yaml")
+def test_the_job_file_is_one(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(block("yaml", "name: nightly\nparams"))
+    job = load_job(tmp_path / "job.yaml", params={"day": "2026-11-28"})
     assert (job.max_runtime, job.source.partition_filter) == (4 * 3600, {"day": ("2026-11-28",)})
 
 
 def test_the_dag_is_python_and_its_command_that_of_the_other_examples() -> None:
     calls = [node for node in ast.walk(ast.parse(block("python", "airflow"))) if isinstance(node, ast.Call)]
     texts = [key.value.value for call in calls for key in call.keywords if isinstance(key.value, ast.Constant)]
-    assert "exec spark-infer run /etc/nightly/job.yaml" in texts
+    assert "exec spark-infer run /etc/nightly/job.yaml --param day={{ ds }}" in texts
 
 
 def test_the_table_has_every_exit_code() -> None:

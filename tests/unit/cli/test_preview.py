@@ -72,3 +72,12 @@ def test_a_sample_and_its_seed_are_passed_on(command: Command, asked: list[dict[
     facts = json.loads(result.stdout)
     assert facts["rows"] == [{"id": 1, "name": "a\x1b[2J", "prediction": "nan", "day": "b'x'"}]
     assert (facts["rows_scored"], facts["model_version"]) == (1, "7")
+
+
+def test_a_preview_is_given_parameters_as_a_run_is(
+    command: Command, asked: list[dict[str, Any]], job_file: Path
+) -> None:
+    job_file.write_text(job_file.read_text() + "params: {least: {type: int}}\n")
+    result = command("preview", job_file, "--set", "source.where=id > ${params.least}", "--param", "least=3")
+    assert "only rows where id > 3" in result.stdout
+    assert command("preview", job_file, "--set", "source.where=id > ${params.least}").exit_code == 2
