@@ -38,13 +38,14 @@ PLAN: dict[str, Any] = {
     **dict.fromkeys(("model_files", "source", "source_format", "where", "target", "target_format", "mode"), "x"),
     **dict.fromkeys(("write", "plane", "acceleration", "compiled", "row_order"), "x"),
     **dict.fromkeys(("partition_filter", "read_columns", "steps", "units", "tasks", "warnings"), ("x", "y")),
-    **{name: {"x": "y"} for name in ("params", "outputs", "target_columns")},
+    **{name: {"x": "y"} for name in ("params", "job_params", "outputs", "target_columns")},
     **dict.fromkeys(("model_bytes", "source_version", "source_since", "source_rows"), 1),
     "columns": (PlannedColumn(column="x", model_column="y", type="long", cast="a -> b"),),
 }
 STATE: dict[str, Any] = {
     **dict.fromkeys(("run", "state", "model", "source"), "x"),
     **dict.fromkeys(("partition_filter", "partitions", "drivers"), ("x", "y")),
+    "job_params": {"x": "y"},
     **dict.fromkeys(("units", "units_done", "rows", "target_version"), 1),
 }
 TEXTS: list[Any] = [
@@ -55,7 +56,7 @@ TEXTS: list[Any] = [
             **dict.fromkeys(("run", "plane", "engine"), "x"),
             **{
                 name: PLAN[name]
-                for name in ("warnings", "where", "params", "target_columns", "acceleration", "compiled")
+                for name in ("warnings", "where", "params", "job_params", "target_columns", "acceleration", "compiled")
             },
         }
     ),
