@@ -20,8 +20,8 @@ def verify(
         typer.Option(
             "--golden",
             metavar="FILE",
-            help="Rows to score, instead of the model's input example: .parquet, .csv or .json. Where it has the "
-            "model's outputs too, those are expected.",
+            help="Rows to score, instead of the model's input example: .parquet, .csv or .json. Where it has "
+            "outputs of the model too, those are expected, and alone compared.",
             show_default=False,
         ),
     ] = None,

@@ -126,8 +126,9 @@ class TooManyBadRowsError(RunError):
         return cls(
             f"The model fails for {bad:,} of the first {rows:,} rows, and {limit}.",
             details=[f"one of them: {why}"],
-            next_step="look at it with on_error: fail; then repair the model or the rows, or raise the limit and "
-            "run the same command again.",
+            next_step="look at it with on_error: fail, and take out max_bad_rows, error_column and quarantine, which "
+            "do not go with that; then repair the model or the rows, or raise the limit and run the same command "
+            "again.",
         )
 
 

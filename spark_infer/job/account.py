@@ -107,7 +107,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
 
 def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, totals: TaskTotals) -> list[str]:
     warnings = [*job.warnings, *job.notes, *written.notes]
-    if not written.rows and job.rows is None:  # else the plan says so
+    if not (written.rows or written.quarantined or totals.rows) and job.rows is None:  # else the plan says so
         warnings += empty_warnings(job.config)
     if found is None and job.by_workers:
         warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from spark_infer.tables.spark_json import plain
 
 ROWS = 20
 MOST_ROWS = 10_000
+MOST_SEED = 2**63 - 1
 _WIDTH = 120
 
 
@@ -124,7 +126,8 @@ def preview_job(
         PlanError: The job cannot run as it stands.
         RunError: Rows could not be read or scored.
     """
-    _refuse(rows, sample)
+    _refuse(rows, sample, seed)
+    rows, sample, seed = int(rows), None if sample is None else float(sample), int(seed)
     job = match_job(engine, config, model=model, deadline=deadline)
     begin, streams, told, found = clock(), [], [], 0
     with engine.running(), closing(engine.preview(job, Selection(rows=rows, share=sample, seed=seed))) as answers:
@@ -158,17 +161,36 @@ def preview_job(
     )
 
 
-def _refuse(rows: int, sample: float | None) -> None:
+def _refuse(rows: Any, sample: Any, seed: Any) -> None:
+    if not _is_whole(rows):
+        raise ConfigError(
+            f"A preview shows 1 to {MOST_ROWS:,} rows, a whole number, and {_shown(rows)} was asked for.",
+            next_step="say rows=20.",
+        )
     if not 1 <= rows <= MOST_ROWS:
         raise ConfigError(
             f"A preview shows 1 to {MOST_ROWS:,} rows, and {rows:,} were asked for.",
             next_step="run the job into a target of its own to see more.",
         )
-    if sample is not None and not 0 < sample <= 1:
+    is_share = isinstance(sample, Real) and not isinstance(sample, bool) and 0 < float(sample) <= 1
+    if sample is not None and not is_share:
         raise ConfigError(
-            f"A sample is a share of the rows, above 0 and at most 1, and {sample:g} was asked for.",
+            f"A sample is a share of the rows, a number above 0 and at most 1, and {_shown(sample)} was asked for.",
             next_step="say 0.01 for one row of a hundred.",
         )
+    if not _is_whole(seed) or not 0 <= seed <= MOST_SEED:
+        raise ConfigError(
+            f"The seed of a sample is a whole number from 0 to {MOST_SEED:,}, and {_shown(seed)} was asked for.",
+            next_step="say seed=0, or leave it out.",
+        )
+
+
+def _is_whole(given: Any) -> bool:
+    return isinstance(given, Integral) and not isinstance(given, bool)
+
+
+def _shown(given: Any) -> str:
+    return f"{given:g}" if isinstance(given, float) else repr(given)[:60]
 
 
 def _with_columns(job: MatchedJob, scored: pa.Table | None) -> pa.Table:

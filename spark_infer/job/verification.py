@@ -41,6 +41,7 @@ class Verification:
         workers: Who scored.
         tolerance: Largest difference of a floating number; all else must be equal.
         outputs: What was compared.
+        not_compared: Outputs of the model that the golden file has no answers for, where it has some of others.
         versions: Library to its version on the driver, on the workers and as the model was logged with it.
     """
 
@@ -53,6 +54,7 @@ class Verification:
     tolerance: float
     outputs: tuple[Compared, ...]
     versions: Mapping[str, Mapping[str, str]]
+    not_compared: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -73,6 +75,8 @@ class Verification:
 def _lines(found: Verification) -> Iterator[str]:
     wrong = sum(not each.equal for each in found.outputs)
     result = "as expected" if found.equal else f"{wrong} of {counted(len(found.outputs), 'output')} not as expected"
+    if found.not_compared:
+        result += f", {counted(len(found.not_compared), 'output')} not compared"
     yield f"{found.model}: {counted(found.rows, 'row')} scored, {result}"
     yield ""
     yield f"  rows      {found.source}"
@@ -86,6 +90,8 @@ def _lines(found: Verification) -> Iterator[str]:
         size = "equal" if not each.difference else f"differs by at most {each.difference:.3g}, in row {each.row}"
         size = f"other values, the first in row {each.row}" if math.isinf(each.difference) else size
         yield f"  {'' if each.equal else '! '}{each.output:<{width}}  {size}"
+    if found.not_compared:
+        yield f"  not compared: {', '.join(found.not_compared)}"
     yield ""
     yield "versions"
     yield f"  {'':<16}{'driver':<14}{'workers':<14}model"

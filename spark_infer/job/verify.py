@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +18,11 @@ from pyarrow import parquet as pq
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.core.convert import project
 from spark_infer.core.difference import worst_difference
+from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.outputs import to_batch
 from spark_infer.engines.local.engine import LocalEngine
-from spark_infer.errors import PlanError
-from spark_infer.job.golden_file import golden_rows
+from spark_infer.errors import ConfigError, PlanError, PredictError, SourceError, SparkInferError, nearest
+from spark_infer.job.golden_file import golden_answers, golden_rows
 from spark_infer.job.preview import preview_job
 from spark_infer.job.verification import TOLERANCE, Compared, Verification
 from spark_infer.models.driver import load_here, open_store
@@ -44,24 +48,26 @@ def verify_model(
 
     Args:
         uri: The model.
-        golden: A Parquet, CSV or JSON file of rows; where it has the model's outputs too, those are expected.
+        golden: A Parquet, CSV or JSON file of rows; where it has outputs of the model too, those are
+            expected, and alone compared.
         tolerance: Largest difference of a floating number, relative above 1.
         tracking_uri: MLflow server or store.
         registry_uri: MLflow registry, where it is another one.
 
     Raises:
-        PlanError: There is no such model, or nothing to score it with.
-        RunError: A worker failed.
+        PlanError: There is no such model, or nothing to score it with, or a golden file that does not fit it.
+        RunError: A worker failed, or the model for the rows.
     """
     from spark_infer.models.registry.resolve import resolve
 
+    _require_tolerance(tolerance)
     store = open_store()
     ref = resolve(uri, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
     rows = _example(ref, store.path(ref.digest)) if golden is None else golden_rows(golden, ref)
     native = _recipe(ref, rows, ScoreOptions())
-    names = native.outputs.names
-    if golden is not None and set(names) <= set(rows.column_names):
-        known, expected = _one_batch(rows.select(names).cast(native.outputs)), f"the columns of {golden.name}"
+    given = [] if golden is None else _answers(native, rows, golden)
+    if golden is not None and given:
+        known, expected = _one_batch(golden_answers(rows, given, golden)), f"the columns of {golden.name}"
     else:
         known, expected = _by_pyfunc(ref, rows), "mlflow.pyfunc's predict on this machine"
     answers, there = _on_this_machine(ref, rows), [_versions(_names(native))]
@@ -74,9 +80,35 @@ def verify_model(
         expected=expected,
         workers="a process of this machine",
         tolerance=tolerance,
+        not_compared=tuple(name for name in native.outputs.names if name not in known.schema.names),
         outputs=tuple(max(several, key=lambda each: each.difference) for several in zip(*compared, strict=True)),
         versions=_compared_versions(native, there, store.path(ref.digest)),
     )
+
+
+def _require_tolerance(tolerance: Any) -> None:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 <= float(tolerance) < math.inf:
+        raise ConfigError(
+            f"The tolerance is a finite number from 0, and {repr(tolerance)[:60]} was given.",
+            next_step="say 1e-6 for floating numbers that agree in six digits, or leave it out.",
+        )
+
+
+def _answers(recipe: Recipe, rows: pa.Table, golden: Path) -> list[pa.Field]:
+    """The outputs whose right answers a golden file has; it has no column that is neither input nor output."""
+    columns = recipe.load.binding.columns
+    inputs = [*(each.target for each in columns), *recipe.load.binding.sources]
+    known = [*recipe.outputs.names, *inputs]
+    for name in rows.column_names:
+        if name not in known:
+            near = nearest(name, [other for other in dict.fromkeys(known) if other not in rows.column_names])
+            raise SourceError(
+                f"Column {name!r} of the golden file {golden} is neither an input nor an output of the model{near}.",
+                details=[f"its outputs are {', '.join(map(repr, recipe.outputs.names))}"],
+                next_step="rename the column, or take it out.",
+            )
+    own = set(expected_schema(recipe.ref.mlmodel.signature).names)
+    return [each for each in recipe.outputs if each.name in rows.column_names and each.name not in own]
 
 
 def _example(ref: ModelRef, folder: Path) -> pa.Table:
@@ -107,7 +139,19 @@ def _by_pyfunc(ref: ModelRef, rows: pa.Table) -> pa.RecordBatch:
     recipe = _recipe(ref, rows, options)
     model = load_here(recipe.load, ref, open_store(), options.cache_bytes)
     inputs = project(_one_batch(rows), recipe.load.binding)
-    return to_batch(model.predict(inputs), recipe.raw_outputs, inputs.num_rows)
+    try:
+        predictions = model.predict(inputs)
+    except SparkInferError:
+        raise
+    except (Exception, SystemExit) as error:
+        show_values = os.environ.get("SPARK_INFER_SHOW_VALUES") == "1"
+        raise PredictError(
+            f"Model {ref} raised in mlflow.pyfunc's predict on this machine, for the {inputs.num_rows} rows to verify.",
+            details=describe_exception(error, show_values=show_values),
+            next_step="call it on these rows in plain Python to see the cause; then mend the model, or name other rows "
+            "with --golden FILE.",
+        ) from None
+    return to_batch(predictions, recipe.raw_outputs, inputs.num_rows)
 
 
 def _on_this_machine(ref: ModelRef, rows: pa.Table) -> list[pa.RecordBatch]:

@@ -239,8 +239,9 @@ def _lines(report: Report) -> Iterator[str]:
     rate = report.rows_per_second
     speed = f", {rate:,.0f} rows/s" if rate else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
-    if report.rows_predicted is not None and report.rows_predicted < report.rows_read:
-        yield _fact("", f"{report.rows_predicted:,} predicted, the others are equal to one of them")
+    if report.rows_predicted is not None and report.rows_predicted < report.rows_read - report.bad_rows:
+        others = "the other good ones" if report.bad_rows else "the others"
+        yield _fact("", f"{report.rows_predicted:,} predicted, {others} are equal to one of them")
     if report.bad_rows:
         yield _fact("", _bad_rows(report))
     if report.rows_replaced is not None:

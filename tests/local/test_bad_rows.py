@@ -203,6 +203,20 @@ def test_rows_of_a_condition_and_of_deleted_rows_keep_their_place_in_the_file(mo
     assert [(row["source_file"], row["source_row"]) for row in aside] == [("0.parquet", 7), ("500.parquet", 100)]
 
 
+def test_a_run_all_of_whose_rows_are_bad_is_not_said_to_have_none(moody: str, tmp_path: Path) -> None:
+    rows_in(tmp_path / "in", {*range(ROWS)})
+    report = job(
+        moody,
+        {"path": str(tmp_path / "in"), "where": "id >= 0"},
+        {"path": str(tmp_path / "out"), "format": "delta"},
+        score={"on_error": "quarantine", "max_bad_fraction": 1.0, "deduplicate": "never"},
+        quarantine={"path": str(tmp_path / "aside"), "format": "delta", "columns": ["id"]},
+    ).run()
+    assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (ROWS, 0, ROWS)
+    assert "equal to one of them" not in str(report)
+    assert not any("no row of the source" in each for each in report.warnings)
+
+
 def test_a_quarantine_that_cannot_be_written_is_refused_before_any_task(moody: str, tmp_path: Path) -> None:
     source = rows_in(tmp_path / "in", set())
     planned = quarantine_job(moody, source, tmp_path, "delta").config.model_dump()

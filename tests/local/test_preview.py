@@ -86,10 +86,31 @@ def test_score_table_with_a_limit_returns_rows(here: None, line: str, files: Pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("asked", [{"rows": 0}, {"rows": 10_001}, {"sample": 0.0}, {"sample": 1.5}])
-def test_what_is_no_number_of_rows_and_no_share_is_refused(line: str, files: Path, asked: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"A preview shows|A sample is"):
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"rows": 0},
+        {"rows": 10_001},
+        {"rows": "5"},
+        {"rows": None},
+        {"rows": True},
+        {"rows": 2.5},
+        {"sample": 0.0},
+        {"sample": 1.5},
+        {"sample": float("nan")},
+        {"sample": "0.5"},
+        {"sample": 0.5, "seed": -1},
+        {"sample": 0.5, "seed": None},
+        {"sample": 0.5, "seed": "1"},
+        {"sample": 0.5, "seed": 2**63},
+    ],
+)
+def test_what_is_no_number_of_rows_no_share_and_no_seed_is_refused(
+    line: str, files: Path, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=r"A preview shows|A sample is|The seed of a sample is") as caught:
         job(line, {"path": str(files)}, {"path": "out"}).preview(**asked)
+    assert caught.value.next_step
 
 
 def test_a_model_that_does_not_fit_is_refused_as_for_a_run(line: str, tmp_path: Path) -> None:

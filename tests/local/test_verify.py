@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -18,7 +20,7 @@ from typer.testing import CliRunner
 
 from spark_infer.cli.main import app
 from spark_infer.engines.local import preview_tasks as local_preview
-from spark_infer.errors import PlanError, SourceError
+from spark_infer.errors import ConfigError, PlanError, PredictError, SourceError
 from spark_infer.job.verify import verify_model
 from tests.here import tasks_here
 
@@ -72,6 +74,84 @@ def test_a_golden_file_may_say_what_is_right(
     assert done.exit_code == 2
     assert "2 rows scored, 1 of 1 output not as expected" in done.stdout
     assert "! prediction  differs by at most 0.0588, in row 1" in done.stdout
+
+
+def golden_file(folder: Path, kind: str, content: Any) -> Path:
+    golden = folder / f"golden.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table(content), golden)
+    else:
+        golden.write_text(content)
+    return golden
+
+
+GOOD = {"x": [1.0], "n": [3]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        ("parquet", {**GOOD, "prediction": ["a"]}, "Column 'prediction' .* is string, and not all .* double"),
+        ("parquet", {**GOOD, "prediction": [[5.0]]}, "Column 'prediction' .* the model's output"),
+        ("csv", "x,n,prediction\n1,3,abc\n", "Column 'prediction' .* is string, and not all .* double"),
+        ("csv", "x,n\nabc,3\n", "Column 'x' .* the model's input"),
+        ("csv", "x,n,n\n1,3,3\n", "more than one column 'n'"),
+        ("csv", "x,n,Prediction\n1,3,9\n", r"'Prediction' .* neither .* \(did you mean 'prediction'\?\)"),
+        ("json", '[{"x": 1, "n": 3}, {"x": 1, "n": 3, "predicted": 1}]', "Column 'predicted' .* neither"),
+        ("json", "5", "it holds a"),
+        ("json", "null", "it holds"),
+        ("json", '"a"', "it holds text"),
+        ("json", '{"x": 5}', "column 'x' is a"),
+        ("json", "[1, 2]", "row 0 is a"),
+        ("json", "[[1]]", "row 0 is a list"),
+        ("json", "[null]", "row 0 is"),
+        ("json", '[{"x": 1}, 5]', "row 1 is a"),
+        ("json", '[{"x": 1}, {"x": []}]', "cannot be read as json"),
+        ("json", '[{"x": 1000000000000000000000000}]', "cannot be read as json"),
+        ("json", "[" * 100_000, "cannot be read as json: RecursionError"),
+        ("json", "[]", "has 0 rows"),
+    ],
+)
+def test_a_golden_file_that_is_none_is_refused(known: str, tmp_path: Path, kind: str, content: Any, said: str) -> None:
+    with pytest.raises(SourceError, match=said) as caught:
+        verify_model(known, golden=golden_file(tmp_path, kind, content))
+    assert "golden." in caught.value.what
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize("tolerance", [math.inf, math.nan, -1.0, "1", True])
+def test_a_tolerance_is_a_finite_number_from_zero(known: str, tolerance: Any) -> None:
+    with pytest.raises(ConfigError, match="The tolerance is a finite number"):
+        verify_model(known, tolerance=tolerance)
+
+
+def test_a_model_that_raises_for_a_row_is_named(moody: str, tmp_path: Path) -> None:
+    golden = golden_file(tmp_path, "parquet", {"x": [1.0, 500.0]})
+    with pytest.raises(PredictError, match=r"raised in mlflow.pyfunc's predict .* 2 rows") as caught:
+        verify_model(moody, golden=golden)
+    assert "--golden" in caught.value.next_step
+
+
+def test_outputs_that_a_golden_file_lacks_are_said_not_to_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_preview, "do_tasks", tasks_here)
+    rows = pd.DataFrame({"x": np.arange(20.0)})
+    answers = pd.DataFrame({"once": rows.x, "twice": 2 * rows.x})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            LinearRegression().fit(rows, answers),
+            tmp_path / "model",
+            signature=infer_signature(rows, answers),
+            pip_requirements=["scikit-learn"],
+        )
+    found = verify_model(
+        str(tmp_path / "model"), golden=golden_file(tmp_path, "csv", "x,twice\n1,2\n2,4\n"), tolerance=1e-3
+    )
+    assert ([each.output for each in found.outputs], found.not_compared) == (["twice"], ("once",))
+    assert "2 rows scored, as expected, 1 output not compared" in str(found)
+    assert "  not compared: once" in str(found)
 
 
 def test_a_model_without_an_example_needs_a_golden_file(line: str, tmp_path: Path) -> None:

@@ -152,8 +152,9 @@ def test_rows_that_all_fail_stop_the_task_after_a_few_calls_unless_all_may() -> 
 
 def test_more_bad_rows_than_a_number_or_a_share_stop_the_task() -> None:
     bad = set(map(float, range(0, 300, 10)))
-    with pytest.raises(TooManyBadRowsError, match=r"11 of the first 200 rows, and max_bad_rows is 10"):
+    with pytest.raises(TooManyBadRowsError, match=r"11 of the first 200 rows, and max_bad_rows is 10") as caught:
         scored(Poisoned(bad), 300, steps(100, BadRowLimits(most=10)))
+    assert "on_error: fail, and take out max_bad_rows, error_column and quarantine" in caught.value.next_step
     with pytest.raises(TooManyBadRowsError, match=r"6 of the first 100 rows, and max_bad_fraction is 0.05"):
         scored(Poisoned(bad), 300, steps(100, BadRowLimits(fraction=0.05)))
     # Of fewer than 100 rows, as many may be bad as of 100.

@@ -123,6 +123,21 @@ def test_versions_retries_and_what_a_merge_did_are_told() -> None:
     assert "79,990 added, 10 in the place of older ones\n" in str(report(rows_replaced=10, rows_added=79_990))
 
 
+@pytest.mark.parametrize(
+    ("predicted", "bad", "line"),
+    [
+        (80_000, 0, ""),
+        (70_000, 0, "70,000 predicted, the others are equal to one of them"),
+        (0, 80_000, ""),
+        (79_000, 1_000, ""),
+        (70_000, 1_000, "70,000 predicted, the other good ones are equal to one of them"),
+    ],
+)
+def test_rows_that_are_bad_are_not_said_to_be_equal_to_others(predicted: int, bad: int, line: str) -> None:
+    lines = str(report(rows_scored=80_000 - bad, rows_predicted=predicted, bad_rows=bad)).splitlines()
+    assert [each.strip() for each in lines if " predicted, " in each] == ([line] if line else [])
+
+
 def test_a_report_comes_back_from_its_facts() -> None:
     whole = report(target_versions=(3, 4), warnings=("w",), retries=1, partitions=("p in [1]",), params={"a": [1]})
     assert Report.of_dict(json.loads(json.dumps(whole.to_dict()))) == whole
