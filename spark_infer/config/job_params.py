@@ -84,7 +84,7 @@ def declared(given: Any) -> JobParam:
         raise ValueError(f"unknown key {quoted(unknown[0])}; the keys are type, default")
     default = given.get("default")
     kind = given.get("type") or type_of(default)
-    if kind not in _READ:
+    if not isinstance(kind, str) or kind not in _READ:
         raise ValueError(f"type: expected one of {', '.join(_READ)}, got {quoted(str(kind))}")
     return JobParam(kind, None if default is None else with_type(default, kind))
 
@@ -104,6 +104,8 @@ def with_type(value: Any, kind: str) -> ParamValue:
         ValueError: It is of another type.
     """
     read, expected = _READ[kind]
+    if isinstance(value, list | tuple | Mapping):
+        raise ValueError(f"expected {expected}, got a {'mapping' if isinstance(value, Mapping) else 'list'}")
     try:
         return read(text_of(value))
     except (ValueError, KeyError):
@@ -122,7 +124,8 @@ def sql_of(value: ParamValue) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int | float):
-        return f" {value!r}" if value < 0 else repr(value)  # the blank keeps `x -${params.n}` from becoming a comment
+        # The blank keeps `x -${params.n}` from becoming a comment; `-0.0` is not below zero.
+        return f" {value!r}" if repr(value).startswith("-") else repr(value)
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'"
     return f"'{value}'" if _PLAIN_TEXT.fullmatch(value) else f"CAST(X'{value.encode().hex()}' AS STRING)"

@@ -216,7 +216,7 @@ class _Reading:
         path is one key, dots and all. The value is YAML; nothing after the `=` means null.
 
         Raises:
-            ConfigError: There is no `=`, the value is not YAML, or the path leads into a list.
+            ConfigError: There is no `=`, the value is not YAML, the path leads into a list, or to a parameter.
         """
         dots, equals, value = text.partition("=")
         keys = tuple(dots.strip().split("."))
@@ -224,6 +224,9 @@ class _Reading:
             what = f"--set {dots[:60]!r}: expected key=value, with a dotted key"
             raise ConfigError(what, next_step="For example: --set score.batch_size=5000")
         name = f"--set {dots.strip() if dots.isprintable() else repr(dots.strip())}"
+        if keys[0] == "params":
+            what = f"{name}: a parameter has its value before the rest of the file is read"
+            raise ConfigError(what, next_step="Give it with --param NAME=VALUE (`params` in Python).")
         node = compose(value, name) or compose("null", name)
         assert node is not None
         above = next((free for free in _FREE if keys[: len(free)] == free != keys), keys[:-1])

@@ -24,6 +24,7 @@
         ├── PredictError           the model raised
         ├── PredictionShapeError   the model returned the wrong rows, columns or types
         │   └── RowOrderError          the model answers its rows in another order
+        ├── TooFewRowsError        there are fewer rows than `min_rows` asks for
         ├── TooManyBadRowsError    more rows are without a prediction than the job allows
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
@@ -82,6 +83,7 @@ from spark_infer.errors.run import (
     StepFailedError,
     StoppedError,
     TakenOverError,
+    TooFewRowsError,
     TooManyBadRowsError,
     WriteError,
 )
@@ -118,6 +120,7 @@ __all__ = [
     "TakenOverError",
     "TargetError",
     "Together",
+    "TooFewRowsError",
     "TooManyBadRowsError",
     "UnfinishedRunError",
     "WriteError",

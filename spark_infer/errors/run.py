@@ -110,6 +110,10 @@ class RowOrderError(PredictionShapeError):
     """The model answers its rows in another order."""
 
 
+class TooFewRowsError(RunError):
+    """A run found fewer rows than `min_rows` or `fail_on_empty` ask for; nothing was published."""
+
+
 class TooManyBadRowsError(RunError):
     """More rows are without a prediction than `max_bad_rows` and `max_bad_fraction` allow."""
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from spark_infer.config import JobConfig
-from spark_infer.errors import PlanError, RunError, SparkInferError
+from spark_infer.config.write_modes import MODES
+from spark_infer.errors import ConfigError, PlanError, RunError, SparkInferError
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
@@ -108,8 +109,12 @@ def backfill(
         new_run: Whether each begins a new run whatever was done before.
         log_file: Where Spark writes from now on; None leaves it on the screen.
         on_end: Called with each as it ends, by one thread at a time.
+
+    Raises:
+        ConfigError: Each run would replace the table that another has written, or find it there.
     """
     first = next(iter(jobs.values()))
+    _refuse_one_table(list(jobs.values()))
     found: dict[str, Attempt] = {}
     with ExitStack() as at_end:
         session = None
@@ -121,6 +126,15 @@ def backfill(
             found[attempt.named] = attempt
             on_end(attempt)
     return Backfilled(job=first.name, attempts=tuple(found[named] for named in jobs))
+
+
+def _refuse_one_table(jobs: Sequence[JobConfig]) -> None:
+    mode = MODES[jobs[0].target.mode]
+    if len({job.target.name for job in jobs}) < len(jobs) and (mode.replaces_table or not mode.takes_existing):
+        raise ConfigError(
+            f"All runs of this backfill write to one table, in mode {mode.name}: only one of them would stay.",
+            next_step="use `append`, `merge` or `overwrite_partitions`; or name the parameter in the target's path.",
+        )
 
 
 def _at_once(runs: _Runs, jobs: Mapping[str, JobConfig], parallel: int) -> Iterator[Attempt]:

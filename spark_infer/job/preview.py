@@ -59,9 +59,9 @@ class Preview:
         warnings: What the reader should know, a sentence each.
 
     Example:
-        >>> preview = ScoringJob.from_yaml("job.yaml").preview(spark, rows=2)
-        >>> preview.rows_scored, preview.rows.column("prediction").to_pylist()
-        (2, [-3.0, 28.0])
+        >>> preview = ScoringJob.from_yaml("job.yaml").preview(spark, rows=20)
+        >>> preview.rows_scored, sorted(preview.rows.column("prediction").to_pylist())
+        (3, [-9.0, -3.0, 28.0])
     """
 
     job: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spark_infer.config import JobConfig
 from spark_infer.config.partition_values import partitions_named
-from spark_infer.errors import RunError, SourceError
+from spark_infer.errors import SourceError, TooFewRowsError
 
 
 def check_planned_rows(config: JobConfig, rows: int | None) -> tuple[str, ...]:
@@ -27,9 +27,9 @@ def empty_warnings(config: JobConfig) -> tuple[str, ...]:
     return ("; ".join(("no row of the source is scored", *_selection(config))),)
 
 
-def too_few(rows: int, least_rows: int) -> RunError:
+def too_few(rows: int, least_rows: int) -> TooFewRowsError:
     """The error of a run that found too few rows, none of which was published."""
-    return RunError(
+    return TooFewRowsError(
         f"There were {rows:,} rows to score, and the job asks for {least_rows:,} at least: nothing was published.",
         details=["the run is given up, and the same command begins again"],
         next_step="see whether the rows have arrived; or lower `min_rows`, or take `fail_on_empty` out.",

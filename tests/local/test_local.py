@@ -193,11 +193,11 @@ def test_a_table_without_rows_gives_a_table_without_rows(line: str, tmp_path: Pa
     pq.write_to_dataset(pa.table({"id": [1], "x": [1.0], "p": ["a"]}), tmp_path / "one", partition_cols=["p"])
     for kind in ("parquet", "delta"):
         report = run(line, {"path": str(tmp_path / "in")}, {"path": str(tmp_path / kind), "format": kind})
-        assert (report.rows_scored, report.warnings) == (0, ())
+        assert (report.rows_scored, report.warnings) == (0, ("no row of the source is scored",))
         # A source of which no file is read has no task at all.
         nothing = {"path": str(tmp_path / "one"), "partition_filter": {"p": ["b"]}}
         report = run(line, nothing, {"path": str(tmp_path / f"{kind}-of-nothing"), "format": kind})
-        assert (report.rows_scored, report.warnings) == (0, ())
+        assert (report.rows_scored, report.warnings) == (0, ("no row of the source is scored; p in ['b']",))
         assert read(tmp_path / kind) == []
     assert ds.dataset(tmp_path / "parquet").schema.names == [
         "id",
@@ -230,7 +230,7 @@ def test_a_failure_leaves_the_target_as_it_was_and_no_process(
     assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == before
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", ".out.spark_infer"}
     ledger = {path.name.split(".")[0] for path in (tmp_path / ".out.spark_infer").rglob("*") if path.is_file()}
-    assert ledger == {"plan", "report", "tasks"}  # none of the files that were written
+    assert ledger == {"000001", "plan", "report", "tasks"}  # whose turn it was, and none of the files that were written
     assert not children()
 
 

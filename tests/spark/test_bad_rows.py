@@ -130,7 +130,7 @@ def test_what_cannot_set_bad_rows_aside_is_refused_before_any_task(
             door()
         assert "is for score_table" in str(refused.value)
     with pytest.raises(PlanError, match="Spark runs this pipeline itself"):
-        score(boats.rows, boats.pipeline, on_error="null", allow_casts="long->double")
+        score(boats.rows, boats.pipeline, keep=(), on_error="null", allow_casts="long->double")
     with pytest.raises(PlanError, match="needs workers that read the source and write the target"):
         score_table(
             spark,

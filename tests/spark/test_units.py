@@ -61,7 +61,7 @@ def test_units_of_workers_go_on(
     target = {"path": str(tmp_path / "out"), "format": kind, "mode": "append"}
     (tmp_path / "none").mkdir()
     pq.write_table(pa.table({"id": np.arange(0), "x": np.arange(0.0)}), tmp_path / "none" / "0.parquet")
-    assert job(line, tmp_path / "none", target, name="empty").run(spark).warnings == ()
+    assert job(line, tmp_path / "none", target, name="empty").run(spark).warnings == ("no row of the source is scored",)
     scoring = job(line, source, target, units={"bytes": 1})
     breaks(f"{fault}:raise")
     with pytest.raises(InjectedError):

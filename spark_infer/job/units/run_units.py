@@ -14,7 +14,7 @@ from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
-from spark_infer.errors import LedgerError, RunError, UnfinishedRunError, WriteError
+from spark_infer.errors import LedgerError, TooFewRowsError, UnfinishedRunError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
 from spark_infer.job.quarantine_plan import quarantine_sink
 from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
@@ -105,10 +105,8 @@ def run_units(
         except KeyboardInterrupt as stopped:
             stopped.add_note(how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
             raise
-        except RunError:
-            sealed = ledger.all_sealed()
-            if len(sealed) == len(start.units) and sum(each.rows for each in sealed.values()) < job.config.least_rows:
-                ledger.close(b"{}")  # nothing of it is published, and the next command begins again
+        except TooFewRowsError:
+            ledger.close(b"{}")  # nothing of it is published, and the next command begins again
             raise
         if not isinstance(outcome, Outcome):
             clean(start.runs, ledger)

@@ -87,19 +87,32 @@ def test_a_date_is_compared_as_a_date(tmp_path: Path) -> None:
     assert condition(where, pa.schema([("day", pa.date32())])) == Compares("day", ">=", date(2026, 11, 28))
 
 
-def test_a_negative_number_does_not_begin_a_comment(tmp_path: Path) -> None:
-    text = "params: {n: {type: int}}\nmodel: m\nsource: {path: a, where: 'x -${params.n} > 0'}\ntarget: out\n"
-    assert load(tmp_path, text, params={"n": "-5"}).source.where == "x - -5 > 0"
+@pytest.mark.parametrize(("kind", "value", "there"), [("int", "-5", "-5"), ("double", "-0.0", "-0.0")])
+def test_a_negative_number_does_not_begin_a_comment(tmp_path: Path, kind: str, value: str, there: str) -> None:
+    text = (
+        f"params: {{n: {{type: {kind}}}}}\nmodel: m\nsource: {{path: a, where: 'x -${{params.n}} > 0'}}\ntarget: out\n"
+    )
+    assert load(tmp_path, text, params={"n": value}).source.where == f"x - {there} > 0"
+
+
+def test_an_override_gives_no_parameter_a_value(tmp_path: Path) -> None:
+    text = "params: {region: us}\nmodel: m\nsource: 'a/${params.region}'\ntarget: out\n"
+    (line,) = refused(tmp_path, text, overrides=["params.region=eu"])
+    assert line == "--set params.region: a parameter has its value before the rest of the file is read"
 
 
 def test_every_wrong_parameter_is_an_error_with_its_line(tmp_path: Path) -> None:
-    text = NIGHTLY.replace("  region: eu\n", "  region: eu\n  n: {type: intt}\n  m: {tpye: date}\n  q: 1\n")
+    text = NIGHTLY.replace(
+        "  region: eu\n", "  region: eu\n  n: {type: intt}\n  m: {tpye: date}\n  q: 1\n  r: {type: [int]}\n  s: [1]\n"
+    )
     assert refused(tmp_path, text, params={"day": "28.11.2026", "dya": "x"}) == [
         "job.yaml:2: params.day: expected a date such as 2026-11-28, got '28.11.2026'",
         "job.yaml:4: params.n: type: expected one of string, int, double, boolean, date, got 'intt'",
         "job.yaml:5: params.m: unknown key 'tpye'; the keys are type, default",
         "job.yaml:6: params.q: no text refers to it as ${params.q}; the model's own parameters go under `score.params`",
-        "job.yaml:11: source.partition_filter.shard: the job has no parameter 'shard'",
+        "job.yaml:7: params.r: type: expected one of string, int, double, boolean, date, got \"['int']\"",
+        "job.yaml:8: params.s: expected text, got a list",
+        "job.yaml:13: source.partition_filter.shard: the job has no parameter 'shard'",
         "--param dya: params.dya: the job file declares no parameter dya (did you mean 'day'?)",
     ]
 
