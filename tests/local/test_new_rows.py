@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from spark_infer import Report, ScoringJob
 from spark_infer.cli.main import app
 from spark_infer.engines.local.engine import LocalEngine
-from spark_infer.errors import SourceError, TargetError, WriteError
+from spark_infer.errors import SourceError, TargetError, UnfinishedRunError, WriteError
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.job.units import drive
@@ -300,6 +300,83 @@ def test_another_selection_is_refused(line: str, tmp_path: Path) -> None:
     target = {"path": str(tmp_path / "out"), "mode": "append"}
     with pytest.raises(TargetError, match="`where` or `partition_filter` changed"):
         job(line, source, target, incremental=True).run()
+
+
+def with_param(model: str, here: Path, kind: str, value: int, where: str) -> ScoringJob:
+    document = {
+        "name": "by_param",
+        "params": {"n": {"type": "int"}},
+        "model": {"uri": model},
+        "engine": "local",
+        "source": {"path": str(here / "in"), "where": where},
+        "target": {"path": str(here / "out"), "mode": "append", "format": kind},
+        "spark": {"app_name": "score-${params.n}"},
+        "incremental": True,
+    }
+    (here / "job.yaml").write_text(json.dumps(document))
+    return ScoringJob.from_yaml(here / "job.yaml", params={"n": value})
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize("first", [0, 5])
+def test_a_parameter_that_selects_other_rows_is_refused(line: str, tmp_path: Path, kind: str, first: int) -> None:
+    append(tmp_path / "in", 0, 10)
+    where = "id < ${params.n}"
+    assert with_param(line, tmp_path, kind, first, where).run().rows_scored == first
+    for other in (7, 10):
+        with pytest.raises(TargetError, match="other rows than this job selects"):
+            with_param(line, tmp_path, kind, other, where).run()
+    assert with_param(line, tmp_path, kind, first, where).run().nothing_new
+
+
+def test_a_first_run_that_broke_is_not_begun_beside_by_another_parameter(
+    line: str, tmp_path: Path, breaks: Break
+) -> None:
+    append(tmp_path / "in", 0, 10)
+    where = "id < ${params.n}"
+    breaks("placed:1:raise")
+    with pytest.raises(InjectedError):
+        with_param(line, tmp_path, "parquet", 5, where).run()
+    breaks("")
+    with pytest.raises(UnfinishedRunError, match="both move the bookmark"):
+        with_param(line, tmp_path, "parquet", 7, where).run()
+    with_param(line, tmp_path, "parquet", 5, where).run()
+    assert predictions(tmp_path) == doubled(5)
+
+
+@pytest.mark.parametrize("source", ["delta", "parquet"])
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_the_bookmark_is_that_of_all_parameters(line: str, tmp_path: Path, kind: str, source: str) -> None:
+    for number, value in enumerate((1, 2, 1, 1, 2)):
+        append(tmp_path / "in", 3 * number) if source == "delta" else put(tmp_path, f"{number}", 3 * number)
+        assert with_param(line, tmp_path, kind, value, "id >= 0").run().rows_scored == 3
+    assert with_param(line, tmp_path, kind, 1, "id >= 0").run().nothing_new
+    assert predictions(tmp_path) == doubled(15)
+
+
+@pytest.mark.parametrize("source", ["delta", "parquet"])
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_new_rows_that_a_plain_run_has_appended_are_refused(line: str, tmp_path: Path, kind: str, source: str) -> None:
+    def grow(number: int) -> None:
+        append(tmp_path / "in", 3 * number) if source == "delta" else put(tmp_path, f"{number}", 3 * number)
+
+    grow(0)
+    scoring = new_rows(line, tmp_path, kind)
+    scoring.run()
+    grow(1)
+    target = {"path": str(tmp_path / "out"), "format": kind, "mode": "append"}
+    assert job(line, {"path": str(tmp_path / "in"), "where": "id >= 3"}, target).run().rows_scored == 3
+    for more in (None, 2):
+        if more is not None:
+            grow(more)
+        with pytest.raises(TargetError, match="without `incremental` has put rows into the target") as refused:
+            scoring.run()
+    assert "--set target.mode=overwrite" in refused.value.next_step
+    assert predictions(tmp_path) == doubled(6)
+    new_rows(line, tmp_path, kind, target={"mode": "overwrite"}).run()
+    grow(3)
+    assert scoring.run().rows_scored == 3
+    assert predictions(tmp_path) == doubled(12)
 
 
 def test_the_bookmark_outlives_the_commit_and_the_ledger(line: str, tmp_path: Path) -> None:

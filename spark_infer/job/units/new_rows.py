@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from spark_infer.config import JobConfig
@@ -187,7 +188,7 @@ class _Place:
         if match is None or mark is None:
             return mark
         name = _list_name(match[1])
-        for _, _, ledger in reversed(self.runs.all()):
+        for ledger in reversed(self.runs.of_all_slices()):
             if (text := ledger.read(name)) is not None:
                 files: dict[str, FileMark] = {
                     str(path): (size, time) for path, (size, time) in facts_in(text, f"{ledger.folder.root}/{name}")
@@ -200,8 +201,14 @@ class _Place:
         )
 
     def _newest_report(self) -> Mapping[str, Any] | None:
-        reports = (report_in(ledger) for _, _, ledger in reversed(self.runs.all()))
-        return next((each for each in reports if each is not None and Bookmark.of_facts(each)), None)
+        """That of the newest run which left a bookmark, for whichever parameters: the bookmark is the job's."""
+        newest: dict[str, Mapping[str, Any]] = {}
+        for ledger in reversed(self.runs.of_all_slices()):  # of each slice the newest first
+            part = ledger.name.rsplit(".", 2)[0]
+            report = None if part in newest else report_in(ledger)
+            if report is not None and Bookmark.of_facts(report):
+                newest[part] = report
+        return max(newest.values(), key=lambda each: datetime.fromisoformat(each["started_at"]), default=None)
 
 
 def _place(lookup: TableLookup, config: JobConfig) -> _Place | None:

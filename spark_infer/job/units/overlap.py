@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from spark_infer.config.write_modes import CREATE
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.fingerprint import Facts, mode_of
+from spark_infer.job.units.fingerprint import NEW_ROWS, Facts, mode_of
 from spark_infer.job.units.repeats import reads_again
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs
@@ -60,6 +60,8 @@ def _why(before: Facts, now: Facts) -> str:
         return "" if apart else "both replace the same table partitions"
     if any(mode.replaces_partitions for mode in modes):
         return "one of them replaces table partitions, to which the other may add rows"
+    if NEW_ROWS in before and NEW_ROWS in now:
+        return "both move the bookmark of the job"
     return "both read the same rows" if reads_again(before, now) or reads_again(now, before) else ""
 
 

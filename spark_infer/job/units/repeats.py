@@ -16,11 +16,12 @@ from spark_infer.job.units.fingerprint import (
     differences,
     digest,
     mode_of,
+    version_in,
 )
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, plan_in, report_in
 from spark_infer.job.units.slices import by_column
-from spark_infer.tables.bookmark import SCORE_ALL
+from spark_infer.tables.bookmark import SCORE_ALL, Bookmark
 from spark_infer.tables.where.sql import canonical
 
 _MOST_DIFFERENCES = 3
@@ -58,6 +59,61 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
             continue
         if reads_again(plan.facts, facts) and holds_rows(report):
             raise _repeated(ledger.name, plan, report, facts)
+
+
+def refuse_rows_after_bookmark(runs: Runs, facts: Facts, holds_rows: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Refuse an incremental run that only adds rows, where a run without `incremental` has added new rows already.
+
+    Only incremental runs move the bookmark, so that what another run of the job has read after it is new once more.
+    Another ``where`` is the user's way to select other rows, as long as neither run is without one.
+
+    Args:
+        runs: The runs of the job: of one name, source and target.
+        facts: What decides the rows of the new run, whose target has a bookmark.
+        holds_rows: Whether the target holds rows of a finished run, by its report.
+
+    Raises:
+        TargetError: The rows would be in the target twice.
+        LedgerError: The account of a run is damaged.
+    """
+    found = Bookmark.of_facts(facts[NEW_ROWS]["found"])
+    if found is None or not mode_of(facts).adds_only or facts.get(FILES) == "":
+        return
+    older = set()
+    for ledger in reversed(runs.of_all_slices()):
+        part = ledger.name.rsplit(".", 2)[0]
+        report = None if part in older else report_in(ledger)
+        if report is None:
+            continue
+        if (mark := Bookmark.of_facts(report)) is not None:
+            older |= {part} if mark == found else set()
+            continue
+        plan = plan_in(ledger) if report["rows_scored"] else None
+        if plan is not None and _reads_after(found, plan.facts, facts) and holds_rows(report):
+            raise TargetError(
+                "A run of this job without `incremental` has put rows into the target that came after its bookmark, "
+                "and they would be appended again.",
+                details=[
+                    f"run {ledger.name}, of {plan.started_at:%Y-%m-%d %H:%M} UTC: {report['rows_scored']:,} rows of "
+                    f"{plan.facts['source version']}",
+                    f"the bookmark is at {found.up_to}",
+                ],
+                next_step=SCORE_ALL,
+            )
+
+
+def _reads_after(found: Bookmark, before: Facts, now: Facts) -> bool:
+    """Whether an earlier run has read rows that came after the bookmark, and that are read now."""
+    earlier, later = _where(before, now), _where(now, now)
+    if later != earlier and _NOTHING not in (earlier, later):
+        return False
+    first, second = (_condition(facts, now, "partition_filter") for facts in (before, now))
+    if not _meet(first, second, unchanged=True):
+        return False
+    version = version_in(before)
+    if version is None:
+        return bool(_files(before) & _files(now))
+    return version > found.source_version and before["source version"].endswith(f" {found.source_id[:8]}")
 
 
 def reads_again(before: Facts, now: Facts) -> bool:

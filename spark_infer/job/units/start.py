@@ -20,7 +20,7 @@ from spark_infer.job.units.find_run import Found, find_run
 from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key, mode_of
 from spark_infer.job.units.other_runs import at_the_same_moment, keep_one, refuse_begun_beside
 from spark_infer.job.units.overlap import make_way, overlapping
-from spark_infer.job.units.repeats import refuse_repeated_append
+from spark_infer.job.units.repeats import refuse_repeated_append, refuse_rows_after_bookmark
 from spark_infer.job.units.run_plan import RunPlan, written_of
 from spark_infer.job.units.runs import Runs, plan_in, report_in
 from spark_infer.job.units.slices import slice_in, slice_key
@@ -206,8 +206,9 @@ def look_up(
         giving_way = make_way(runs, facts, touched, new_run=new_run)
         found = replace(found, replaces=(*found.replaces, *giving_way))
     new_rows = facts.get(NEW_ROWS)
-    if plan is None and exists and not new_run and not (new_rows and new_rows["found"]):
-        refuse_repeated_append(runs, facts, partial(table_format.written.holds_rows, table))
+    if plan is None and exists and not new_run:
+        refuse = refuse_rows_after_bookmark if new_rows and new_rows["found"] else refuse_repeated_append
+        refuse(runs, facts, partial(table_format.written.holds_rows, table))
     return Start(
         runs=runs,
         found=found,
