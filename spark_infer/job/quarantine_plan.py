@@ -14,6 +14,7 @@ from spark_infer.config import JobConfig, TargetConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import Source
 from spark_infer.errors import PlanError, SchemaMismatchError, TargetError, nearest
+from spark_infer.job.units.runs import INSIDE
 from spark_infer.job.writers import with_writers
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
@@ -148,6 +149,11 @@ def _refuse_place(location: TableLocation, target: TableLocation) -> None:
             next_step="choose a folder outside the target's, and not around it.",
         )
     here, there = location.storage(), target.storage()
+    if here is not None and any(part.endswith(INSIDE) for part in here.root.split("/")):
+        raise TargetError(
+            f"The quarantine table {location.name} lies among the ledgers of a table's runs.",
+            next_step="choose a folder beside the target.",
+        )
     if here is None or there is None or not here.renames_atomically or not _is_one_disk(here, there):
         raise TargetError(
             f"The quarantine table {location.name} has to lie on the disk of the target {target.name}, or on its HDFS.",

@@ -228,6 +228,7 @@ def test_a_quarantine_that_cannot_be_written_is_refused_before_any_task(moody: s
 
     refused(SchemaMismatchError, "does not have", columns=["ID2"])
     refused(TargetError, "shares its folder with the target", path=str(tmp_path / "out"))
+    refused(TargetError, "among the ledgers of a table's runs", path=str(tmp_path / ".out.spark_infer" / "bad"))
     refused(TargetError, "shares its folder with the source", path=source, format=None)
     other = tmp_path / "other"
     pq.write_to_dataset(pa.table({"id": [1], "x": [1.0]}), other)
