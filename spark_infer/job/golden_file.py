@@ -43,7 +43,7 @@ def golden_rows(golden: Path, ref: ModelRef) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise SourceError(
             f"The golden file {golden} cannot be read as {kind[1:]}: {type(error).__name__}.",
-            next_step="see that it is whole, and that each column holds values of one type.",
+            next_step="see that it is there and whole, and that each column holds values of one type.",
         ) from error
     if not 1 <= rows.num_rows <= MOST_ROWS:
         raise SourceError(
