@@ -73,7 +73,7 @@ def find_pin(lookup: TableLookup, config: JobConfig, *, new_run: bool) -> Pin | 
         return None
     part = slice_key(slice_of(config))
     runs = Runs.of(table, config.name, job_key(source), part, access_of(table, config.target))
-    known = [] if runs.is_too_long else runs.all()
+    known = [] if runs.is_too_long else runs.as_before_slices().all()
     ledger = known[-1][2] if known else None
     if ledger is None or ledger.report() is not None or ledger.closed() or (plan := plan_in(ledger)) is None:
         return None

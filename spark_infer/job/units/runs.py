@@ -12,6 +12,7 @@ from typing import Any
 from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, WriteError
 from spark_infer.job.units.fingerprint import Facts, fingerprint
 from spark_infer.job.units.run_plan import RunPlan
+from spark_infer.job.units.slices import slice_in, slice_key
 from spark_infer.tables.durable import disk_of
 from spark_infer.tables.ledger.access import Access
 from spark_infer.tables.ledger.ledger import BELIEVED, CLOSED, REPORT, Ledger
@@ -93,10 +94,24 @@ class Runs:
             for match in matches
         ]
 
-    def as_before_slices(self, facts: Facts) -> Runs:
-        """The runs of all slices under one name, as older versions kept them, where one of these has planned this."""
-        whole, start = replace(self, part=""), fingerprint(facts)[:FINGERPRINT_DIGITS]
-        return whole if self.part and any(start == each for _, each, _ in whole.all()) else self
+    def as_before_slices(self, facts: Facts | None = None) -> Runs:
+        """The runs of all slices under one name, as older versions kept them, where these have begun or planned this.
+
+        Args:
+            facts: What decides the rows of a run, by which one that is finished is known.
+        """
+        whole = replace(self, part="")
+        known = whole.all() if self.part else []
+        if facts is not None:
+            start = fingerprint(facts)[:FINGERPRINT_DIGITS]
+            if any(start == each for _, each, _ in known):
+                return whole
+        return whole if known and self._is_begun_in(known[-1][2]) and not self.all() else self
+
+    def _is_begun_in(self, ledger: Ledger) -> bool:
+        """Whether a run of an older version, which is neither finished nor given up, is about this slice."""
+        plan = None if ledger.closed() or ledger.report() is not None else plan_in(ledger)
+        return plan is not None and slice_key(slice_in(plan.facts)) == self.part
 
     def number(self, ledger: Ledger) -> int:
         """The number of one of the runs."""

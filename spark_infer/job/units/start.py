@@ -181,7 +181,8 @@ def look_up(
     if table is None:
         return None
     access, part = access_of(table, config.target), slice_key(slice_in(facts))
-    runs = Runs.of(table, config.name, job_key(snapshot.location), part, access).as_before_slices(facts)
+    runs = Runs.of(table, config.name, job_key(snapshot.location), part, access)
+    runs = runs if new_run else runs.as_before_slices(facts)
     table_format = format_of(location.format)
     if runs.is_inside and table_format.is_replaced_by_rename and config.target.write_mode.replaces_table:
         raise TargetError(
