@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 
 def of_day(model: str, here: Path, kind: str, mode: str, day: int, **more: Any) -> ScoringJob:
     days = {"day": f"2026-11-{day:02}"}
-    source = {"path": str(here / "in"), "partition_filter": days}
-    target = {"path": str(here / "out"), "format": kind, "mode": mode, "partition_by": ["day"]}
+    source: dict[str, Any] = {"path": str(here / "in"), "partition_filter": days}
+    target: dict[str, Any] = {"path": str(here / "out"), "format": kind, "mode": mode, "partition_by": ["day"]}
     target |= {"partitions": days} if mode == "overwrite_partitions" else {}
     return job(model, source, target, units={"bytes": 1}, **more)
 
