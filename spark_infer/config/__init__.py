@@ -6,6 +6,7 @@ the keys of a job file. Every field's description is the text of the job-file re
 
 from __future__ import annotations
 
+from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import (
@@ -15,7 +16,6 @@ from spark_infer.config.job import (
     QuarantineConfig,
     SourceConfig,
     SparkConfig,
-    TableConfig,
     TargetConfig,
     UnitOptions,
 )
@@ -38,6 +38,7 @@ from spark_infer.config.steps import (
     ThresholdStep,
     TopKStep,
 )
+from spark_infer.config.table import TableConfig
 
 __all__ = [
     "CASTS",
@@ -45,6 +46,7 @@ __all__ = [
     "DEFAULT_CACHE_BYTES",
     "DEFAULT_MAX_BATCH_BYTES",
     "STEP_KINDS",
+    "AggregateConfig",
     "ArgmaxLabelStep",
     "ColumnName",
     "CompileOptions",

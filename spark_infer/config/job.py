@@ -8,14 +8,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.duration import Duration
 from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
-from spark_infer.config.places import without_credentials
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
+from spark_infer.config.table import TableConfig
 from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
 
 
@@ -43,32 +44,6 @@ PartitionValues = dict[
     str, Annotated[tuple[Annotated[PartitionValue, BeforeValidator(partition_value)], ...], BeforeValidator(listed)]
 ]
 """Columns, each with one value or several."""
-
-
-class TableConfig(Frozen):
-    """A table: a path, or a name in the catalog."""
-
-    plain_key: ClassVar[str] = "path"
-
-    path: Annotated[PathText, AfterValidator(without_credentials)] | None = Field(
-        default=None, description="Folder of the table, local or on an object store. No credentials in the URI."
-    )
-    table: str | None = Field(
-        default=None, description="Name in the catalog: `table`, `schema.table` or `catalog.schema.table`."
-    )
-    format: Literal["delta", "parquet"] | None = Field(
-        default=None, description="Found out from the folder or the catalog where it is left out."
-    )
-
-    @rule("path", "table")
-    @staticmethod
-    def _one_place(path: str | None, table: str | None) -> str:
-        return "give either `path` or `table`, not both and not neither" if (path is None) == (table is None) else ""
-
-    @property
-    def name(self) -> str:
-        """The path or the catalog name, as the user wrote it."""
-        return self.path or self.table or ""
 
 
 class SourceConfig(TableConfig):
@@ -286,6 +261,10 @@ class JobConfig(Frozen):
         default=None,
         description="For `score.on_error: quarantine`: the table for rows that the model fails for, on the disk of the "
         "target. It is made if it does not exist.",
+    )
+    aggregate: AggregateConfig | None = Field(
+        default=None,
+        description="Per-group summaries of the predictions: a table beside the target, written in the same run.",
     )
     resources: ResourceOptions = Field(
         default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
 
+from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.annotations import groups
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
@@ -78,6 +79,7 @@ class JobKeywords(ScoreKeywords, total=False):
     units: UnitOptions | Mapping[str, Any] | None
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
     quarantine: str | Mapping[str, Any] | None
+    aggregate: AggregateConfig | Mapping[str, Any] | None
 
 
 OF_SCORE = ("keep", "where", "model_name_column", "model_version_column", "resources")

@@ -21,6 +21,7 @@ from spark_infer.tables.scan.task import Scan, ScanTask
 from spark_infer.tables.sink.quarantine import Quarantine
 from spark_infer.tables.sink.sink import ParquetSink
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
+from spark_infer.tables.sink.summary import Part
 
 _MOST_FILES = 3
 
@@ -88,6 +89,7 @@ def written_files(
     rows = read_task(task, work.scan, threads=threads)
     out = ParquetSink(sink, task.number)
     aside = None if sink.quarantine is None else Quarantine(sink.quarantine, task)
+    part = None if sink.parts is None else Part(sink.parts, task.number)
     this_process().failpoints.reach("task")
     try:
         for scored in score_rows(work.recipe, folder, rows, assigned, stats):
@@ -96,9 +98,12 @@ def written_files(
                 good = scored if aside is None else aside.without_bad_rows(scored)
                 if good.rows.num_rows:
                     arrays, names = scored_columns(work.recipe, good)
-                    out.write(pa.RecordBatch.from_arrays(arrays, names=names))
+                    batch = pa.RecordBatch.from_arrays(arrays, names=names)
+                    out.write(batch)
+                    if part is not None:
+                        part.add(batch, good)
         with stats.timing("write"):
-            files = [*out.close(), *(aside.close() if aside else ())]
+            files = [*out.close(), *(aside.close() if aside else ()), *(part.close() if part else ())]
         this_process().failpoints.reach("task_written")
     except BaseException as error:
         out.abort()

@@ -26,6 +26,7 @@
         │   └── RowOrderError          the model answers its rows in another order
         ├── TooFewRowsError        there are fewer rows than `min_rows` asks for
         ├── TooManyBadRowsError    more rows are without a prediction than the job allows
+        ├── TooManyGroupsError     `aggregate` makes more groups than a summary may have
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
@@ -85,6 +86,7 @@ from spark_infer.errors.run import (
     TakenOverError,
     TooFewRowsError,
     TooManyBadRowsError,
+    TooManyGroupsError,
     WriteError,
 )
 
@@ -122,6 +124,7 @@ __all__ = [
     "Together",
     "TooFewRowsError",
     "TooManyBadRowsError",
+    "TooManyGroupsError",
     "UnfinishedRunError",
     "WriteError",
     "did_you_mean",

@@ -136,6 +136,19 @@ class TooManyBadRowsError(RunError):
         )
 
 
+class TooManyGroupsError(RunError):
+    """The columns of `aggregate.by` have more values than a summary may have rows."""
+
+    @classmethod
+    def above(cls, groups: int, most: int, by: Iterable[str]) -> Self:
+        """More groups than a limit, of which ``by`` names the columns."""
+        return cls(
+            f"`aggregate` makes {groups:,} groups or more, and a summary has at most {most:,}.",
+            details=[f"they are of {', '.join(by)}"],
+            next_step="group by columns with fewer values: a day instead of a time, a segment instead of a customer.",
+        )
+
+
 class StepFailedError(RunError):
     """A preprocess or postprocess step raised, or changed the number of rows."""
 

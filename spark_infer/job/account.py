@@ -100,6 +100,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         rows_predicted=totals.predicted if found is not None else None,
         error_classes=totals.error_classes,
         rows_quarantined=written.quarantined,
+        summary="" if config.aggregate is None else config.hide(config.aggregate.name),
         quarantine="" if config.quarantine is None else config.hide(config.quarantine.name),
         warnings=config.hide(tuple(_warnings(job, written, found, totals))),
     )

@@ -62,10 +62,19 @@ def _write(job: PreparedJob) -> str:
     if job.nothing_new:
         return "nothing, for the source has no row that is new"
     if job.start is None or job.start.finished is None:
-        aside = job.config.quarantine
-        return job.write.how + (f"; rows that the model fails for go to {aside.name}" if aside else "")
+        return "; ".join([job.write.how, *_beside(job)])
     again = ", which would add the rows once more" if job.config.target.write_mode.adds_only else ""
     return f"nothing, for a finished run has written it; --new-run starts a new run{again}"
+
+
+def _beside(job: PreparedJob) -> Iterator[str]:
+    aside, wanted = job.config.quarantine, job.config.aggregate
+    if aside is not None:
+        yield f"rows that the model fails for go to {aside.name}"
+    if wanted is not None and job.summary is not None:
+        groups = f"by {', '.join(wanted.by)}" if wanted.by else "of all rows"
+        how = job.summary.write.how
+        yield f"then a summary {groups} ({', '.join(wanted.columns)}): {how}"
 
 
 def _units(job: PreparedJob) -> Iterator[str]:

@@ -19,6 +19,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.job.quarantine_plan import plan_quarantine, read_along
 from spark_infer.job.row_count import check_planned_rows
+from spark_infer.job.summary_plan import plan_summary, read_inputs
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
@@ -135,6 +136,16 @@ def _prepare(
             conf=engine.conf(),
             accounted=run.start is not None,
         )
+        summary = plan_summary(
+            engine.tables,
+            config,
+            job.recipe,
+            job.source,
+            others=[run.write.location, *([] if quarantine is None else [quarantine.write.location])],
+            plane=plane,
+            conf=engine.conf(),
+            accounted=run.start is not None,
+        )
         is_done = run.start is not None and run.start.finished is not None
         is_counted = config.source.where is None and move is None and not is_done
         row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
@@ -150,6 +161,7 @@ def _prepare(
             write=run.write,
             start=run.start,
             quarantine=quarantine,
+            summary=summary,
             bookmark=move,
         )
 
@@ -171,7 +183,8 @@ def _match(
     rehearsal = _rehearsal(scoring)
     if rehearsal.difference is not None:
         scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
-    scoring = replace(scoring, recipe=read_along(scoring.recipe, source.table, config))
+    recipe = read_inputs(read_along(scoring.recipe, source.table, config), source.table, config)
+    scoring = replace(scoring, recipe=recipe)
     plane = engine.choose_plane(config, source, scoring)
     wanted.refuse_plane(plane, source.snapshot)
     refuse_other_reader(pin, source, plane)

@@ -68,6 +68,8 @@ class Report:
         bad_rows: Those that the model failed for, and that have no prediction.
         rows_quarantined: Those that went to a table of their own instead of the target.
         quarantine: Path or name of that table; empty where there is none.
+        summary: Path or name of the table that holds the run's summary; empty where there is none.
+        summary_rows: Rows that this run added to it, one for each group.
         error_classes: How many of these by the class of the exception, where tasks brought that along.
         rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
         rows_replaced: Rows of the target that scored ones took the place of, by key; None but for a merge.
@@ -141,6 +143,8 @@ class Report:
     error_classes: Mapping[str, int] = field(default_factory=dict)
     rows_quarantined: int = 0
     quarantine: str = ""
+    summary: str = ""
+    summary_rows: int = 0
     rows_replaced: int | None = None
     rows_added: int | None = None
     rows_removed: int | None = None
@@ -244,6 +248,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield _fact("", f"{report.rows_predicted:,} predicted, {others} are equal to one of them")
     if report.bad_rows:
         yield _fact("", _bad_rows(report))
+    if report.summary:
+        yield _fact("", f"{_count(report.summary_rows, 'group')} summarised in {report.summary}")
     if report.rows_replaced is not None:
         gone = "" if report.rows_removed is None else f", {report.rows_removed:,} removed"
         yield _fact("", f"{report.rows_added or 0:,} added, {report.rows_replaced:,} in the place of older ones{gone}")

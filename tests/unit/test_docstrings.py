@@ -23,6 +23,7 @@ WITHOUT_SPARK = (
 )
 MODULES = [
     "config.addresses",
+    "config.aggregate",
     "config.incremental",
     "config.load",
     "config.secret_names",

@@ -237,6 +237,9 @@ class SparkEngine:
         if job.quarantine is not None:
             error.next_step = "use on_error: null, with which Spark can read the rows."
             raise error
+        if job.summary is not None:
+            error.next_step = "take `aggregate` out, with which Spark can read the rows."
+            raise error
         if job.start is not None and job.start.found.ledger.done():
             error.next_step = "set plane: spark and --new-run; rows of units that were published stay in the target."
             raise error

@@ -32,7 +32,7 @@ SECRETS = "of secrets"
 VARIABLES = "of the environment"
 """The same in ledgers of a version that hid every value of a variable, and not secrets alone."""
 
-_OF_USERS = ("params", "source", "where", "partition_filter", "target settings", "score", "quarantine")
+_OF_USERS = ("params", "source", "where", "partition_filter", "target settings", "score", "quarantine", "aggregate")
 """Facts with text of the user's own, where a secret may stand."""
 
 FILES = "source files"
@@ -112,6 +112,8 @@ def deciding_facts(
         facts["on_error"] = config.score.on_error
     if config.quarantine is not None:
         facts["quarantine"] = config.quarantine.model_dump(mode="json")
+    if config.aggregate is not None:
+        facts["aggregate"] = config.aggregate.model_dump(mode="json")
     if config.least_rows:
         facts["min_rows"] = config.least_rows
     if config.params:

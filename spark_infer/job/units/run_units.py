@@ -17,6 +17,7 @@ from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.errors import LedgerError, TooFewRowsError, UnfinishedRunError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
 from spark_infer.job.quarantine_plan import quarantine_sink
+from spark_infer.job.summary_plan import part_spec, with_summary
 from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
 from spark_infer.job.units.drive import Check, Outcome, clean, drive
 from spark_infer.job.units.fingerprint import mode_of
@@ -90,7 +91,7 @@ def run_units(
             return drive(
                 ledger,
                 start.units,
-                _publisher(job, work, publisher(work)),
+                with_summary(job, work, _publisher(job, work, publisher(work))),
                 folder=work.folder,
                 score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
                 check=_check(job, start, exact=exact),
@@ -211,8 +212,8 @@ def check_unit(folder: Storage, scored: Scored, *, exact: bool) -> None:
     aside = [file for file in scored.files if file.aside]
     rows = scored.unit.rows if exact else None
     left = None if rows is None else rows - sum(file.rows for file in aside)
-    check_files(folder, aside, rows=None)
-    check_files(folder, [file for file in scored.files if not file.aside], rows=left)
+    check_files(folder, [file for file in scored.files if not file.is_scored], rows=None)
+    check_files(folder, [file for file in scored.files if file.is_scored], rows=left)
 
 
 def _limits(job: PreparedJob, start: Start) -> RowLimits | None:
@@ -225,12 +226,14 @@ def _limits(job: PreparedJob, start: Start) -> RowLimits | None:
 def _sink(job: PreparedJob, start: Start) -> SinkSpec | None:
     if job.plane.sink is None:
         return None
-    aside, values = None, constants(job.config, job.recipe.ref, job.started_at)
+    aside, parts, values = None, None, constants(job.config, job.recipe.ref, job.started_at)
     units = tuple(unit.ordinal for unit in start.units for _ in unit.tasks)
     if job.quarantine is not None:
         sink = quarantine_sink(job.quarantine, job.recipe.ref, job.run_id, job.started_at)
         aside = QuarantineSpec(sink=replace(sink, units=units), columns=job.quarantine.columns, run_id=job.run_id)
-    return replace(job.plane.sink, run_id=job.run_id, constants=values, units=units, quarantine=aside)
+    if job.summary is not None:
+        parts = part_spec(job.summary, job.run_id, units)
+    return replace(job.plane.sink, run_id=job.run_id, constants=values, units=units, quarantine=aside, parts=parts)
 
 
 def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:
@@ -258,6 +261,7 @@ def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork,
         units_before=outcome.done_before,
         rows_before=outcome.rows_before,
         units_elsewhere=outcome.done_elsewhere,
+        summary_rows=0 if job.summary is None else work.ledger.of_summary().sealed(0).rows,
     )
 
 

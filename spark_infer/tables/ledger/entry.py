@@ -10,7 +10,7 @@ from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, s
 from spark_infer.tables.paths import is_name, stays_inside
 from spark_infer.tables.sink.sink_spec import WrittenFile
 
-_FILES = ("files", "quarantined")
+_FILES = ("files", "quarantined", "parts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Sealed:
         session: The command that scored it; its files were written into the folder of this name.
         files: The files of scored rows, below that folder.
         quarantined: Those of rows that the model fails for, there too.
+        parts: Those that hold parts of the run's summary, there too.
         stats: What its tasks cost, as they told it.
         seconds: Wall seconds from the first of its tasks to the seal.
     """
@@ -30,6 +31,7 @@ class Sealed:
     session: str
     files: tuple[WrittenFile, ...]
     quarantined: tuple[WrittenFile, ...] = ()
+    parts: tuple[WrittenFile, ...] = ()
     stats: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
 
@@ -41,11 +43,11 @@ class Sealed:
     @property
     def every_file(self) -> tuple[WrittenFile, ...]:
         """All that its tasks wrote and somebody counts on."""
-        return (*self.files, *self.quarantined)
+        return (*self.files, *self.quarantined, *self.parts)
 
     def aside(self) -> Sealed:
         """The unit as the table of quarantined rows sees it."""
-        return replace(self, files=self.quarantined, quarantined=())
+        return replace(self, files=self.quarantined, quarantined=(), parts=())
 
     def to_json(self) -> bytes:
         """Write it as JSON."""

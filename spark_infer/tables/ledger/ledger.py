@@ -25,6 +25,9 @@ PLAN, JOURNAL, REPORT, CLOSED, UNITS, FILES = (
 LIST = "source."
 """How the names of lists of a source's files begin, which runs keep for later ones."""
 
+SUMMARY = "summary"
+"""The folder of a run that holds the ledger of its summary."""
+
 BELIEVED = (UNITS, FILES)
 """The folders of a run whose content decides what becomes part of a table."""
 
@@ -120,6 +123,10 @@ class Ledger:
     def closed(self) -> bool:
         """Whether another run took this one's place."""
         return bool(self.folder.kind(CLOSED))
+
+    def of_summary(self) -> Ledger:
+        """The ledger of the run's summary, inside this one."""
+        return Ledger(self.folder.below(SUMMARY), self.access)
 
     def staged(self, session: str) -> Storage:
         """The folder that one command's tasks write into."""

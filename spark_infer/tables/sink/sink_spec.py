@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.tables.aggregate.measures import Measure
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.spark_json import to_json
 
@@ -34,6 +35,7 @@ class SinkSpec:
         most_file_bytes: Bytes after which a file is closed and the next one begun.
         units: The unit of each task, by the task's number.
         quarantine: What becomes of rows that the model fails for; None where there are none.
+        parts: What is summarised of the rows; None for nothing.
     """
 
     uri: str = ""
@@ -49,16 +51,23 @@ class SinkSpec:
     most_file_bytes: int = MOST_FILE_BYTES
     units: tuple[int, ...] = ()
     quarantine: QuarantineSpec | None = None
+    parts: PartSpec | None = None
 
     def into(self, uri: str) -> SinkSpec:
         """Return the same for a folder."""
-        aside = self.quarantine and replace(self.quarantine, sink=self.quarantine.sink.into(uri))
-        return replace(self, uri=uri, quarantine=aside)
+        return replace(self._with_others(lambda sink: sink.into(uri)), uri=uri)
 
     def by(self, session: str) -> SinkSpec:
         """Return the same for one command, whose name becomes a part of the files' names."""
-        aside = self.quarantine and replace(self.quarantine, sink=self.quarantine.sink.by(session))
-        return replace(self, run_id=f"{self.run_id}-{session}", quarantine=aside)
+        return replace(self._with_others(lambda sink: sink.by(session)), run_id=f"{self.run_id}-{session}")
+
+    def _with_others(self, change: Callable[[SinkSpec], SinkSpec]) -> SinkSpec:
+        aside, parts = self.quarantine, self.parts
+        return replace(
+            self,
+            quarantine=aside and replace(aside, sink=change(aside.sink)),
+            parts=parts and replace(parts, sink=change(parts.sink)),
+        )
 
     @property
     def stored(self) -> pa.Schema:
@@ -82,6 +91,21 @@ class QuarantineSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartSpec:
+    """What the tasks of a run summarise of their rows.
+
+    Attributes:
+        sink: How a task's part becomes a file, in the same folder as the others.
+        by: The columns whose values make a group, and their types.
+        measures: What is computed of each.
+    """
+
+    sink: SinkSpec
+    by: pa.Schema
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrittenFile:
     """A file that a task wrote.
 
@@ -92,6 +116,7 @@ class WrittenFile:
         values: Partition column to its value, as Delta's log writes it; None is null.
         statistics: Delta's statistics of its columns: ``minValues``, ``maxValues``, ``nullCount``.
         aside: Whether it holds quarantined rows, and belongs into the table for these.
+        part: Whether it holds a part of the summary, and belongs into no table.
     """
 
     path: str
@@ -100,6 +125,12 @@ class WrittenFile:
     values: Mapping[str, str | None] = field(default_factory=dict)
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     aside: bool = False
+    part: bool = False
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it holds scored rows, and belongs into the target."""
+        return not (self.aside or self.part)
 
 
 def file_metadata(columns: pa.Schema) -> dict[str, str]:

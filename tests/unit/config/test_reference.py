@@ -82,6 +82,9 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         "quarantine",
         "quarantine.path",
         "quarantine.table",
+        "aggregate",
+        "aggregate.path",
+        "aggregate.table",
         "target.table",
         "resources",
     }
