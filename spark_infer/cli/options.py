@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +41,22 @@ Incremental = Annotated[
         help="Score only the rows that are new since the last run; the same as `incremental: true` in the job file.",
     ),
 ]
+Quarantined = Annotated[
+    bool,
+    typer.Option(
+        "--quarantined",
+        help="Score the rows of the job's quarantine table again: what succeeds is added to the target and leaves it.",
+    ),
+]
+RunIds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--run-id",
+        metavar="ID",
+        help="With --quarantined: only rows that this run has quarantined. Repeat for more.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the result alone on stdout, an error on stderr.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error too.")]
 LogFile = Annotated[
@@ -51,6 +69,13 @@ LogFile = Annotated[
         show_default=False,
     ),
 ]
+
+
+def quarantined_settings(run_ids: Sequence[str] | None, *, quarantined: bool) -> list[str]:
+    """Return what `--quarantined` and `--run-id` set in a job file."""
+    wanted = [f"quarantined.run_ids={json.dumps(run_ids)}"] if run_ids else []
+    return [*(["quarantined.enabled=true"] if quarantined or wanted else []), *wanted]
+
 
 # The line with \b alone keeps the lines of the paragraph below it as they are.
 EXIT_CODES = """\

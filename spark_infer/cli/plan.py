@@ -15,7 +15,10 @@ from spark_infer.cli.options import (
     NewRun,
     Overrides,
     Params,
+    Quarantined,
+    RunIds,
     Traceback,
+    quarantined_settings,
 )
 from spark_infer.cli.output import Output
 
@@ -26,6 +29,8 @@ def plan(
     overrides: Overrides = None,
     new_run: NewRun = False,
     incremental: Incremental = False,
+    quarantined: Quarantined = False,
+    run_id: RunIds = None,
     no_load: Annotated[
         bool, typer.Option("--no-load", help="Do not load the model: check all that needs none of its code.")
     ] = False,
@@ -38,7 +43,8 @@ def plan(
     with output.exit_code():
         from spark_infer.cli.job import check, read_job
 
-        config = read_job(output, job, overrides or (), log_file, params=params or (), incremental=incremental)
+        overrides = [*(overrides or ()), *quarantined_settings(run_id, quarantined=quarantined)]
+        config = read_job(output, job, overrides, log_file, params=params or (), incremental=incremental)
         checked = check(output, config, new_run=new_run, load=not no_load)
         output.result(str(checked), checked.to_dict())
 
@@ -56,6 +62,7 @@ Examples:
   spark-infer plan job.yaml --param day=2026-11-28
   spark-infer plan job.yaml --new-run
   spark-infer plan job.yaml --incremental
+  spark-infer plan job.yaml --quarantined
   spark-infer plan job.yaml --no-load
   spark-infer plan job.yaml --json
 

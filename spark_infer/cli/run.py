@@ -15,7 +15,10 @@ from spark_infer.cli.options import (
     NewRun,
     Overrides,
     Params,
+    Quarantined,
+    RunIds,
     Traceback,
+    quarantined_settings,
 )
 from spark_infer.cli.output import Output
 
@@ -43,6 +46,8 @@ def run(
     overrides: Overrides = None,
     new_run: NewRun = False,
     incremental: Incremental = False,
+    quarantined: Quarantined = False,
+    run_id: RunIds = None,
     max_runtime: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +67,7 @@ def run(
         from spark_infer.cli.job import read_job, read_jobs, score, score_all
 
         overrides = [*(overrides or ()), *([] if max_runtime is None else [f"max_runtime={max_runtime}"])]
+        overrides += quarantined_settings(run_id, quarantined=quarantined)
         if backfill is None:
             config = read_job(output, job, overrides, log_file, params=params or (), incremental=incremental)
             report = score(output, config, new_run=new_run)
@@ -93,6 +99,7 @@ Examples:
   spark-infer run job.yaml --new-run
   spark-infer run job.yaml --max-runtime 2h
   spark-infer run job.yaml --incremental
+  spark-infer run job.yaml --quarantined
 
 {EXIT_CODES}
 """

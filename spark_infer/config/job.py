@@ -14,6 +14,7 @@ from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, Te
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
+from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 from spark_infer.config.table import TableConfig
@@ -266,6 +267,11 @@ class JobConfig(Frozen):
         default=None,
         description="Per-group summaries of the predictions: a table beside the target, written in the same run.",
     )
+    quarantined: QuarantinedOptions | None = Field(
+        default=None,
+        description="Score the rows of the quarantine table again: `true`, or options. What succeeds is added to the "
+        "target and leaves the quarantine.",
+    )
     resources: ResourceOptions = Field(
         default_factory=ResourceOptions, description="What one task of the scoring stage takes: GPUs and cores."
     )
@@ -280,6 +286,18 @@ class JobConfig(Frozen):
         return (
             "`quarantine`, a table, and `score.on_error: quarantine` go together: give both or neither" if wrong else ""
         )
+
+    @rule("target.mode", "quarantine", "quarantined")
+    @staticmethod
+    def _quarantined_rows_are_added(
+        mode: str, quarantine: QuarantineConfig | None, quarantined: QuarantinedOptions | None
+    ) -> str:
+        if quarantined is None or not quarantined.enabled:
+            return ""
+        if quarantine is None:
+            return "`quarantined` scores the rows of a quarantine table again: name it with `quarantine`"
+        merges = "a merge replaces rows by keys: score quarantined rows again with `source.where` instead"
+        return merges if MODES[mode].merges else ""
 
     @rule("plane", "engine")
     @staticmethod
@@ -311,6 +329,11 @@ class JobConfig(Frozen):
     def new_rows(self) -> IncrementalOptions | None:
         """The options of an incremental job; None for one that scores all rows."""
         return self.incremental if self.incremental is not None and self.incremental.enabled else None
+
+    @property
+    def again(self) -> QuarantinedOptions | None:
+        """The options of a job that scores quarantined rows again; None for one that scores its source."""
+        return self.quarantined if self.quarantined is not None and self.quarantined.enabled else None
 
     @property
     def least_rows(self) -> int:

@@ -15,6 +15,7 @@ from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.annotations import groups
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
+from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import CompileOptions, ScoreOptions
 from spark_infer.config.steps import PostprocessStep
@@ -80,6 +81,7 @@ class JobKeywords(ScoreKeywords, total=False):
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
     quarantine: str | Mapping[str, Any] | None
     aggregate: AggregateConfig | Mapping[str, Any] | None
+    quarantined: bool | QuarantinedOptions | Mapping[str, Any] | None
 
 
 OF_SCORE = ("keep", "where", "model_name_column", "model_version_column", "resources")

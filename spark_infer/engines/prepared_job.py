@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spark_infer.engines.base import Engine
     from spark_infer.job.quarantine_plan import QuarantinePlan
     from spark_infer.job.summary_plan import SummaryPlan
+    from spark_infer.job.units.quarantined_rows import QuarantinedRows
     from spark_infer.job.units.start import Start
 
 
@@ -92,9 +93,9 @@ class MatchedJob:
 
     @property
     def nothing_new(self) -> bool:
-        """Whether the source has no row that is new since the bookmark of the target."""
-        listing = self.snapshot.listing
-        return self.snapshot.since is not None and listing is not None and not listing.files
+        """Whether the source has no row that is new since the bookmark of the target, or none is in the quarantine."""
+        listing, narrowed = self.snapshot.listing, self.snapshot.since is not None or self.snapshot.is_picked
+        return narrowed and listing is not None and not listing.files
 
     @property
     def table(self) -> pa.Schema:
@@ -145,6 +146,7 @@ class PreparedJob(MatchedJob):
         summary: The table for the summary of the run; None where there is none.
         start: The run to begin or to go on with; None where no ledger of it can be kept.
         bookmark: How an incremental run moves the bookmark of its target; None for other runs.
+        again: The quarantined rows that are scored again; None for runs that score their source.
         notes: What the reader of the report should know besides.
     """
 
@@ -154,4 +156,5 @@ class PreparedJob(MatchedJob):
     summary: SummaryPlan | None = None
     start: Start | None
     bookmark: BookmarkMove | None
+    again: QuarantinedRows | None = None
     notes: tuple[str, ...] = ()

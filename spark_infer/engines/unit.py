@@ -105,9 +105,10 @@ def _slim(piece: Piece) -> dict[str, object]:
 
 
 def _piece(facts: dict[str, object]) -> Piece:
-    groups, vector = facts.pop("groups", None), facts.pop("vector", None)
+    groups, vector, picked = (facts.pop(name, None) for name in ("groups", "vector", "picked"))
     return Piece(
         **facts,  # type: ignore[arg-type]
         groups=None if groups is None else tuple(groups),  # type: ignore[arg-type]
         vector=None if vector is None else DeletionVector(**vector),  # type: ignore[arg-type]
+        picked=None if picked is None else tuple(picked),  # type: ignore[arg-type]
     )

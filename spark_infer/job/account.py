@@ -80,6 +80,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         source=config.hide(config.source.name),
         source_version=job.snapshot.version,
         source_since=None if job.snapshot.since is None else job.snapshot.since.source_version,
+        quarantined_runs=None if job.again is None else job.again.run_ids,
         partition_filter=config.hide(partitions_named(config.source.partition_filter)),
         where=config.hide(config.source.where),
         target=config.hide(config.target.name),

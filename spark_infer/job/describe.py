@@ -34,6 +34,7 @@ def plan_of(job: PreparedJob) -> Plan:
         source_format=snapshot.location.format,
         source_version=snapshot.version,
         source_since=None if snapshot.since is None else snapshot.since.source_version,
+        quarantined_runs=None if job.again is None else job.again.run_ids,
         source_rows=snapshot.rows,
         partition_filter=hide(partitions_named(config.source.partition_filter)),
         where=hide(config.source.where),
@@ -60,7 +61,8 @@ def plan_of(job: PreparedJob) -> Plan:
 
 def _write(job: PreparedJob) -> str:
     if job.nothing_new:
-        return "nothing, for the source has no row that is new"
+        why = "the source has no row that is new" if job.again is None else "no quarantined row is left"
+        return f"nothing, for {why}"
     if job.start is None or job.start.finished is None:
         return "; ".join([job.write.how, *_beside(job)])
     again = ", which would add the rows once more" if job.config.target.write_mode.adds_only else ""

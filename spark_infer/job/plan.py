@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spark_infer.observe.report import columns_line, named_values, params_line, selection_lines, since_line, size
+from spark_infer.observe.report import (
+    columns_line,
+    named_values,
+    params_line,
+    quarantined_line,
+    selection_lines,
+    since_line,
+    size,
+)
 from spark_infer.printable import printable_lines
 
 
@@ -46,6 +54,7 @@ class Plan:
         source_format: ``delta`` or ``parquet``.
         source_version: The version that is pinned, where the format has one.
         source_since: Only rows that came after this version are read, or files beside so many; None for all rows.
+        quarantined_runs: Runs whose quarantined rows are scored again; None for a run that scores its source.
         source_rows: Rows of the table partitions to read, where the table knows; `where` leaves fewer.
         partition_filter: Which table partitions are read.
         where: The condition on the rows.
@@ -87,6 +96,7 @@ class Plan:
     source_format: str
     source_version: int | None
     source_since: int | None
+    quarantined_runs: tuple[str, ...] | None
     source_rows: int | None
     partition_filter: tuple[str, ...]
     where: str | None
@@ -142,6 +152,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
     if plan.source_since is not None:
         yield _fact("", since_line(plan.source_since, plan.source_version))
+    if plan.quarantined_runs is not None:
+        yield _fact("", quarantined_line(plan.quarantined_runs))
     yield from (_fact("", line) for line in selection_lines(plan.partition_filter, plan.where))
     yield _fact("", f"reads {len(plan.read_columns)} columns: {', '.join(plan.read_columns)}")
     yield _fact("target", f"{plan.target} ({plan.target_format})")

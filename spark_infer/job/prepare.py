@@ -23,6 +23,7 @@ from spark_infer.job.summary_plan import plan_summary, read_inputs
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
+from spark_infer.job.units.quarantined_rows import quarantined_rows, scoring_again
 from spark_infer.job.writers import with_writers
 from spark_infer.models.accelerate.accelerated import OFF
 from spark_infer.models.backends.spec import Described
@@ -102,10 +103,13 @@ def _prepare(
     clock: Callable[[], float],
 ) -> PreparedJob:
     with engine.planning():
-        now, begin = datetime.now(UTC), clock()
+        now, begin, config = datetime.now(UTC), clock(), scoring_again(config)
         ref = model or _resolved(config)
         resolved = clock()
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
+        again = quarantined_rows(engine.tables, config, new_run=new_run)
+        if again is not None:
+            wanted = replace(wanted, span=again.span, notes=again.notes)
         pin = find_pin(engine.tables, config, new_run=new_run)
         job = _match(engine, config, ref, wanted, pin, loads=loads, now=now, deadline=deadline)
         move = wanted.move(job.snapshot)
@@ -120,12 +124,15 @@ def _prepare(
                 source_schema=job.source.schema,
                 schema=job.schema,
                 move=move,
+                again=again,
                 now=now,
                 new_run=new or wanted.gives_up,
             ),
             partial(_with_writers, engine, config, ref, job.plane, job.schema),
             new_run=new_run,
         )
+        if again is not None and run.start is not None and run.start.found.plan is None:
+            again.refuse_gone(engine.tables, config)
         quarantine = plan_quarantine(
             engine.tables,
             config,
@@ -147,7 +154,7 @@ def _prepare(
             accounted=run.start is not None,
         )
         is_done = run.start is not None and run.start.finished is not None
-        is_counted = config.source.where is None and move is None and not is_done
+        is_counted = config.source.where is None and move is None and again is None and not is_done
         row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
         decided = {
             "plane": plane,
@@ -163,6 +170,7 @@ def _prepare(
             quarantine=quarantine,
             summary=summary,
             bookmark=move,
+            again=again,
         )
 
 

@@ -55,6 +55,7 @@ class Report:
         source: Path or name of the table that was read.
         source_version: Its version, where the format has one.
         source_since: Only rows that came after this version were read, or files beside so many; None for all rows.
+        quarantined_runs: Runs whose quarantined rows were scored again; None for a run that scored its source.
         partition_filter: Which table partitions of the source were read, a condition each; empty for all.
         where: The condition on the rows.
         target: Path or name of the table that was written.
@@ -91,7 +92,8 @@ class Report:
         rows_before: The rows of these.
         units_elsewhere: Those that another driver did at the same time.
         already_done: Whether an earlier command had done all of it, and this one did nothing.
-        nothing_new: Whether the source had no row that came after `source_since`, and nothing was done.
+        nothing_new: Whether the source had no row that came after `source_since`, or the quarantine none that can be
+            scored again, and nothing was done.
         warnings: What the reader should know, a sentence each.
 
     Example:
@@ -119,6 +121,7 @@ class Report:
     source: str
     source_version: int | None = None
     source_since: int | None = None
+    quarantined_runs: tuple[str, ...] | None = None
     partition_filter: tuple[str, ...] = ()
     where: str | None = None
     target: str
@@ -195,6 +198,7 @@ class Report:
         facts["seconds"] = dict(self.seconds)
         facts["task_seconds"] = dict(self.task_seconds)
         facts |= {name: list(getattr(self, name)) for name in _TUPLES}
+        facts["quarantined_runs"] = None if self.quarantined_runs is None else list(self.quarantined_runs)
         facts |= {
             name: dict(getattr(self, name)) for name in ("params", "job_params", "target_columns", "error_classes")
         }
@@ -213,7 +217,10 @@ class Report:
 
 
 def _tuples(known: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(known.get(name, ())) for name in _TUPLES}
+    runs = known.get("quarantined_runs")
+    return {name: tuple(known.get(name, ())) for name in _TUPLES} | (
+        {} if runs is None else {"quarantined_runs": tuple(runs)}
+    )
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -232,6 +239,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("source", report.source + _version(report.source_version))
     if report.source_since is not None:
         yield _fact("", since_line(report.source_since, report.source_version))
+    if report.quarantined_runs is not None:
+        yield _fact("", quarantined_line(report.quarantined_runs))
     yield from (_fact("", line) for line in selection_lines(report.partition_filter, report.where))
     yield _fact("target", report.target + _versions(report))
     yield _fact("", f"{report.mode}, {_count(report.files_written, 'file')}, {size(report.bytes_written)}")
@@ -277,7 +286,8 @@ def _headline(report: Report) -> str:
     if report.already_done:
         return f"{report.job}: nothing to do, this run is finished; what it reported:"
     if report.nothing_new:
-        return f"{report.job}: nothing to do, the source has no row that is new"
+        why = "the source has no row that is new" if report.quarantined_runs is None else "no quarantined row is left"
+        return f"{report.job}: nothing to do, {why}"
     before = f", {report.rows_before:,} of them by an earlier command" if report.rows_before else ""
     return f"{report.job}: {_count(report.rows_scored, 'row')} scored in {_seconds(report.seconds['total'])}{before}"
 
@@ -287,6 +297,11 @@ def since_line(since: int, version: int | None) -> str:
     if version is None:
         return f"only files that are new beside {since:,} others"
     return f"only rows that are new after version {since}"
+
+
+def quarantined_line(run_ids: Sequence[str]) -> str:
+    """Say that quarantined rows are scored again, and of which runs."""
+    return f"only rows quarantined by {f'run {run_ids[0]}' if len(run_ids) == 1 else _count(len(run_ids), 'run')}"
 
 
 def _units(report: Report) -> str:

@@ -101,6 +101,7 @@ class Span:
             source that were changed are refused.
         removes: Whether rows that are gone from the source are removed from the target too.
         reads: Which files of a table without versions are read; None for all.
+        picked: File to those of its rows that are read, ascending; None for all rows of all files.
     """
 
     since: Bookmark | None = None
@@ -109,6 +110,7 @@ class Span:
     keys: tuple[str, ...] = ()
     removes: bool = False
     reads: Callable[[SourceFile], bool] | None = None
+    picked: Mapping[str, tuple[int, ...]] | None = None
 
 
 ALL_ROWS = Span()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from spark_infer.config import SourceConfig, TargetConfig
@@ -191,6 +191,13 @@ class TableFormat(Protocol):
 
     def make_empty(self, work: PublishWork) -> None:
         """Make the table without rows, unless there is one."""
+
+    def remove_files(self, work: PublishWork, paths: Sequence[str]) -> None:
+        """Take files and their rows out of the table, once for each run.
+
+        Raises:
+            WriteError: Another writer has changed the table, and their rows are in other files now.
+        """
 
 
 FORMATS: Mapping[str, TableFormat] = {each.name: each for each in (DeltaFormat(), ParquetFormat())}

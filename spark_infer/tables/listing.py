@@ -24,6 +24,7 @@ class SourceFile:
         vector: Which of its rows are deleted; None where none is.
         group_deletes: How many rows of each row group are deleted, where that was looked up.
         statistics: What Delta's log says of its columns, as JSON; empty where it says nothing.
+        picked: The rows of it that are read, ascending; None for all that are not deleted.
     """
 
     path: str
@@ -34,6 +35,7 @@ class SourceFile:
     vector: DeletionVector | None = None
     group_deletes: tuple[int, ...] | None = None
     statistics: str = field(default="", repr=False)
+    picked: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

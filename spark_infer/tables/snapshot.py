@@ -36,6 +36,7 @@ class Snapshot:
         is_newest: Whether the table has nothing newer, as far as this process can see.
         table_id: Of a Delta table: its own name for itself, which one that is made again in its place does not have.
         since: The files are those with rows that came after it; None where they are all.
+        is_picked: Whether the listing has single rows of its files alone.
         by_feed: Whether only the change data feed of a Delta table says which rows these are, which Spark reads.
     """
 
@@ -53,6 +54,7 @@ class Snapshot:
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
     table_id: str = ""
     since: Bookmark | None = field(default=None, repr=False)
+    is_picked: bool = False
     by_feed: bool = False
     is_newest: bool = True
 

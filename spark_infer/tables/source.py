@@ -13,6 +13,7 @@ from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.locate import locate, qualify
 from spark_infer.tables.location import looking_at
+from spark_infer.tables.picked_rows import picked_rows
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.scan.read_eligibility import partition_doubts
 from spark_infer.tables.snapshot import Snapshot
@@ -63,7 +64,8 @@ def _open(lookup: TableLookup, source: SourceConfig, span: Span) -> Snapshot:
     table_format = format_of(location.format)
     lookup.check_format(location.format)
     found = _within(table_format.source_snapshot(lookup, location, source, span), source)
-    return table_format.counted(found if span.reads is None else _only(found, span.reads))
+    found = found if span.reads is None else _only(found, span.reads)
+    return table_format.counted(found if span.picked is None else picked_rows(found, span.picked))
 
 
 def _only(snapshot: Snapshot, reads: Callable[[SourceFile], bool]) -> Snapshot:

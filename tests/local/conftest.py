@@ -33,13 +33,23 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def moody(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model that does what its input says: predict, raise, or have its process killed."""
-    folder = tmp_path_factory.mktemp("moody") / "model"
+    return save_from_code(tmp_path_factory.mktemp("moody") / "model", "moody.py")
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that raises for more values than `moody` does."""
+    return save_from_code(tmp_path_factory.mktemp("strict") / "model", "strict.py")
+
+
+def save_from_code(folder: Path, name: str) -> str:
+    """Save a pyfunc that a file of `models` makes, and return its folder."""
     example = pd.DataFrame({"x": np.arange(3.0)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.pyfunc.save_model(
             folder,
-            python_model=str(Path(__file__).parent / "models" / "moody.py"),
+            python_model=str(Path(__file__).parent / "models" / name),
             signature=infer_signature(example, example["x"].rename("prediction")),
             pip_requirements=["pandas"],
         )

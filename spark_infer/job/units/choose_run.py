@@ -14,6 +14,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.errors import TargetError
 from spark_infer.job.units.fingerprint import deciding_facts
 from spark_infer.job.units.new_rows import lists_of
+from spark_infer.job.units.quarantined_rows import QuarantinedRows
 from spark_infer.job.units.runs import before_running
 from spark_infer.job.units.start import Start, look_up
 from spark_infer.models.recipe import Recipe
@@ -99,6 +100,7 @@ def choose_run(
     source_schema: pa.Schema,
     schema: pa.Schema,
     move: BookmarkMove | None,
+    again: QuarantinedRows | None,
     now: datetime,
     new_run: bool,
 ) -> ChosenRun:
@@ -114,6 +116,7 @@ def choose_run(
         source_schema: The source's columns.
         schema: The target's columns.
         move: How an incremental run moves the bookmark of its target; None for other runs.
+        again: The quarantined rows that are scored again; None for other runs.
         now: When the command began, UTC.
         new_run: Whether the user wants a new run whatever was done before.
 
@@ -121,7 +124,16 @@ def choose_run(
         PlanError: The target cannot take the rows, or an unfinished run planned something else.
     """
     location, exists = find_target(lookup, config.target, snapshot.location.format)
-    facts = deciding_facts(config, recipe, snapshot, location, source_schema=source_schema, schema=schema, move=move)
+    facts = deciding_facts(
+        config,
+        recipe,
+        snapshot,
+        location,
+        source_schema=source_schema,
+        schema=schema,
+        move=move,
+        again=None if again is None else again.facts,
+    )
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
     if write is not None and write.exists and not exists and not format_of(location.format).is_replaced_by_rename:
@@ -132,11 +144,13 @@ def choose_run(
         )
     _refuse_made_keys(config, recipe)
     write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
-    write = replace(write, at_once=move is not None and bool(format_of(location.format).log_folder))
+    is_whole = move is not None or again is not None
+    write = replace(write, at_once=is_whole and bool(format_of(location.format).log_folder))
     _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
         return ChosenRun(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
-    start = replace(start.with_units(tasks, slots, config), lists=lists_of(move))
+    lists = lists_of(move) | ({} if again is None else again.lists())
+    start = replace(start.with_units(tasks, slots, config), lists=lists)
     return ChosenRun(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
 
 

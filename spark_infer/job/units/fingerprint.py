@@ -43,6 +43,9 @@ FILE_DIGITS = 12
 NEW_ROWS = "new rows"
 """The fact of an incremental run that says which rows it reads, by the bookmarks that it moves between."""
 
+QUARANTINED = "quarantined rows"
+"""The fact of a run that scores quarantined rows again: of which runs, and the files that hold them."""
+
 _NO_MATTER = (
     "batch_size",
     "max_batch_bytes",
@@ -74,6 +77,7 @@ def deciding_facts(
     source_schema: pa.Schema,
     schema: pa.Schema,
     move: BookmarkMove | None = None,
+    again: Facts | None = None,
 ) -> dict[str, Any]:
     """Return all that decides what a run writes; two runs with equal facts write equal rows.
 
@@ -85,6 +89,7 @@ def deciding_facts(
         source_schema: The source's columns.
         schema: The target's columns.
         move: How an incremental run moves the bookmark of its target.
+        again: Which quarantined rows are scored again; None for a run that scores its source.
     """
     ref = recipe.ref
     facts: dict[str, Any] = {
@@ -108,6 +113,8 @@ def deciding_facts(
     }
     if move is not None:
         facts[NEW_ROWS] = {name: None if each is None else each.to_facts() for name, each in vars(move).items()}
+    if again is not None:
+        facts[QUARANTINED] = again
     if config.score.on_error != "fail":
         facts["on_error"] = config.score.on_error
     if config.quarantine is not None:

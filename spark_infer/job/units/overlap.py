@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from spark_infer.config.write_modes import CREATE
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.fingerprint import NEW_ROWS, Facts, mode_of
+from spark_infer.job.units.fingerprint import NEW_ROWS, QUARANTINED, Facts, mode_of
 from spark_infer.job.units.repeats import reads_again
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs
@@ -32,8 +32,10 @@ def make_way(
     giving_way = []
     for ledger, plan, why in overlapping(runs, facts):
         done = len(ledger.done())
-        has_begun = bool(done or ledger.folder.kind(JOURNAL)) or touched(ledger, plan)
-        is_moving = has_begun and bool(ledger.folder.kind(JOURNAL))
+        is_there = touched(ledger, plan)
+        has_begun = bool(done or ledger.folder.kind(JOURNAL)) or is_there
+        # Rows that left the quarantine in part would be scored once more.
+        is_moving = bool(ledger.folder.kind(JOURNAL)) or (is_there and QUARANTINED in plan.facts)
         if is_moving or (not new_run and (has_begun or at_work(ledger))):
             raise _overlapping(ledger, plan, why, done)
         giving_way.append(ledger)
@@ -62,6 +64,8 @@ def _why(before: Facts, now: Facts) -> str:
         return "one of them replaces table partitions, to which the other may add rows"
     if NEW_ROWS in before and NEW_ROWS in now:
         return "both move the bookmark of the job"
+    if QUARANTINED in before or QUARANTINED in now:
+        return ""  # these are rows of finished runs, and were left out of what those added
     return "both read the same rows" if reads_again(before, now) or reads_again(now, before) else ""
 
 

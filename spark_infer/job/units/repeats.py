@@ -10,6 +10,7 @@ from spark_infer.job.units.fingerprint import (
     FILE_DIGITS,
     FILES,
     NEW_ROWS,
+    QUARANTINED,
     SECRETS,
     VARIABLES,
     Facts,
@@ -48,14 +49,14 @@ def refuse_repeated_append(runs: Runs, facts: Facts, holds_rows: Callable[[Mappi
         TargetError: The rows would be in the target twice.
         LedgerError: The account of a run is damaged.
     """
-    if not mode_of(facts).adds_only:
+    if not mode_of(facts).adds_only or QUARANTINED in facts:
         return
     for ledger in reversed(runs.of_all_slices()):
         report = report_in(ledger)
         if report is None or not report["rows_scored"]:
             continue
         plan = plan_in(ledger)
-        if plan is None:
+        if plan is None or QUARANTINED in plan.facts:
             continue
         if reads_again(plan.facts, facts) and holds_rows(report):
             raise _repeated(ledger.name, plan, report, facts)
@@ -89,7 +90,9 @@ def refuse_rows_after_bookmark(runs: Runs, facts: Facts, holds_rows: Callable[[M
             older |= {part} if mark == found else set()
             continue
         plan = plan_in(ledger) if report["rows_scored"] else None
-        if plan is not None and _reads_after(found, plan.facts, facts) and holds_rows(report):
+        if plan is None or QUARANTINED in plan.facts:
+            continue
+        if _reads_after(found, plan.facts, facts) and holds_rows(report):
             raise TargetError(
                 "A run of this job without `incremental` has put rows into the target that came after its bookmark, "
                 "and they would be appended again.",

@@ -35,7 +35,7 @@ from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
-from spark_infer.tables.publishing.with_quarantine import WithQuarantine
+from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
 from spark_infer.tables.publishing.work import Publisher, PublishWork, all_files
 from spark_infer.tables.sink.sink_spec import QuarantineSpec, SinkSpec
 from spark_infer.tables.storage import Storage
@@ -183,7 +183,11 @@ def _publisher(job: PreparedJob, work: PublishWork, target: Publisher) -> Publis
     )
     table_format = format_of(plan.write.location.format)
     table_format.make_empty(aside)
-    return WithQuarantine(target, table_format.publisher(aside))
+    both = WithQuarantine(target, table_format.publisher(aside))
+    if job.again is None:
+        return both
+    leaving = job.again.files
+    return ThenRemoved(both, lambda: table_format.remove_files(aside, leaving))
 
 
 def _check(job: PreparedJob, start: Start, *, exact: bool) -> Check:

@@ -12,7 +12,7 @@ from typing import Any
 
 from spark_infer.config import JobConfig
 from spark_infer.config.partition_values import partitions_named
-from spark_infer.job.units.fingerprint import NEW_ROWS, Facts, digest
+from spark_infer.job.units.fingerprint import NEW_ROWS, QUARANTINED, Facts, digest
 from spark_infer.observe.report import named_values
 
 Slice = Mapping[str, Any]
@@ -23,6 +23,8 @@ _DIGITS = 8
 def slice_of(config: JobConfig) -> Slice:
     """Return the slice of a job; empty where it is about all of its source and target."""
     named: dict[str, Any] = {"params": config.shown_params}
+    if config.again is not None:
+        named[QUARANTINED] = {}
     if config.new_rows is None:
         source, target = (each.model_dump(mode="json") for each in (config.source, config.target))
         named["partition_filter"] = source["partition_filter"]
@@ -32,6 +34,8 @@ def slice_of(config: JobConfig) -> Slice:
 
 def slice_in(facts: Facts) -> Slice:
     """Return the slice of a run that was planned."""
+    if QUARANTINED in facts:  # of all parameters and partitions, whichever the command gives
+        return {QUARANTINED: True}
     if NEW_ROWS in facts:  # a bookmark knows which partitions it is about, and refuses others
         return {"params": facts["params"]} if facts.get("params") else {}
     named = {
@@ -49,6 +53,8 @@ def slice_key(part: Slice) -> str:
 
 def slice_named(facts: Facts) -> list[str]:
     """Name the slice of a run for people: its parameters, or else its partitions."""
+    if QUARANTINED in facts:
+        return [QUARANTINED]
     if facts.get("params"):
         return named_values(facts["params"])
     filters = facts.get("partition_filter") or {}

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.runtime.process_state import this_process
-from spark_infer.tables.delta.commit_actions import adds, properties, replacement, replaces_rows
+from spark_infer.tables.delta.commit_actions import Replacement, adds, properties, removes, replacement, replaces_rows
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
@@ -177,8 +177,6 @@ def commit(
         CommitConflictError: It conflicts with that of another writer.
         WriteError: The commit failed.
     """
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
     this_process().failpoints.reach("commit")
     if not (files or txn.also or plan.mode.replaces_table or replaces_rows(ready.state, plan)):
         return None  # nothing would change
@@ -187,24 +185,62 @@ def commit(
     # see no conflict with one that only arranged their rows in new files, and those rows would stay.
     retries = 0 if not plan.mode.adds_only else None
     before = ready.table.version()
+    about = properties(plan, files, stamp, txn, retries=retries)
+    _transact(plan, ready, replace(replaced, adds=adds(files)), about, txn)
+    return version_of(ready.folder, stamp, after=before)
+
+
+def remove(plan: WritePlan, ready: Ready, paths: Sequence[str], stamp: str, txn: Txn) -> None:
+    """Take files and their rows out of a Delta table, in one transaction.
+
+    Args:
+        plan: A write to the table.
+        ready: From `prepare`.
+        paths: The files.
+        stamp: The commit's ``userMetadata``.
+        txn: What the commit is recognised by, also where its reply is lost.
+
+    Raises:
+        CommitConflictError: It conflicts with that of another writer.
+        WriteError: The commit failed, or a file is not part of the table: its rows may be in others now.
+    """
+    this_process().failpoints.reach("remove")
+    wanted = set(paths)
+    there = [file for file in ready.state.files if file.path in wanted]
+    if len(there) < len(wanted):
+        raise WriteError(
+            f"Another writer has changed {plan.location.name}: {len(wanted) - len(there):,} of the files that should "
+            "leave it are not part of it any more.",
+            details=["their rows are scored and in the target; if the table was compacted, they are here too"],
+            next_step="restore the version before that change and run the same command again; or delete these rows.",
+        )
+    # Were another commit in between, these files may be others.
+    about = properties(plan, (), stamp, txn, retries=0)
+    _transact(plan, ready, Replacement("append", removes=removes(there)), about, txn)
+
+
+def _transact(plan: WritePlan, ready: Ready, changes: Replacement, about: Any, txn: Txn) -> None:
+    """Make one commit, and see that the log has it."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
     failure: Exception | None = None
     try:
         ready.table.create_write_transaction(
-            [*adds(files), *replaced.removes],
-            mode=replaced.mode,
+            [*changes.adds, *changes.removes],
+            mode=changes.mode,
             # The table's own: it may have columns that the rows do not bring, which are null in files without them.
             # An overwrite with another one, even in the comments of its columns, would replace it.
             schema=ready.table.schema(),
             partition_by=list(plan.partition_by),
-            partition_filters=replaced.filters,
-            commit_properties=properties(plan, files, stamp, txn, retries=retries),
+            partition_filters=changes.filters,
+            commit_properties=about,
         )
         this_process().failpoints.reach("committed")
     except (DeltaError, OSError) as error:
         failure = error
     # Read back, whatever the reply was: what follows a commit, such as a checkpoint, may fail when the rows are there.
     if published(ready.folder, txn.app) >= txn.version:
-        return version_of(ready.folder, stamp, after=before)
+        return
     if isinstance(failure, CommitFailedError):
         raise _conflict(plan, failure) from failure
     raise _failed(plan, failure or RuntimeError("the log does not have it")) from failure

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.tables.delta.log import LogState
+from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.publishing.work import Txn
@@ -35,17 +36,19 @@ def adds(files: Sequence[WrittenFile]) -> list[Any]:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What deltalake needs to know of the files that go.
+    """What deltalake needs to know of the files that come and go.
 
     Attributes:
         mode: deltalake's, which the table's history names: ``append`` or ``overwrite``.
         filters: With ``overwrite``, which partitions go; None for all.
         removes: With ``append``, the files that go.
+        adds: The files that come.
     """
 
     mode: str
     filters: list[tuple[str, str, Any]] | None = None
     removes: Sequence[Any] = ()
+    adds: Sequence[Any] = ()
 
 
 def replacement(state: LogState, plan: WritePlan) -> Replacement:
@@ -60,7 +63,8 @@ def replacement(state: LogState, plan: WritePlan) -> Replacement:
     filters = _filters(state, plan.scope)
     if filters is not None:
         return Replacement("overwrite", filters)
-    return Replacement("append", removes=_removes(state, plan.scope))
+    scope = plan.scope
+    return Replacement("append", removes=removes([file for file in state.files if scope.holds(file.values)]))
 
 
 def replaces_rows(state: LogState, plan: WritePlan) -> bool:
@@ -90,15 +94,12 @@ def _filters(state: LogState, scope: PartitionScope) -> list[tuple[str, str, Any
     return filters
 
 
-def _removes(state: LogState, scope: PartitionScope) -> list[Any]:
+def removes(files: Sequence[SourceFile]) -> list[Any]:
+    """Return the remove actions of files."""
     from deltalake.transaction import RemoveAction
 
     now = int(time.time() * 1000)
-    return [
-        RemoveAction(file.path, True, now, file.size, dict(file.values))
-        for file in state.files
-        if scope.holds(file.values)
-    ]
+    return [RemoveAction(file.path, True, now, file.size, dict(file.values)) for file in files]
 
 
 def properties(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.delta import commit, delta_conf, table_snapshot
 from spark_infer.tables.delta.eligibility import delta_write_doubts
 from spark_infer.tables.delta.log import LogState, has_delta_log, newest_state
-from spark_infer.tables.delta.publish import AppendUnits, Log, PublishWhole, make_empty
+from spark_infer.tables.delta.publish import AppendUnits, Log, PublishWhole, make_empty, remove_files
 from spark_infer.tables.delta.target_rules import DeltaRules
 from spark_infer.tables.delta.written_before import DeltaWritten
 from spark_infer.tables.location import TableLocation
@@ -93,6 +93,10 @@ class DeltaFormat:
     def make_empty(self, work: PublishWork) -> None:
         """Write version 0, without files."""
         make_empty(work, self._log)
+
+    def remove_files(self, work: PublishWork, paths: Sequence[str]) -> None:
+        """One commit, with a transaction identifier of its own."""
+        remove_files(work, self._log, paths)
 
 
 def _newest_state(location: TableLocation) -> LogState | None:

@@ -48,6 +48,13 @@ class Log(Protocol):
     ) -> int:
         """Make a table of files that lie in its folder."""
 
+    def remove(self, plan: WritePlan, ready: Any, paths: Sequence[str], stamp: str, txn: Txn, /) -> None:
+        """Take files out of a table in one transaction.
+
+        Raises:
+            WriteError: One of them is not part of the table.
+        """
+
     def version_of(self, folder: Storage, stamp: str, /) -> int | None:
         """The version that the commit with a stamp made."""
 
@@ -217,6 +224,19 @@ def make_empty(work: PublishWork, log: Log) -> None:
     except WriteError:
         if not work.table.names("_delta_log"):
             raise
+
+
+def remove_files(work: PublishWork, log: Log, paths: Sequence[str]) -> None:
+    """Take files out of a table, unless a driver of the run has done so."""
+    txn = Txn(f"{work.app}/removed", 1)
+
+    def remove(ready: Any) -> None:
+        if not ready.published(txn.app):
+            log.remove(work.plan, ready, paths, work.stamp(removed=len(paths)), txn)
+
+    if paths:
+        tried(lambda: log.prepare(work.table, work.plan, work.schema), remove, work.plan.location.name)
+        settle(work.table, _newest_commits(work.table))
 
 
 def refuse_taken_back(table: Storage, paths: Sequence[str], versions: Sequence[int] = ()) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.errors import SourceError
 from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet import table_snapshot
-from spark_infer.tables.parquet.publish import AppendUnits, PublishWhole, make_empty
+from spark_infer.tables.parquet.publish import AppendUnits, PublishWhole, make_empty, remove_files
 from spark_infer.tables.parquet.streamlog import has_stream_log
 from spark_infer.tables.parquet.target_rules import ParquetRules
 from spark_infer.tables.parquet.written_before import ParquetWritten
@@ -104,3 +104,7 @@ class ParquetFormat:
     def make_empty(self, work: PublishWork) -> None:
         """Put a file with the columns and no rows into the folder."""
         make_empty(work)
+
+    def remove_files(self, work: PublishWork, paths: Sequence[str]) -> None:
+        """One by one: a reader may see some of them after others are gone."""
+        remove_files(work, paths)

@@ -115,6 +115,16 @@ def make_empty(work: PublishWork) -> None:
     place(staged, work.table, [EMPTY_TABLE_FILE])
 
 
+def remove_files(work: PublishWork, paths: Sequence[str]) -> None:
+    """Remove files that are still there, and keep the columns of a table that has no other."""
+    infos = work.table.files.get_file_info([work.table.at(path) for path in paths])
+    for info in infos:
+        if info.is_file:
+            this_process().failpoints.reach("remove")
+            work.table.files.delete_file(info.path)
+    make_empty(work)
+
+
 def _add(work: PublishWork, staged: Storage, files: Sequence[WrittenFile]) -> None:
     """Move files into a table that is there."""
     paths = [file.path for file in files if file.path != EMPTY_TABLE_FILE]

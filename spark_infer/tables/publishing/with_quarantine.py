@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.publishing.work import Ended, Publisher
 
@@ -38,3 +39,31 @@ class WithQuarantine:
             self._aside.publish(each)
         self._aside.finish(aside)
         return self._target.finish(entries)
+
+
+class ThenRemoved:
+    """A publisher after whose end rows leave another table: those that were scored again.
+
+    They are in one of the tables at any moment, and in both between the two steps. A run that was killed there is
+    unfinished, and the same command takes the second one.
+
+    Args:
+        publisher: Publishes the rows.
+        remove: Has them leave the other table; happens once, however often it is called.
+    """
+
+    def __init__(self, publisher: Publisher, remove: Callable[[], None]) -> None:
+        self.one_by_one = publisher.one_by_one
+        self._publisher = publisher
+        self._remove = remove
+
+    def publish(self, sealed: Sealed) -> int | None:
+        """Publish a unit."""
+        return self._publisher.publish(sealed)
+
+    def finish(self, entries: Sequence[Sealed]) -> Ended:
+        """Publish what is left, and remove the rows from where they were."""
+        ended = self._publisher.finish(entries)
+        this_process().failpoints.reach("leave")
+        self._remove()
+        return ended

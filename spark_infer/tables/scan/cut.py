@@ -46,10 +46,11 @@ def too_large(listing: Listing, slots: int, most: int | None = None) -> list[str
 
 
 def _pieces(file: SourceFile, footer: Footer | None, most: int) -> Iterator[Piece]:
-    uncounted = file.vector is not None and file.group_deletes is None
+    is_partial = file.vector is not None or file.picked is not None
+    uncounted = file.picked is not None or (file.vector is not None and file.group_deletes is None)
     if footer is None or file.size <= most or len(footer.group_rows) < 2 or uncounted:
-        # With the footer at hand its count is better than the log's, unless rows of it are deleted.
-        yield _piece(file, None, file.rows if footer is None or file.vector else footer.rows, file.size)
+        # With the footer at hand its count is better than the log's, unless not all of its rows are read.
+        yield _piece(file, None, file.rows if footer is None or is_partial else footer.rows, file.size)
         return
     # A row group is the least that can be read alone; its share of the rows stands for its share of the bytes.
     total = max(1, sum(footer.group_rows))
@@ -84,6 +85,7 @@ def _piece(file: SourceFile, groups: tuple[int, ...] | None, rows: int | None, w
         weight=weight,
         modified_ns=file.modified_ns,
         vector=file.vector,
+        picked=file.picked,
     )
 
 

@@ -1,4 +1,4 @@
-"""Leave the rows out that deletion vectors delete, by their positions in a file."""
+"""Leave rows of a file out by their positions: those that deletion vectors delete, or that nobody asked for."""
 
 from __future__ import annotations
 
@@ -61,6 +61,19 @@ def within(deleted: Positions, group_rows: Sequence[int], groups: Sequence[int])
         parts.append(deleted[first:last] - starts[group] + before)
         before += group_rows[group]
     return np.concatenate(parts)
+
+
+def groups_with(rows: Positions, group_rows: Sequence[int], groups: Sequence[int]) -> list[int]:
+    """Return those of some row groups in which one of some rows is.
+
+    Args:
+        rows: Their positions in the file, ascending.
+        group_rows: The rows of every row group of the file.
+        groups: The row groups in question.
+    """
+    starts = np.concatenate([[0], np.cumsum(group_rows)])
+    first = np.searchsorted(rows, starts)
+    return [group for group in groups if first[group] < first[group + 1]]
 
 
 def without(deleted: Positions, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -21,7 +21,7 @@ from spark_infer.tables.delta.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.paths import logged_path, shown_path
 from spark_infer.tables.scan import values
 from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit
-from spark_infer.tables.scan.deletions import within, without
+from spark_infer.tables.scan.deletions import groups_with, within, without
 from spark_infer.tables.scan.footer import READING, NotParquetError, RawFooter, read_footer
 from spark_infer.tables.scan.parquet_schema import SchemaReader
 from spark_infer.tables.scan.positions import located, numbered
@@ -82,8 +82,8 @@ def _read(storage: Storage, piece: Piece, number: int, scan: Scan, threads: int)
             batches = _all_rows(_batches(stream, file, groups, scan, plan, path, threads), file, groups, path)
             if scan.positions:
                 batches = numbered(batches, _group_rows(file), groups)
-            if piece.vector is not None:
-                batches = without(_deleted(storage, piece, file, groups), batches)
+            if piece.vector is not None or piece.picked is not None:
+                batches = without(_left_out(storage, piece, file, groups), batches)
             for found in batches:
                 planned = _as_planned(found, plan, scan, path)
                 yield _wanted(located(planned, found, number) if scan.positions else planned, scan)
@@ -145,7 +145,8 @@ def _refuse_changed(storage: Storage, piece: Piece) -> None:
 def _refuse_other_count(file: pq.ParquetFile, piece: Piece, path: str) -> None:
     """Refuse a file with another number of rows than was planned, by Delta's log as a rule, before it is scored."""
     rows = _rows_of(file, range(file.metadata.num_row_groups) if piece.groups is None else piece.groups)
-    if piece.rows is not None and piece.vector is None and piece.rows != rows:
+    is_partial = piece.vector is not None or piece.picked is not None
+    if piece.rows is not None and not is_partial and piece.rows != rows:
         raise SparkMustReadError(path, f"it has {rows:,} rows by its footer, and {piece.rows:,} by the table's log")
 
 
@@ -220,13 +221,20 @@ def _is_kept(stored: StoredColumn | None, wanted: pa.Field) -> bool:
     return bool(kind == wanted.type or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _deleted(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Sequence[int]) -> NDArray[np.int64]:
-    """The deleted rows among those of some row groups."""
-    if piece.vector is None or not can_read():
+def _left_out(storage: Storage, piece: Piece, file: pq.ParquetFile, groups: Sequence[int]) -> NDArray[np.int64]:
+    """The rows among those of some row groups that are deleted, or not asked for."""
+    group_rows, left_out = _group_rows(file), np.empty(0, np.int64)
+    if piece.picked is not None:
+        picked = within(np.array(piece.picked, np.int64), group_rows, groups)
+        left_out = np.setdiff1d(np.arange(_rows_of(file, groups)), picked)
+    if piece.vector is None:
+        return left_out
+    if not can_read():
         raise SparkMustReadError(
             shown_path(storage.at(piece.path)), "a worker lacks pyroaring, which reads deletion vectors"
         )
-    return within(deleted_rows(storage, piece.vector, piece.path), _group_rows(file), groups)
+    deleted = within(deleted_rows(storage, piece.vector, piece.path), group_rows, groups)
+    return np.union1d(left_out, deleted)
 
 
 def _group_rows(file: pq.ParquetFile) -> list[int]:
@@ -242,6 +250,8 @@ def _partition_value(piece: Piece, name: str, scan: Scan, path: str) -> Any:
 
 def _groups(file: pq.ParquetFile, piece: Piece, scan: Scan, plan: _FilePlan) -> list[int]:
     groups = list(range(file.metadata.num_row_groups)) if piece.groups is None else list(piece.groups)
+    if piece.picked is not None:
+        groups = groups_with(np.array(piece.picked, np.int64), _group_rows(file), groups)
     if scan.condition is None:
         return groups
     kept = {name: plan.stored[name] for name in plan.kept}

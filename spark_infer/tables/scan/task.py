@@ -25,6 +25,7 @@ class Piece:
         weight: About how many bytes are read.
         modified_ns: When the file had been written, where that is known.
         vector: Which rows of the file are deleted; None where none is.
+        picked: The rows of the file to read, ascending; None for all that are not deleted.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Piece:
     weight: int = 0
     modified_ns: int | None = None
     vector: DeletionVector | None = None
+    picked: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

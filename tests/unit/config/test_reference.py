@@ -85,6 +85,7 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         "aggregate",
         "aggregate.path",
         "aggregate.table",
+        "quarantined",
         "target.table",
         "resources",
     }

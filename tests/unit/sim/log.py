@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.errors import WriteError
+from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
@@ -76,6 +76,18 @@ class SimLog:
         if self.published(ready.folder, txn.app) >= txn.version:
             return self.version_of(ready.folder, stamp)
         raise WriteError("the commit failed") from failure
+
+    def remove(self, plan: WritePlan, ready: SimReady, paths: Sequence[str], stamp: str, txn: Txn) -> None:
+        failure: OSError | None = None
+        try:
+            if not {*paths} <= {*live(ready.commits)}:
+                raise WriteError("a file is not part of the table")
+            if not self._make(ready.folder, len(ready.commits), [], list(paths), stamp, txn):
+                raise CommitConflictError("another commit came in between")
+        except OSError as error:
+            failure = error
+        if self.published(ready.folder, txn.app) < txn.version:
+            raise WriteError("the commit failed") from failure
 
     def create_table(
         self, folder: Storage, plan: WritePlan, files: Sequence[WrittenFile], schema: pa.Schema, stamp: str, txn: Txn
