@@ -135,4 +135,4 @@ def test_a_backfill_that_is_killed_does_each_day_once(line: str, tmp_path: Path)
 def test_twelve_days_three_at_a_time_are_each_there_once(
     line: str, tmp_path: Path, kind: str, mode: str, seed: int
 ) -> None:
-    live(Backfill(tmp_path, line, kind, mode, seed, DAYS), 8, (2.0, 9.0))
+    live(Backfill(tmp_path, line, kind, mode, seed, DAYS), 5, (2.0, 8.0))

@@ -5,13 +5,15 @@ The commit says it in its ``userMetadata``; a transaction identifier says it too
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from spark_infer.errors import WriteError
 from spark_infer.tables.bookmark import APP, SCORE_ALL, Bookmark
-from spark_infer.tables.delta.actions import commit_actions
-from spark_infer.tables.delta.log import list_log
+from spark_infer.tables.delta.actions import UnreadableLogError, commit_actions, normal_path
+from spark_infer.tables.delta.log import LogListing, list_log, replay_log
+from spark_infer.tables.delta.log_check import plain_statistics
 from spark_infer.tables.delta.log_history import reading, replaces, transactions
 from spark_infer.tables.storage import Storage
 
@@ -19,8 +21,8 @@ from spark_infer.tables.storage import Storage
 def bookmark_in(storage: Storage, job: str) -> Bookmark | None:
     """Return up to where a table holds the predictions of a job; None where it holds none.
 
-    A table that was restored has the bookmark of the version that it was restored to, and one whose rows were replaced
-    by another writer has none.
+    A table that was restored has the bookmark of the version that it was restored to, and one whose rows were all
+    replaced or deleted by another writer has none.
 
     Args:
         storage: The table's folder.
@@ -44,7 +46,7 @@ def _bookmark_in(storage: Storage, job: str) -> Bookmark | None:
             return found
         if str(info.get("operation")).upper() == "RESTORE":
             version, restored = _restored_to(storage, info, version), True
-        elif _took_all(info, actions):
+        elif _left_nothing(storage, log, version, info, actions):
             return None
         else:
             version -= 1
@@ -55,7 +57,8 @@ def _bookmark_in(storage: Storage, job: str) -> Bookmark | None:
     taken = transactions(storage)
     if taken is None:
         raise _unknown(storage, "only Spark can read it")
-    return _of_transactions(taken, job)
+    # Of a table without rows nobody knows any more who emptied it; to score all rows into it doubles none.
+    return _of_transactions(taken, job) if _holds_rows(storage, log, log.newest) else None
 
 
 def _restored_to(storage: Storage, info: Mapping[str, Any], version: int) -> int:
@@ -66,12 +69,33 @@ def _restored_to(storage: Storage, info: Mapping[str, Any], version: int) -> int
     return int(text)
 
 
-def _took_all(info: Mapping[str, Any], actions: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a commit of another writer replaced all rows; of a part of the table, its predicate says which."""
+def _left_nothing(
+    storage: Storage, log: LogListing, version: int, info: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether a commit of another writer left none of the rows that were there: it replaced or deleted them all."""
+    if not any((each.get("remove") or {}).get("dataChange", True) for each in actions if each.get("remove")):
+        return False
     parameters = info.get("operationParameters")
     part = isinstance(parameters, Mapping) and parameters.get("predicate") not in (None, "", "[]")
-    removed = any((each.get("remove") or {}).get("dataChange", True) for each in actions if each.get("remove"))
-    return replaces(info) and removed and not part
+    if replaces(info) and not part:
+        return True
+    brought = {unquote(normal_path(add["path"])) for each in actions if (add := each.get("add")) and _has_rows(add)}
+    if brought and not replaces(info):  # what an update or a delete left
+        return False
+    return not _holds_rows(storage, log, version, beside=brought)
+
+
+def _has_rows(add: Mapping[str, Any]) -> bool:
+    return plain_statistics(add.get("stats")).get("numRecords") != 0
+
+
+def _holds_rows(storage: Storage, log: LogListing, version: int, beside: Collection[str] = ()) -> bool:
+    """Whether a version of a table holds rows, others than those of some files."""
+    try:
+        files = replay_log(storage, log, version).files
+    except UnreadableLogError as error:
+        raise _unknown(storage, f"whether version {version} holds rows is not known: {error}") from error
+    return any(file.rows != 0 and file.path not in beside for file in files)
 
 
 def _of_transactions(taken: Mapping[str, int], job: str) -> Bookmark | None:

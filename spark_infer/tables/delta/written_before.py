@@ -17,7 +17,7 @@ from spark_infer.tables.bookmark import Bookmark
 from spark_infer.tables.delta.actions import UnreadableLogError, commit_actions
 from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.delta.commit import published
-from spark_infer.tables.delta.log import list_log, replay_log
+from spark_infer.tables.delta.log import list_log, newest_state, replay_log
 from spark_infer.tables.delta.log_history import reading, replaces, transactions
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.predicate import PartitionScope
@@ -65,10 +65,12 @@ class DeltaWritten:
         return list(taken_back(table, report.get("some_files") or ()))
 
     def holds_rows(self, table: Storage, report: Mapping[str, Any]) -> bool:
-        """Whether the log has commits of the run, and still has some of its files."""
+        """Whether the log has commits of the run, still has some of its files, and the table was not emptied."""
         # Spark's files are not in the report.
         files = list(report.get("some_files") or ()) or added_in(table, report.get("target_version"))
-        return _took(table, report) and (not files or len(taken_back(table, files)) < len(files))
+        holds = _took(table, report) and (not files or len(taken_back(table, files)) < len(files))
+        state = newest_state(table) if holds else None
+        return holds and (state is None or any(file.rows != 0 for file in state.files))
 
     def holds_some_of(self, table: Storage, ledger: Ledger, run_id: str) -> bool:
         """Whether the log has commits of the run."""

@@ -21,9 +21,19 @@ def mark(version: int, job: str = "score.1") -> Bookmark:
 
 
 def scored(version: int, job: str = "score.1") -> list[Action]:
-    """The commit of a run that left a bookmark."""
+    """The commit of a run that left a bookmark, with one file."""
     at = mark(version, job)
-    return [info("WRITE", userMetadata=json.dumps(at.to_facts())), {"txn": {"appId": at.app, "version": version}}]
+    stamp = info("WRITE", userMetadata=json.dumps(at.to_facts()))
+    return [stamp, {"txn": {"appId": at.app, "version": version}}, file(f"{version}.parquet")]
+
+
+def file(path: str, rows: int = 1) -> Action:
+    stats = json.dumps({"numRecords": rows})
+    return {"add": {"path": path, "size": 1, "partitionValues": {}, "dataChange": True, "stats": stats}}
+
+
+def gone(*paths: str) -> list[Action]:
+    return [{"remove": {"path": path, "dataChange": True}} for path in paths]
 
 
 def info(operation: str, *, parameters: Any = None, **more: Any) -> Action:
@@ -34,10 +44,16 @@ def removing(operation: str, **parameters: Any) -> list[Action]:
     return [info(operation, parameters=parameters), {"remove": {"path": "a", "dataChange": True}}]
 
 
-def found(tmp_path: Path, *commits: list[Action], first: int = 0) -> Bookmark | None:
+TABLE: list[Action] = [
+    {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+    {"metaData": {"id": "t", "schemaString": '{"type": "struct", "fields": []}', "partitionColumns": []}},
+]
+
+
+def found(tmp_path: Path, *commits: list[Action]) -> Bookmark | None:
     folder = tmp_path / "_delta_log"
     folder.mkdir()
-    for version, actions in enumerate(commits, first):
+    for version, actions in enumerate([[*TABLE, *commits[0]], *commits[1:]]):
         (folder / f"{version:020}.json").write_text("\n".join(map(json.dumps, actions)))
     storage = open_storage(f"file://{tmp_path}")
     assert storage is not None
@@ -76,3 +92,22 @@ def test_a_table_whose_rows_another_writer_replaced_has_none(tmp_path: Path) -> 
 
 def test_a_part_that_another_writer_replaced_leaves_it(tmp_path: Path) -> None:
     assert found(tmp_path, scored(3), removing("WRITE", mode="Overwrite", predicate="p = 1")) == mark(3)
+
+
+@pytest.mark.parametrize(
+    ("emptied", "left"),
+    [
+        ([info("DELETE"), *gone("3.parquet", "5.parquet")], None),
+        ([info("DELETE", parameters={"predicate": '["id >= 0"]'}), *gone("3.parquet", "5.parquet")], None),
+        ([info("DELETE"), *gone("3.parquet", "5.parquet"), file("none.parquet", rows=0)], None),
+        ([info("WRITE", parameters={"predicate": "p > 0"}), *gone("3.parquet", "5.parquet"), file("x")], None),
+        ([info("WRITE", parameters={"predicate": "p > 3"}), *gone("5.parquet"), file("x")], mark(5)),
+        ([info("DELETE"), *gone("3.parquet")], mark(5)),
+        ([info("UPDATE"), *gone("3.parquet", "5.parquet"), file("x")], mark(5)),
+    ],
+)
+@pytest.mark.parametrize("later", [False, True])
+def test_a_table_that_lost_all_its_rows_has_none_though_others_came_later(
+    tmp_path: Path, emptied: list[Action], left: Bookmark | None, later: bool
+) -> None:
+    assert found(tmp_path, scored(3), scored(5), emptied, *([[info("WRITE"), file("y")]] if later else [])) == left
