@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +64,7 @@ class MatchedJob:
         plane: Who reads the rows, who writes them, and why.
         schema: The target's columns.
         rehearsal: What became of trying the model here.
+        tried: The same as facts that a later run of the job may believe; empty where it may not.
         warnings: What the reader of plan and report should know, a sentence each.
         started_at: When preparing began, UTC; also the time on every scored row.
         seconds: Wall seconds of `resolve` and `plan`.
@@ -81,6 +83,7 @@ class MatchedJob:
     plane: Plane
     schema: pa.Schema
     rehearsal: Rehearsal
+    tried: Mapping[str, Any]
     warnings: tuple[str, ...]
     started_at: datetime
     seconds: dict[str, float]
@@ -94,8 +97,7 @@ class MatchedJob:
     @property
     def nothing_new(self) -> bool:
         """Whether the source has no row that is new since the bookmark of the target, or none is in the quarantine."""
-        listing, narrowed = self.snapshot.listing, self.snapshot.since is not None or self.snapshot.is_picked
-        return narrowed and listing is not None and not listing.files
+        return self.snapshot.nothing_new
 
     @property
     def table(self) -> pa.Schema:

@@ -20,18 +20,17 @@ from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.job.quarantine_plan import plan_quarantine, read_along
 from spark_infer.job.row_count import check_planned_rows
 from spark_infer.job.summary_plan import plan_summary, read_inputs
+from spark_infer.job.trial import trial_key, trial_of, try_model
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
 from spark_infer.job.units.quarantined_rows import quarantined_rows, scoring_again
 from spark_infer.job.writers import with_writers
-from spark_infer.models.accelerate.accelerated import OFF
-from spark_infer.models.backends.spec import Described
 from spark_infer.models.driver import open_store
 from spark_infer.models.pins import differences
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
-from spark_infer.models.rehearsal import NOT_LOADED, Rehearsal, rehearse
+from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.models.stamps import constants
 
 
@@ -188,7 +187,9 @@ def _match(
     store = open_store()
     source = open_pinned(engine, config, wanted.span, pin)
     scoring = engine.match(ref, source, config, store, loads=loads)
-    rehearsal = _rehearsal(scoring)
+    key = trial_key(config, scoring, source) if loads and wanted.now is not None else ""
+    known = wanted.trial(source.snapshot, key) if key and config.score.compile is None else None
+    rehearsal = try_model(scoring) if known is None else known.rehearsal
     if rehearsal.difference is not None:
         scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
     recipe = read_inputs(read_along(scoring.recipe, source.table, config), source.table, config)
@@ -198,22 +199,23 @@ def _match(
     refuse_other_reader(pin, source, plane)
     if loads:
         scoring = engine.compiled(scoring, source, plane)
-    loaded = scoring.load_here()
-    batch_rows = model_rows(config.score.batch_size, loaded if scoring.like_workers else None)
+    trial = trial_of(scoring, rehearsal) if known is None else known
+    batch_rows = model_rows(config.score.batch_size, trial)
     plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes, positions=config.quarantine is not None)
     return MatchedJob(
         config=config,
         engine=engine,
         source=source,
         scoring=scoring,
-        how=loaded.how,
-        acceleration=_acceleration(scoring, loaded, rehearsal),
-        by_row=getattr(loaded, "by_row", False),
+        how=trial.how,
+        acceleration=trial.acceleration,
+        by_row=trial.by_row,
         batch_rows=batch_rows,
         folder=store.path(ref.digest),
         plane=plane,
         schema=engine.target_schema(config, source, scoring, plane),
         rehearsal=rehearsal,
+        tried=trial.to_facts(key) if key else {},
         warnings=(
             *engine.warnings(source.snapshot),
             *pin_warnings(pin, source),
@@ -236,24 +238,8 @@ def _resolved(config: JobConfig) -> ModelRef:
     )
 
 
-def _rehearsal(scoring: Scoring) -> Rehearsal:
-    """Try the model here, unless it is meant for another place, or not to be loaded."""
-    if not scoring.loads:
-        return NOT_LOADED
-    loaded: Described = scoring.load_here()
-    if not scoring.tried_here:
-        return Rehearsal()
-    return rehearse(scoring.recipe, loaded, scoring.store.path(scoring.recipe.ref.digest))  # type: ignore[arg-type]
-
-
 def _not_accelerated(config: JobConfig) -> JobConfig:
     return config.model_copy(update={"score": config.score.model_copy(update={"accelerate": "off"})})
-
-
-def _acceleration(scoring: Scoring, loaded: Described, rehearsal: Rehearsal) -> str:
-    if rehearsal.difference is not None:
-        return f"off, since it was seen to answer otherwise ({rehearsal.difference})"
-    return OFF if not scoring.recipe.load.accelerate else getattr(loaded, "acceleration", "")
 
 
 def _with_writers(

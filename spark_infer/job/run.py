@@ -102,7 +102,7 @@ def _in_the_ledger(job: PreparedJob, start: Start, on_progress: OnProgress | Non
         if not isinstance(report, Report):
             clean(start.runs, ledger)
             return Report.again(report)
-        conclude(start, report, {"app": app, **mark_of(job)})
+        conclude(start, report, {"app": app, **mark_of(job), **job.tried})
     return report
 
 

@@ -59,6 +59,12 @@ class Snapshot:
     is_newest: bool = True
 
     @property
+    def nothing_new(self) -> bool:
+        """Whether no row is new since the bookmark of a target, or none of its files was picked."""
+        narrowed = self.since is not None or self.is_picked
+        return narrowed and self.listing is not None and not self.listing.files
+
+    @property
     def types(self) -> dict[str, str]:
         """Partition column to its type."""
         return dict(zip(self.partition_columns, self.partition_types, strict=True))

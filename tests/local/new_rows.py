@@ -16,15 +16,17 @@ from tests.local.jobs import job, read
 Break = Callable[[str], None]
 
 
-def append(folder: Path, first: int, count: int = 3, part: int = 0) -> None:
+def append(folder: Path, first: int, count: int = 3, part: int = 0, **more: int) -> None:
     ids = pa.array(range(first, first + count), pa.int64())
     rows = pa.table({"id": ids, "x": ids.cast(pa.float64()), "part": pa.array([part] * count, pa.int32())})
-    write_deltalake(folder, rows, mode="append", partition_by=["part"])
+    for name, value in more.items():
+        rows = rows.append_column(name, pa.array([value] * count))
+    write_deltalake(folder, rows, mode="append", schema_mode="merge" if more else None, partition_by=["part"])
 
 
 def new_rows(model: str, here: Path, kind: str = "delta", **more: Any) -> ScoringJob:
     target = {"path": str(here / "out"), "format": kind, "mode": "append", **more.pop("target", {})}
-    return job(model, {"path": str(here / "in")}, target, **{"incremental": True, **more})
+    return job(model, more.pop("source", {"path": str(here / "in")}), target, **{"incremental": True, **more})
 
 
 def predictions(here: Path) -> dict[int, float]:

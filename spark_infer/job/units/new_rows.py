@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.errors import PlanError, SourceError, TargetError
+from spark_infer.job.trial import UNTRIED, Trial
 from spark_infer.job.units.fingerprint import NEW_ROWS, digest, job_key, scoring_digest
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
@@ -43,6 +45,7 @@ class WantedRows:
         span: The rows.
         found: The bookmark of the target; None where it has none, and for a job that is not incremental.
         now: What the bookmark will say, but for the source's version; None for a job that is not incremental.
+        left: What the run that left it reported; nothing where it is not known.
         gives_up: Whether an unfinished run is given up, of which the target holds nothing.
         notes: What the reader of plan and report should know, a sentence each.
     """
@@ -50,6 +53,7 @@ class WantedRows:
     span: Span = ALL_ROWS
     found: Bookmark | None = None
     now: Bookmark | None = None
+    left: Mapping[str, Any] = field(default_factory=dict, repr=False)
     gives_up: bool = False
     notes: tuple[str, ...] = ()
 
@@ -75,6 +79,15 @@ class WantedRows:
             files = {**({} if since is None else since.files), **there}
             to = replace(self.now, source_id=_id_of(files), source_version=len(files), files=files)
         return BookmarkMove(found=self.found, since=since, to=to)
+
+    def trial(self, snapshot: Snapshot, key: str) -> Trial | None:
+        """Return what is known of the model without loading it; None where it is to be tried.
+
+        Args:
+            snapshot: The rows to score.
+            key: All that a trial of it depends on.
+        """
+        return UNTRIED if snapshot.nothing_new else Trial.of_facts(self.left, key)
 
     def refuse_plane(self, plane: Plane, snapshot: Snapshot) -> None:
         """Refuse a plane that reads all rows, whatever is listed; the change data feed has the right ones.
@@ -110,6 +123,7 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
     wanted = WantedRows(found=place.bookmark(), now=_bookmark_now(config, ref, place.runs))
     if new_run:
         return wanted
+    wanted = replace(wanted, left=place.newest_report or {})
     if (unfinished := place.unfinished()) is not None:
         ledger, plan, move = unfinished
         touched = place.written.holds_some_of(place.table, ledger, plan.run_id)
@@ -170,7 +184,7 @@ class _Place:
 
     def bookmark(self) -> Bookmark | None:
         """The bookmark of the target."""
-        return self.written.bookmark(self.table, self.runs.job, self._newest_report()) if self.exists else None
+        return self.written.bookmark(self.table, self.runs.job, self.newest_report) if self.exists else None
 
     def unfinished(self) -> tuple[Ledger, RunPlan, BookmarkMove] | None:
         """The newest run, where it is incremental, and was begun and neither finished nor given up."""
@@ -200,7 +214,8 @@ class _Place:
             next_step=f"put it back; or {SCORE_ALL}",
         )
 
-    def _newest_report(self) -> Mapping[str, Any] | None:
+    @cached_property
+    def newest_report(self) -> Mapping[str, Any] | None:
         """That of the newest run which left a bookmark, for whichever parameters: the bookmark is the job's."""
         newest: dict[str, Mapping[str, Any]] = {}
         for ledger in reversed(self.runs.of_all_slices()):  # of each slice the newest first

@@ -116,7 +116,7 @@ def run_units(
             clean(start.runs, ledger)
             return _with_own_counts(Report.again(outcome.report), outcome)
         report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
-        conclude(start, report, {**_marks(work, outcome), **mark_of(job)})
+        conclude(start, report, {**_marks(work, outcome), **mark_of(job), **job.tried})
     return report
 
 
