@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spark_infer.job.plan import Plan
     from spark_infer.job.preview import Preview
     from spark_infer.job.scoring import ScoringJob, score_table
+    from spark_infer.job.streams.score_stream import score_stream
     from spark_infer.models.ref import ModelRef
     from spark_infer.observe.report import Report
     from spark_infer.spark.dataframe import score
@@ -40,6 +41,7 @@ __all__ = [
     "delta_conf",
     "model_udf",
     "score",
+    "score_stream",
     "score_table",
     "start_session",
 ]
@@ -60,6 +62,7 @@ _HOMES = {
     "delta_conf": "spark_infer.tables.delta",
     "model_udf": "spark_infer.spark.udf",
     "score": "spark_infer.spark.dataframe",
+    "score_stream": "spark_infer.job.streams.score_stream",
     "score_table": "spark_infer.job.scoring",
     "start_session": "spark_infer.spark.session",
 }

@@ -18,6 +18,7 @@ from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 from spark_infer.config.table import TableConfig
+from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
 from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
 
 
@@ -232,6 +233,23 @@ class JobConfig(Frozen):
     incremental: IncrementalOptions | None = Field(
         default=None, description="Score only new rows: `true`, or options. docs/new-rows.md says what counts as new."
     )
+    trigger: Trigger | None = Field(
+        default=None,
+        description="Follow the source as a stream: `available_now` scores what is new in micro-batches and ends; an "
+        "interval, such as `30 seconds`, looks for new rows for ever. docs/new-rows.md says more.",
+    )
+    checkpoint: CheckpointPath | None = Field(
+        default=None, description="For `trigger`: the folder in which Spark notes how far the stream is."
+    )
+    refresh_model: bool = Field(
+        default=False,
+        description="For `trigger`: whether the model URI is resolved again before each micro-batch. Without it, the "
+        "version that the URI means when the stream starts scores all of them.",
+    )
+    stream_options: dict[str, str | int | bool] = Field(
+        default_factory=dict,
+        description="For `trigger`: options of Spark's reader, such as `maxFilesPerTrigger` and `skipChangeCommits`.",
+    )
     min_rows: int = Field(
         default=0,
         ge=0,
@@ -324,6 +342,8 @@ class JobConfig(Frozen):
     def _removing_has_keys(mode: str, incremental: IncrementalOptions | None) -> str:
         wrong = incremental is not None and incremental.deletes == "remove" and MODES[mode].adds_only
         return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
+
+    _fits_a_stream = rule(*STREAM_RULE)(stream_problem)
 
     @property
     def new_rows(self) -> IncrementalOptions | None:

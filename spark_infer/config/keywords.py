@@ -84,6 +84,17 @@ class JobKeywords(ScoreKeywords, total=False):
     quarantined: bool | QuarantinedOptions | Mapping[str, Any] | None
 
 
+class StreamKeywords(ScoreKeywords, total=False):
+    """Options of `score_stream`: those of a job file's ``score``, and keys of the job itself."""
+
+    result_type: str | None
+    name: str
+    resources: ResourceOptions | Mapping[str, Any] | None
+    refresh_model: bool
+    stream_options: Mapping[str, str | int | bool] | None
+    quarantine: str | Mapping[str, Any] | None
+
+
 OF_SCORE = ("keep", "where", "model_name_column", "model_version_column", "resources")
 OF_UDF = ("deterministic", "env_manager", "prebuilt_env_uri")
 """Options of one door alone, which it does not share through the lists above."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -99,11 +99,33 @@ class WholeWriter(Protocol):
             txn: Application and version that the target takes once.
         """
 
+    def make_empty(self, facts: Mapping[str, str | int | float]) -> None:
+        """Make the target, which does not exist yet, without rows."""
+
     def written_before(self, facts: Mapping[str, str | int | float]) -> Written | None:
         """Return what `write` wrote in an earlier command of the same run; None where it wrote nothing."""
 
     def notes(self) -> tuple[str, ...]:
         """Return what the reader of the report should know of the files."""
+
+
+TakeBatch = Callable[["Engine[Any]", str, int], None]
+"""Scores and writes a micro-batch: by an engine whose source are its rows; with the stream's name, and its number."""
+
+
+class RunningStream(Protocol):
+    """A stream that was started."""
+
+    @property
+    def query(self) -> Any:
+        """What the engine itself has to follow and stop it; of Spark its `StreamingQuery`."""
+
+    def wait(self) -> None:
+        """Wait for its end, and stop it where the wait is given up.
+
+        Raises:
+            RunError: It failed.
+        """
 
 
 class Engine(Protocol[S]):
@@ -219,6 +241,18 @@ class Engine(Protocol[S]):
 
         Raises:
             PlanError: This engine has nothing but workers.
+        """
+
+    def start_stream(self, job: PreparedJob, checkpoint: str, take: TakeBatch) -> RunningStream:
+        """Start to hand over the rows of the source, and those that come, in micro-batches, one after the other.
+
+        Args:
+            job: The job.
+            checkpoint: The full URI of the folder that says how far the stream is.
+            take: Called for each of them from another thread; a batch that it did not end comes again.
+
+        Raises:
+            PlanError: This engine, or this session, has no streams.
         """
 
     def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> PreparedJob:

@@ -109,7 +109,8 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
 
 def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, totals: TaskTotals) -> list[str]:
     warnings = [*job.warnings, *job.notes, *written.notes]
-    if not (written.rows or written.quarantined or totals.rows) and job.rows is None:  # else the plan says so
+    is_empty = not (written.rows or written.quarantined or totals.rows)
+    if is_empty and job.rows is None and job.config.trigger is None:  # else the plan says so, or it is usual
         warnings += empty_warnings(job.config)
     if found is None and job.by_workers:
         warnings.append("Spark kept no figures of the tasks for this kind of write: loads and task times are unknown")

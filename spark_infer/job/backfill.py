@@ -111,9 +111,14 @@ def backfill(
         on_end: Called with each as it ends, by one thread at a time.
 
     Raises:
-        ConfigError: Each run would replace the table that another has written, or find it there.
+        ConfigError: It is a stream; or each run would replace the table that another has written, or find it there.
     """
     first = next(iter(jobs.values()))
+    if first.trigger is not None:
+        raise ConfigError(
+            "A stream has no backfill: it scores what its source has, and then what comes.",
+            next_step="leave --backfill out; or `trigger` and `checkpoint` (--set trigger= --set checkpoint=).",
+        )
     _refuse_one_table(list(jobs.values()))
     found: dict[str, Attempt] = {}
     with ExitStack() as at_end:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from spark_infer.config import JobConfig, PostprocessStep
 from spark_infer.config.partition_values import partitions_named
+from spark_infer.config.trigger import AVAILABLE_NOW
 from spark_infer.core.signature import spelled
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
@@ -81,6 +82,9 @@ def _beside(job: PreparedJob) -> Iterator[str]:
 
 def _units(job: PreparedJob) -> Iterator[str]:
     start = job.start
+    if job.config.trigger is not None:
+        yield from _stream(job.config)
+        return
     if start is None:
         yield "nobody keeps account of this run: the target's folder is Spark's alone to reach, and a rerun starts over"
         return
@@ -97,6 +101,14 @@ def _units(job: PreparedJob) -> Iterator[str]:
         yield f"run {found.ledger.name} is unfinished: {found.done:,} of {count:,} units are done, and it goes on"
     for replaced in found.replaces:
         yield f"run {replaced.name} is unfinished and is given up"
+
+
+def _stream(config: JobConfig) -> Iterator[str]:
+    when = "all that is new, then it ends" if config.trigger == AVAILABLE_NOW else f"looks each {config.trigger}"
+    yield f"micro-batches of a stream ({config.trigger}: {when}), each published in one commit, once"
+    yield f"checkpoint {config.checkpoint}"
+    if config.refresh_model:
+        yield "the model URI is resolved again before each of them"
 
 
 def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:

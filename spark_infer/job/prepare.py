@@ -59,6 +59,10 @@ def prepare_job(
         PlanError: Something does not fit; nothing has run and nothing has changed.
     """
     until = deadline or Deadline.of(config)
+    if config.trigger is not None:
+        from spark_infer.job.streams.prepare_stream import prepare_stream
+
+        return prepare_stream(engine, config, model=model, new_run=new_run, loads=loads, deadline=until)
     prepare = partial(_prepare, engine, config, model, new_run=new_run, loads=loads, deadline=until, clock=clock)
     return until.plan(prepare, engine.call_in_thread)
 
@@ -68,6 +72,7 @@ def match_job(
     config: JobConfig,
     *,
     model: ModelRef | None = None,
+    loads: bool = True,
     deadline: Deadline | None = None,
 ) -> MatchedJob:
     """Do what `prepare_job` does of model and source, all its rows, and look at neither the target nor its runs.
@@ -76,6 +81,7 @@ def match_job(
         engine: Where the job will run.
         config: The job.
         model: The pinned model, where the caller has resolved it already.
+        loads: Whether the model may be loaded here, which runs its author's code; without it the job cannot run.
         deadline: When all must be done; by default after the job's ``deadline_seconds`` from now.
 
     Raises:
@@ -84,8 +90,8 @@ def match_job(
 
     def match() -> MatchedJob:
         with engine.planning():
-            ref = model or _resolved(config)
-            return _match(engine, config, ref, WantedRows(), None, loads=True, now=datetime.now(UTC), deadline=until)
+            ref = model or resolved_model(config)
+            return _match(engine, config, ref, WantedRows(), None, loads=loads, now=datetime.now(UTC), deadline=until)
 
     until = deadline or Deadline.of(config)
     return until.plan(match, engine.call_in_thread)
@@ -103,7 +109,7 @@ def _prepare(
 ) -> PreparedJob:
     with engine.planning():
         now, begin, config = datetime.now(UTC), clock(), scoring_again(config)
-        ref = model or _resolved(config)
+        ref = model or resolved_model(config)
         resolved = clock()
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
         again = quarantined_rows(engine.tables, config, new_run=new_run)
@@ -227,7 +233,8 @@ def _match(
     )
 
 
-def _resolved(config: JobConfig) -> ModelRef:
+def resolved_model(config: JobConfig) -> ModelRef:
+    """Resolve the model of a job to an exact version, whose files are in the store of this machine afterwards."""
     model = config.model
     return resolve(
         model.uri,

@@ -42,6 +42,10 @@ def run_job(
         EnvironmentProblem: A worker lacks a library; nothing was scored.
         RunError: A worker, a file or the write failed; units that were done before stay done.
     """
+    if job.config.trigger is not None:
+        from spark_infer.job.streams.run_stream import run_stream
+
+        return run_stream(job, on_progress=on_progress)
     if job.nothing_new:
         remember_seen(job)
         return nothing_new(job)
@@ -72,7 +76,7 @@ def _run(
         return run_units(job, start, score, publisher=publisher, seconds=seconds, clock=clock)
     writer = engine.whole_writer(job, on_progress)
     if start is None:
-        return _at_once(writer, job, seconds)
+        return write_at_once(writer, job, seconds)
     if writer.stages:
         report = run_units(job, start, writer.stage, publisher=publisher, seconds=seconds, clock=clock)
         return replace(report, warnings=(*report.warnings, *writer.notes()))
@@ -95,7 +99,7 @@ def _in_the_ledger(job: PreparedJob, start: Start, on_progress: OnProgress | Non
             if (finished := turns.wait()) is not None:
                 return finished
             there = writer.written_before(facts_of(job)) if next(tries) or goes_on else None
-            report = _at_once(writer, job, seconds, there=there, txn=(app, 1))
+            report = write_at_once(writer, job, seconds, there=there, txn=(app, 1))
             return replace(report, run=ledger.name, rows_before=there.rows if there is not None else 0)
 
         report = drive_shared(turns, write)
@@ -106,7 +110,7 @@ def _in_the_ledger(job: PreparedJob, start: Start, on_progress: OnProgress | Non
     return report
 
 
-def _at_once(
+def write_at_once(
     writer: WholeWriter,
     job: PreparedJob,
     seconds: dict[str, float],
@@ -114,6 +118,18 @@ def _at_once(
     there: Written | None = None,
     txn: tuple[str, int] | None = None,
 ) -> Report:
+    """Score and write a whole job in one action of the engine's, unless that is done.
+
+    Args:
+        writer: What does it.
+        job: The job.
+        seconds: Wall seconds of the steps before.
+        there: What an earlier command wrote.
+        txn: Application and version that the target takes once.
+
+    Raises:
+        RunError: A worker, a file or the write failed.
+    """
     begun, totals = time.perf_counter(), None
     if there is None:
         least = job.config.least_rows

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from spark_infer.config import JobConfig
+from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.config.job_params import declared, filled
-from spark_infer.config.keywords import JOB_KEYS, JobKeywords, spells_out, unknown_options
+from spark_infer.config.keywords import JobKeywords, spells_out, unknown_options
 from spark_infer.config.load import load_job
 from spark_infer.config.validate_options import validated
 from spark_infer.engines.job_deadline import Deadline
@@ -263,19 +263,31 @@ def score_table(
     """
     pinned = model if isinstance(model, ModelRef) else None
     unknown = unknown_options(score_table, options, lacks={})
-    score: dict[str, Any] = {name: value for name, value in options.items() if name in JobKeywords.__annotations__}
-    if score.get("on_error", "") is None:  # the default, as for every option in Python; in a job file it is the word
-        del score["on_error"]
-    of_job = {key: score.pop(key) for key in JOB_KEYS & score.keys()}
-    if (configuration := read_configuration(score.pop("model_config", None))) is not None:
-        score["model_config"] = configuration
-    model_uri = model.uri if isinstance(model, ModelRef) else model
-    settings: dict[str, Any] = {"model": model_uri, "source": source, "target": target, "score": score}
+    settings = job_settings(model, dict(options), source=source, target=target)
     if job_params:
         params = {name: declared(value) for name, value in job_params.items()}
-        settings = filled(settings, params) | {"params": params}
-    config = validated(JobConfig, {**of_job, **settings}, unknown)
+        places = ("model", "source", "target", "score")
+        settings |= filled({name: settings[name] for name in places}, params) | {"params": params}
+    config = validated(JobConfig, settings, unknown)
     job = ScoringJob(config, model=pinned)
     if limit is not None:
         return job.preview(spark, rows=limit)
     return job.run(spark, on_progress, new_run=new_run)
+
+
+def job_settings(model: Any, options: Mapping[str, Any], **tables: Any) -> dict[str, Any]:
+    """Return the keys of a job file that the arguments of a door stand for.
+
+    Args:
+        model: Model URI, the keys of ``model``, or a `ModelRef`.
+        options: Keys of the job and of its ``score``; others are left out.
+        **tables: The source and the target.
+    """
+    known = set(ScoreOptions.settings()) | set(JobConfig.settings())
+    score: dict[str, Any] = {name: value for name, value in options.items() if name in known}
+    if score.get("on_error", "") is None:  # the default, as for every option in Python; in a job file it is the word
+        del score["on_error"]
+    of_job = {key: score.pop(key) for key in JobConfig.settings().keys() & score.keys()}
+    if (configuration := read_configuration(score.pop("model_config", None))) is not None:
+        score["model_config"] = configuration
+    return {**of_job, "model": model.uri if isinstance(model, ModelRef) else model, **tables, "score": score}

@@ -90,6 +90,7 @@ class Report:
         units: Units of the run.
         units_before: Those that were done by an earlier command.
         rows_before: The rows of these.
+        micro_batches: Those that a stream published; 0 for other runs.
         units_elsewhere: Those that another driver did at the same time.
         already_done: Whether an earlier command had done all of it, and this one did nothing.
         nothing_new: Whether the source had no row that came after `source_since`, or the quarantine none that can be
@@ -156,6 +157,7 @@ class Report:
     units_before: int = 0
     rows_before: int = 0
     units_elsewhere: int = 0
+    micro_batches: int = 0
     already_done: bool = False
     nothing_new: bool = False
     job_params: Mapping[str, str] = field(default_factory=dict)
@@ -269,6 +271,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield _fact("run", f"{report.run_id}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC")
     if report.run:
         yield _fact("", _units(report))
+    if report.micro_batches:
+        yield _fact("", _count(report.micro_batches, "micro-batch", "micro-batches"))
     yield from _time(report)
     if report.warnings:
         yield ""

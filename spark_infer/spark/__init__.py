@@ -6,3 +6,4 @@ if TYPE_CHECKING:
     # The types, for signatures elsewhere.
     from pyspark.sql import DataFrame as DataFrame
     from pyspark.sql import SparkSession as SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery as StreamingQuery

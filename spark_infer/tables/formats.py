@@ -64,6 +64,14 @@ class WrittenBefore(Protocol):
             report: What the newest finished run that left a bookmark reported; None where there is none.
         """
 
+    def newest_batch(self, table: Storage, stream: str) -> int | None:
+        """The newest micro-batch of a stream that a table has taken; None for none, and where that is not known.
+
+        Args:
+            table: The table.
+            stream: The stream, as its commits name it.
+        """
+
     def contents(self, table: Storage) -> dict[str, int] | None:
         """What a later command compares a table with that has no versions; None for one that has."""
 

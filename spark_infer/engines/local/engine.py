@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -47,6 +47,9 @@ from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.source_columns import refuse_case_twins, refuse_unsupported
 from spark_infer.tables.spark_json import plain
 from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
+
+if TYPE_CHECKING:
+    from spark_infer.engines.base import TakeBatch
 
 T = TypeVar("T")
 
@@ -254,6 +257,10 @@ class LocalEngine:
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> NoReturn:
         """Refuse: there are only processes that read and write themselves."""
         raise PlanError("Engine `local` has only the direct plane.")
+
+    def start_stream(self, job: PreparedJob, checkpoint: str, take: TakeBatch) -> NoReturn:
+        """Refuse: only Spark follows a table."""
+        raise PlanError("Engine `local` has no streams.", next_step=_NEXT_STEP)
 
     def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> NoReturn:
         """Refuse: there is no other plane."""

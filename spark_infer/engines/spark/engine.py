@@ -54,7 +54,8 @@ from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.spark_json import plain, unsupported
 
 if TYPE_CHECKING:
-    from spark_infer.spark import SparkSession
+    from spark_infer.engines.base import RunningStream, TakeBatch
+    from spark_infer.spark import DataFrame, SparkSession
 
 T = TypeVar("T")
 
@@ -229,6 +230,19 @@ class SparkEngine:
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
         """Have Spark score and write the whole job."""
         return SparkWriter(self._rows, job, on_progress)
+
+    def start_stream(self, job: PreparedJob, checkpoint: str, take: TakeBatch) -> RunningStream:
+        """Start a streaming query, whose micro-batches are sources of engines like this one."""
+        from spark_infer.engines.spark.stream import SparkStream, stream_rows
+
+        rows = stream_rows(self._spark, self._rows.schema, job)
+        return SparkStream(rows, job, checkpoint, self._of_batch, take)
+
+    def _of_batch(self, rows: DataFrame) -> SparkEngine:
+        """An engine for these rows, in their session."""
+        engine = SparkEngine(rows.sparkSession, self._resources)
+        engine._rows, engine._removed, engine._stage = rows, None, self._stage
+        return engine
 
     def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> PreparedJob:
         """Return the same job on the spark plane."""

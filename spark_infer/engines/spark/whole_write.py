@@ -115,7 +115,13 @@ class SparkWriter:
         """Have Spark score and write in one action."""
         rows = self._rows()
         written: Written = self._in_time(partial(write, rows.frame, self._job.write, facts=facts, txn=txn))
-        return written, rows.totals()
+        # Of a transaction that the table has taken before, Spark scores nothing, and would tell nothing for ever.
+        is_skipped = txn is not None and written.version is None
+        return written, None if is_skipped else rows.totals()
+
+    def make_empty(self, facts: Mapping[str, str | int | float]) -> None:
+        """Have Spark write no row, by which the table is made."""
+        self._in_time(partial(write, self._rows(self._source.limit(0)).frame, self._job.write, facts=facts))
 
     def written_before(self, facts: Mapping[str, str | int | float]) -> Written | None:
         """Find the commit of an earlier command of the same run, where the table keeps one."""
@@ -126,9 +132,11 @@ class SparkWriter:
         """Say whether files have the size that was asked for."""
         return size_notes(self._spark, self._job.write)
 
-    def _rows(self) -> ScoredRows:
+    def _rows(self, source: DataFrame | None = None) -> ScoredRows:
         job = self._job
-        return scored_rows(self._source, job.config, job.scoring, job.plane, started_at=job.started_at)
+        return scored_rows(
+            self._source if source is None else source, job.config, job.scoring, job.plane, started_at=job.started_at
+        )
 
     def _stage(
         self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]

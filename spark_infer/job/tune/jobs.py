@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_infer.config import JobConfig
+from spark_infer.config.trigger import NO_STREAM
 from spark_infer.engines.base import Engine
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.job.prepare import prepare_job
@@ -56,7 +57,7 @@ def _on_sample(
 ) -> JobConfig:
     """The same job from the sample into a folder beside it."""
     document = config.model_dump()
-    document |= {"source": {"path": str(sample)}, "incremental": None}
+    document |= {"source": {"path": str(sample)}, "incremental": None, **NO_STREAM}
     kept = {"keep", "output", "model_name_column", "model_version_column", "scored_at_column"}
     document["target"] = {
         **{key: value for key, value in document["target"].items() if key in kept},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from spark_infer.spark.tables.delta.spark_format import SparkDelta
 from spark_infer.spark.tables.parquet.spark_format import SparkParquet
@@ -54,6 +55,18 @@ class SparkFormat(Protocol):
 
     def frame(self, spark: SparkSession, snapshot: Snapshot) -> DataFrame:
         """Return all rows of a snapshot; nothing runs yet."""
+
+    def stream(
+        self, spark: SparkSession, snapshot: Snapshot, schema: StructType, options: Mapping[str, str | int | bool]
+    ) -> DataFrame:
+        """Return the rows of a table, and those that come into it, as a stream.
+
+        Args:
+            spark: The session.
+            snapshot: The table.
+            schema: Its columns.
+            options: Of Spark's reader.
+        """
 
     def write(
         self, rows: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None

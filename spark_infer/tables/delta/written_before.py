@@ -32,6 +32,11 @@ class DeltaWritten:
         """That of the newest commit with rows of the job."""
         return bookmark_in(table, job)
 
+    def newest_batch(self, table: Storage, stream: str) -> int | None:
+        """The version of the application that the stream is to Delta."""
+        with reading(table):
+            return (transactions(table) or {}).get(stream)
+
     def contents(self, table: Storage) -> None:
         """None: a version says it."""
 

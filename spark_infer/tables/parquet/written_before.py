@@ -28,6 +28,9 @@ class ParquetWritten:
             )
         return found
 
+    def newest_batch(self, table: Storage, stream: str) -> None:
+        """Nothing but the files tells."""
+
     def contents(self, table: Storage) -> dict[str, int]:
         """How many files the folder holds, and their bytes."""
         files = table.data_files()

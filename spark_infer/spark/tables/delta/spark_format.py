@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import condition
@@ -70,6 +71,13 @@ class SparkDelta:
     def frame(self, spark: SparkSession, snapshot: Snapshot) -> DataFrame:
         """The table at its pinned version."""
         return delta_frame(spark, snapshot.location, snapshot.version)
+
+    def stream(
+        self, spark: SparkSession, snapshot: Snapshot, schema: StructType, options: Mapping[str, str | int | bool]
+    ) -> DataFrame:
+        """The log says which columns it has, and which files come."""
+        reader, location = spark.readStream.format(self.name).options(**options), snapshot.location
+        return reader.table(location.table) if location.table else reader.load(location.path)
 
     def write(
         self, rows: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None

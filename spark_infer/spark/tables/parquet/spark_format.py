@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from spark_infer.spark.analysis import condition
 from spark_infer.spark.tables.parquet.reading import parquet_frame
@@ -57,6 +58,12 @@ class SparkParquet:
     def frame(self, spark: SparkSession, snapshot: Snapshot) -> DataFrame:
         """The files that the folder, or the catalog, has."""
         return parquet_frame(spark, snapshot)
+
+    def stream(
+        self, spark: SparkSession, snapshot: Snapshot, schema: StructType, options: Mapping[str, str | int | bool]
+    ) -> DataFrame:
+        """Spark lists the folder before each micro-batch; files that come later have the columns of now."""
+        return spark.readStream.schema(schema).options(**options).parquet(snapshot.location.path or "")
 
     def write(
         self, rows: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None

@@ -1,0 +1,1 @@
+"""Jobs that follow their source as a stream."""
