@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.config import JobConfig, TargetConfig
+from spark_infer.config import JobConfig, QuarantineConfig, TargetConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import Source
 from spark_infer.errors import SchemaMismatchError, TargetError, nearest
@@ -38,13 +38,13 @@ class QuarantinePlan:
     Attributes:
         write: How they are added.
         schema: Its columns.
-        sink: How workers write them.
+        sink: How workers write them; None where Spark does.
         columns: The columns of the source that are kept of them.
     """
 
     write: WritePlan
     schema: pa.Schema
-    sink: SinkSpec
+    sink: SinkSpec | None
     columns: tuple[str, ...]
 
 
@@ -69,10 +69,7 @@ def plan_quarantine(
         return None
     instead = "use on_error: null, which leaves such rows without a prediction and says why."
     refuse_other_writers(plane, "on_error: quarantine", instead, accounted=accounted)
-    schema = _schema(source.schema, wanted.columns)
-    as_target = TargetConfig(
-        path=wanted.path, table=wanted.table, format=wanted.format, mode="append", partition_by=tuple(OF_RUN.names)
-    )
+    schema, as_target = quarantine_schema(source.schema, wanted.columns), as_target_of(wanted)
     write, sink = plan_beside(
         lookup,
         as_target,
@@ -94,6 +91,8 @@ def plan_quarantine(
 
 def quarantine_sink(plan: QuarantinePlan, ref: ModelRef, run_id: str, started_at: Any) -> SinkSpec:
     """How the workers of a run write quarantined rows."""
+    if plan.sink is None:
+        raise ValueError("Spark writes")
     return replace(plan.sink, run_id=run_id, constants={**_constants(ref), "scored_at": started_at})
 
 
@@ -120,7 +119,23 @@ def read_along(recipe: Recipe, table: pa.Schema, config: JobConfig) -> Recipe:
     return replace(recipe, aside=(*recipe.aside, *columns), hidden=hidden)
 
 
-def _schema(source: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
+def as_target_of(wanted: QuarantineConfig) -> TargetConfig:
+    """The table of quarantined rows as a target: rows are added to it, by run."""
+    return TargetConfig(
+        path=wanted.path, table=wanted.table, format=wanted.format, mode="append", partition_by=tuple(OF_RUN.names)
+    )
+
+
+def quarantine_schema(source: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
+    """Return the columns of a table of quarantined rows.
+
+    Args:
+        source: The columns of the source.
+        columns: Those that are kept of a row.
+
+    Raises:
+        SchemaMismatchError: Two of them have one name.
+    """
     kept = [source.field(name).with_nullable(True) for name in columns]
     added = [*OF_PLACE, *OF_ERROR, *OF_MODEL, *OF_RUN]
     taken = {field.name for field in added} & {name.casefold() for name in columns}

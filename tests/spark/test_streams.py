@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from mlflow.models import infer_signature
 from pyspark.sql import SparkSession
 
 from spark_infer import Report, ScoringJob, score_stream
 from spark_infer.config import JobConfig
-from spark_infer.errors import PlanError, SourceReadError, TargetError, WriteError
+from spark_infer.errors import PlanError, RunError, SourceReadError, TargetError, WriteError
+from spark_infer.runtime.failpoints import InjectedError
 
 
 def add(here: Path, *ids: int) -> None:
@@ -28,35 +34,41 @@ def predictions(here: Path) -> dict[int, float]:
     return found
 
 
-def run(spark: SparkSession, line: str, here: Path, **options: Any) -> Report:
+def run(spark: SparkSession, model: str, here: Path, target: Any = None, **options: Any) -> Report:
+    target = target or str(here / "out")
     report: Report = score_stream(
-        str(here / "in"), str(here / "out"), line, checkpoint=here / "checkpoint", spark=spark, **options
+        str(here / "in"), target, model, checkpoint=here / "checkpoint", spark=spark, **options
     )
     return report
 
 
-def forget(here: Path, batch: int) -> None:
-    """Have Spark run a micro-batch again: what a kill between its commit and the checkpoint leaves."""
-    for name in (f"{batch}", f".{batch}.crc"):
-        (here / "checkpoint" / "commits" / name).unlink(missing_ok=True)
+def put_back(here: Path) -> None:
+    """Have the checkpoint be at micro-batch 2 again, which is planned and not done."""
+    for name in ("commits/2", "commits/3", "offsets/3"):
+        folder, batch = (here / "checkpoint" / name).parent, name[-1]
+        for file in (folder / batch, folder / f".{batch}.crc"):
+            file.unlink(missing_ok=True)
 
 
 def test_a_stream_scores_what_is_there_and_what_comes_and_a_batch_that_is_run_again_adds_nothing(
-    spark: SparkSession, line: str, tmp_path: Path
+    spark: SparkSession, line: str, tmp_path: Path, breaks: Any
 ) -> None:
     add(tmp_path, 1, 2)
     add(tmp_path, 3)
     report = run(spark, line, tmp_path, stream_options={"maxFilesPerTrigger": 1})
     assert (report.rows_scored, report.micro_batches, report.target_versions) == (3, 2, (1, 2))
     assert run(spark, line, tmp_path).nothing_new
-    forget(tmp_path, 1)
     add(tmp_path, 4)
+    breaks("published:1:raise")  # the commit is there, and Spark does not know
+    with pytest.raises(InjectedError):
+        run(spark, line, tmp_path)
+    breaks("")
+    add(tmp_path, 5)
     report = run(spark, line, tmp_path)
-    assert (report.rows_scored, report.micro_batches, report.target_version) == (1, 1, 3)
-    assert predictions(tmp_path) == {each: 2.0 * each for each in (1, 2, 3, 4)}
-    forget(tmp_path, 2)
-    forget(tmp_path, 1)  # put back to an older state
-    with pytest.raises(WriteError, match="has micro-batch 2 of this stream, and the checkpoint is at 1"):
+    assert (report.rows_scored, report.micro_batches, report.target_version) == (1, 1, 4)
+    assert predictions(tmp_path) == {each: 2.0 * each for each in (1, 2, 3, 4, 5)}
+    put_back(tmp_path)
+    with pytest.raises(WriteError, match="has micro-batch 3 of this stream, and the checkpoint is at 2"):
         run(spark, line, tmp_path)
     (tmp_path / "out").rename(tmp_path / "gone")
     with pytest.raises(TargetError, match="is gone, and the checkpoint of the stream says that it held rows"):
@@ -81,7 +93,7 @@ def test_a_job_file_runs_a_stream_which_refuses_changed_rows_unless_it_is_to_pas
     assert job.run(spark).rows_scored == 2
     DeltaTable(tmp_path / "in").delete("id = 1")
     add(tmp_path, 3)
-    with pytest.raises(SourceReadError, match="Detected deleted data from streaming source") as refused:
+    with pytest.raises(SourceReadError, match="Detected a data update in the source table") as refused:
         job.run(spark)
     assert "skipChangeCommits" in refused.value.next_step
     assert "id = 1" not in str(refused.value)
@@ -90,3 +102,44 @@ def test_a_job_file_runs_a_stream_which_refuses_changed_rows_unless_it_is_to_pas
     assert predictions(tmp_path) == {1: 2.0, 2: 4.0, 3: 6.0}
     with pytest.raises(PlanError, match="is of another stream"):
         ScoringJob(JobConfig.model_validate(document | {"name": "nightly"})).plan(spark)
+
+
+@pytest.fixture(scope="module")
+def moody(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that returns ``x``, and raises for 500."""
+    folder = tmp_path_factory.mktemp("moody") / "model"
+    example = pd.DataFrame({"x": np.arange(3.0)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(Path(__file__).parents[1] / "local/models/moody.py"),
+            signature=infer_signature(example, example["x"].rename("prediction")),
+            pip_requirements=["pandas"],
+        )
+    return str(folder)
+
+
+def test_bad_rows_of_a_micro_batch_go_to_the_quarantine_once_also_when_only_they_were_published(
+    spark: SparkSession, moody: str, tmp_path: Path, breaks: Any
+) -> None:
+    aside: dict[str, Any] = {"on_error": "quarantine", "max_bad_rows": 2}
+    aside["quarantine"] = {"path": str(tmp_path / "bad"), "columns": ["id"]}
+    target = {"path": str(tmp_path / "out"), "keep": ["x"]}
+    add(tmp_path, 1, 500, 3)
+    breaks("quarantined:1:raise")
+    with pytest.raises(InjectedError, match="fault at quarantined"):
+        run(spark, moody, tmp_path, target=target, **aside)
+    breaks("")
+    assert len(DeltaTable(tmp_path / "bad").to_pyarrow_table()) == 1
+    report = run(spark, moody, tmp_path, target=target, **aside)
+    assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (3, 2, 1)
+    assert report.error_classes == {"ValueError": 1}
+    out = DeltaTable(tmp_path / "out").to_pyarrow_table().select(["x", "prediction"]).to_pylist()
+    assert sorted(out, key=lambda row: row["x"]) == [{"x": x, "prediction": x} for x in (1.0, 3.0)]
+    (bad,) = DeltaTable(tmp_path / "bad").to_pyarrow_table().to_pylist()
+    assert (bad["id"], bad["error_class"], bad["unit"], bad["run_id"]) == (500, "ValueError", 0, report.run_id)
+    add(tmp_path, 500, 500, 500)
+    with pytest.raises(RunError, match="max_bad_rows is 2"):
+        run(spark, moody, tmp_path, target=target, **aside)
+    assert DeltaTable(tmp_path / "out").version() == 1

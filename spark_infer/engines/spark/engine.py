@@ -229,6 +229,10 @@ class SparkEngine:
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
         """Have Spark score and write the whole job."""
+        if job.quarantine is not None:
+            from spark_infer.engines.spark.quarantined_write import QuarantiningWriter
+
+            return QuarantiningWriter(self._rows, job, on_progress)
         return SparkWriter(self._rows, job, on_progress)
 
     def start_stream(self, job: PreparedJob, checkpoint: str, take: TakeBatch) -> RunningStream:

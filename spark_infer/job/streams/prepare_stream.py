@@ -7,16 +7,20 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from spark_infer.config import JobConfig
+import pyarrow as pa
+
+from spark_infer.config import JobConfig, TargetConfig
 from spark_infer.engines.base import Engine
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.errors import ConfigError, TargetError
 from spark_infer.job.prepare import match_job
+from spark_infer.job.quarantine_plan import QuarantinePlan, as_target_of, quarantine_schema
 from spark_infer.job.streams.checkpoint import Checkpoint, find_checkpoint
 from spark_infer.models.ref import ModelRef
 from spark_infer.tables.check_target import plan_write
 from spark_infer.tables.formats import FORMATS, format_of
+from spark_infer.tables.location import same_table
 from spark_infer.tables.plan import WritePlan
 
 
@@ -58,13 +62,13 @@ def prepare_stream(
         source=replace(found.source, snapshot=snapshot),
         plane=replace(found.plane, why="in micro-batches"),
     )
-    with engine.planning():
-        write = planned_write(engine, job)
     decided = {**vars(job), "seconds": {"plan": time.perf_counter() - begin}}
-    prepared = PreparedJob(**decided, run_id=uuid.uuid4().hex, write=write, start=None, bookmark=None)
-    if find_checkpoint_of(prepared).is_begun and write.creates:
+    with engine.planning():
+        prepared = PreparedJob(**decided, **tables_of(job), run_id=uuid.uuid4().hex, start=None, bookmark=None)
+    if find_checkpoint_of(prepared).is_begun and prepared.write.creates:
         raise TargetError(
-            f"The target {write.location.name} is gone, and the checkpoint of the stream says that it held rows.",
+            f"The target {prepared.write.location.name} is gone, and the checkpoint of the stream says that it held "
+            "rows.",
             next_step="bring the target back; or begin with a new checkpoint, and all rows of the source.",
         )
     return prepared
@@ -75,19 +79,35 @@ def find_checkpoint_of(job: PreparedJob) -> Checkpoint:
     return find_checkpoint(job.engine.tables, job.config, source=job.snapshot.location, target=job.write.location)
 
 
-def planned_write(engine: Engine[Any], job: MatchedJob) -> WritePlan:
-    """Check that micro-batches may be added to the target, and that it takes each of them once.
+def tables_of(job: MatchedJob) -> dict[str, Any]:
+    """Plan the writes of a stream: the fields `write` and `quarantine` of its job.
 
     Raises:
-        TargetError: They may not, or it does not.
+        TargetError: Rows may not be added to a table, or it does not know which micro-batches it has.
     """
-    write = plan_write(engine.tables, job.config.target, snapshot=job.snapshot, schema=job.schema)
+    write = _planned(job, job.config.target, job.schema)
+    wanted = job.config.quarantine
+    if wanted is None:
+        return {"write": write}
+    schema = quarantine_schema(job.source.schema, wanted.columns)
+    aside = _planned(job, as_target_of(wanted), schema)
+    if same_table(aside.location, write.location):
+        raise TargetError(
+            f"The quarantine table {aside.location.name} shares its folder with the target {write.location.name}.",
+            next_step="choose a folder outside the target's, and not around it.",
+        )
+    quarantine = QuarantinePlan(write=aside, schema=schema, sink=None, columns=wanted.columns)
+    return {"write": write, "quarantine": quarantine}
+
+
+def _planned(job: MatchedJob, target: TargetConfig, schema: pa.Schema) -> WritePlan:
+    write = plan_write(job.engine.tables, target, snapshot=job.snapshot, schema=schema)
     if not format_of(write.location.format).spark_commits:
         names = " or ".join(each.name for each in FORMATS.values() if each.spark_commits)
         raise TargetError(
-            f"The target {write.location.name} is a {write.location.format.capitalize()} table, whose files do not say "
-            "which micro-batch wrote them.",
+            f"{write.location.name} is a {write.location.format.capitalize()} table, whose files do not say which "
+            "micro-batch wrote them.",
             details=["a batch that is written again after a failure would be in it twice"],
-            next_step=f"set target.format: {names}, for a table that does not exist yet.",
+            next_step=f"set `format: {names}`, for a table that does not exist yet.",
         )
     return write

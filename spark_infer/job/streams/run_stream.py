@@ -15,7 +15,7 @@ from spark_infer.errors import WriteError
 from spark_infer.job.account import facts_of, report_of
 from spark_infer.job.prepare import resolved_model
 from spark_infer.job.run import write_at_once
-from spark_infer.job.streams.prepare_stream import find_checkpoint_of, planned_write, prepare_stream
+from spark_infer.job.streams.prepare_stream import find_checkpoint_of, prepare_stream, tables_of
 from spark_infer.job.streams.stream_report import with_batch
 from spark_infer.observe.report import Report
 from spark_infer.tables.formats import format_of
@@ -44,11 +44,11 @@ def start_stream(job: PreparedJob, *, on_progress: OnProgress | None = None) -> 
     engine = job.engine
     with engine.running():
         seconds = engine.prepare_workers(job)
-        if job.write.creates:
+        if job.write.creates or (job.quarantine is not None and job.quarantine.write.creates):
             # So that each micro-batch is a commit like the others, which Delta takes once.
             engine.whole_writer(job, None).make_empty(facts_of(job))
             with engine.planning():
-                job = replace(job, write=planned_write(engine, job))
+                job = replace(job, **tables_of(job))
         checkpoint = find_checkpoint_of(job)
         checkpoint.take()
     batches = Batches(job, seconds, on_progress)

@@ -21,7 +21,7 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 
 if TYPE_CHECKING:
-    from spark_infer.spark import SparkSession, StreamingQuery
+    from spark_infer.spark import StreamingQuery
 
 Table = str | os.PathLike[str] | Mapping[str, Any]
 Model = str | os.PathLike[str] | Mapping[str, Any] | ModelRef
@@ -35,7 +35,7 @@ def score_stream(  # type: ignore[overload-overlap]  # the one word among the te
     *,
     checkpoint: str | os.PathLike[str],
     trigger: Literal["available_now"] = "available_now",
-    spark: SparkSession | None = None,
+    spark: Any = None,
     on_progress: OnProgress | None = None,
     **options: Unpack[StreamKeywords],
 ) -> Report: ...
@@ -49,7 +49,7 @@ def score_stream(
     *,
     checkpoint: str | os.PathLike[str],
     trigger: str,
-    spark: SparkSession | None = None,
+    spark: Any = None,
     on_progress: OnProgress | None = None,
     **options: Unpack[StreamKeywords],
 ) -> StreamingQuery: ...
@@ -63,7 +63,7 @@ def score_stream(
     *,
     checkpoint: str | os.PathLike[str],
     trigger: str = AVAILABLE_NOW,
-    spark: SparkSession | None = None,
+    spark: Any = None,
     on_progress: OnProgress | None = None,
     **options: Unpack[StreamKeywords],
 ) -> Report | StreamingQuery:
