@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from spark_infer.config.frozen import PathText
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.places import without_credentials
+from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.write_modes import MODES
 
 AVAILABLE_NOW = "available_now"
@@ -46,6 +47,7 @@ STREAM_RULE = (
     "target.mode",
     "incremental",
     "aggregate",
+    "quarantined",
     "min_rows",
     "fail_on_empty",
     "deadline_seconds",
@@ -65,6 +67,7 @@ def stream_problem(
     mode: str,
     incremental: IncrementalOptions | None,
     aggregate: object,
+    quarantined: QuarantinedOptions | None,
     min_rows: int,
     fail_on_empty: bool,
     deadline_seconds: float | None,
@@ -86,6 +89,8 @@ def stream_problem(
         "the checkpoint says which rows are new: leave `incremental` out": incremental is not None
         and incremental.enabled,
         "a summary is of a whole run, and a stream has none: leave `aggregate` out": aggregate is not None,
+        "a stream scores what comes: take `trigger` out to score quarantined rows again": quarantined is not None
+        and quarantined.enabled,
         "a stream may have no new row: leave `min_rows` and `fail_on_empty` out": bool(min_rows or fail_on_empty),
         "`readChangeFeed` brings rows that were removed too: leave it out": any(
             name.lower() in ("readchangefeed", "readchangedata") for name in stream_options

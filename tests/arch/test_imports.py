@@ -261,3 +261,16 @@ def test_what_users_copy_imports_public_names_only(folder: str) -> None:
         sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert sources
     assert [name for source in sources for name in imported_by(source) if name.startswith("spark_infer.")] == []
+
+
+def test_a_job_that_is_no_stream_loads_nothing_of_streams() -> None:
+    modules = "spark_infer.job.scoring, spark_infer.cli.job, spark_infer.engines.spark.engine"
+    command = [sys.executable, "-c", f"import sys, {modules}; print(*sys.modules)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    ours = [name for name in done.stdout.split() if name.startswith("spark_infer.")]
+    of_streams = (
+        "spark_infer.job.streams",
+        *(f"spark_infer.engines.spark.{name}" for name in ("stream", "quarantined")),
+    )
+    assert "spark_infer.engines.spark.whole_write" in ours
+    assert [name for name in ours if name.startswith(of_streams)] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from spark_infer import Report, ScoringJob, score_stream
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError, RunError, SourceReadError, TargetError, WriteError
 from spark_infer.runtime.failpoints import InjectedError
+from tests.line import save_line
 
 
 def add(here: Path, *ids: int) -> None:
@@ -66,7 +68,7 @@ def test_a_stream_scores_what_is_there_and_what_comes_and_a_batch_that_is_run_ag
     add(tmp_path, 5)
     report = run(spark, line, tmp_path)
     assert (report.rows_scored, report.micro_batches, report.target_version) == (1, 1, 4)
-    assert predictions(tmp_path) == {each: 2.0 * each for each in (1, 2, 3, 4, 5)}
+    assert predictions(tmp_path) == pytest.approx({each: 2.0 * each for each in (1, 2, 3, 4, 5)})
     put_back(tmp_path)
     with pytest.raises(WriteError, match="has micro-batch 3 of this stream, and the checkpoint is at 2"):
         run(spark, line, tmp_path)
@@ -99,7 +101,7 @@ def test_a_job_file_runs_a_stream_which_refuses_changed_rows_unless_it_is_to_pas
     assert "id = 1" not in str(refused.value)
     options = {"stream_options": {"skipChangeCommits": True}}
     ScoringJob(JobConfig.model_validate(document | options)).run(spark)
-    assert predictions(tmp_path) == {1: 2.0, 2: 4.0, 3: 6.0}
+    assert predictions(tmp_path) == pytest.approx({1: 2.0, 2: 4.0, 3: 6.0})
     with pytest.raises(PlanError, match="is of another stream"):
         ScoringJob(JobConfig.model_validate(document | {"name": "nightly"})).plan(spark)
 
@@ -143,3 +145,26 @@ def test_bad_rows_of_a_micro_batch_go_to_the_quarantine_once_also_when_only_they
     with pytest.raises(RunError, match="max_bad_rows is 2"):
         run(spark, moody, tmp_path, target=target, **aside)
     assert DeltaTable(tmp_path / "out").version() == 1
+
+
+def test_an_interval_returns_a_query_whose_model_is_that_of_its_start_unless_it_is_to_be_refreshed(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    model = save_line(tmp_path / "model", slope=2.0)
+    queries, outs = [], [tmp_path / "pinned" / "out", tmp_path / "refreshed" / "out"]
+    add(tmp_path, 1)
+    for out in outs:
+        how: dict[str, Any] = {"trigger": "1 second", "refresh_model": out is outs[1], "spark": spark}
+        queries.append(score_stream(str(tmp_path / "in"), str(out), model, checkpoint=out.parent / "checkpoint", **how))
+    for query in queries:
+        query.processAllAvailable()
+    shutil.rmtree(model)
+    save_line(tmp_path / "model", slope=3.0)
+    add(tmp_path, 10)
+    for query in queries:
+        query.processAllAvailable()
+        query.stop()
+    assert [predictions(out.parent) for out in outs] == [
+        pytest.approx({1: 2.0, 10: 20.0}),
+        pytest.approx({1: 2.0, 10: 30.0}),
+    ]

@@ -18,6 +18,7 @@ from spark_infer.job.run import write_at_once
 from spark_infer.job.streams.prepare_stream import find_checkpoint_of, prepare_stream, tables_of
 from spark_infer.job.streams.stream_report import with_batch
 from spark_infer.observe.report import Report
+from spark_infer.printable import counted
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan, Written
 
@@ -31,7 +32,11 @@ def run_stream(job: PreparedJob, *, on_progress: OnProgress | None = None) -> Re
         RunError: A micro-batch failed; those before it are in the target, and the same command goes on from there.
     """
     started, batches = start_stream(job, on_progress=on_progress)
-    started.wait()
+    try:
+        started.wait()
+    except KeyboardInterrupt as stopped:
+        stopped.add_note(f"{counted(batches.report.micro_batches, 'micro-batch', 'micro-batches')} were published")
+        raise
     return batches.report
 
 

@@ -51,6 +51,10 @@ def test_another_trigger_is_refused(written: str) -> None:
         ({"target": {"path": "out", "mode": "merge", "keys": "id"}}, "`incremental` in place of `trigger` to merge"),
         ({"incremental": True}, "leave `incremental` out"),
         ({"aggregate": {"path": "sums", "by": ["id"], "columns": {"n": "count"}}}, "leave `aggregate` out"),
+        (
+            {"quarantined": True, "quarantine": "bad", "score": {"on_error": "quarantine"}},
+            "take `trigger` out to score quarantined rows again",
+        ),
         ({"min_rows": 1}, "leave `min_rows` and `fail_on_empty` out"),
         ({"fail_on_empty": True}, "leave `min_rows` and `fail_on_empty` out"),
         ({"deadline_seconds": 60}, "leave `deadline_seconds` and `max_runtime` out"),
