@@ -26,6 +26,7 @@ from spark_infer.config.score import (
     DEFAULT_CACHE_BYTES,
     DEFAULT_MAX_BATCH_BYTES,
     CompileOptions,
+    IsolationOptions,
     ScoreOptions,
 )
 from spark_infer.config.steps import (
@@ -53,6 +54,7 @@ __all__ = [
     "Frozen",
     "FunctionStep",
     "IncrementalOptions",
+    "IsolationOptions",
     "JobConfig",
     "LabelMapStep",
     "ModelConfig",

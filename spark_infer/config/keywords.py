@@ -17,7 +17,7 @@ from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
 from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
-from spark_infer.config.score import CompileOptions, ScoreOptions
+from spark_infer.config.score import CompileOptions, IsolationOptions, ScoreOptions
 from spark_infer.config.steps import PostprocessStep
 from spark_infer.errors import ConfigError, did_you_mean, nearest_names
 from spark_infer.printable import kind_in_words, quoted
@@ -52,6 +52,7 @@ class UdfKeywords(TypedDict, total=False):
     error_column: str | None
     max_bad_rows: int | None
     max_bad_fraction: float | None
+    isolation: str | IsolationOptions | Mapping[str, Any] | None
     model_files: str | os.PathLike[str] | None
 
 

@@ -46,6 +46,25 @@ class CompileOptions(Frozen):
     )
 
 
+class IsolationOptions(Frozen):
+    """Where the model runs in a worker, and how much memory it may take there.
+
+    Example:
+        >>> IsolationOptions(memory_bytes=4 * 2**30)
+        IsolationOptions(by='process', memory_bytes=4294967296)
+    """
+
+    plain_key: ClassVar[str] = "by"
+
+    by: Literal["process"] = Field(default="process", description="The model runs in a child process of each worker.")
+    memory_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Bytes of memory that predicting may take in that process beyond the loaded model. Without it, "
+        "half of what the machine, or the worker's container, has free when the model is loaded.",
+    )
+
+
 def _sha256(digest: str) -> str:
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError(
@@ -205,6 +224,12 @@ class ScoreOptions(Frozen):
         allow_inf_nan=False,
         description="The same as a share of the rows so far, of 100 at least, in each task and in the whole job. "
         "1 allows all.",
+    )
+    isolation: IsolationOptions | None = Field(
+        default=None,
+        description="`process` runs the model in a child process of each worker: a row that crashes it, hangs for "
+        "`predict_seconds` or takes too much memory is a row that the model fails for, and `on_error` says what "
+        "becomes of it. Without it, such a row ends the job.",
     )
     model_files: PathText = Field(
         default="auto",

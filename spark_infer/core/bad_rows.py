@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
 from spark_infer.core.exception_text import causes
+from spark_infer.core.memory_ceiling import is_out_of_memory
 from spark_infer.core.stats import Stats
 from spark_infer.errors import (
     InputValueError,
+    ModelProcessError,
     PlanError,
     PredictError,
     PredictionShapeError,
@@ -34,9 +36,12 @@ _FILLED = 3
 _MOST_LETTERS = 500
 
 _OF_A_ROW = (InputValueError, PredictError, PredictionShapeError, StepFailedError)
-_NEVER = (MemoryError, OSError, ImportError, SystemExit)
-_DEVICE = re.compile(r"out of memory|failed to allocate|bad_alloc|\bcuda|cublas|cudnn", re.IGNORECASE)
-"""What frameworks say of memory and of devices, by exceptions of no class of their own."""
+_NEVER = (OSError, ImportError, SystemExit)
+_DEVICE = re.compile(r"\bcuda|cublas|cudnn", re.IGNORECASE)
+"""What frameworks say of devices, by exceptions of no class of their own."""
+
+_HALVES, _MANY = 2, 100
+"""In how many parts rows are searched: many where a failure ends a process, which takes much longer than a part."""
 
 Score = Callable[[pa.RecordBatch], pa.RecordBatch]
 """From rows of the table to their outputs; raises where it fails for them."""
@@ -94,7 +99,9 @@ class BadRows:
     rows: int = 0
     bad: int = 0
 
-    def score(self, batch: pa.RecordBatch, score: Score, outputs: pa.Schema) -> tuple[pa.RecordBatch, pa.Array | None]:
+    def score(
+        self, batch: pa.RecordBatch, score: Score, outputs: pa.Schema, *, failed: SparkInferError | None = None
+    ) -> tuple[pa.RecordBatch, pa.Array | None]:
         """Score a batch, of which rows may be bad.
 
         Where it fails, the first row that fails is searched by halves, then the first of those after it, and so on:
@@ -106,6 +113,7 @@ class BadRows:
             batch: The rows.
             score: Scores them.
             outputs: The columns that it returns.
+            failed: How all of the rows failed; None where that is not known, or may be different the next time.
 
         Returns:
             The outputs, null for bad rows, and the reasons (`ERROR_TYPE`), null for good ones; None without bad ones.
@@ -116,7 +124,7 @@ class BadRows:
         """
         self.rows += batch.num_rows
         counted = self.stats.rows + batch.num_rows
-        trial = _Trial(batch, score)
+        trial = _Trial(batch, score, failed)
         bad = self._search(trial)
         found = (_around(batch, score, outputs, [*bad]), _reasons(bad, batch.num_rows)) if bad else (trial.whole, None)
         self.stats.rows = counted  # each row once, however often it was tried
@@ -136,8 +144,11 @@ class BadRows:
             if (failure := trial.failure(start, stop)) is None:
                 start, step = stop, 2 * step
                 continue
-            row = trial.first_failing(start, stop)
-            if (reason := trial.failure(row, row + 1)) is None:
+            row, reason = trial.first_failing(start, stop)
+            if reason is None:
+                if not bad and trial.passes_now():
+                    return {}
+                failure.details = (*failure.details, "none of its rows fails alone, so that none was left out")
                 raise failure
             bad[row] = described(reason)
             self.bad += 1
@@ -167,31 +178,42 @@ def is_of_a_row(error: SparkInferError) -> bool:
     """Whether an error may be the fault of a row: not of the machine, of a file, of a device or of the model's process.
 
     A wrong answer (`PredictionShapeError`) counts: a model may drop the rows that it has no answer for. An error that
-    no row has alone ends the search.
+    no row has alone ends the search. What ends the process of an isolated model may be a row's fault too.
     """
+    if isinstance(error, ModelProcessError):
+        return True
     if not isinstance(error, _OF_A_ROW) or isinstance(error, RowOrderError):
         return False
     chain = [each for each in causes(error, hidden=True) if each is not error]
-    return not any(isinstance(each, _NEVER) or _DEVICE.search(f"{type(each).__name__} {each}") for each in chain)
+    return not is_out_of_memory(error) and not any(
+        isinstance(each, _NEVER) or _DEVICE.search(f"{type(each).__name__} {each}") for each in chain
+    )
 
 
 def described(error: SparkInferError) -> tuple[str, str]:
     """Return the class of the exception that a row led to, the model's own where it raised, and a bounded message."""
-    of_user = error.__context__ if isinstance(error, PredictError | StepFailedError) else None
+    raised = isinstance(error, PredictError | StepFailedError) and not isinstance(error, ModelProcessError)
+    of_user = error.__context__ if raised else None
     message = " ".join(" ".join((error.what, *error.details)).split())
     return type(of_user or error).__name__, message[:_MOST_LETTERS]
+
+
+def _row_of(failure: SparkInferError | None) -> int | None:
+    """Which row of those that failed is to blame, where that is known."""
+    return failure.row if isinstance(failure, ModelProcessError) else None
 
 
 class _Trial:
     """Scores parts of a batch, each once, to see whether they fail."""
 
-    def __init__(self, batch: pa.RecordBatch, score: Score) -> None:
+    def __init__(self, batch: pa.RecordBatch, score: Score, failed: SparkInferError | None) -> None:
         self.rows = batch.num_rows
         self.whole: pa.RecordBatch | None = None
         """The outputs of the whole batch; None where that fails."""
         self._batch = batch
         self._score = score
-        self._tried: dict[tuple[int, int], SparkInferError | None] = {}
+        self._tried: dict[tuple[int, int], SparkInferError | None] = {(0, self.rows): failed} if failed else {}
+        self._seen = failed is None
         self._filler: int | None = None
 
     def failure(self, start: int, stop: int) -> SparkInferError | None:
@@ -201,15 +223,26 @@ class _Trial:
             self._tried[part] = self._attempt(self._part(start, stop, self._filler))
         return self._tried[part]
 
-    def first_failing(self, start: int, stop: int) -> int:
-        """Narrow rows that fail together down to the first without which those before it do not."""
+    def passes_now(self) -> bool:
+        """Whether all rows, which were said to have failed and have not been tried here, do not fail another time."""
+        return not self._seen and self._attempt(self._batch) is None
+
+    def first_failing(self, start: int, stop: int) -> tuple[int, SparkInferError | None]:
+        """Narrow rows that fail together down to the first without which those before it do not.
+
+        Returns:
+            That row, and why it fails alone; None where it does not.
+        """
+        failure = self.failure(start, stop)
+        if (known := _row_of(failure)) is not None:
+            return known + (start if self._filler is None else 0), failure
+        parts = _MANY if isinstance(failure, ModelProcessError) else _HALVES
         while stop - start > 1:
-            middle = (start + stop) // 2
-            if self.failure(start, middle) is None:
-                start = middle
-            else:
-                stop = middle
-        return start
+            step = -(-(stop - start) // parts)
+            while start + step < stop and self.failure(start, start + step) is None:
+                start += step
+            stop = min(stop, start + step)
+        return start, self.failure(start, start + 1)
 
     def finds_a_good_row(self) -> bool:
         """Whether a row does not fail, among a few of the whole batch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
@@ -17,12 +17,13 @@ from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
 from spark_infer.core.duplicates import Deduplication, Groups, group_rows, runs
 from spark_infer.core.exception_text import describe_exception
+from spark_infer.core.memory_ceiling import MemoryCeiling, predict_in_pieces
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.row_order import NEXT_STEP, Echoes, named
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.core.steps import Step
-from spark_infer.errors import PredictError, RowOrderError, SparkInferError, StepFailedError
+from spark_infer.errors import ModelProcessError, PredictError, RowOrderError, SparkInferError, StepFailedError
 
 
 class Model(Protocol):
@@ -56,6 +57,7 @@ class ScoringSteps:
         show_values: Whether messages of foreign exceptions may be shown.
         echoes: Compares outputs that repeat an input with it; None leaves that out.
         bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
+        ceiling: How many rows there is memory for in one predict call.
     """
 
     label: str
@@ -72,6 +74,7 @@ class ScoringSteps:
     show_values: bool = False
     echoes: Echoes | None = None
     bad_rows: BadRowLimits | None = None
+    ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def _without_bad_rows(
     stats: Stats,
 ) -> Iterator[ScoredBatch]:
     """Pass on what is scored; score again, batch by batch, what is left of a run that fails."""
-    done = 0
+    done, ended = 0, None
     try:
         for each in scored:
             done, bad.rows = done + 1, bad.rows + each.rows.num_rows
@@ -150,8 +153,11 @@ def _without_bad_rows(
     except SparkInferError as error:
         if not is_of_a_row(error):
             raise
+        # To see a process end again takes seconds, and to see it hang again as long as the first time.
+        ended = error if isinstance(error, ModelProcessError) and len(run) == 1 else None
     for batch in run[done:]:
-        yield ScoredBatch(batch, *bad.score(batch, lambda part: score_batch(part, model, steps, stats), steps.outputs))
+        found = bad.score(batch, lambda part: score_batch(part, model, steps, stats), steps.outputs, failed=ended)
+        yield ScoredBatch(batch, *found)
 
 
 def _score_distinct(
@@ -187,6 +193,10 @@ def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.Reco
 
 
 def _raw(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
+    return predict_in_pieces(inputs, lambda rows: _predicted(rows, model, steps, stats), steps.ceiling, stats)
+
+
+def _predicted(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
     with stats.timing("predict"), steps.predict_limit():
         predictions = _predict(model, inputs, steps)
     stats.predicted += inputs.num_rows

@@ -29,6 +29,8 @@ class Counters:
         fallbacks: Loads on the CPU where a GPU was asked for.
         unaccelerated: Tasks whose model was seen to answer otherwise in a faster way, and answered without it.
         retries: Earlier attempts of the task, which failed.
+        cut_batches: Batches that were predicted in pieces, since there was too little memory for them.
+        cut_rows: The most rows of a piece, added up over these batches.
         load: Seconds spent loading the model.
         wait_for_rows: Seconds spent waiting for the next record batch.
         prepare: Seconds for preprocess and casts.
@@ -46,6 +48,8 @@ class Counters:
     fallbacks: int = 0
     unaccelerated: int = 0
     retries: int = 0
+    cut_batches: int = 0
+    cut_rows: int = 0
     load: float = 0.0
     wait_for_rows: float = 0.0
     prepare: float = 0.0

@@ -22,6 +22,10 @@
         ├── ModelLoadError         the model did not load on a worker
         ├── InputValueError        a value of the table has no place in the model's input type
         ├── PredictError           the model raised
+        │   └── ModelProcessError      the process of an isolated model failed for a batch
+        │       ├── ModelCrashedError      it ended
+        │       ├── ModelHungError         it was ended, because it took too long; a DeadlineError too
+        │       └── ModelMemoryError       one row took more memory than it may have
         ├── PredictionShapeError   the model returned the wrong rows, columns or types
         │   └── RowOrderError          the model answers its rows in another order
         ├── TooFewRowsError        there are fewer rows than `min_rows` asks for
@@ -73,8 +77,12 @@ from spark_infer.errors.run import (
     InputValueError,
     LedgerError,
     LedgerRefusedError,
+    ModelCrashedError,
     ModelFilesError,
+    ModelHungError,
     ModelLoadError,
+    ModelMemoryError,
+    ModelProcessError,
     PredictError,
     PredictionShapeError,
     RowOrderError,
@@ -100,9 +108,13 @@ __all__ = [
     "InputValueError",
     "LedgerError",
     "LedgerRefusedError",
+    "ModelCrashedError",
     "ModelFilesError",
+    "ModelHungError",
     "ModelLoadError",
+    "ModelMemoryError",
     "ModelNotFoundError",
+    "ModelProcessError",
     "ModelRefusedError",
     "PlanError",
     "PredictError",

@@ -102,6 +102,53 @@ class PredictError(RunError):
     """The model raised while predicting."""
 
 
+class ModelProcessError(PredictError):
+    """The process of an isolated model failed for a batch; a row of it may be to blame.
+
+    Attributes:
+        row: Which one, where that is known; only in the process that found it out.
+    """
+
+    row: int | None = None
+
+
+class ModelCrashedError(ModelProcessError):
+    """The process of an isolated model ended while it predicted."""
+
+    @classmethod
+    def on_batch(cls, ended: str, rows: int) -> Self:
+        """A process that is gone; ``ended`` says by what."""
+        return cls(
+            f"The process of the model ended while it predicted a batch of {rows:,} rows: {ended}.",
+            next_step="find the row with on_error: null or quarantine, then predict it in plain Python.",
+        )
+
+
+class ModelHungError(ModelProcessError, DeadlineError):
+    """The process of an isolated model was ended, because a predict call took too long."""
+
+    @classmethod
+    def on_batch(cls, expired: DeadlineError, seconds: float, rows: int) -> Self:
+        """A call that took longer than it may, with where it stood."""
+        return cls(
+            f"The model took longer than {seconds:g} seconds for a batch of {rows:,} rows, and its process was ended.",
+            details=expired.details,
+            next_step=expired.next_step,
+        )
+
+
+class ModelMemoryError(ModelProcessError):
+    """A row alone takes more memory than the process of an isolated model may have."""
+
+    @classmethod
+    def on_row(cls, error_class: str) -> Self:
+        """A row for which memory ran out."""
+        return cls(
+            f"The model ran out of memory for one row alone ({error_class}).",
+            next_step="look at the row; or allow more with score.isolation: {by: process, memory_bytes: …}.",
+        )
+
+
 class PredictionShapeError(RunError):
     """The model returned the wrong number of rows, columns, or the wrong types."""
 

@@ -123,6 +123,11 @@ def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, tota
             f"{totals.unaccelerated:,} task(s) were scored without acceleration: a faster way answered otherwise than "
             "the model, which the log of the worker describes"
         )
+    if totals.cut_batches:
+        warnings.append(
+            f"batches were cut to {totals.cut_rows // totals.cut_batches:,} rows: out of memory "
+            f"({totals.cut_batches:,} batches; score.batch_size sets how many rows there are in one)"
+        )
     if totals.rows != written.rows + written.quarantined:
         warnings.append(
             f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "

@@ -128,6 +128,8 @@ def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: b
     if bounded and score.deduplicate != "never":
         steps.append(_deduplicated(score.deduplicate, by_row=by_row))
     steps += [f"postprocess: {_described(step)}" for step in score.postprocess]
+    if score.isolation is not None:
+        steps.append("the model is in a process of its own, which is started again where it ends")
     if score.on_error == "null":
         steps.append("a row that this fails for has no prediction")
     return tuple(steps)

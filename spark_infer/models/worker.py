@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.config import IsolationOptions, ScoreOptions
 from spark_infer.core.bad_rows import ERROR_TYPE
+from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.core.scoring import Model, ScoredBatch, score_batches
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
 from spark_infer.models.backends import load
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+from spark_infer.models.files.ceiling_notes import ceiling_on_this_node
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
+from spark_infer.runtime.model_host import HostLimits
 from spark_infer.runtime.output_capture import captured_output, capturing
 from spark_infer.runtime.process_state import this_process
 
@@ -52,24 +57,42 @@ def load_model(
 
 
 def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
-    """Load a model in this process, or in one of its own where CUDA is bound to another GPU here."""
+    """Load a model in this process, or in one of its own: as asked, or where CUDA is bound to another GPU here."""
     with captured_output():
         return _loaded(spec, folder)
 
 
 def _loaded(spec: LoadSpec, folder: Path) -> LoadedModel:
+    if spec.isolation is not None:
+        from spark_infer.runtime.isolated_model import IsolatedModel
+
+        there = partial(_load_in_child, replace(spec, isolation=None), folder)
+        return IsolatedModel(there, threads=spec.threads, limits=spec.isolation)
     if spec.device == CPU:
         return load(spec, folder)
     device = this_process().device
     if not device.is_reachable:
-        from spark_infer.runtime.model_host import HostedModel
+        from spark_infer.runtime.model_host import HostedModel, gone_from_gpu
 
-        return HostedModel(partial(load, spec, folder), threads=spec.threads, address=spec.address)
+        there = partial(_load_in_child, spec, folder)
+        return HostedModel(there, threads=spec.threads, gone=partial(gone_from_gpu, spec.address))
     device.use()
     return load(spec, folder)
 
 
-def _load_spec(spec: LoadSpec, assigned: Assignment) -> LoadSpec:
+def _load_in_child(spec: LoadSpec, folder: Path) -> LoadedModel:
+    if spec.accelerate:
+        _tune_memory()
+    return load(spec, folder)
+
+
+def _tune_memory() -> None:
+    """Before the model or the user's functions are imported, which may import a framework."""
+    keep_freed_memory()
+    large_pages()
+
+
+def _load_spec(spec: LoadSpec, assigned: Assignment, options: ScoreOptions) -> LoadSpec:
     """Return how the model is loaded in a task; on the CPU where its backend has no use for a GPU."""
     on_gpu = bool(assigned.addresses) and uses_gpu(spec.backend)
     return replace(
@@ -78,6 +101,15 @@ def _load_spec(spec: LoadSpec, assigned: Assignment) -> LoadSpec:
         address=assigned.address if on_gpu else None,
         allow_cpu_fallback=assigned.resources.allow_cpu_fallback,
         threads=assigned.cpus or spec.threads,
+        isolation=None if options.isolation is None else _host_limits(options, options.isolation),
+    )
+
+
+def _host_limits(options: ScoreOptions, isolation: IsolationOptions) -> HostLimits:
+    return HostLimits(
+        load_seconds=options.load_seconds,
+        predict_seconds=options.predict_seconds,
+        memory_bytes=isolation.memory_bytes,
     )
 
 
@@ -154,14 +186,16 @@ def _scored_aloud(
 ) -> Iterator[ScoredBatch]:
     stats.retries = assigned.attempt
     if recipe.load.accelerate:
-        keep_freed_memory()
-        # Before the user's functions are imported, which may import a framework.
-        large_pages()
+        _tune_memory()
     assigned.bind()
-    spec = _load_spec(recipe.load, assigned)
+    spec = _load_spec(recipe.load, assigned, recipe.options)
     model: Model | None = None
     process = this_process()
     limit = process.deadlines.limit
+    load_seconds, predict_seconds = recipe.options.load_seconds, recipe.options.predict_seconds
+    if spec.isolation is not None:
+        # The child ends itself first, and the error has its stack.
+        load_seconds, predict_seconds = load_seconds and 2 * load_seconds, None
     try:
         steps = recipe.compile()
     except StepError as error:
@@ -172,14 +206,16 @@ def _scored_aloud(
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
         process.threads.set(spec.threads, loaded=False)
         before, loads = process.device.fallbacks, stats.loads
-        with limit("load", recipe.options.load_seconds):
+        with limit("load", load_seconds):
             model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
         assigned.note_loads(stats.loads)
         stats.fallbacks += process.device.fallbacks - before
         process.threads.set(spec.threads, loaded=stats.loads > loads)
         return model
 
-    steps = replace(steps, predict_limit=partial(limit, "predict", recipe.options.predict_seconds))
+    steps = replace(
+        steps, predict_limit=partial(limit, "predict", predict_seconds), ceiling=_ceiling(spec.key(recipe.ref.digest))
+    )
     counted = False
     for scored in score_batches(batches, get_model, steps, stats):
         if not counted and getattr(model, "difference", None) is not None:
@@ -187,6 +223,13 @@ def _scored_aloud(
         yield scored
     if stats.loads:
         _spare_collections()
+
+
+def _ceiling(key: Hashable) -> MemoryCeiling:
+    known = this_process().ceilings
+    if key not in known:
+        known[key] = ceiling_on_this_node(key, os.environ)
+    return known[key]
 
 
 def _spare_collections() -> None:

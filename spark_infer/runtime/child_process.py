@@ -62,6 +62,7 @@ class Child:
             stderr=None if log is None else subprocess.PIPE,
             process_group=0 if own_group else None,
         )
+        self._waits = False
         self._prints: threading.Thread | None = None
         if self._process.stderr is not None and log is not None:
             self._prints = threading.Thread(target=_hand_on, args=(self._process.stderr, log), daemon=True)
@@ -75,11 +76,16 @@ class Child:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self._waits:  # waiting was interrupted, and the next answer would be that of the message before
+            self.kill()
+            raise EOFError
+        self._waits = True
         try:
             write(self._process.stdin, message)
             answer = read(self._process.stdout)
         except BrokenPipeError:
             answer = None
+        self._waits = False
         if answer is None:
             raise EOFError
         well, value = pickle.loads(answer)
@@ -158,8 +164,11 @@ def messages(pipe: IO[bytes]) -> queue.Queue[bytes | None]:
     found: queue.Queue[bytes | None] = queue.Queue()
 
     def keep_reading() -> None:
-        while (message := read(pipe)) is not None:
-            found.put(message)
+        try:
+            while (message := read(pipe)) is not None:
+                found.put(message)
+        except MemoryError:  # the work would wait for ever
+            os._exit(1)
         found.put(None)
         time.sleep(_LAST_WORK_SECONDS)
         os._exit(1)

@@ -22,6 +22,8 @@ from spark_infer.errors import DeadlineError
 FOLDER = "PYTHON_FAULTHANDLER_DIR"
 """Where Spark has the processes of its workers write, each a file named by its number."""
 _DUMPS = "PYTHON_TRACEBACK_DUMP_INTERVAL_SECONDS"
+NO_DUMPS = {_DUMPS: "0"}
+"""Keeps Spark's use of Python's timer from a process of ours."""
 _NOTE = "spark_infer: {} may take {:g} seconds in thread {:#x}\n"
 _EXPIRED = re.compile(
     r"spark_infer: (\w+) may take ([\d.e+]+) seconds in thread (0x[0-9a-f]+)\s+(?:Timeout \([^\n]*\n)(.*)", re.DOTALL

@@ -1,8 +1,8 @@
-"""A model in a process of its own, for a worker whose own CUDA is bound to another GPU.
+"""A model in a process of its own.
 
-CUDA reads `CUDA_VISIBLE_DEVICES` once, when it starts. A worker that Spark hands another GPU afterwards cannot reach
-it, so the model runs in a child that starts with the new GPU. Batches go there as Arrow streams, predictions come back
-pickled, both over pipes. The child ends with its model's `close`, and when the worker dies, however it dies.
+Batches go there as Arrow streams, predictions come back pickled, both over pipes. The child ends with its model's
+`close`, and when the worker dies, however it dies. The worker needs one where its own CUDA is bound to another GPU,
+which CUDA looks up once, when it starts; and for models that may crash or hang (`isolated_model.py`).
 
 Run as a module, this file is the child.
 """
@@ -12,7 +12,9 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
 import pyarrow as pa
@@ -20,8 +22,26 @@ import pyarrow as pa
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import RunError
 from spark_infer.runtime.child_process import Child, answer, messages, own_pipes, write
+from spark_infer.runtime.memory import limit_memory
 from spark_infer.runtime.output_capture import captured_output, open_worker_log
 from spark_infer.runtime.process_state import this_process
+
+_SECONDS = struct.Struct("<d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostLimits:
+    """What the process of a model may take; it ends itself where a step takes longer.
+
+    Attributes:
+        load_seconds: How long loading may take; None for as long as it likes.
+        predict_seconds: The same for one predict call.
+        memory_bytes: What predicting may take beyond the loaded model (see `limit_memory`).
+    """
+
+    load_seconds: float | None = None
+    predict_seconds: float | None = None
+    memory_bytes: int | None = None
 
 
 class HostedModel:
@@ -30,18 +50,36 @@ class HostedModel:
     Args:
         load: Loads it; sent to the child by its name and arguments.
         threads: Threads that it may use.
-        address: The GPU, for messages.
+        gone: Makes the error of a child that is gone: while it predicted so many rows, or, with None, while it loaded.
+        limits: What the child may take; None leaves it as it is.
+        own_group: Whether a Ctrl-C at the terminal is kept from the child.
+        environ: Variables that the child has besides those of this process.
+
+    Attributes:
+        by_row: Whether the answer for a row is known to depend on that row alone.
+        batch_rows: Rows of the batches that it is fastest with; None for the usual ones.
+        difference: How a faster way was seen to answer otherwise than the model; None where it was not.
 
     Raises:
-        SparkInferError: What loading it there raised.
-        RunError: The child died.
+        SparkInferError: What loading it there raised, or that the child died.
     """
 
-    def __init__(self, load: Callable[[], Any], *, threads: int, address: str | None) -> None:
-        self._address = address
-        self._child = Child("spark_infer.runtime.model_host")
+    def __init__(
+        self,
+        load: Callable[[], Any],
+        *,
+        threads: int,
+        gone: Callable[[Child, int | None], RunError],
+        limits: HostLimits | None = None,
+        own_group: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._gone = gone
+        self._child = Child("spark_infer.runtime.model_host", own_group=own_group, environ=environ)
+        self.difference: str | None = None
         try:
-            self._how, self._outputs, fell_back = self._ask(pickle.dumps((load, threads)))
+            facts = self._ask(pickle.dumps((load, threads, limits)), None)
+            self._how, self._outputs, fell_back, self.by_row, self.batch_rows = facts
         except BaseException:
             self.close()
             raise
@@ -57,54 +95,80 @@ class HostedModel:
         """Columns it returns, where it knows."""
         return self._outputs
 
-    def predict(self, inputs: pa.RecordBatch) -> Predictions:
-        """Predict one batch in the child; what the model raises there is raised here."""
+    def predict(self, inputs: pa.RecordBatch, seconds: float | None = None) -> Predictions:
+        """Predict one batch in the child; what the model raises there is raised here.
+
+        Args:
+            inputs: The rows.
+            seconds: How long it may take before the child ends itself; None for as long as it likes.
+        """
         sink = pa.BufferOutputStream()
+        sink.write(_SECONDS.pack(seconds or 0.0))
         with pa.ipc.new_stream(sink, inputs.schema) as stream:
             stream.write_batch(inputs)
-        predictions: Predictions = self._ask(sink.getvalue())
+        predictions: Predictions
+        predictions, self.difference = self._ask(sink.getvalue(), inputs.num_rows)
         return predictions
 
     def close(self) -> None:
         """End the child, and with it everything that it holds on its GPU."""
         self._child.close()
 
-    def _ask(self, message: bytes | pa.Buffer) -> Any:
+    def _ask(self, message: bytes | pa.Buffer, rows: int | None) -> Any:
         try:
             return self._child.ask(message)
         except EOFError:
-            raise RunError.process_died(
-                f"The process of the model on GPU {self._address}",
-                self._child.status(),
-                details=["what it wrote is in the log of the executor"],
-                more_memory="give the executors more memory (spark.executor.memoryOverhead)",
-            ) from None
+            raise self._gone(self._child, rows) from None
+
+
+def gone_from_gpu(address: str | None, child: Child, rows: int | None) -> RunError:
+    """The error of a child that is gone, and that had a GPU which this process cannot reach."""
+    return RunError.process_died(
+        f"The process of the model on GPU {address}",
+        child.status(),
+        details=["what it wrote is in the log of the executor"],
+        more_memory="give the executors more memory (spark.executor.memoryOverhead)",
+    )
 
 
 def serve(receive: IO[bytes], send: IO[bytes]) -> None:
     """Load the model of the first message and predict for every other one; returns when the worker is gone."""
     process, received = this_process(), messages(receive)
     try:
-        load, threads = pickle.loads(received.get() or b"")
+        load, threads, limits = pickle.loads(received.get() or b"")
         process.threads.set(threads)
-        with captured_output():
+        with captured_output(), process.deadlines.limit("load", limits and limits.load_seconds):
             model = load()
         process.threads.set(threads)
-        write(send, answer(True, (model.how, model.outputs(), process.device.fallbacks)))
+        if limits is not None:
+            limit_memory(limits.memory_bytes)
+        write(send, answer(True, _facts(model)))
     except (Exception, SystemExit) as error:
         write(send, answer(False, error))
         return
     while (message := received.get()) is not None:
-        with pa.ipc.open_stream(message) as stream:
-            inputs = stream.read_next_batch()
         try:
-            with captured_output():
-                found = answer(True, model.predict(inputs))
+            predictions = _predicted(model, message)
+            found = answer(True, (predictions, getattr(model, "difference", None)))
         except (Exception, SystemExit) as error:
             found = answer(False, error)
         write(send, found)
     model.close()
     gc.collect()  # models lie in cycles; what ends them must not wait for the interpreter's end
+
+
+def _facts(model: Any) -> tuple[object, ...]:
+    of_some = (bool(getattr(model, "by_row", False)), getattr(model, "batch_rows", None))
+    return (model.how, model.outputs(), this_process().device.fallbacks, *of_some)
+
+
+def _predicted(model: Any, message: bytes) -> Predictions:
+    (seconds,) = _SECONDS.unpack_from(message)
+    with pa.ipc.open_stream(pa.py_buffer(message).slice(_SECONDS.size)) as stream:
+        inputs = stream.read_next_batch()
+    with captured_output(), this_process().deadlines.limit("predict", seconds or None):
+        predictions: Predictions = model.predict(inputs)
+    return predictions
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ bound to, the modules of the model that was entered last. The driver has the sam
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Hashable, MutableMapping
 from pathlib import Path
 
+from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.runtime.deadline import StepDeadlines
 from spark_infer.runtime.device import ProcessDevice
 from spark_infer.runtime.failpoints import Failpoints
@@ -32,6 +33,7 @@ class ProcessState:
         stop_signals: What it does when it is asked to stop.
         hashed_entries: Entries of the store of model files that were hashed, by path. A forked worker inherits them:
             same node, same files.
+        ceilings: How many rows there is memory for in one predict call, by how the model was loaded.
         models_warned_of: Digests of models whose differences from this Python were logged.
 
     Args:
@@ -47,6 +49,7 @@ class ProcessState:
         self.failpoints = Failpoints(environ.get("SPARK_INFER_FAULT", ""), environ)
         self.stop_signals = StopSignals()
         self.hashed_entries: set[Path] = set()
+        self.ceilings: dict[Hashable, MemoryCeiling] = {}
         self.models_warned_of: set[str] = set()
 
 

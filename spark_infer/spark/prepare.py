@@ -201,6 +201,11 @@ def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, sta
             "pipeline itself.",
             next_step="leave on_error out, and keep the rows that the pipeline fails for out with `where`.",
         )
+    if backend == SPARK and recipe.options.isolation is not None:
+        raise PlanError(
+            "isolation: process is for models that predict in workers, and Spark runs this pipeline itself.",
+            next_step="leave isolation out.",
+        )
     columns = recipe.read_columns(schema)
     if _needs_python(recipe):
         refuse_unsupported(schema, columns)

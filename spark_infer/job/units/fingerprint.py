@@ -64,6 +64,7 @@ _NO_MATTER = (
     "error_column",
     "max_bad_rows",
     "max_bad_fraction",
+    "isolation",
 )
 """Options that change how fast rows are scored, or whether they are, and never the rows; or facts of their own."""
 

@@ -16,6 +16,7 @@ from spark_infer.errors import PlanError
 
 if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
+    from spark_infer.runtime.model_host import HostLimits
 
 
 COMPILED = "compiled"
@@ -50,6 +51,7 @@ class LoadSpec:
         show_values: Whether messages of foreign exceptions may be shown.
         accelerate: Whether a faster way to the same answers may be taken (`models.accelerate`).
         artefact: What is loaded in place of the model's own files; None loads these.
+        isolation: What a process of its own may take that the model has in a worker; None leaves it in the worker's.
     """
 
     backend: str
@@ -67,6 +69,7 @@ class LoadSpec:
     show_values: bool = False
     accelerate: bool = True
     artefact: Artefact | None = None
+    isolation: HostLimits | None = None
 
     def files(self, digest: str) -> str:
         """Return the digest of the files to load, for a model's own."""
@@ -79,8 +82,8 @@ class LoadSpec:
         how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads, self.accelerate)
         # Python's notation keeps apart what JSON's does not: orders, lists and tuples, numbers and texts as keys.
         config = repr(dict(self.config))
-        address = self.address or ""
-        return (self.files(digest), self.backend, self.device, address, repr(how), config, self.variables_digest)
+        device = (self.device, self.address or "", repr(self.isolation))
+        return (self.files(digest), self.backend, *device, repr(how), config, self.variables_digest)
 
     @property
     def variables_digest(self) -> str:

@@ -13,7 +13,7 @@ from spark_infer.errors import EnvironmentProblem
 
 logger = logging.getLogger(__name__)
 
-FOLDERS = ("sha256", "tmp", "locks", "versions", "derived")
+FOLDERS = ("sha256", "tmp", "locks", "versions", "derived", "ceilings")
 """What a store has below ``models``."""
 
 

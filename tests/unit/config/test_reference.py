@@ -68,8 +68,10 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
     defaults = {
         path: field.get_default(call_default_factory=True)
         for path, field in fields_below(JobConfig)
-        # `compile` stands on one line, and is an example
-        if not field.is_required() and "postprocess" not in path and not path.startswith("score.compile.")
+        # groups inside another one, and examples
+        if not field.is_required()
+        and "postprocess" not in path
+        and not path.startswith(("score.compile.", "score.isolation."))
     }
     examples = {
         "target.partitions",

@@ -1,0 +1,89 @@
+"""Batches that the model has too little memory for: predicted in pieces, and those after them at once."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from spark_infer.core.exception_text import causes
+from spark_infer.core.stats import Stats
+from spark_infer.errors import ModelProcessError
+
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|outofmemory|memoryerror|failed to allocate|bad_alloc|alloc_failed|not enough memory"
+    r"|(can't|cannot|could not) allocate memory|unable to allocate [\d.]+ .?i?b|memory allocation error",
+    re.IGNORECASE,
+)
+"""What PyTorch, ONNX Runtime, XGBoost, LightGBM and numpy say, by exceptions that are often a plain RuntimeError."""
+
+
+class MemoryCeiling:
+    """The most rows that a model has predicted at once on its device, after more of them ran out of memory.
+
+    Args:
+        rows: What is known of it from before; None for nothing.
+        note: Keeps a lower one for the processes that come after this one.
+    """
+
+    def __init__(self, rows: int | None = None, note: Callable[[int], None] = lambda rows: None) -> None:
+        self.rows = rows
+        self._note = note
+
+    def lower(self, rows: int) -> None:
+        """Remember that so many rows can be predicted, and twice as many cannot."""
+        if self.rows is None or rows < self.rows:
+            self.rows = rows
+            self._note(rows)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, or what led to it, says that memory ran out."""
+    return any(
+        isinstance(each, MemoryError) or _OUT_OF_MEMORY.search(f"{type(each).__name__} {each}")
+        for each in causes(error, hidden=True)
+    )
+
+
+def predict_in_pieces(
+    inputs: pa.RecordBatch, predict: Callable[[pa.RecordBatch], pa.RecordBatch], ceiling: MemoryCeiling, stats: Stats
+) -> pa.RecordBatch:
+    """Predict a batch: whole, or in pieces of as many rows as there is memory for.
+
+    What ran out of memory is halved and tried again. The size is remembered only when the whole batch has been
+    predicted with it: a row that takes all memory by itself says nothing of batches.
+
+    Args:
+        inputs: The rows.
+        predict: Predicts some of them.
+        ceiling: How many rows at once.
+        stats: Counts batches that were cut.
+
+    Raises:
+        Exception: What ``predict`` raises; that memory ran out, for one row alone.
+    """
+    rows = inputs.num_rows
+    size, start = min(rows, ceiling.rows or rows), 0
+    found: list[pa.RecordBatch] = []
+    while start < rows:
+        piece = inputs if size == rows else inputs.slice(start, size)
+        try:
+            found.append(predict(piece))
+            start += piece.num_rows
+            continue
+        except Exception as error:
+            if isinstance(error, ModelProcessError) and piece.num_rows == 1:
+                error.row = start
+            if piece.num_rows == 1 or not is_out_of_memory(error):
+                raise
+        # The exception is gone here, and with it the tensors that the frames of its traceback held.
+        gc.collect()
+        size = piece.num_rows // 2
+    if size == rows:
+        return found[0]
+    ceiling.lower(size)
+    stats.cut_batches += 1
+    stats.cut_rows += size
+    return pa.concat_batches(found)

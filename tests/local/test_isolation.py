@@ -1,0 +1,55 @@
+"""Rows that end the process of their model, or never let it answer: they cost themselves and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+
+from spark_infer import ScoringJob
+from tests.deadly import CLASSES, EATS, HANGS, RAISES, SEGFAULTS, save_deadly, write_deadly
+from tests.local.jobs import job
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+ROWS = 100_000
+BAD = {0: RAISES, 9_999: RAISES, 33_333: HANGS, 33_334: EATS, 66_666: RAISES, 70_000: RAISES, 99_999: SEGFAULTS}
+
+
+@pytest.fixture(scope="module")
+def deadly(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_deadly(tmp_path_factory.mktemp("deadly") / "model")
+
+
+def isolated_job(model: str, source: str, tmp_path: Path, **score: Any) -> ScoringJob:
+    how = {"isolation": {"memory_bytes": 2**28}, "predict_seconds": 2.0, "on_error": "quarantine"}
+    return job(
+        model,
+        {"path": source},
+        {"path": str(tmp_path / "out"), "format": "delta"},
+        score={**how, **score},
+        quarantine={"path": str(tmp_path / "aside"), "format": "delta", "columns": ["id", "part"]},
+    )
+
+
+def test_of_100_000_rows_seven_that_crash_hang_or_eat_memory_are_set_aside(deadly: str, tmp_path: Path) -> None:
+    source = write_deadly(tmp_path / "in", ROWS, BAD)
+    report = isolated_job(deadly, source, tmp_path).run()
+    scored = DeltaTable(tmp_path / "out").to_pyarrow_table().sort_by("id")
+    good = [key for key in range(ROWS) if key not in BAD]
+    assert scored.column("id").to_pylist() == good
+    assert np.array_equal(scored.column("prediction").to_numpy(), np.array(good) / 1024)
+    aside = {row["id"]: row for row in DeltaTable(tmp_path / "aside").to_pyarrow_table().to_pylist()}
+    assert {key: (row["part"], row["source_file"], row["source_row"]) for key, row in aside.items()} == {
+        key: (key * 3 // ROWS, f"part={key * 3 // ROWS}/0.parquet", key - -(-(key * 3 // ROWS) * ROWS // 3))
+        for key in BAD
+    }
+    assert {key: row["error_class"] for key, row in aside.items()} == {
+        key: CLASSES[value] for key, value in BAD.items()
+    }
+    assert "signal 11 (SIGSEGV)" in aside[99_999]["error_message"]
+    assert "longer than 2 seconds" in aside[33_333]["error_message"]
+    assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (ROWS, ROWS - 7, 7)
