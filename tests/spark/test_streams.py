@@ -122,29 +122,40 @@ def moody(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def test_bad_rows_of_a_micro_batch_go_to_the_quarantine_once_also_when_only_they_were_published(
-    spark: SparkSession, moody: str, tmp_path: Path, breaks: Any
+def test_bad_rows_of_a_micro_batch_go_to_the_quarantine_once_also_when_the_model_changes_in_between(
+    spark: SparkSession, moody: str, line: str, tmp_path: Path, breaks: Any
 ) -> None:
-    aside: dict[str, Any] = {"on_error": "quarantine", "max_bad_rows": 2}
+    aside: dict[str, Any] = {"on_error": "quarantine", "max_bad_rows": 2, "target": {"keep": ["x"]}}
+    aside["preprocess"] = "tests.spark.made_steps:same"
+    aside["target"]["path"] = str(tmp_path / "out")
     aside["quarantine"] = {"path": str(tmp_path / "bad"), "columns": ["id"]}
-    target = {"path": str(tmp_path / "out"), "keep": ["x"]}
+
+    def tables() -> tuple[dict[float, float], list[tuple[Any, ...]]]:
+        out, bad = (DeltaTable(tmp_path / name).to_pyarrow_table().to_pylist() for name in ("out", "bad"))
+        found = {row["x"]: row["prediction"] for row in out}
+        assert len(found) == len(out)
+        return found, [(row["id"], row["error_class"], row["unit"], row["run_id"]) for row in bad]
+
     add(tmp_path, 1, 500, 3)
-    breaks("quarantined:1:raise")
-    with pytest.raises(InjectedError, match="fault at quarantined"):
-        run(spark, moody, tmp_path, target=target, **aside)
+    for _ in range(2):
+        breaks("quarantined:1:raise")  # its bad row is published, and the others are not
+        with pytest.raises(InjectedError, match="fault at quarantined"):
+            run(spark, moody, tmp_path, **aside)
+        assert (tables()[0], len(tables()[1])) == ({}, 1)
     breaks("")
-    assert len(DeltaTable(tmp_path / "bad").to_pyarrow_table()) == 1
-    report = run(spark, moody, tmp_path, target=target, **aside)
-    assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (3, 2, 1)
+    run(spark, line, tmp_path, **aside)  # which does not fail for it
+    assert tables()[0] == pytest.approx({1: 2.0, 500: 1000.0, 3: 6.0})
+    assert tables()[1] == []
+    add(tmp_path, 500, 4)
+    report = run(spark, moody, tmp_path, **aside)
+    assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (2, 1, 1)
     assert report.error_classes == {"ValueError": 1}
-    out = DeltaTable(tmp_path / "out").to_pyarrow_table().select(["x", "prediction"]).to_pylist()
-    assert sorted(out, key=lambda row: row["x"]) == [{"x": x, "prediction": x} for x in (1.0, 3.0)]
-    (bad,) = DeltaTable(tmp_path / "bad").to_pyarrow_table().to_pylist()
-    assert (bad["id"], bad["error_class"], bad["unit"], bad["run_id"]) == (500, "ValueError", 0, report.run_id)
+    assert tables()[0] == pytest.approx({1: 2.0, 500: 1000.0, 3: 6.0, 4: 4.0})
+    assert tables()[1] == [(500, "ValueError", 1, report.run_id)]
     add(tmp_path, 500, 500, 500)
     with pytest.raises(RunError, match="max_bad_rows is 2"):
-        run(spark, moody, tmp_path, target=target, **aside)
-    assert DeltaTable(tmp_path / "out").version() == 1
+        run(spark, moody, tmp_path, **aside)
+    assert DeltaTable(tmp_path / "out").version() == 2
 
 
 def test_an_interval_returns_a_query_whose_model_is_that_of_its_start_unless_it_is_to_be_refreshed(

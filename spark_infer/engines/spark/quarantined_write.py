@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from spark_infer.config.write_modes import MODES
 from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
@@ -14,14 +15,16 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.runtime.process_state import this_process
 from spark_infer.spark.tables.apart import REASON, ScoredApart, no_rows, scored_apart
 from spark_infer.spark.tables.write import write
-from spark_infer.tables.plan import Written
+from spark_infer.tables.formats import format_of
+from spark_infer.tables.plan import WritePlan, Written
+from spark_infer.tables.predicate import partition_scope
 
 
 class QuarantiningWriter(SparkWriter):
     """Scores rows once, adds the bad ones to the table of quarantined rows, then the others to the target.
 
-    Each is one commit of its table with the same transaction: a batch that is written again after either adds to that
-    table nothing more.
+    Each is one commit of its table. Where a batch comes again whose bad rows were published and the others were not,
+    its bad rows are replaced: a model that has changed since may fail for others.
     """
 
     def make_empty(self, facts: Mapping[str, str | int | float]) -> None:
@@ -50,16 +53,26 @@ class QuarantiningWriter(SparkWriter):
             if apart.rows:
                 why = next(iter(apart.classes), "")
                 BadRowLimits.of(job.config.score).refuse(apart.bad, apart.rows, why=why, whole=True)
-            if apart.bad:
-                self._write_aside(apart, facts, txn)
+            was_published = self._is_aside(txn)
+            if apart.bad or was_published:
+                self._write_aside(apart, facts, txn, again=was_published)
                 this_process().failpoints.reach("quarantined")
             written = write(apart.good_rows(job.schema.names), job.write, facts=facts, txn=txn)
         if totals is not None:
             totals = replace(totals, error_classes=apart.classes)
         return replace(written, quarantined=apart.bad), totals
 
+    def _is_aside(self, txn: tuple[str, int] | None) -> bool:
+        """Whether the bad rows of this batch were published before."""
+        aside = self._job.quarantine
+        storage = None if aside is None else aside.write.location.storage()
+        if aside is None or storage is None or txn is None:
+            return False
+        stream, number = txn
+        return format_of(aside.write.location.format).written.newest_batch(storage, stream) == number
+
     def _write_aside(
-        self, apart: ScoredApart, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None
+        self, apart: ScoredApart, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None, *, again: bool
     ) -> None:
         job, aside = self._job, self._job.quarantine
         if aside is None:
@@ -75,7 +88,18 @@ class QuarantiningWriter(SparkWriter):
             "scored_at": job.started_at,
             "run_id": stream,
         }
-        write(apart.bad_rows(aside.schema, values), aside.write, facts=facts, txn=txn)
+        rows = apart.bad_rows(aside.schema, values)
+        if again:
+            write(rows, _in_place_of(aside.write, stream, number), facts=facts)
+        else:
+            write(rows, aside.write, facts=facts, txn=txn)
+
+
+def _in_place_of(plan: WritePlan, stream: str, number: int) -> WritePlan:
+    """The write that replaces the bad rows of a batch."""
+    types = {"run_id": "string", "unit": "int"}
+    scope, _ = partition_scope({"run_id": (stream,), "unit": (number,)}, types)
+    return replace(plan, mode=next(mode for mode in MODES.values() if mode.replaces_partitions), scope=scope)
 
 
 def _with_reasons(job: PreparedJob) -> Recipe:
@@ -87,4 +111,5 @@ def _with_reasons(job: PreparedJob) -> Recipe:
         keep=tuple(dict.fromkeys([*recipe.keep, *columns])),
         outputs=with_errors(recipe.outputs, REASON),
         error_column=REASON,
+        hidden=(),  # Spark does not say where a row stands
     )

@@ -101,13 +101,15 @@ def tables_of(job: MatchedJob) -> dict[str, Any]:
 
 
 def _planned(job: MatchedJob, target: TargetConfig, schema: pa.Schema) -> WritePlan:
-    write = plan_write(job.engine.tables, target, snapshot=job.snapshot, schema=schema)
+    takes_once = next(each.name for each in FORMATS.values() if each.spark_commits)
+    # A new table is of a format that knows its micro-batches, whatever the source is.
+    source = replace(job.snapshot, location=replace(job.snapshot.location, format=takes_once))
+    write = plan_write(job.engine.tables, target, snapshot=source, schema=schema)
     if not format_of(write.location.format).spark_commits:
-        names = " or ".join(each.name for each in FORMATS.values() if each.spark_commits)
         raise TargetError(
             f"{write.location.name} is a {write.location.format.capitalize()} table, whose files do not say which "
             "micro-batch wrote them.",
             details=["a batch that is written again after a failure would be in it twice"],
-            next_step=f"set `format: {names}`, for a table that does not exist yet.",
+            next_step=f"choose a {takes_once.capitalize()} table, or a place where there is none yet.",
         )
     return write

@@ -95,7 +95,7 @@ def score_stream(
 
     Example:
         >>> report = score_stream(
-        ...     "data/flights", "data/scored", "models:/flight_delay@champion", checkpoint="data/checkpoints/scored"
+        ...     "data/flights", "data/followed", "models:/flight_delay@champion", checkpoint="data/checkpoints/followed"
         ... )
         >>> report.rows_scored, report.micro_batches
         (3, 1)
