@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spark_infer import Plan, Preview, Report
     from spark_infer.engines.base import Engine
     from spark_infer.job.backfill import Attempt, Backfilled
+    from spark_infer.job.streams.published import Published
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import RunState
     from spark_infer.job.verification import Verification
@@ -109,6 +110,17 @@ def runs(output: Output, config: JobConfig, params: Mapping[str, str]) -> tuple[
         return history(config, LocalTables(), wanted), bookmark_of(LocalTables(), config)
     with ProgressLine(output.screen) as line, _engine(output, config, line, scores=False) as engine:
         return history(config, engine.tables, wanted), bookmark_of(engine.tables, config)
+
+
+def stream_published(output: Output, config: JobConfig) -> Published:
+    """Look at how far a stream is; starts Spark only where the catalog says where its target is."""
+    from spark_infer.job.streams.published import published
+    from spark_infer.tables.local_tables import LocalTables
+
+    if config.target.path is not None:
+        return published(LocalTables(), config)
+    with ProgressLine(output.screen) as line, _engine(output, config, line, scores=False) as engine:
+        return published(engine.tables, config)
 
 
 def check(output: Output, config: JobConfig, *, new_run: bool = False, load: bool = True) -> Plan:

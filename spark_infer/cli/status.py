@@ -32,6 +32,12 @@ def status(
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
         config, states, bookmark = _states(output, job, params, overrides, log_file)
+        if config.trigger is not None:
+            from spark_infer.cli.job import stream_published
+
+            found = stream_published(output, config)
+            output.result(printable(str(found)), {"stream": found.stream, "micro_batch": found.newest})
+            return
         target = config.hide(config.target.name)
         lines = [*map(str, states)] or [printable(f"no run has written into this target: {target}")]
         if config.new_rows is not None:

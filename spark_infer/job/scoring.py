@@ -283,11 +283,12 @@ def job_settings(model: Any, options: Mapping[str, Any], **tables: Any) -> dict[
         options: Keys of the job and of its ``score``; others are left out.
         **tables: The source and the target.
     """
-    known = set(ScoreOptions.settings()) | set(JobConfig.settings())
-    score: dict[str, Any] = {name: value for name, value in options.items() if name in known}
+    of_score = set(ScoreOptions.settings())
+    keys_of_job = set(JobConfig.settings()) - of_score  # `params` are those of the model
+    score: dict[str, Any] = {name: value for name, value in options.items() if name in of_score | keys_of_job}
     if score.get("on_error", "") is None:  # the default, as for every option in Python; in a job file it is the word
         del score["on_error"]
-    of_job = {key: score.pop(key) for key in JobConfig.settings().keys() & score.keys()}
+    of_job = {key: score.pop(key) for key in keys_of_job & score.keys()}
     if (configuration := read_configuration(score.pop("model_config", None))) is not None:
         score["model_config"] = configuration
     return {**of_job, "model": model.uri if isinstance(model, ModelRef) else model, **tables, "score": score}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from spark_infer.config import JobConfig
 from spark_infer.config.write_modes import MODES
 from spark_infer.errors import WriteError
+from spark_infer.job.streams.published import published
 from spark_infer.job.streams.run_stream import is_published
+from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 
@@ -41,3 +45,19 @@ def test_a_micro_batch_before_the_newest_is_refused(tmp_path: Path) -> None:
     plan = target(tmp_path / "out", ("one", 4))
     with pytest.raises(WriteError, match="has micro-batch 4 of this stream, and the checkpoint is at 3"):
         is_published(plan, "one", 3)
+
+
+def test_how_far_a_stream_is_stands_in_its_target(tmp_path: Path) -> None:
+    document = {
+        "model": "models:/m/1",
+        "source": str(tmp_path / "in"),
+        "target": {"path": str(tmp_path / "out"), "mode": "append"},
+        "trigger": "30 seconds",
+        "checkpoint": str(tmp_path / "checkpoint"),
+    }
+    job = JobConfig.model_validate(document)
+    assert str(published(LocalTables(), job)) == "the target holds no micro-batch of this stream"
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "metadata").write_text(json.dumps({"id": "one"}))
+    target(tmp_path / "out", ("one", 3), ("other", 7))
+    assert str(published(LocalTables(), job)) == "the target holds the micro-batches of stream one up to 3"
