@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from spark_infer.config.frozen import Frozen
+from spark_infer.config.frozen import Frozen, NameList
+from spark_infer.config.write_modes import MODES
 
 
 class IncrementalOptions(Frozen):
@@ -27,8 +28,22 @@ class IncrementalOptions(Frozen):
         description="What another model version, or other steps and options of `score`, do: `new_rows` scores new rows "
         "alone, and older rows keep their predictions; `all` scores every row of the source again.",
     )
+    by: NameList = Field(
+        default=(),
+        description="Columns that tell rows apart, for mode `append`: where the source does not say which rows are "
+        "new, those are scored whose values in these columns the target lacks. Without it the run is refused then.",
+    )
     deletes: Literal["keep", "remove"] = Field(
         default="keep",
         description="What a merge does with predictions of rows that are gone from the source; `remove` needs the "
         "source's change data feed.",
     )
+
+
+def key_problem(mode: str, keep: str | tuple[str, ...], incremental: IncrementalOptions | None) -> str:
+    """Say what is wrong with `by`; empty where nothing is."""
+    by = () if incremental is None else incremental.by
+    if by and not MODES[mode].adds_only:
+        return "`incremental.by` is for mode append: `keys` of a merge says which rows are the same"
+    lacking = [name for name in by if keep != "all" and name not in keep]
+    return f"`incremental.by` names {lacking[0]}, and `keep` lacks it" if lacking else ""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.duration import Duration
 from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
-from spark_infer.config.incremental import IncrementalOptions
+from spark_infer.config.incremental import IncrementalOptions, key_problem
 from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.quarantined import QuarantinedOptions
@@ -344,6 +344,7 @@ class JobConfig(Frozen):
         return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
 
     _fits_a_stream = rule(*STREAM_RULE)(stream_problem)
+    _keys_of_new_rows_are_kept = rule("target.mode", "target.keep", "incremental")(key_problem)
 
     @property
     def new_rows(self) -> IncrementalOptions | None:

@@ -224,6 +224,7 @@ def _match(
         tried=trial.to_facts(key) if key else {},
         warnings=(
             *engine.warnings(source.snapshot),
+            *filter(None, [source.snapshot.note]),
             *pin_warnings(pin, source),
             *_model_warnings(scoring, rehearsal),
         ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spark_infer.tables.listing import SourceFile
+from spark_infer.tables.location import TableLocation
 
 _PREFIX = "bookmark_"
 _FACTS = ("job", "source_id", "source_version", "selection", "scoring", "model")
@@ -19,6 +20,12 @@ SCORE_ALL = (
     "merged by keys, with --new-run. From then on new rows alone are scored."
 )
 """What to do where a bookmark cannot be used."""
+
+BY_KEY = (
+    "name the columns that tell rows apart (incremental: {by: [id]}), and those rows are scored whose keys the target "
+    f"lacks; or {SCORE_ALL}"
+)
+"""The same where only the source does not say which rows are new."""
 
 APP = "spark_infer/bookmark/"
 """How the transaction identifiers of bookmarks begin in a Delta table's log."""
@@ -90,6 +97,19 @@ class Bookmark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Keys:
+    """What tells rows apart, and where those are that were scored.
+
+    Attributes:
+        columns: Columns of source and target.
+        target: The table that holds the rows that were scored.
+    """
+
+    columns: tuple[str, ...]
+    target: TableLocation
+
+
+@dataclass(frozen=True, kw_only=True)
 class Span:
     """Which rows of a source are read: those that came after one bookmark, up to another.
 
@@ -99,6 +119,7 @@ class Span:
         seen: A version after `since` up to which nothing is new; 0 where none was seen.
         keys: The columns by which rows of the target are replaced; none where rows are only added, and then rows of the
             source that were changed are refused.
+        by: By what rows are new where nothing else says it; None where they are refused then.
         removes: Whether rows that are gone from the source are removed from the target too.
         reads: Which files of a table without versions are read; None for all.
         picked: File to those of its rows that are read, ascending; None for all rows of all files.
@@ -108,9 +129,15 @@ class Span:
     to: Bookmark | None = None
     seen: int = 0
     keys: tuple[str, ...] = ()
+    by: Keys | None = None
     removes: bool = False
     reads: Callable[[SourceFile], bool] | None = None
     picked: Mapping[str, tuple[int, ...]] | None = None
+
+    @property
+    def way_out(self) -> str:
+        """What to do where the source does not say which rows are new."""
+        return SCORE_ALL if self.keys else BY_KEY
 
 
 ALL_ROWS = Span()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from spark_infer.tables.bookmark import Bookmark
-from spark_infer.tables.listing import Listing
+from spark_infer.tables.listing import Listing, SourceFile
 from spark_infer.tables.location import TableLocation
 
 
@@ -36,6 +36,8 @@ class Snapshot:
         is_newest: Whether the table has nothing newer, as far as this process can see.
         table_id: Of a Delta table: its own name for itself, which one that is made again in its place does not have.
         since: The files are those with rows that came after it; None where they are all.
+        listed: All files, where the listing has only those with rows whose keys a target lacks; else None.
+        note: What the reader of plan and report should know, a sentence; empty for nothing.
         is_picked: Whether the listing has single rows of its files alone.
         by_feed: Whether only the change data feed of a Delta table says which rows these are, which Spark reads.
     """
@@ -55,8 +57,15 @@ class Snapshot:
     table_id: str = ""
     since: Bookmark | None = field(default=None, repr=False)
     is_picked: bool = False
+    listed: tuple[SourceFile, ...] | None = field(default=None, repr=False)
+    note: str = ""
     by_feed: bool = False
     is_newest: bool = True
+
+    @property
+    def every_file(self) -> tuple[SourceFile, ...] | None:
+        """The files that were looked at; None where only Spark knows them."""
+        return self.listed if self.listed is not None or self.listing is None else self.listing.files
 
     @property
     def nothing_new(self) -> bool:

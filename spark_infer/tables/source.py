@@ -8,17 +8,18 @@ from dataclasses import replace
 
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
-from spark_infer.tables.bookmark import ALL_ROWS, Span
+from spark_infer.tables.bookmark import ALL_ROWS, Keys, Span
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.locate import locate, qualify
-from spark_infer.tables.location import looking_at
+from spark_infer.tables.location import TableLocation, looking_at
 from spark_infer.tables.picked_rows import picked_rows
 from spark_infer.tables.predicate import PartitionScope, partition_scope
 from spark_infer.tables.scan.read_eligibility import partition_doubts
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage, open_storage
 from spark_infer.tables.table_lookup import TableLookup
+from spark_infer.tables.unknown_keys import with_unknown_keys
 
 
 def open_snapshot(lookup: TableLookup, source: SourceConfig, span: Span = ALL_ROWS) -> Snapshot:
@@ -63,9 +64,32 @@ def _open(lookup: TableLookup, source: SourceConfig, span: Span) -> Snapshot:
         raise _missing(lookup, source)
     table_format = format_of(location.format)
     lookup.check_format(location.format)
-    found = _within(table_format.source_snapshot(lookup, location, source, span), source)
+    if span.by is None:
+        found = _within(table_format.source_snapshot(lookup, location, source, span), source)
+    else:
+        found = _spanned_or_by_key(lookup, location, source, span, span.by)
     found = found if span.reads is None else _only(found, span.reads)
     return table_format.counted(found if span.picked is None else picked_rows(found, span.picked))
+
+
+def _spanned_or_by_key(
+    lookup: TableLookup, location: TableLocation, source: SourceConfig, span: Span, keys: Keys
+) -> Snapshot:
+    """Find the rows of a span, by their keys where nothing else says which they are.
+
+    A run that goes on has its rows in its tasks; of all files it looks only at what they are.
+    """
+    snapshot = format_of(location.format).source_snapshot
+    try:
+        return _within(snapshot(lookup, location, source, span), source)
+    except SourceError as error:
+        every = _within(snapshot(lookup, location, source, replace(span, since=None)), source)
+        every = replace(every, since=span.since)
+        if span.to is not None:
+            return every
+        found = with_unknown_keys(lookup, every, keys)
+        why = "; ".join(error.details) or error.what
+        return replace(found, note=f"rows count as new whose {', '.join(keys.columns)} the target lacks, since: {why}")
 
 
 def _only(snapshot: Snapshot, reads: Callable[[SourceFile], bool]) -> Snapshot:

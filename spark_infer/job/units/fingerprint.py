@@ -215,10 +215,10 @@ def source_state(snapshot: Snapshot) -> str:
     """Name the state of a source: its version, or its files."""
     if snapshot.version is not None:
         return f"version {snapshot.version} of table {snapshot.table_id[:8]}"
-    if snapshot.listing is None:
+    if snapshot.every_file is None:
         return "unknown"
-    files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.listing.files)
-    return f"{len(files):,} files of {snapshot.listing.size_bytes:,} bytes ({digest(files)[:12]})"
+    files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.every_file)
+    return f"{len(files):,} files of {sum(size for _, size, _ in files):,} bytes ({digest(files)[:12]})"
 
 
 def version_in(facts: Facts) -> int | None:
@@ -228,10 +228,8 @@ def version_in(facts: Facts) -> int | None:
 
 
 def _files(snapshot: Snapshot) -> str | None:
-    if snapshot.listing is None:
-        return None
-    files = snapshot.listing.files
-    return "".join(sorted(map(file_digest, files)))
+    files = snapshot.every_file
+    return None if files is None else "".join(sorted(map(file_digest, files)))
 
 
 def file_digest(file: SourceFile) -> str:

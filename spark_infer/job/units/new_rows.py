@@ -20,7 +20,7 @@ from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
 from spark_infer.job.units.seen_versions import remember, seen_after
 from spark_infer.job.units.slices import slice_key, slice_of
 from spark_infer.models.ref import ModelRef
-from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Span
+from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Keys, Span
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.formats import WrittenBefore, format_of
 from spark_infer.tables.ledger.access import access_of
@@ -28,6 +28,7 @@ from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.ledger import LIST, Ledger
 from spark_infer.tables.ledger.signed import facts_in, signed
 from spark_infer.tables.locate import locate
+from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
@@ -74,9 +75,9 @@ class WantedRows:
         if snapshot.version is not None:
             to = replace(self.now, source_id=snapshot.table_id, source_version=snapshot.version)
         else:
-            listed = () if snapshot.listing is None else snapshot.listing.files
-            there = {each.path: (each.size, each.modified_ns) for each in listed}
-            files = {**({} if since is None else since.files), **there}
+            before = {} if since is None or snapshot.listed is not None else since.files
+            there = {each.path: (each.size, each.modified_ns) for each in snapshot.every_file or ()}
+            files = {**before, **there}
             to = replace(self.now, source_id=_id_of(files), source_version=len(files), files=files)
         return BookmarkMove(found=self.found, since=since, to=to)
 
@@ -158,6 +159,7 @@ class _Place:
 
     Attributes:
         table: The target's folder.
+        location: The target.
         exists: Whether there is a table.
         written: What tells of the runs that wrote into it.
         runs: The runs of the job.
@@ -165,6 +167,7 @@ class _Place:
     """
 
     table: Storage
+    location: TableLocation
     exists: bool
     written: WrittenBefore
     runs: Runs
@@ -173,12 +176,14 @@ class _Place:
     def span(self, since: Bookmark | None, to: Bookmark | None = None) -> Span:
         """The rows between two bookmarks, and what the target takes of changes."""
         seen = 0 if since is None else seen_after(self.runs, since)
+        by = () if self.config.new_rows is None else self.config.new_rows.by
         removes = self.config.new_rows is not None and self.config.new_rows.deletes == "remove"
         return Span(
             since=self.with_files(since),
             to=self.with_files(to),
             seen=seen,
             keys=self.config.target.keys,
+            by=Keys(columns=by, target=self.location) if by and since is not None else None,
             removes=removes,
         )
 
@@ -240,7 +245,7 @@ def _place(lookup: TableLookup, config: JobConfig) -> _Place | None:
     part = slice_key(slice_of(config))
     runs = Runs.of(table, config.name, job_key(source), part, access_of(table, config.target))
     written = format_of(location.format).written
-    return _Place(table=table, exists=exists, written=written, runs=runs, config=config)
+    return _Place(table=table, location=location, exists=exists, written=written, runs=runs, config=config)
 
 
 def _bookmark_now(config: JobConfig, ref: ModelRef, runs: Runs) -> Bookmark:

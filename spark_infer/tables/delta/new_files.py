@@ -13,7 +13,7 @@ from typing import Any
 from pyarrow import ArrowException
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.bookmark import SCORE_ALL, Span
+from spark_infer.tables.bookmark import Span
 from spark_infer.tables.delta.actions import UnreadableLogError, action_key, commit_actions
 from spark_infer.tables.delta.log import LogListing, LogState, source_files
 from spark_infer.tables.listing import SourceFile
@@ -70,18 +70,19 @@ def spanned_files(
     """
     for mark in (span.since, span.to):
         if mark is not None and mark.source_id != state.table_id:
-            raise _unknown(location, mark.source_version, "it is another table now: it was made again or replaced")
+            why = "it is another table now: it was made again or replaced"
+            raise _unknown(location, span, mark.source_version, why)
     if span.since is None:
         return state.files
     after = span.since.source_version
     try:
         return _spanned(storage, location, log, state, span, max(after, span.seen))
     except HistoryGoneError as error:
-        raise _unknown(location, after, f"the log has the commit of version {error.version} no more") from error
+        raise _unknown(location, span, after, f"the log has the commit of version {error.version} no more") from error
     except RowsChangedError as error:
-        raise _changed(location, after, error, keys=bool(span.keys)) from error
+        raise _changed(location, span, after, error) from error
     except (UnreadableLogError, ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unknown(location, after, "a commit since then cannot be read") from error
+        raise _unknown(location, span, after, "a commit since then cannot be read") from error
 
 
 def _spanned(
@@ -92,7 +93,7 @@ def _spanned(
         lost = _lost(storage, state, files)
         if lost and not span.keys:
             why = f"new rows are in the same files as older ones, and VACUUM removed {logged_path(lost[0])}"
-            raise _unknown(location, after, why)
+            raise _unknown(location, span, after, why)
         if not lost:
             return files
     except RowsChangedError:
@@ -111,26 +112,26 @@ def _lost(storage: Storage, state: LogState, files: Sequence[SourceFile]) -> lis
     return [path for path, info in zip(moved, infos, strict=True) if not info.is_file]
 
 
-def _unknown(location: TableLocation, after: int, why: str) -> SourceError:
+def _unknown(location: TableLocation, span: Span, after: int, why: str) -> SourceError:
     return SourceError(
         f"It is not known which rows of {location.name} came after version {after}, up to which the target holds "
         "predictions.",
         details=[why],
-        next_step=SCORE_ALL,
+        next_step=span.way_out,
     )
 
 
-def _changed(location: TableLocation, after: int, error: RowsChangedError, *, keys: bool) -> SourceError:
+def _changed(location: TableLocation, span: Span, after: int, error: RowsChangedError) -> SourceError:
     needs = (
         "`deletes: remove` needs a table with delta.enableChangeDataFeed, from the bookmark on"
-        if keys
+        if span.keys
         else "a target that is merged by keys can take them; one that is appended to cannot"
     )
     return SourceError(
         f"Rows of {location.name} were changed or removed after version {after}, up to which the target holds "
         "predictions.",
         details=[f"version {error.version}: {error.operation}", needs],
-        next_step=SCORE_ALL,
+        next_step=span.way_out,
     )
 
 

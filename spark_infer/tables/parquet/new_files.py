@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.bookmark import SCORE_ALL, Bookmark, FileMark, Span
+from spark_infer.tables.bookmark import Bookmark, FileMark, Span
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.paths import logged_path
 from spark_infer.tables.storage import DataFile
@@ -21,6 +21,8 @@ def mark_of(file: DataFile) -> FileMark:
 def spanned(location: TableLocation, files: Sequence[DataFile], span: Span) -> list[DataFile]:
     """Return the files whose rows are to be read.
 
+    Where rows are merged by keys, and those that are gone stay in the target, files that were written again are new.
+
     Args:
         location: The table.
         files: The files that it has now.
@@ -30,15 +32,16 @@ def spanned(location: TableLocation, files: Sequence[DataFile], span: Span) -> l
         SourceError: Files whose rows were scored, or were about to be, are gone or were written again.
     """
     there = {file.path: mark_of(file) for file in files}
-    for mark in (span.since, span.to):
+    takes_changes = bool(span.keys) and not span.removes
+    for mark in (None if takes_changes else span.since, span.to):
         if mark is not None:
-            _refuse_changed(location, mark, there)
+            _refuse_changed(location, span, mark, there)
     before = {} if span.since is None else span.since.files
     wanted = there if span.to is None else span.to.files
-    return [file for file in files if file.path in wanted and file.path not in before]
+    return [file for file in files if file.path in wanted and before.get(file.path) != there[file.path]]
 
 
-def _refuse_changed(location: TableLocation, mark: Bookmark, there: dict[str, FileMark]) -> None:
+def _refuse_changed(location: TableLocation, span: Span, mark: Bookmark, there: dict[str, FileMark]) -> None:
     gone = [path for path in mark.files if path not in there]
     written = [path for path, known in mark.files.items() if path in there and there[path] != known]
     if not gone and not written:
@@ -49,5 +52,5 @@ def _refuse_changed(location: TableLocation, mark: Bookmark, there: dict[str, Fi
     raise SourceError(
         f"{len(shown):,} files of {location.name} whose rows were scored are gone or were written again.",
         details=[*shown[:_MOST_SHOWN], *(["…"] if len(shown) > _MOST_SHOWN else [])],
-        next_step=SCORE_ALL,
+        next_step=span.way_out,
     )
