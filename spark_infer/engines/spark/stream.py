@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from spark_infer.config.trigger import AVAILABLE_NOW
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.errors import EnvironmentProblem, SourceReadError
+from spark_infer.runtime.call_in_thread import call_in_thread
 from spark_infer.spark.analysis import sentence_of
 from spark_infer.spark.exceptions import is_sparks, translate
 from spark_infer.spark.server import is_connect
@@ -60,7 +61,8 @@ class SparkStream:
     def wait(self) -> None:
         """Wait until the query ends, and stop it where the wait is given up."""
         try:
-            self.query.awaitTermination()
+            # Ctrl-C in the middle of a call would leave its answer to the next call of this thread.
+            call_in_thread(self.query.awaitTermination, lambda done: done.get())
         except Exception as error:
             raise self._failure or _translated(error) from error
         finally:
