@@ -23,14 +23,14 @@ CLASSES = {
 }
 
 
-def save_deadly(folder: Path) -> str:
-    """Save a model that returns its input, and fails for the values above; returns its folder."""
+def save_deadly(folder: Path, room: int = 10**9) -> str:
+    """Save a model that returns its input, and fails for the values above, and for more rows than there is room for."""
     example = pd.DataFrame({"x": np.arange(3.0)})
     signature = infer_signature(example, example["x"].to_numpy())
     code = Path(__file__).parent / "local" / "models" / "deadly_estimator.py"
     sys.path.insert(0, str(code.parent))
     try:
-        model = importlib.import_module("deadly_estimator").Deadly()
+        model = importlib.import_module("deadly_estimator").Deadly(room)
         mlflow.sklearn.save_model(
             model,
             folder,

@@ -204,7 +204,8 @@ class ScoreOptions(Frozen):
         default="fail",
         description="What becomes of a row that the model fails for, or a step around it: `fail` ends the job; `null` "
         "leaves the row without a prediction and says why in `error_column`; `quarantine` puts it into a table of its "
-        "own. The other rows keep their predictions. Memory, files, devices and deadlines are never a row's fault.",
+        "own. The other rows keep their predictions. Files and devices are never a row's fault; memory, deadlines and "
+        "crashes are with `isolation` alone.",
     )
     error_column: str | None = Field(
         default=None,

@@ -120,7 +120,8 @@ class ModelCrashedError(ModelProcessError):
         """A process that is gone; ``ended`` says by what."""
         return cls(
             f"The process of the model ended while it predicted a batch of {rows:,} rows: {ended}.",
-            next_step="find the row with on_error: null or quarantine, then predict it in plain Python.",
+            next_step="find the row with on_error: null or quarantine, then predict it in plain Python; where no row "
+            "fails alone, lower batch_size.",
         )
 
 

@@ -261,3 +261,20 @@ def test_of_100_000_rows_in_three_partitions_seven_are_set_aside(moody: str, tmp
     assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (100_000, 99_993, 7)
     assert report.rows_predicted is not None
     assert report.rows_predicted < 6 * 100_000
+
+
+def test_of_100_000_rows_that_are_all_bad_no_task_scores_more_than_its_first_batch(moody: str, tmp_path: Path) -> None:
+    ids = np.arange(100_000)
+    table = pa.table({"id": ids, "x": np.full(100_000, POISON), "part": ids // 33_334})
+    pq.write_to_dataset(table, tmp_path / "in", partition_cols=["part"], basename_template="{i}.parquet")
+    with pytest.raises(TooManyBadRowsError, match=r"10,000 of the first 10,000 rows, and max_bad_fraction") as stopped:
+        job(
+            moody,
+            {"path": str(tmp_path / "in")},
+            {"path": str(tmp_path / "out"), "format": "delta"},
+            score={"on_error": "quarantine"},
+            quarantine={"path": str(tmp_path / "aside"), "format": "delta", "columns": ["id"]},
+        ).run()
+    assert ", after 0 rows of:" in str(stopped.value)
+    assert not (tmp_path / "out").exists()
+    assert quarantined(tmp_path / "aside") == []

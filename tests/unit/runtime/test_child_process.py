@@ -1,11 +1,13 @@
-"""What a child process prints, by whatever way, is handed on line by line and not on the screen."""
+"""What a child process prints is handed on line by line, and no answer comes to another question."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from spark_infer.runtime import child_process
 from spark_infer.runtime.child_process import Child
 
 _PRINTS = """
@@ -39,3 +41,32 @@ def test_all_that_a_child_prints_is_handed_on(
     child.close()
     assert sorted(lines) == ["a print", "native\ufffd", "no end of line", "of a child", "of a thread"]
     assert "".join(capfd.readouterr()) == ""
+
+
+_ECHOES = """
+from spark_infer.runtime.child_process import answer, own_pipes, read, write
+
+receive, send = own_pipes()
+while (message := read(receive)) is not None:
+    write(send, answer(True, message))
+"""
+
+
+def test_an_answer_that_nobody_waited_for_is_not_that_of_the_next_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "echoes_of_test.py").write_text(_ECHOES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    child = Child("echoes_of_test")
+
+    def interrupted(pipe: IO[bytes]) -> bytes | None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as waiting:
+        waiting.setattr(child_process, "read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            child.ask(b"first")
+    with pytest.raises(EOFError):
+        child.ask(b"second")
+    assert child.status() == -9
+    child.close()

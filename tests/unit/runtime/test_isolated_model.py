@@ -54,7 +54,7 @@ class Deadly:
         if HANGS in values:
             time.sleep(600)
         if EATS in values:
-            bytearray(2**40)
+            bytearray(2**31)
         if RAISES in values:
             raise ValueError("no")
         return {"x": inputs.column("x").to_numpy() * 2}
