@@ -122,6 +122,9 @@ def remove_files(work: PublishWork, paths: Sequence[str]) -> None:
         if info.is_file:
             this_process().failpoints.reach("remove")
             work.table.files.delete_file(info.path)
+    folders = sorted({os.path.dirname(path) for path in paths})
+    # Else a power cut would bring them back after the run is finished.
+    disk_of(work.table).keep(work.table.root, [folder for folder in folders if work.table.kind(folder) == "folder"])
     make_empty(work)
 
 

@@ -30,7 +30,7 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
-from spark_infer.tables.publishing.with_quarantine import WithQuarantine
+from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
@@ -68,6 +68,7 @@ def command(
     random: Random,
     *,
     day: int | None = None,
+    leaving: Sequence[str] = (),
     beating: Beating,
     sleep: Callable[[float], None],
     silent_looks: int,
@@ -83,6 +84,7 @@ def command(
         units: What is to be scored.
         random: Decides what workers do first.
         day: The partition that is scored and replaced; None for all.
+        leaving: Files that leave the table of quarantined rows, whose rows are scored again.
         beating: Calls what shows that this driver is at work.
         sleep: Lets others work.
         silent_looks: How patient it is with others.
@@ -97,6 +99,7 @@ def command(
         units,
         random,
         day=day,
+        leaving=leaving,
         beating=beating,
         sleep=sleep,
         silent_looks=silent_looks,
@@ -117,6 +120,7 @@ def _command(
     random: Random,
     *,
     day: int | None,
+    leaving: Sequence[str],
     beating: Beating,
     sleep: Callable[[float], None],
     silent_looks: int,
@@ -156,7 +160,7 @@ def _command(
         scope=scope if mode == "overwrite_partitions" else None,
         how="",
         partition_types=("int",),
-        at_once=new_rows,
+        at_once=new_rows or (bool(leaving) and kind == "delta"),
     )
     start = begin(start, plan, None)
     if start.finished is not None:
@@ -185,7 +189,7 @@ def _command(
             return drive(
                 ledger,
                 start.units,
-                publisher_of(work, publishing, aside),
+                publisher_of(work, publishing, aside, leaving),
                 folder=work.folder,
                 score=scorer(disk, random, day, quarantines=aside is not None),
                 check=stored,
@@ -210,7 +214,9 @@ def _command(
     return "done"
 
 
-def publisher_of(work: PublishWork, publishing: TableFormat, aside: Storage | None) -> Publisher:
+def publisher_of(
+    work: PublishWork, publishing: TableFormat, aside: Storage | None, leaving: Sequence[str]
+) -> Publisher:
     """The publisher of the target, and of the table of quarantined rows where there is one."""
     if aside is None:
         return publishing.publisher(work)
@@ -218,7 +224,8 @@ def publisher_of(work: PublishWork, publishing: TableFormat, aside: Storage | No
     plan = replace(work.plan, location=location, mode=MODES["append"], exists=True, scope=None, at_once=False)
     beside = replace(work, plan=plan, table=aside, bookmark=None)
     publishing.make_empty(beside)
-    return WithQuarantine(publishing.publisher(work), publishing.publisher(beside))
+    both = WithQuarantine(publishing.publisher(work), publishing.publisher(beside))
+    return ThenRemoved(both, lambda: publishing.remove_files(beside, leaving)) if leaving else both
 
 
 def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spark_infer.errors import CommitConflictError, WriteError
+from spark_infer.errors import WriteError
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
@@ -80,10 +80,10 @@ class SimLog:
     def remove(self, plan: WritePlan, ready: SimReady, paths: Sequence[str], stamp: str, txn: Txn) -> None:
         failure: OSError | None = None
         try:
-            if not {*paths} <= {*live(ready.commits)}:
-                raise WriteError("a file is not part of the table")
-            if not self._make(ready.folder, len(ready.commits), [], list(paths), stamp, txn):
-                raise CommitConflictError("another commit came in between")
+            while not newest(commits := self._commits(ready.folder), txn.app):
+                if not {*paths} <= {*live(commits)}:
+                    raise WriteError("a file is not part of the table")
+                self._make(ready.folder, len(commits), [], list(paths), stamp, txn)
         except OSError as error:
             failure = error
         if self.published(ready.folder, txn.app) < txn.version:

@@ -30,15 +30,16 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.parquet import publish as parquet_publish
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.move_files import READY, STAGED
-from spark_infer.tables.publishing.with_quarantine import WithQuarantine
+from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
 from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module
+from tests.unit.sim.again import AgainWorld
 from tests.unit.sim.command import NEW_ROWS
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.lives import live
 from tests.unit.sim.log import SimReady
-from tests.unit.sim.world import MODES, is_patient
+from tests.unit.sim.world import MODES, World, is_patient
 
 LIVES = 250
 ALL = [*itertools.product(("delta", "parquet"), MODES), ("delta", NEW_ROWS)]
@@ -200,6 +201,31 @@ def quarantine_not_sealed(patch: Patch) -> None:
     patch.setattr(Sealed, "to_json", lambda self: to_json(replace(self, quarantined=())))
 
 
+def leaves_first(patch: Patch) -> None:
+    """Rows that are scored again leave the quarantine before their predictions are in the target."""
+
+    def finish(self: ThenRemoved, entries: Any) -> Any:
+        self._remove()
+        return self._publisher.finish(entries)
+
+    patch.setattr(ThenRemoved, "finish", finish)
+
+
+def never_leaves(patch: Patch) -> None:
+    """What was killed before rows left the quarantine takes them for gone."""
+    patch.setattr(ThenRemoved, "finish", lambda self, entries: self._publisher.finish(entries))
+
+
+def removed_not_stored(patch: Patch) -> None:
+    """A power cut brings removed files back."""
+    keep = SimDisk.keep
+
+    def only_files(self: SimDisk, root: str, paths: Iterable[str]) -> None:
+        keep(self, root, [path for path in paths if not path.endswith(("p=0", "p=1"))])
+
+    patch.setattr(SimDisk, "keep", only_files)
+
+
 def no_time_is_the_end(patch: Patch) -> None:
     """Units that there was no time for count as done, with no rows."""
     sealed = Ledger.sealed
@@ -265,6 +291,9 @@ MUTANTS: list[Callable[[Patch], None]] = [
 ]
 
 
+OF_AGAIN = (leaves_first, never_leaves, removed_not_stored)
+"""What only shows where quarantined rows are scored again."""
+
 OF_TURNS = (never_waits, never_looks_again, waits_for_the_dead)
 """What only shows where drivers wait for each other, and so expect to end well."""
 
@@ -276,9 +305,18 @@ def lives(
         yield from ((seed, kind, mode) for kind, mode in kinds)
 
 
-def live_many(several: Iterable[tuple[int, str, str]]) -> None:
+def live_many(several: Iterable[tuple[int, str, str]], made: type[World] = World) -> None:
     for life in several:
-        live(*life)
+        live(*life, made)
+
+
+@pytest.mark.parametrize("mutant", OF_AGAIN, ids=lambda mutant: mutant.__name__)
+def test_a_mistake_with_quarantined_rows_is_found(
+    mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError):
+        live_many(lives([("delta", "append"), ("parquet", "append")]), AgainWorld)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)

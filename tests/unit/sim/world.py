@@ -99,6 +99,7 @@ class World:
         self.running: Driver | None = None
         self.new_was_seen = False
         self.checked = -1
+        self.leaving: tuple[str, ...] = ()
         if self.mode != "error_if_exists":
             self._make_old()
         self.before = self.seen()
@@ -211,6 +212,7 @@ class World:
                     self.units,
                     self.random,
                     day=day,
+                    leaving=self.leaving,
                     beating=partial(self._beating, driver),
                     sleep=lambda seconds: self._sleep(),
                     silent_looks=self.silent_looks,
