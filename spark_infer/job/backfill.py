@@ -85,6 +85,11 @@ class Backfilled:
         yield f"{self.job}: {counted(len(states), 'run')}, {counts}"
         yield ""
         yield from (f"  {each}" for each in self.attempts)
+        warned = [(each.named, text) for each in self.attempts if each.report for text in each.report.warnings]
+        if warned:
+            yield ""
+            yield "warnings"
+            yield from (f"  ! {named}: {text}" for named, text in warned)
         for each in self.attempts:
             if each.error is not None:
                 yield ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,12 @@ def plan_beside(
     Raises:
         PlanError: It cannot.
     """
-    write = plan_write(lookup, wanted, snapshot=snapshot, schema=schema)
+    try:
+        write = plan_write(lookup, wanted, snapshot=snapshot, schema=schema)
+    except TargetError as error:  # whose words are for targets
+        what = re.sub(r"\b([Tt]he) target\b", rf"\1 {name}", error.what)
+        next_step = f"choose another {name}, or other columns for it."
+        raise TargetError(what, details=error.details, next_step=next_step) from error
     for other in others:
         _refuse_place(name, write.location, other)
     written = with_writers(plane, write, schema=schema, constants=constants, conf=conf, run_id="")

@@ -229,10 +229,10 @@ def test_a_quarantine_that_cannot_be_written_is_refused_before_any_task(moody: s
     refused(SchemaMismatchError, "does not have", columns=["ID2"])
     refused(TargetError, "shares its folder with the target", path=str(tmp_path / "out"))
     refused(TargetError, "among the ledgers of a table's runs", path=str(tmp_path / ".out.spark_infer" / "bad"))
-    refused(TargetError, "shares its folder with the source", path=source, format=None)
+    refused(TargetError, "The quarantine table .* shares its folder with the source", path=source, format=None)
     other = tmp_path / "other"
     pq.write_to_dataset(pa.table({"id": [1], "x": [1.0]}), other)
-    refused(TargetError, "do not fit", path=str(other), format=None)
+    refused(TargetError, "do not fit the quarantine table", path=str(other), format=None)
     with pytest.raises(ValueError, match="go together"):
         JobConfig.model_validate({**planned, "quarantine": None})
 

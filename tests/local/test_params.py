@@ -223,6 +223,8 @@ def test_a_day_without_rows_is_a_warning_or_an_error(nightly: Any) -> None:
         report = job.job(9).run()
         assert report.rows_scored == 0
         assert any("no row of the source is scored" in warning for warning in report.warnings)
+        done = job.command("run", "--backfill", "day=2026-11-01,2026-11-09")
+        assert "  ! day=2026-11-09: no row of the source is scored" in done.stdout
         assert DeltaTable(job.target).version() == 0
         with pytest.raises(SourceError, match="The source has 0 rows to score, and the job asks for 1 at least"):
             job.job(10, "fail_on_empty=true").run()

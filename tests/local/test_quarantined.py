@@ -16,7 +16,9 @@ from deltalake import DeltaTable, write_deltalake
 from spark_infer import Report, ScoringJob
 from spark_infer.config import JobConfig
 from spark_infer.errors import SourceError, TargetError, UnfinishedRunError
+from spark_infer.job.units.history import history
 from spark_infer.runtime.failpoints import InjectedError
+from spark_infer.tables.local_tables import LocalTables
 from tests.local.jobs import job, read
 from tests.local.test_bad_rows import quarantined
 
@@ -78,6 +80,10 @@ def test_what_succeeds_leaves_the_quarantine_and_what_fails_again_stays(
     scoring.run()
     report = again(scoring, moody)
     assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (4, 3, 1)
+    nights = history(scoring.config, LocalTables())
+    assert [(each.rows, each.bad_rows, each.rows_quarantined) for each in nights] == [(ROWS - 4, 4, 4), (3, 1, 1)]
+    assert "396 rows, 4 quarantined" in str(nights[0])
+    assert ", quarantined rows  " in str(nights[1])
     assert seen(tmp_path) == ([key for key in ALL if key not in STILL_BAD], STILL_BAD)
     (left,) = quarantined(tmp_path / "aside")
     assert (left["run_id"], left["source_file"], left["source_row"]) == (report.run_id, "0.parquet", 105)

@@ -10,7 +10,9 @@ from typing import Any
 from spark_infer.config import JobConfig
 from spark_infer.config.job_params import names_in
 from spark_infer.config.partition_values import partitions_named
+from spark_infer.core.stats import TaskTotals
 from spark_infer.errors import SourceError, TargetError
+from spark_infer.job.units.fingerprint import QUARANTINED
 from spark_infer.job.units.runs import before_running, ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report, named_values
 from spark_infer.printable import printable
@@ -38,6 +40,8 @@ class RunState:
         units: Its units.
         units_done: Those that are scored.
         rows: Rows that it wrote; of a run that is not finished, the rows of the units that are scored.
+        bad_rows: Rows that the model failed for, likewise.
+        rows_quarantined: Those of them that went to a table of their own.
         target_version: The Delta version that it made last.
         drivers: The commands that are at work on it, where they run and since when.
         report: What it reported; None where it is not finished.
@@ -54,6 +58,8 @@ class RunState:
     units: int
     units_done: int
     rows: int
+    bad_rows: int
+    rows_quarantined: int
     target_version: int | None
     drivers: tuple[str, ...]
     report: Mapping[str, Any] | None
@@ -66,7 +72,10 @@ class RunState:
 
     def __str__(self) -> str:
         version = "" if self.target_version is None else f", version {self.target_version}"
-        done = f"{self.units_done:,} of {self.units:,} units, {self.rows:,} rows{version}"
+        without = self.bad_rows - self.rows_quarantined
+        bad = f", {self.rows_quarantined:,} quarantined" if self.rows_quarantined else ""
+        bad += f", {without:,} without a prediction" if without > 0 else ""
+        done = f"{self.units_done:,} of {self.units:,} units, {self.rows:,} rows{bad}{version}"
         what = ", ".join([self.model, self.source, *self.partition_filter])
         where = f"  into {', '.join(self.partitions)}" if self.partitions else ""
         by = f"  {'; '.join(self.drivers)}" if self.drivers else ""
@@ -132,23 +141,36 @@ def _state(ledger: Ledger) -> RunState | None:
     if plan is None:
         return None
     done = plan.units if report is not None else len(ledger.done())
-    rows = report["rows_scored"] if report is not None else sum(each.rows for each in ledger.all_sealed().values())
+    again = f", {QUARANTINED}" if QUARANTINED in plan.facts else ""
     return RunState(
         run=ledger.name,
         state=_name(ledger, finished=report is not None),
         started_at=plan.started_at,
         job_params=plan.facts.get("params", {}),
         model=plan.facts["model"],
-        source=f"{plan.facts['source']}, {plan.facts['source version']}",
+        source=f"{plan.facts['source']}, {plan.facts['source version']}{again}",
         partition_filter=partitions_named(plan.facts["partition_filter"]),
         partitions=partitions_named(plan.facts["target settings"]["partitions"]),
         units=plan.units,
         units_done=done,
-        rows=rows,
+        **_rows(ledger, report),
         target_version=None if report is None else report.get("target_version"),
         drivers=() if report is not None else tuple(map(str, at_work(ledger))),
         report=report,
     )
+
+
+def _rows(ledger: Ledger, report: Mapping[str, Any] | None) -> dict[str, int]:
+    """Count the rows of a run by what became of them; reports of older versions have no bad rows."""
+    if report is not None:
+        bad, aside = (report.get(name, 0) for name in ("bad_rows", "rows_quarantined"))
+        return {"rows": report["rows_scored"], "bad_rows": bad, "rows_quarantined": aside}
+    sealed = ledger.all_sealed().values()
+    return {
+        "rows": sum(each.rows for each in sealed),
+        "bad_rows": TaskTotals.of_tasks([task for each in sealed for task in each.stats]).bad_rows,
+        "rows_quarantined": sum(file.rows for each in sealed for file in each.quarantined),
+    }
 
 
 def _name(ledger: Ledger, *, finished: bool) -> str:
