@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar
 
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.annotations import groups
+from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
 from spark_infer.config.quarantined import QuarantinedOptions
@@ -53,6 +54,7 @@ class UdfKeywords(TypedDict, total=False):
     max_bad_rows: int | None
     max_bad_fraction: float | None
     isolation: str | IsolationOptions | Mapping[str, Any] | None
+    expect: Mapping[str, ExpectedColumn | Mapping[str, Any]] | None
     model_files: str | os.PathLike[str] | None
 
 

@@ -35,7 +35,7 @@ _FIELDS = {tuple(path.split(".")): field for path, field in fields_below(JobConf
 _FREE = {
     path: alternatives(item_of(item, tuple) or item)
     for path, field in _FIELDS.items()
-    if (item := item_of(field, dict)) is not None
+    if (item := item_of(field, dict)) is not None and not groups(item)
 }
 """Mappings with keys of the user's own, and what their values, or the items of these, may be."""
 _PLAIN_KEYS = {path: key for path, field in _FIELDS.items() for group in groups(field) if (key := group.plain_key)}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.frozen import LISTED, Frozen, ModuleFunction, NameList, PathText, TextList, rule
 from spark_infer.config.params import (
     plain_configuration,
@@ -231,6 +232,11 @@ class ScoreOptions(Frozen):
         description="`process` runs the model in a child process of each worker: a row that crashes it, hangs for "
         "`predict_seconds` or takes too much memory is a row that the model fails for, and `on_error` says what "
         "becomes of it. Without it, such a row ends the job.",
+    )
+    expect: dict[str, ExpectedColumn] = Field(
+        default_factory=dict,
+        description="What predictions have to look like, or the job stops: prediction column to `min`, `max`, "
+        "`max_null_fraction` (null or NaN) and `not_constant: true`.",
     )
     model_files: PathText = Field(
         default="auto",

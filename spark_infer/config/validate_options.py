@@ -106,6 +106,9 @@ class _Checking:
         item = item_of(annotation, tuple)
         if isinstance(value, list | tuple):
             return [self.known_keys(each, item, (*path, index)) for index, each in enumerate(value)]
+        named = item_of(annotation, dict)
+        if isinstance(value, Mapping) and groups(named):
+            return {name: self.known_keys(each, named, (*path, name)) for name, each in value.items()}
         found = groups(annotation) or groups(item)  # one step stands for a list of itself
         if not isinstance(value, Mapping) or not found:
             return value

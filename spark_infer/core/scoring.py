@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from spark_infer.config.expect import ExpectedColumn
 from spark_infer.core.bad_rows import BadRowLimits, BadRows, is_of_a_row
 from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.binding import Binding
@@ -17,6 +18,7 @@ from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
 from spark_infer.core.duplicates import Deduplication, Groups, group_rows, runs
 from spark_infer.core.exception_text import describe_exception
+from spark_infer.core.expect import Watch
 from spark_infer.core.memory_ceiling import MemoryCeiling, predict_in_pieces
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.row_order import NEXT_STEP, Echoes, named
@@ -58,6 +60,7 @@ class ScoringSteps:
         echoes: Compares outputs that repeat an input with it; None leaves that out.
         bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
         ceiling: How many rows there is memory for in one predict call.
+        expected: What the job expects of some outputs.
     """
 
     label: str
@@ -75,6 +78,7 @@ class ScoringSteps:
     echoes: Echoes | None = None
     bad_rows: BadRowLimits | None = None
     ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
+    expected: Mapping[str, ExpectedColumn] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,12 @@ def score_batches(
     search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
     bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats)
+    watch = Watch(steps.outputs, steps.expected, stats)
     for run in runs(cut, search, max_bytes=steps.max_batch_bytes):
         scored = (_score_distinct if search.active else _score_each)(run, model, steps, stats, search)
-        yield from scored if bad is None else _without_bad_rows(scored, run, bad, model, steps, stats)
+        for each in scored if bad is None else _without_bad_rows(scored, run, bad, model, steps, stats):
+            watch.look(each.outputs, each.errors)
+            yield each
 
 
 def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
@@ -77,9 +77,11 @@ class Stats(Counters):
 
     Attributes:
         errors: Bad rows by the class of the exception.
+        outputs: Prediction column to what was counted of it (`core.expect`).
     """
 
     errors: Counter[str] = field(default_factory=Counter)
+    outputs: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     clock: Clock = field(default=time.perf_counter, repr=False)
 
     @contextmanager
@@ -101,6 +103,8 @@ class Stats(Counters):
         taken = {name: getattr(self, name) for name in (*COUNTS, *SECONDS)}
         if self.errors:
             taken["error_classes"] = json.dumps(self.errors)
+        if any(self.outputs.values()):
+            taken["outputs"] = json.dumps(self.outputs)
         self.__init__(clock=self.clock)  # type: ignore[misc]
         return {**taken, "worker": f"{socket.gethostname()}:{os.getpid()}"}
 
@@ -118,10 +122,12 @@ class TaskTotals(Counters):
 
     Attributes:
         error_classes: Bad rows by the class of the exception, as far as tasks brought that along.
+        outputs: Prediction column to what was counted of it, as far as tasks brought that along.
     """
 
     workers: int = 0
     error_classes: Mapping[str, int] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of_tasks(cls, taken: Sequence[Mapping[str, Any]]) -> TaskTotals:
@@ -132,7 +138,11 @@ class TaskTotals(Counters):
         named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
         workers = len(named) + sum(int(each.get("workers") or 0) for each in taken)
         errors = sum((Counter(json.loads(each.get("error_classes") or "{}")) for each in taken), Counter())
-        return cls(**sums, workers=workers, error_classes=dict(errors.most_common()))
+        outputs: dict[str, Counter[str]] = defaultdict(Counter)
+        for each in taken:
+            for name, counts in json.loads(each.get("outputs") or "{}").items():
+                outputs[name].update(counts)
+        return cls(**sums, workers=workers, error_classes=dict(errors.most_common()), outputs=dict(outputs))
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -141,4 +151,5 @@ class TaskTotals(Counters):
 
     def as_task(self) -> dict[str, Any]:
         """Return the sums as what one task would have counted; of the workers only how many."""
-        return {**asdict(self), "error_classes": json.dumps(self.error_classes)}
+        texts = {name: json.dumps(getattr(self, name)) for name in ("error_classes", "outputs")}
+        return {**vars(self), **texts}

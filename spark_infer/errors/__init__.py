@@ -31,6 +31,7 @@
         ├── TooFewRowsError        there are fewer rows than `min_rows` asks for
         ├── TooManyBadRowsError    more rows are without a prediction than the job allows
         ├── TooManyGroupsError     `aggregate` makes more groups than a summary may have
+        ├── UnexpectedPredictionsError   predictions are not as `expect` says
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
@@ -95,6 +96,7 @@ from spark_infer.errors.run import (
     TooFewRowsError,
     TooManyBadRowsError,
     TooManyGroupsError,
+    UnexpectedPredictionsError,
     WriteError,
 )
 
@@ -137,6 +139,7 @@ __all__ = [
     "TooFewRowsError",
     "TooManyBadRowsError",
     "TooManyGroupsError",
+    "UnexpectedPredictionsError",
     "UnfinishedRunError",
     "WriteError",
     "did_you_mean",

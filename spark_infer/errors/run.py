@@ -184,6 +184,26 @@ class TooManyBadRowsError(RunError):
         )
 
 
+class UnexpectedPredictionsError(RunError):
+    """Predictions are not as `expect` says."""
+
+    @classmethod
+    def of_column(cls, name: str, what: str, bound: str) -> Self:
+        """A column is beyond a bound.
+
+        Args:
+            name: The prediction column.
+            what: What was seen, without values.
+            bound: The option and its value.
+        """
+        return cls(
+            f"The predictions in column {name!r} are not as expected: {what}, and {bound}.",
+            details=["nothing of the unit that they belong to was published"],
+            next_step="look at the model and its input (spark-infer preview); then run the same command again, with "
+            "another `expect` if the predictions are right.",
+        )
+
+
 class TooManyGroupsError(RunError):
     """The columns of `aggregate.by` have more values than a summary may have rows."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from spark_infer.config.partition_values import partitions_named
+from spark_infer.core.expect import MANY, unvarying
 from spark_infer.core.stats import COUNTS, TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.row_count import empty_warnings
@@ -128,6 +129,10 @@ def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, tota
             f"batches were cut to {totals.cut_rows // totals.cut_batches:,} rows: out of memory "
             f"({totals.cut_batches:,} batches; score.batch_size sets how many rows there are in one)"
         )
+    for name, missing in unvarying(totals.outputs, totals.rows - totals.bad_rows):
+        if totals.rows >= MANY:
+            what = "is null or NaN" if missing else "has the same value"
+            warnings.append(f"every prediction in column {name!r} {what}; score.expect has bounds that stop such a job")
     if totals.rows != written.rows + written.quarantined:
         warnings.append(
             f"the tasks scored {totals.rows:,} rows and {written.rows:,} were written: tasks that were retried score "

@@ -13,6 +13,7 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.contract import bind
 from spark_infer.core.declared_types import leaves_open
+from spark_infer.core.expect import check_expected
 from spark_infer.core.prediction_columns import ONLY_OUTPUT, choose_outputs, signature_outputs
 from spark_infer.core.row_order import Echoes
 from spark_infer.core.scoring import ScoringSteps
@@ -125,6 +126,7 @@ class Recipe:
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
             bad_rows=None if self.options.on_error == "fail" else BadRowLimits.of(self.options),
+            expected=self.options.expect,
         )
 
 
@@ -172,6 +174,7 @@ def make_recipe(
             raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
             predictions = _final_outputs(raw, options, output, show_values=show_values)
     together.refuse()
+    check_expected(predictions, options.expect)
     outputs = with_errors(predictions, options.reasons_column)
     _refuse_collisions(kept, outputs)
     return Recipe(

@@ -195,6 +195,11 @@ def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, sta
             "Spark runs this pipeline itself, in no stage of its own that could have other resources.",
             next_step="leave `resources` out; spark.task.cpus holds for it as for every task.",
         )
+    if backend == SPARK and recipe.options.expect:
+        raise PlanError(
+            "`expect` is for models that predict batches of rows, and Spark runs this pipeline itself.",
+            next_step="leave `expect` out, and look at the target after the run.",
+        )
     if backend == SPARK and recipe.options.on_error != "fail":
         raise PlanError(
             f"on_error: {recipe.options.on_error} is for models that predict batches of rows, and Spark runs this "

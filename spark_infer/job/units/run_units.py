@@ -10,7 +10,6 @@ from typing import Any
 
 from pyarrow import ArrowException
 
-from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
@@ -222,9 +221,9 @@ def check_unit(folder: Storage, scored: Scored, *, exact: bool) -> None:
 
 def _limits(job: PreparedJob, start: Start) -> RowLimits | None:
     options = job.config.score
-    if options.on_error == "fail":
+    if options.on_error == "fail" and not options.expect:
         return None
-    return RowLimits(BadRowLimits.of(options), start.found.ledger, len(start.units))
+    return RowLimits(options, start.found.ledger, len(start.units))
 
 
 def _sink(job: PreparedJob, start: Start) -> SinkSpec | None:

@@ -54,6 +54,7 @@ EVERYTHING = {
     "max_bad_rows": 1,
     "max_bad_fraction": 0.5,
     "isolation": "process",
+    "expect": {"prediction": {"min": 0.0}},
     "model_files": "/mnt/models",
 }
 
