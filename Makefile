@@ -5,8 +5,8 @@ export PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --annotation-style line \
 	--custom-compile-command "make requirements" $(UPGRADE)
-# Two processes, each with a Spark session of its own; files stay whole, and the slow ones, which come first, begin first.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Files stay whole, and the slow ones, which come first, begin first.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
 
 # What the surrounding shell says about another Python, Spark or MLflow must not leak into .venv.
 unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
@@ -33,7 +33,7 @@ demo: ## Train a model on real flights, register it, and score a Delta table wit
 test: java lint ## Run every check: lint, types, contracts and the whole test suite
 	@$(MAKE) --no-print-directory classes & made=$$!; $(MAKE) --no-print-directory types; typed=$$?; wait $$made && exit $$typed
 	@$(MAKE) --no-print-directory unit
-	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE) --durations 25
+	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE) 3 --durations 25
 
 check: lint types unit ## Run what needs no Spark, before each commit: lint, types and the unit tests
 
@@ -56,7 +56,7 @@ contracts: venv ## Check that imports point the way setup.cfg says
 	$(BIN)/lint-imports --no-logo
 
 unit: venv ## Run the tests that need no Spark, as if PySpark were not installed
-	$(BIN)/python -m pytest -p tests.without_spark tests/unit $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -p tests.without_spark tests/unit $(SIDE_BY_SIDE) 2
 
 spark: java venv ## Run the tests that start Spark
 	$(BIN)/python -m pytest tests/spark

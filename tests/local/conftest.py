@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -15,9 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
 
-from spark_infer.engines.local import units as local_units
 from spark_infer.engines.local.process import MODULE
-from tests.here import tasks_here
+from tests.here import no_processes
 from tests.line import save_line
 from tests.local.eight import write_files
 
@@ -71,9 +71,10 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_this_process() -> Iterator[None]:
     """Tasks run in the process of the test."""
-    monkeypatch.setattr(local_units, "do_tasks", tasks_here)
+    with no_processes():
+        yield
 
 
 def children() -> set[str]:

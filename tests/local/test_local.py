@@ -36,6 +36,7 @@ from spark_infer.job.__main__ import main as job_entry
 from spark_infer.job.units.history import history
 from spark_infer.observe.progress import Progress
 from spark_infer.tables.local_tables import LocalTables
+from tests.here import no_processes
 from tests.local.conftest import ROWS, children
 from tests.local.jobs import job, read, run, write_in
 
@@ -221,7 +222,8 @@ def test_a_failure_leaves_the_target_as_it_was_and_no_process(
 ) -> None:
     source = write_in(tmp_path, [1.0, 2.0, 3.0, 4.0])
     target = {"path": str(tmp_path / "out"), "format": kind}
-    run(moody, source, target)
+    with no_processes():
+        run(moody, source, target)
     before = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
     pq.write_table(pa.table({"id": [9], "x": [value]}), tmp_path / "in" / "9.parquet")
     with pytest.raises(error, match=words) as caught:

@@ -28,13 +28,17 @@ def everything(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_a_preview_shows_what_a_run_writes_and_writes_nothing(line: str, files: Path, tmp_path: Path) -> None:
+def test_a_preview_shows_what_a_run_writes_and_writes_nothing(
+    request: pytest.FixtureRequest, line: str, files: Path, tmp_path: Path
+) -> None:
     scoring = job(line, {"path": str(files)}, {"path": str(tmp_path / "out")}, **EACH)
     before = everything(tmp_path)
     preview = scoring.preview(rows=30)
     assert everything(tmp_path) == before
     assert not children()
     assert (preview.rows_scored, preview.rows.num_rows) == (40, 30)  # of two files
+    for fixture in ("here", "in_this_process"):  # the first preview had processes of its own
+        request.getfixturevalue(fixture)
     scoring.run()
     written = read(tmp_path / "out")[:30]
     shown = preview.rows.to_pylist()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.here import run_here
 from tests.line import save_line
 from tests.soak.tables import FILES, ROWS, Verdict, Watcher, expected, make_old, make_source, read
 
@@ -78,7 +79,8 @@ def live(seed: int, line: str, here: Path, engine: str) -> None:
     if existed:
         make_old(here / "old")
         first = {**target, "mode": "error_if_exists", "partition_by": ["part"]}
-        drive({**settings, "name": "old", "source": {"path": str(here / "old")}, "target": first}, "", here)
+        earlier = {"engine": "local", "model": {"uri": line}, "name": "old", "source": {"path": str(here / "old")}}
+        run_here({**earlier, "target": first})
     if story.mode == "overwrite_partitions":
         target["partitions"] = {"part": [0, 1, 2]}
     job = {**settings, "source": {"path": str(here / "in")}, "target": target}
@@ -97,9 +99,7 @@ def live(seed: int, line: str, here: Path, engine: str) -> None:
     else:
         torn = watcher.states - states
     assert not torn, f"seed {seed}, {story}: {torn}"
-    again = drive(job, "", here)
-    assert again is not None
-    assert again["already_done"], f"seed {seed}, {story}"
+    assert run_here({**job, "engine": "local"}).already_done, f"seed {seed}, {story}"
     left = {path.name for path in (here / ".out.spark_infer").rglob("*") if path.is_file()}
     assert left == {"plan.json", "report.json"}, f"seed {seed}, {story}: {left}"
 

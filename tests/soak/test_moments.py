@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.here import run_here
 from tests.line import save_line
 from tests.soak.counted import COUNTED
 from tests.soak.tables import Verdict, Watcher, expected, read
@@ -86,10 +87,7 @@ def predicted(counted: Path) -> list[int]:
 
 def kill_again_and_again(counting: str, here: Path, kind: str, kills: int, seed: int) -> None:
     make(here / "in")
-    (here / "old").mkdir()
-    pq.write_table(pa.table({"id": [-1], "x": [-1.0]}), here / "old" / "a.parquet")
-    first = {**job(counting, here, kind), "name": "old", "source": {"path": str(here / "old")}}
-    finish(first)
+    old(counting, here, kind)
     document = {**job(counting, here, kind, mode="append"), "score": {"preprocess": "tests.soak.counted:count"}}
     counted = here / "counted.txt"
     chance, done, in_flight = random.Random(seed), set[int](), 0
@@ -145,7 +143,7 @@ def old(counting: str, here: Path, kind: str) -> None:
     """A target that is there, with one row."""
     (here / "old").mkdir()
     pq.write_table(pa.table({"id": [-1], "x": [-1.0]}), here / "old" / "a.parquet")
-    finish({**job(counting, here, kind), "name": "old", "source": {"path": str(here / "old")}})
+    run_here({**job(counting, here, kind), "name": "old", "source": {"path": str(here / "old")}})
 
 
 def check_rows(here: Path, mode: str) -> None:
@@ -157,6 +155,19 @@ def check_rows(here: Path, mode: str) -> None:
 
 
 MODES = ["error_if_exists", "append", "overwrite"]
+EVERY_TARGET = [(kind, mode) for kind in ("parquet", "delta") for mode in MODES]
+POINTS = {
+    "seal": EVERY_TARGET,
+    "placed": EVERY_TARGET,
+    "report": EVERY_TARGET,
+    "publish": [("parquet", "append"), ("delta", "append")],
+    "journal": [("parquet", "error_if_exists"), ("parquet", "overwrite"), ("delta", "error_if_exists")],
+    "commit": [("delta", "append"), ("delta", "overwrite")],
+    "made": [("delta", "error_if_exists")],
+    "renamed": [("delta", "error_if_exists")],
+    "swapped": [("parquet", "overwrite")],
+}
+"""Where a driver is killed, and the targets whose runs come to that point."""
 
 
 @pytest.mark.soak
@@ -176,17 +187,15 @@ def test_two_drivers_share_a_run_and_both_say_so(counting: str, tmp_path: Path, 
     own = [UNITS - each["units_before"] - each["units_elsewhere"] for each in reports if not each["already_done"]]
     assert sum(own) == UNITS if len(own) == 2 else 0 <= own[0] <= UNITS
     check_rows(tmp_path, mode)
-    assert finish(document)["already_done"]
+    assert run_here(document).already_done
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "point", ["seal", "publish", "journal", "placed", "commit", "made", "renamed", "swapped", "report"]
+    ("point", "kind", "mode"), [(point, *target) for point, targets in POINTS.items() for target in targets]
 )
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["parquet", "delta"])
 def test_a_driver_whose_rival_is_killed_anywhere_takes_over(
-    counting: str, tmp_path: Path, kind: str, mode: str, point: str
+    counting: str, tmp_path: Path, point: str, kind: str, mode: str
 ) -> None:
     make(tmp_path / "in")
     if mode != "error_if_exists":
@@ -224,7 +233,7 @@ def test_a_reader_of_a_table_that_is_replaced_sees_the_old_or_the_new_one(
     counting: str, tmp_path: Path, kind: str
 ) -> None:
     make(tmp_path / "in")
-    finish(job(counting, tmp_path, kind))
+    run_here(job(counting, tmp_path, kind))
     with Watcher(tmp_path / "out") as watcher:
         time.sleep(0.3)
         finish({**job(counting, tmp_path, kind, mode="overwrite"), "name": "again"})

@@ -1,9 +1,8 @@
-"""The one Spark session of these tests; it speaks Delta and keeps everything it writes in a temporary folder."""
+"""Models that many of these tests score with."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,38 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spark_infer.config import SparkConfig
-from spark_infer.spark.session import start_session
-from spark_infer.tables.delta import delta_conf
-from tests.jvm import SMALL_TABLES
 from tests.line import save_line
 from tests.spark.made import CountingModel, FlowerModel, iris_like
 
 if TYPE_CHECKING:
     from tests.spark.boats import Boats
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Two cores, few and small partitions, UTC; the JVM's and the workers' log is `spark.log` in its folder."""
-    folder = tmp_path_factory.mktemp("spark")
-    conf = {
-        **SMALL_TABLES,
-        "spark.databricks.delta.writeChecksumFile.enabled": "false",  # one more job for each commit
-        "spark.driver.memory": "2g",
-        "spark.local.dir": str(folder / "local"),
-        "spark.python.daemon.module": "tests.daemon",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-    }
-    session = start_session(
-        SparkConfig(master="local[2]", conf=conf),
-        app_name="spark-infer tests",
-        delta_conf=delta_conf(),
-        log_file=folder / "spark.log",
-    )
-    yield session
-    session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import posixpath
 import random
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyarrow import fs
+
+_parent = functools.cache(posixpath.dirname)
+"""The folder of a path: asked for a few hundred paths, hundreds of thousands of times."""
 
 Step = Callable[[str], str]
 """Is told what a driver is about to do, may stop it for good, and says what becomes of it: ok, lost or refused."""
@@ -102,7 +106,7 @@ class SimDisk:
                 raise FileNotFoundError(start)
             if end in self.nodes:
                 raise FileExistsError(end)
-            if posixpath.dirname(end) not in self.nodes:
+            if _parent(end) not in self.nodes:
                 raise FileNotFoundError(end)
             for path in [p for p in self.nodes if p == start or p.startswith(start + "/")]:
                 self.nodes[end + path[len(start) :]] = self.nodes.pop(path)
@@ -115,7 +119,7 @@ class SimDisk:
         made = []
 
         def create() -> None:
-            if posixpath.dirname(path) not in self.nodes:
+            if _parent(path) not in self.nodes:
                 raise FileNotFoundError(path)
             if path not in self.nodes:
                 self.nodes[path] = self._node(content, stored=content)
@@ -139,7 +143,7 @@ class SimDisk:
 
     def keep(self, root: str, paths: Iterable[str]) -> None:
         def keep() -> None:
-            folders = {root, posixpath.dirname(root)}
+            folders = {root, _parent(root)}
             for path in (f"{root}/{each}" for each in paths):
                 node = self.nodes.get(path)
                 if node is None:
@@ -185,7 +189,7 @@ class SimDisk:
         self.changes += 1
         self.nodes = {}
         for path, node in sorted(self.lasting.items()):
-            if posixpath.dirname(path) not in self.nodes and path != "/":
+            if _parent(path) not in self.nodes and path != "/":
                 continue
             content = None if node.content is None else (node.stored if node.stored is not None else b"")
             self.nodes[path] = Node(content, content, node.number)
@@ -195,8 +199,8 @@ class SimDisk:
         """Have a worker write a file, not stored."""
 
         def write() -> None:
-            if posixpath.dirname(path) not in self.nodes:
-                self._make_dirs(posixpath.dirname(path))
+            if _parent(path) not in self.nodes:
+                self._make_dirs(_parent(path))
             self.nodes[path] = self._node(content)
 
         self._does("write", write)
@@ -249,7 +253,7 @@ class SimDisk:
 
     def _keep_folder(self, root: str) -> None:
         """Store a folder: the names in it, and those that are gone."""
-        for path in [p for p in self.nodes if posixpath.dirname(p) == root]:
+        for path in [p for p in self.nodes if _parent(p) == root]:
             node = self.nodes[path]
             if self.lasting.get(path) is node:
                 continue
@@ -261,7 +265,7 @@ class SimDisk:
                 self.lasting.pop(each, None)
             self.lasting |= {path + each[len(old or "") :]: one for each, one in below.items()}
             self.lasting[path] = node
-        for path in [p for p in self.lasting if posixpath.dirname(p) == root and p not in self.nodes]:
+        for path in [p for p in self.lasting if _parent(p) == root and p not in self.nodes]:
             for each in _below(self.lasting, path):
                 del self.lasting[each]
 
@@ -283,5 +287,5 @@ def _up(path: str) -> list[str]:
     """A path and the folders that it lies in, the root last."""
     found = [path]
     while found[-1] != "/":
-        found.append(posixpath.dirname(found[-1]))
+        found.append(_parent(found[-1]))
     return found
