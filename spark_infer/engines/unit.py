@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from spark_infer.config import UnitOptions
 from spark_infer.tables.delta.deletion_vector import DeletionVector
@@ -14,6 +15,24 @@ from spark_infer.tables.scan.task import Piece, ScanTask
 
 BYTES_FOR_EACH_SECOND = 8 * 2**20
 """What a slot is taken to read, score and write in a second, in bytes of Parquet, before anything was measured."""
+
+
+class Way(StrEnum):
+    """Who scores and writes the units of a run; its plan keeps it, since nobody else can go on with them."""
+
+    WORKERS = "workers"
+    """Workers write files of scan tasks."""
+    SPARK = "spark"
+    """Spark scores and writes all rows in one action."""
+    SPARK_BY_TASKS = "spark by scan tasks"
+    """Spark writes what workers have read, one unit after the other, and publishes them at the end."""
+    SPARK_BY_PARTITIONS = "spark by table partitions"
+    """Spark reads some table partitions and writes their rows, one unit after the other."""
+
+    @property
+    def stages_units(self) -> bool:
+        """Whether Spark writes one unit after the other."""
+        return self in (Way.SPARK_BY_TASKS, Way.SPARK_BY_PARTITIONS)
 
 
 @dataclass(frozen=True)
@@ -34,12 +53,19 @@ class Unit:
         counts = [piece.rows for task in self.tasks for piece in task.pieces]
         return None if None in counts else sum(filter(None, counts))
 
+    @property
+    def partitions(self) -> Iterator[Mapping[str, str | None]]:
+        """The values of the table partitions of its files, as they are written."""
+        return (piece.values for task in self.tasks for piece in task.pieces)
+
 
 WHOLE = (Unit(0, ()),)
 """The units of a run that Spark scores, which knows of no scan tasks, or that has no row to read."""
 
 
-def cut_units(tasks: Sequence[ScanTask], slots: int, options: UnitOptions) -> tuple[Unit, ...]:
+def cut_units(
+    tasks: Sequence[ScanTask], slots: int, options: UnitOptions, *, tasks_for_each_slot: int = TASKS_FOR_EACH_SLOT
+) -> tuple[Unit, ...]:
     """Group tasks, in their order, into units of about equal weight.
 
     A unit is as large as `options.bytes` says; without it, as large as the slots are taken to do in `options.seconds`,
@@ -49,9 +75,10 @@ def cut_units(tasks: Sequence[ScanTask], slots: int, options: UnitOptions) -> tu
         tasks: The tasks of the run.
         slots: How many tasks run at once.
         options: What the job wants.
+        tasks_for_each_slot: How many tasks of a unit each slot gets at least; 0 where several slots share a task.
     """
     most = options.bytes or options.seconds * max(1, slots) * BYTES_FOR_EACH_SECOND
-    least = 1 if options.bytes else max(1, slots) * TASKS_FOR_EACH_SLOT
+    least = 1 if options.bytes else max(1, slots * tasks_for_each_slot)
     return tuple(Unit(ordinal, tuple(group)) for ordinal, group in enumerate(_groups(tasks, most, least)))
 
 

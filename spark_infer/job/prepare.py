@@ -17,6 +17,7 @@ from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
+from spark_infer.engines.unit import Unit, cut_units
 from spark_infer.job.quarantine_plan import plan_quarantine, read_along
 from spark_infer.job.row_count import check_planned_rows
 from spark_infer.job.summary_plan import plan_summary, read_inputs
@@ -32,6 +33,7 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
 from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.models.stamps import constants
+from spark_infer.tables.scan.cut import cut_by_partition
 
 
 def prepare_job(
@@ -124,8 +126,7 @@ def _prepare(
                 config,
                 job.recipe,
                 job.snapshot,
-                job.plane.tasks,
-                slots=engine.slots() or 1,
+                _units(job, engine.slots() or 1),
                 source_schema=job.source.schema,
                 schema=job.schema,
                 move=move,
@@ -232,6 +233,14 @@ def _match(
         seconds={},
         deadline=deadline,
     )
+
+
+def _units(job: MatchedJob, slots: int) -> tuple[Unit, ...]:
+    """Cut what is to be scored into units: of scan tasks, or of table partitions where Spark reads the rows."""
+    snapshot, options = job.snapshot, job.config.units
+    if job.plane.tasks or snapshot.listing is None or snapshot.by_feed:
+        return cut_units(job.plane.tasks, slots, options)
+    return cut_units(cut_by_partition(snapshot.listing, snapshot.types), slots, options, tasks_for_each_slot=0)
 
 
 def resolved_model(config: JobConfig) -> ModelRef:

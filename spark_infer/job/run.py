@@ -12,7 +12,7 @@ from typing import Any
 
 from spark_infer.engines.base import WholeWriter
 from spark_infer.engines.prepared_job import PreparedJob
-from spark_infer.engines.unit import WHOLE
+from spark_infer.engines.unit import Way
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
@@ -71,7 +71,7 @@ def _run(
     start, engine = job.start, job.engine
     publisher = partial(engine.publisher, job)
     # Workers write, or have written all of it in an earlier command.
-    if start is not None and (job.plane.sink is not None or start.units != WHOLE):
+    if start is not None and (job.plane.sink is not None or start.way is Way.WORKERS):
         score = partial(engine.score_units, job, on_progress=on_progress)
         return run_units(job, start, score, publisher=publisher, seconds=seconds, clock=clock)
     writer = engine.whole_writer(job, on_progress)

@@ -12,7 +12,7 @@ written depends on the session's time zone and on rounding, so a literal may mis
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -76,6 +76,26 @@ class PartitionScope:
     def holds(self, values: Mapping[str, str | None]) -> bool:
         """Say whether a table partition with these written values lies inside."""
         return all(column.holds(values.get(column.name)) for column in self.columns)
+
+
+def these_partitions(partitions: Iterable[Mapping[str, str | None]], types: Mapping[str, str]) -> str:
+    """Return the condition, as SQL, that holds in some table partitions and in no other.
+
+    Args:
+        partitions: The values of each, as they are written; those that `scan.values.parsed` takes.
+        types: The table's partition columns and their types.
+    """
+    conditions = {
+        " AND ".join(
+            f"{quote_name(name)} <=> {_written_literal(values.get(name), kind)}" for name, kind in types.items()
+        )
+        for values in partitions
+    }
+    return " OR ".join(f"({each})" for each in sorted(conditions))
+
+
+def _written_literal(text: str | None, type_name: str) -> str:
+    return "NULL" if text is None else f"CAST({_text_literal(text).sql} AS {type_name})"
 
 
 def partition_scope(

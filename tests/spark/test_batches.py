@@ -71,9 +71,9 @@ def test_a_job_lifts_it_for_its_own_write_alone(
 ) -> None:
     seen: list[str] = []
 
-    def watched(*given: Any) -> list[WrittenFile]:
+    def watched(*given: Any, last: bool) -> list[WrittenFile]:
         seen.append(str(spark.conf.get(BYTES)))
-        return stage(*given)
+        return stage(*given, last=last)
 
     monkeypatch.setattr(whole_write, "stage", watched)
     rows = spark.createDataFrame(flower.rows)

@@ -41,10 +41,11 @@ from spark_infer.spark.ship import ship, workers_are_here
 from spark_infer.spark.tables.delta.changes import changes
 from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_unrecognisable
 from spark_infer.spark.tables.frames import filtered, read
+from spark_infer.spark.tables.publish_staged import PublishStagedRows
 from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
-from spark_infer.spark.tables.write import refresh
+from spark_infer.spark.tables.write import is_committed, refresh
 from spark_infer.spark.worker_stacks import worker_stacks
 from spark_infer.tables.bookmark import Span
 from spark_infer.tables.plan import WritePlan
@@ -225,6 +226,9 @@ class SparkEngine:
 
     def publisher(self, job: PreparedJob, work: PublishWork) -> Publisher:
         """Publish as the format does in a session."""
+        plan, start = work.plan, job.start
+        if start is not None and start.way.stages_units and is_committed(plan):
+            return PublishStagedRows(self._spark, work)
         return spark_format_of(work.plan.location.format).publisher(self._spark, work, self._removed)
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:

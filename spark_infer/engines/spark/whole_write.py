@@ -1,11 +1,11 @@
-"""A whole job that Spark scores and writes in one action: where only Spark can read the rows, or write them."""
+"""What Spark scores and writes, whole or unit by unit: where only Spark can read the rows, or write them."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.spark.direct import direct_frame
 from spark_infer.engines.unit import Unit
-from spark_infer.engines.unit_progress import OnProgress
+from spark_infer.engines.unit_progress import OnProgress, UnitProgress
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.models.stamps import text_stamps
 from spark_infer.observe.progress import Progress
@@ -29,14 +29,17 @@ from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.stamp import stamped
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
-from spark_infer.spark.tables.write import is_staged, size_notes, stage, write
+from spark_infer.spark.tables.write import is_staged, size_notes, stage, staged_plan, write
 from spark_infer.spark.tracking import tracking
 from spark_infer.spark.wide_udf import crossing
 from spark_infer.tables.plan import Written
+from spark_infer.tables.predicate import these_partitions
 from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:
     from spark_infer.spark import DataFrame
+
+OnTasks = Callable[[int, int, float], None]
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,16 +101,17 @@ class SparkWriter:
 
     @property
     def stages(self) -> bool:
-        """Whether Spark's Parquet files are written beside the table first, and then moved into their place."""
-        return is_staged(self._job.write)
+        """Whether what Spark writes are Parquet files beside the table, which a publisher makes part of it."""
+        start = self._job.start
+        return is_staged(self._job.write) or (start is not None and start.way.stages_units)
 
     def count_rows(self, most: int) -> int:
         """Count rows of the source in a small job of Spark; no more than are asked for."""
         return int(self._in_time(lambda: self._source.limit(most).count()))
 
     def stage(self, run: UnitRun) -> Score:
-        """Have Spark write Parquet files beside the target, as the one unit of the run."""
-        return self._stage
+        """Have Spark write Parquet files beside the target, one unit of the run after the other."""
+        return partial(self._stage, run)
 
     def write(
         self, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None
@@ -132,32 +136,46 @@ class SparkWriter:
         """Say whether files have the size that was asked for."""
         return size_notes(self._spark, self._job.write)
 
-    def _rows(self, source: DataFrame | None = None) -> ScoredRows:
-        job = self._job
-        return scored_rows(
-            self._source if source is None else source, job.config, job.scoring, job.plane, started_at=job.started_at
-        )
+    def _rows(self, source: DataFrame | None = None, plane: Plane | None = None) -> ScoredRows:
+        """The scored rows of a source; by default all that the job reads."""
+        job, source = self._job, self._source if source is None else source
+        return scored_rows(source, job.config, job.scoring, plane or job.plane, started_at=job.started_at)
+
+    def _rows_of(self, unit: Unit) -> ScoredRows:
+        plane = self._job.plane
+        if not unit.tasks:
+            return self._rows()
+        if plane.name == "direct":
+            return self._rows(plane=replace(plane, tasks=unit.tasks))
+        return self._rows(self._source.where(these_partitions(unit.partitions, self._job.snapshot.types)))
 
     def _stage(
-        self, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
+        self, run: UnitRun, units: Sequence[Unit], folder: Storage, session: str, wanted: Callable[[Unit], bool]
     ) -> Generator[Scored]:
-        begin, rows = time.perf_counter(), self._rows()
-        plan = self._job.write
-        files = self._in_time(partial(stage, rows.frame, plan.as_staged() if plan.merges else plan, folder))
-        totals = rows.totals()
-        stats = [] if totals is None else [totals.as_task()]
-        yield Scored(unit=units[0], files=files, stats=stats, seconds=time.perf_counter() - begin)
+        progress = UnitProgress(units, run.units, run.rows(units), self._on_progress)
+        plan, before = staged_plan(self._job.write), set[str]()
+        for unit in filter(wanted, units):
+            begin, rows, last = time.perf_counter(), self._rows_of(unit), unit.ordinal == run.units - 1
+            on_tasks = progress.running() if unit.tasks else None
+            files = self._in_time(partial(stage, rows.frame, plan, folder, last=last), on_tasks)
+            files = [file for file in files if file.path not in before]
+            before.update(file.path for file in files)
+            totals = rows.totals()
+            if unit.tasks:
+                progress.unit(len(unit.tasks))
+            stats = [] if totals is None else [totals.as_task()]
+            yield Scored(unit=unit, files=files, stats=stats, seconds=time.perf_counter() - begin)
 
-    def _in_time(self, action: Callable[[], Any]) -> Any:
+    def _in_time(self, action: Callable[[], Any], on_tasks: OnTasks | None = None) -> Any:
         """Run an action of Spark before the job's deadline, with its progress, and with its failure in our words."""
-        tracked = partial(self._tracked, action)
+        tracked = partial(self._tracked, action, on_tasks or self._on_tasks())
         with translated(), settings(self._spark, self._batch_settings()):
             if self._job.config.deadline_seconds is None:
                 return tracked()
             return Tagged(self._spark, f"spark_infer-{uuid.uuid4().hex}").call(tracked, self._job.deadline.get)
 
-    def _tracked(self, action: Callable[[], Any]) -> Any:
-        with tracking(self._spark, self._on_tasks()):
+    def _tracked(self, action: Callable[[], Any], on_tasks: OnTasks | None) -> Any:
+        with tracking(self._spark, on_tasks):
             return action()
 
     def _batch_settings(self) -> dict[str, str]:
@@ -166,7 +184,7 @@ class SparkWriter:
             return {}  # what travels to Python are the numbers of the tasks
         return batch_settings(self._spark, [job.table.field(name) for name in crossing(job.scoring, job.table)])
 
-    def _on_tasks(self) -> Callable[[int, int, float], None] | None:
+    def _on_tasks(self) -> OnTasks | None:
         on_progress, rows = self._on_progress, self._job.rows
         if on_progress is None:
             return None

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
+from spark_infer.engines.unit import Unit
 from spark_infer.errors import TargetError
 from spark_infer.job.units.fingerprint import deciding_facts
 from spark_infer.job.units.new_rows import lists_of
@@ -23,7 +24,6 @@ from spark_infer.tables.check_target import find_target, plan_write
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.scan.task import ScanTask
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.table_lookup import TableLookup
 
@@ -78,15 +78,14 @@ def choose_run_and_writers(
         # Another driver may have done this very run between two looks: then it is known now.
         run = agreed(new_run)
     plane = writers(run)
-    workers = plane.sink is not None
-    if run.start is not None and run.start.is_begun_otherwise(workers=workers) and at_work(run.start.found.ledger):
+    if run.start is not None and run.start.is_begun_otherwise(plane) and at_work(run.start.found.ledger):
         return replace(run, start=replace(run.start, follows=True)), plane
-    if run.start is not None and not run.start.goes_on(workers=workers):
+    if run.start is not None and not run.start.goes_on(plane):
         run = agreed(True)
         plane = writers(run)
     if run.start is None or plane.sink is not None:
         return run, plane
-    return replace(run, start=run.start.whole()), plane
+    return replace(run, start=run.start.by_spark(plane, run.write)), plane
 
 
 def choose_run(
@@ -94,9 +93,8 @@ def choose_run(
     config: JobConfig,
     recipe: Recipe,
     snapshot: Snapshot,
-    tasks: Sequence[ScanTask],
+    units: Sequence[Unit],
     *,
-    slots: int,
     source_schema: pa.Schema,
     schema: pa.Schema,
     move: BookmarkMove | None,
@@ -111,8 +109,7 @@ def choose_run(
         config: The job.
         recipe: How its rows are scored.
         snapshot: Its source.
-        tasks: The scan tasks of a run that begins now.
-        slots: How many of them run at once.
+        units: The units of a run that begins now.
         source_schema: The source's columns.
         schema: The target's columns.
         move: How an incremental run moves the bookmark of its target; None for other runs.
@@ -150,7 +147,7 @@ def choose_run(
     if start is None:
         return ChosenRun(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
     lists = lists_of(move) | ({} if again is None else again.lists())
-    start = replace(start.with_units(tasks, slots, config), lists=lists)
+    start = replace(start.with_units(units), lists=lists)
     return ChosenRun(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
 
 

@@ -29,6 +29,7 @@ class RunPlan:
         units: How many units it has.
         tasks: The ledger's file that holds them.
         rows: Rows to score, where that was known.
+        way: Who scores and writes its units, where the units do not say it.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class RunPlan:
     units: int
     tasks: str
     rows: int | None
+    way: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -47,6 +49,8 @@ class RunPlan:
     def to_json(self) -> bytes:
         """Write it as JSON."""
         facts = {**vars(self), "started_at": self.started_at.isoformat(), "format": FORMAT}
+        if not self.way:
+            del facts["way"]  # which older versions do not know
         return signed({**facts, "fingerprint": self.fingerprint})
 
     @classmethod

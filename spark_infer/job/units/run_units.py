@@ -12,6 +12,7 @@ from pyarrow import ArrowException
 
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
+from spark_infer.engines.unit import Way
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.errors import LedgerError, TooFewRowsError, UnfinishedRunError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
@@ -83,7 +84,6 @@ def run_units(
         session=uuid.uuid4().hex[:8],
         bookmark=job.bookmark,
     )
-    exact = sink is not None and job.plane.scan is not None and job.plane.scan.condition is None
     with taking_part(ledger, work.session, job.deadline.sleep) as turns:
 
         def do_the_rest() -> Outcome | Mapping[str, Any]:
@@ -93,7 +93,7 @@ def run_units(
                 with_summary(job, work, _publisher(job, work, publisher(work))),
                 folder=work.folder,
                 score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
-                check=_check(job, start, exact=exact),
+                check=_check(job, start, exact=_reads_all(job, start)),
                 session=work.session,
                 turn=turns.wait,
                 begins=job.deadline.begins,
@@ -201,6 +201,13 @@ def _check(job: PreparedJob, start: Start, *, exact: bool) -> Check:
     return check
 
 
+def _reads_all(job: PreparedJob, start: Start) -> bool:
+    """Whether all rows of a unit's files are to be scored, as they were counted when it was planned."""
+    if start.way is Way.SPARK or job.config.source.where is not None:
+        return False
+    return start.way is not Way.SPARK_BY_PARTITIONS or job.snapshot.version is not None
+
+
 def check_unit(folder: Storage, scored: Scored, *, exact: bool) -> None:
     """See that each row that was read is in a file: with a prediction, or quarantined.
 
@@ -240,13 +247,13 @@ def _sink(job: PreparedJob, start: Start) -> SinkSpec | None:
 
 
 def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:
-    files = all_files(outcome.entries)
+    files, own = all_files(outcome.entries), outcome.ended.written
     written = Written(
         location=job.write.location,
         version=max(outcome.versions, default=None),
         rows=sum(file.rows for file in files),
-        files=len(files),
-        size_bytes=sum(file.size for file in files),
+        files=len(files) if own is None else own.files,
+        size_bytes=sum(file.size for file in files) if own is None else own.size_bytes,
         notes=outcome.ended.notes,
         quarantined=sum(file.rows for entry in outcome.entries for file in entry.quarantined),
     )
@@ -306,6 +313,8 @@ def _rows_left(job: PreparedJob, work: PublishWork, older: Ledger, plan: RunPlan
 
 def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:
     """What a later command recognises the run's rows by in the target."""
+    if outcome.ended.written is not None:
+        return {"app": work.app}
     paths = [file.path for file in all_files(outcome.entries)]
     in_table = format_of(work.plan.location.format).written.contents(work.table)
     return {"app": work.app, "some_files": paths[:_SOME_FILES], "in_table": in_table}

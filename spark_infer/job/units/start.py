@@ -14,7 +14,8 @@ from typing import Any
 from pyarrow import ArrowException
 
 from spark_infer.config import JobConfig
-from spark_infer.engines.unit import WHOLE, Unit, cut_units, from_json, to_json
+from spark_infer.engines.plane import Plane
+from spark_infer.engines.unit import WHOLE, Unit, Way, from_json, to_json
 from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
 from spark_infer.job.units.find_run import Found, find_run
 from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key, mode_of
@@ -49,6 +50,7 @@ class Start:
         touched: Whether the target holds anything of a run.
         lists: Name to content of what the ledger keeps for later runs.
         follows: Whether another driver is doing the run, in a way that this command cannot share.
+        new_way: Who will score and write its units, where it begins now and has some.
     """
 
     runs: Runs
@@ -60,6 +62,17 @@ class Start:
     touched: Callable[[Ledger, RunPlan], bool]
     lists: Mapping[str, bytes] = field(default_factory=dict)
     follows: bool = False
+    new_way: Way = Way.WORKERS
+
+    @property
+    def way(self) -> Way:
+        """Who scores and writes its units."""
+        plan = self.found.plan
+        if plan is not None and plan.way:
+            return Way(plan.way)
+        if self.units == WHOLE:
+            return Way.SPARK
+        return self.new_way if plan is None else Way.WORKERS
 
     @property
     def finished(self) -> Mapping[str, Any] | None:
@@ -85,10 +98,10 @@ class Start:
             parts=dict(zip(saved["partition_by"], saved["partition_types"], strict=True)),
         )
 
-    def with_units(self, tasks: Sequence[ScanTask], slots: int, config: JobConfig) -> Start:
-        """Cut the run into units, or take those that it was cut into when it began."""
+    def with_units(self, units: Sequence[Unit]) -> Start:
+        """Take these units, or those that the run was cut into when it began."""
         if self.found.plan is None:
-            return replace(self, units=cut_units(tasks, slots, config.units) or WHOLE)
+            return replace(self, units=tuple(units) or WHOLE)
         if self.finished is not None:
             return self
         return self._with_kept_units(self.found.plan)
@@ -105,40 +118,57 @@ class Start:
         report = report_in(ledger)
         return start if report is None else replace(start, found=replace(start.found, done=plan.units, report=report))
 
-    def is_begun_otherwise(self, *, workers: bool) -> bool:
-        """Whether the run was begun in the other way: by workers that write, in units of scan tasks, or by Spark."""
-        return self.found.plan is not None and self.finished is None and (self.units != WHOLE) != workers
+    def is_begun_otherwise(self, plane: Plane) -> bool:
+        """Whether the run was begun in a way in which those of a plane cannot go on with its units."""
+        return self.found.plan is not None and self.finished is None and not _can_do(plane, self.way)
 
-    def goes_on(self, *, workers: bool) -> bool:
-        """Whether the run can be scored by workers that write, in units of scan tasks, or else by Spark, whole.
+    def goes_on(self, plane: Plane) -> bool:
+        """Whether those who read and write in a plane can bring the run to its end.
 
-        One that was begun in the other way can where all of it is scored, and cannot where nothing is done.
+        A run that was begun in another way can be published where all of it is scored, and begins again where nothing
+        is done.
 
         Raises:
             UnfinishedRunError: A part of it is done in the other way, or may be at any moment.
         """
-        plan, ledger = self.found.plan, self.found.ledger
-        if plan is None or not self.is_begun_otherwise(workers=workers):
+        plan, ledger, workers = self.found.plan, self.found.ledger, plane.sink is not None
+        if plan is None or not self.is_begun_otherwise(plane):
             return True
-        if self.found.done == plan.units:
+        if self.found.done == plan.units and not self.way.stages_units:
             # Workers know how to leave a table without rows; Spark would have to score them once more.
             return workers or any(entry.files for entry in ledger.all_sealed().values())
         if self.found.done:
             done = f"{self.found.done:,} of {plan.units:,} units are done"
         elif self.touched(ledger, plan):
             done = "its rows are in the target"
-        elif workers and self._spark_may_commit(plan):
+        elif workers and self.way is Way.SPARK and self._spark_may_commit(plan):
             done = "Spark commits all of it at once, and may still be about to"
         else:
             return False
-        raise _begun_otherwise(ledger, plan, done, workers=workers)
+        raise _begun_otherwise(ledger, plan, done, self.way, plane)
 
     def _spark_may_commit(self, plan: RunPlan) -> bool:
         commits = format_of(plan.write["format"]).spark_commits
         return commits and mode_of(plan.facts).adds_only
 
+    def by_spark(self, plane: Plane, write: WritePlan) -> Start:
+        """The run as Spark does it, unless it is written down otherwise: in units only where it has several.
+
+        Args:
+            plane: Who reads the rows.
+            write: The write.
+        """
+        if self.found.plan is not None:
+            return self
+        storage = write.location.storage()
+        # On an object store the rows of a unit would lie in the target's folder before they are published.
+        by_catalog = write.creates and write.location.table
+        if len(self.units) < 2 or storage is None or not storage.renames_atomically or by_catalog:
+            return self.whole()
+        return replace(self, new_way=Way.SPARK_BY_TASKS if plane.name == "direct" else Way.SPARK_BY_PARTITIONS)
+
     def whole(self) -> Start:
-        """The run as Spark does it, unless it is written down otherwise."""
+        """The run as Spark does it in one action, unless it is written down otherwise."""
         return self if self.found.plan is not None else replace(self, units=WHOLE)
 
     def restarted(self) -> Start:
@@ -244,6 +274,7 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         units=len(start.units),
         tasks=f"tasks.{hashlib.sha256(tasks).hexdigest()[:12]}.json",
         rows=rows,
+        way=start.way if start.way.stages_units else "",
     )
     if not _written_down(found.ledger, plan, {**start.lists, plan.tasks: tasks}):
         return _joined(start)
@@ -262,7 +293,7 @@ def _joined(start: Start) -> Start:
         raise LedgerError(f"The plan of run {ledger.name} vanished.", next_step="run again.")
     found = replace(start.found, plan=first)
     joined = replace(start, found=found, run_id=first.run_id, started_at=first.started_at)._with_kept_units(first)
-    return replace(joined, follows=(joined.units == WHOLE) != (start.units == WHOLE))
+    return replace(joined, follows=joined.way != start.way)
 
 
 def _written_down(ledger: Ledger, plan: RunPlan, files: Mapping[str, bytes]) -> bool:
@@ -276,15 +307,37 @@ def _written_down(ledger: Ledger, plan: RunPlan, files: Mapping[str, bytes]) -> 
         ) from error
 
 
-def _begun_otherwise(ledger: Ledger, plan: RunPlan, done: str, *, workers: bool) -> UnfinishedRunError:
-    ways = ["Spark wrote its rows", "workers wrote its rows, unit by unit"]
-    before, now = ways if workers else reversed(ways)
+def _can_do(plane: Plane, way: Way) -> bool:
+    """Whether those who read and write in a plane can score units of this way."""
+    match way:
+        case Way.WORKERS:
+            return plane.sink is not None
+        case Way.SPARK:
+            return plane.sink is None
+        case Way.SPARK_BY_TASKS:
+            return plane.sink is None and plane.name == "direct"
+        case Way.SPARK_BY_PARTITIONS:
+            return plane.sink is None and plane.name == "spark"
+
+
+_DOES = {
+    Way.WORKERS: ("workers wrote its rows, unit by unit", "plane: auto or direct"),
+    Way.SPARK: ("Spark wrote its rows", "engine: spark and plane: spark"),
+    Way.SPARK_BY_TASKS: ("workers read its rows and Spark wrote them, unit by unit", "engine: spark and plane: auto"),
+    Way.SPARK_BY_PARTITIONS: ("Spark read and wrote its rows, unit by unit", "engine: spark and plane: spark"),
+}
+
+
+def _begun_otherwise(ledger: Ledger, plan: RunPlan, done: str, way: Way, plane: Plane) -> UnfinishedRunError:
+    before, settings = _DOES[way]
+    now = "workers would write the rows" if plane.sink is not None else "Spark would write the rows"
+    reads = "Spark would read them" if plane.name == "spark" else "workers would read them"
     return UnfinishedRunError(
         "An unfinished run of this job cannot go on in this way.",
         details=[
             f"run {ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC: {done}",
-            f"{before}; now {now.replace('wrote its', 'would write the')}",
+            f"{before}; now {now}, and {reads}",
         ],
-        next_step=f"set {'engine: spark and plane: spark' if workers else 'plane: auto or direct'}, and it goes on; or "
-        "give it up with --new-run (new_run=True), after which rows that it has published stay in the target.",
+        next_step=f"set {settings}, and it goes on; or give it up with --new-run (new_run=True), after which rows that "
+        "it has published stay in the target.",
     )

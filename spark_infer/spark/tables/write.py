@@ -69,14 +69,32 @@ def refresh(spark: SparkSession, plan: WritePlan) -> None:
     spark_format_of(plan.location.format).refresh(spark, plan)
 
 
-def stage(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFile]:
-    """Have Spark write the frame as Parquet into a folder of our own, as `write` does, and return its files.
+def stage(frame: DataFrame, plan: WritePlan, folder: Storage, *, last: bool) -> list[WrittenFile]:
+    """Have Spark write the frame as Parquet into a folder of our own, as `write` does, and return the folder's files.
+
+    Args:
+        frame: The rows, with the schema that was planned.
+        plan: What is staged.
+        folder: Our folder, perhaps with the files of other units.
+        last: Whether a table without rows gets a file that holds its columns.
 
     Raises:
         Exception: Spark's own, where its job fails.
     """
     with _held(frame, plan) as rows:
-        return stage_parquet(rows, plan, folder)
+        return stage_parquet(rows, plan, folder, last=last)
+
+
+def staged_plan(plan: WritePlan) -> WritePlan:
+    """What Spark writes beside a table: as the table will have it where files are moved, else plain Parquet."""
+    if not is_committed(plan):
+        return plan.as_staged() if plan.merges else plan
+    return replace(plan.as_staged(), scope=plan.scope, target_file_bytes=None)
+
+
+def is_committed(plan: WritePlan) -> bool:
+    """Whether Spark commits the rows to the table, which takes no files that were moved into their place."""
+    return not plan.merges and format_of(plan.location.format).spark_commits
 
 
 def is_staged(plan: WritePlan) -> bool:
@@ -84,7 +102,7 @@ def is_staged(plan: WritePlan) -> bool:
     storage = plan.location.storage()
     if plan.merges:
         return True
-    if format_of(plan.location.format).spark_commits or storage is None or (plan.creates and plan.location.table):
+    if is_committed(plan) or storage is None or (plan.creates and plan.location.table):
         return False
     return storage.renames_atomically or not plan.creates
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
-from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
 
@@ -91,6 +91,7 @@ class Ended:
         added: Rows that a merge added; None but for a merge.
         removed: Rows that a merge took out of the target; None where it takes none.
         notes: What the reader of the report should know.
+        written: What the engine wrote of its own, where it did not move the files of the units.
     """
 
     version: int | None = None
@@ -98,6 +99,7 @@ class Ended:
     added: int | None = None
     removed: int | None = None
     notes: tuple[str, ...] = ()
+    written: Written | None = None
 
 
 class Publisher(Protocol):

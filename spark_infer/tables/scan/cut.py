@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.scan.task import Piece, ScanTask
+from spark_infer.tables.scan.values import parsed
 
 LEAST_BYTES = 4 * 2**20
 MOST_BYTES = 128 * 2**20
 OPEN_BYTES = 2**20
 """What opening a file costs, as bytes that could be read meanwhile; keeps tasks of tiny files short."""
 TASKS_FOR_EACH_SLOT = 4
+NAMEABLE = ("boolean", "tinyint", "smallint", "int", "bigint", "date", "decimal", "string")
+"""Types whose partition values mean the same in every session."""
 
 
 def cut(listing: Listing, slots: int, most: int | None = None) -> list[ScanTask]:
@@ -27,6 +31,30 @@ def cut(listing: Listing, slots: int, most: int | None = None) -> list[ScanTask]
     most = task_bytes(listing, slots, most)
     pieces = (piece for file in listing.files for piece in _pieces(file, listing.footers.get(file.path), most))
     return [ScanTask(number, tuple(packed)) for number, packed in enumerate(_packed(pieces, most))]
+
+
+def cut_by_partition(listing: Listing, types: Mapping[str, str]) -> list[ScanTask]:
+    """Make a task of each table partition, for a reader that can choose partitions and not files.
+
+    Args:
+        listing: The files.
+        types: Partition column to its type.
+
+    Returns:
+        The tasks; none where a partition cannot be named by its values alone.
+    """
+    if listing.doubts or not types or not all(kind.partition("(")[0] in NAMEABLE for kind in types.values()):
+        return []
+    found: dict[tuple[Any, ...], list[Piece]] = {}
+    try:
+        for file in listing.files:
+            if "" in file.values.values():  # which one format takes for null, and the other does not
+                return []
+            key = tuple(parsed(file.values.get(name), kind) for name, kind in types.items())
+            found.setdefault(key, []).append(_piece(file, None, file.rows, file.size))
+    except ValueError:
+        return []
+    return [ScanTask(number, tuple(pieces)) for number, pieces in enumerate(found.values())]
 
 
 def task_bytes(listing: Listing, slots: int, most: int | None = None) -> int:

@@ -52,7 +52,7 @@ def put_rows(frame: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | 
     """Write as a job does: staged first where that is possible."""
     if not is_staged(plan):
         return write(frame, plan, facts=facts)
-    done = publish(plan, lambda folder, session: stage(frame, plan, folder), name=uuid.uuid4().hex)
+    done = publish(plan, lambda folder, session: stage(frame, plan, folder, last=True), name=uuid.uuid4().hex)
     refresh(frame.sparkSession, plan)
     files = [file for entry in done.entries for file in entry.files]
     notes = (*done.ended.notes, *size_notes(frame.sparkSession, plan))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.config import PartitionValue
-from spark_infer.tables.predicate import literal, partition_scope, quote_name, quote_table
+from spark_infer.tables.predicate import literal, partition_scope, quote_name, quote_table, these_partitions
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,14 @@ def test_a_scope_is_sql_and_knows_its_folders_and_lists_every_problem() -> None:
         "place",
         "place",
     ]
+
+
+def test_partitions_are_named_each_once_whatever_their_values_are() -> None:
+    days = [{"day": "2026-11-30", "`n": None}, {"day": "2026-11-30", "`n": None}, {"day": None, "`n": "o'1"}]
+    assert these_partitions(days, {"day": "date", "`n": "string"}) == (
+        "(`day` <=> CAST('2026-11-30' AS date) AND ```n` <=> NULL) OR "
+        "(`day` <=> NULL AND ```n` <=> CAST(CAST(X'6f2731' AS STRING) AS string))"
+    )
 
 
 @pytest.mark.parametrize("name", ["t", "s.t", "c.s.t", "`a.b`.`c``d`"])

@@ -17,14 +17,13 @@ from spark_infer.runtime.process_state import this_process
 from spark_infer.spark.analysis import condition, sentence_of
 from spark_infer.spark.exceptions import translate
 from spark_infer.spark.metering import free_name
-from spark_infer.spark.schema import to_spark
 from spark_infer.spark.tables.settings import can_set, settings
+from spark_infer.spark.tables.staged_rows import staged_rows
 from spark_infer.tables.delta.commit import version_of
 from spark_infer.tables.delta.written_before import metrics_of, taken
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.predicate import quote_name
-from spark_infer.tables.publishing.move_files import refuse_links
 from spark_infer.tables.publishing.tries import tried
 from spark_infer.tables.publishing.work import Ended, PublishWork
 
@@ -130,11 +129,7 @@ class MergeDelta:
 
     def _source(self, entries: Sequence[Sealed]) -> DataFrame:
         """The staged rows, and the keys of those that are removed."""
-        work, schema = self._work, to_spark(self._work.schema)
-        for each in entries:
-            refuse_links(work.folder(each.session), [file.path for file in each.files])
-        uris = [f"{work.folder(each.session).uri}/{file.path}" for each in entries for file in each.files]
-        staged = self._spark.read.schema(schema).parquet(*uris) if uris else self._spark.createDataFrame([], schema)
+        work, staged = self._work, staged_rows(self._spark, self._work, entries)
         since = None if work.bookmark is None else work.bookmark.since
         if since is not None and (doubled := _doubled(staged, work.plan.keys)):
             raise _ambiguous(work.plan.location.name, doubled, work.plan.keys)

@@ -37,11 +37,12 @@ def write_parquet(frame: DataFrame, plan: WritePlan) -> Written:
     raise TargetError(f"The rows of {plan.location.name} are staged first.")  # `stage_parquet`, then a publisher
 
 
-def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage) -> list[WrittenFile]:
-    """Have Spark write the frame into a folder of our own, and count the rows in the footers of its files."""
+def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage, *, last: bool) -> list[WrittenFile]:
+    """Have Spark write the frame into a folder of our own, and count the rows in the footers of the folder's files."""
     spark = frame.sparkSession
     _writer(frame, plan).mode("append").save(folder.uri)
-    _keep_schema(spark, frame, plan, folder, folder.beside(f"{folder.name}.empty"))
+    if last:
+        _keep_schema(spark, frame, plan, folder, folder.beside(f"{folder.name}.empty"))
     files = folder.data_files()
     footers = read_footers(folder, [file.path for file in files])
     return [

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from spark_infer.config.write_modes import CREATE
-from spark_infer.engines.unit import WHOLE, Unit
+from spark_infer.engines.plane import Plane
+from spark_infer.engines.unit import WHOLE, Unit, Way
 from spark_infer.errors import LedgerError, UnfinishedRunError
 from spark_infer.job.units.drive import clean
 from spark_infer.job.units.find_run import Found, find_run
@@ -20,14 +22,18 @@ from spark_infer.job.units.start import Start, begin
 from spark_infer.runtime.process_identity import ProcessIdentity
 from spark_infer.tables.ledger import drivers
 from spark_infer.tables.ledger.drivers import Driver
+from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.scan.task import Piece, ScanTask
+from spark_infer.tables.sink.sink_spec import SinkSpec
 from spark_infer.tables.storage import open_storage
 
+READ, BY_SPARK = Plane(name="direct", why=""), Plane(name="spark", why="")
+BY_WORKERS = replace(READ, sink=SinkSpec(run_id="a" * 16, schema=pa.schema([])))
 AT = datetime(2026, 11, 30, 6, tzinfo=UTC)
-UNITS = (Unit(0, (ScanTask(0, (Piece("a.parquet", 1, rows=2),)),)),)
+UNITS = (Unit(0, (ScanTask(0, (Piece("a.parquet", 1, rows=2),)),)), Unit(1, (ScanTask(1, (Piece("b.parquet", 1),)),)))
 OWN = Driver(session="theirs", process=ProcessIdentity.own(), since=AT)
 NAMED = f"process {OWN.process.pid} on host {OWN.process.host}, at work since 2026-11-30 06:00:00 UTC"
 
@@ -44,15 +50,15 @@ def found(runs: Runs, facts: dict[str, Any], *, new_run: bool = False) -> Found:
 
 
 def start(runs: Runs, facts: dict[str, Any], run_id: str = "0" * 16, units: tuple[Unit, ...] = UNITS) -> Start:
-    return Start(
+    one = Start(
         runs=runs,
         found=found(runs, facts),
         run_id=run_id,
         started_at=AT,
         facts=facts,
-        units=units,
         touched=lambda *_: True,
     )
+    return one.with_units(units)
 
 
 def begun(one: Start) -> Start:
@@ -109,7 +115,7 @@ def test_a_run_that_is_finished_while_its_units_are_looked_up_has_nothing_to_do(
     second = start(runs, {})
     ledger.finish(stamped({"run": "theirs"}))
     clean(runs, ledger)
-    assert second.with_units((), 1, None).finished == {"run": "theirs"}  # type: ignore[arg-type]
+    assert second.with_units(UNITS).finished == {"run": "theirs"}
 
 
 @pytest.mark.parametrize(("theirs", "mine"), [(WHOLE, UNITS), (UNITS, WHOLE)])
@@ -132,5 +138,23 @@ def test_a_run_that_the_other_one_does_in_another_way_is_waited_for(
 def test_a_run_begun_in_another_way_is_seen_before_it_is_joined(runs: Runs) -> None:
     begun(start(runs, {}, units=WHOLE))
     second = replace(start(runs, {}), units=WHOLE)
-    assert second.is_begun_otherwise(workers=True)
-    assert not second.is_begun_otherwise(workers=False)
+    assert second.is_begun_otherwise(BY_WORKERS)
+    assert not second.is_begun_otherwise(BY_SPARK)
+
+
+@pytest.mark.parametrize(
+    ("way", "mine", "other"), [(Way.SPARK_BY_TASKS, READ, BY_SPARK), (Way.SPARK_BY_PARTITIONS, BY_SPARK, READ)]
+)
+def test_units_that_spark_writes_are_ended_by_those_who_read_them(
+    runs: Runs, way: Way, mine: Plane, other: Plane
+) -> None:
+    ledger = begun(replace(start(runs, {}), new_way=way)).found.ledger
+    again = start(runs, {})
+    assert again.way is way
+    assert again.goes_on(mine)
+    ledger.seal(Sealed(unit=0, session="a" * 8, files=(), stats=(), seconds=0))
+    again = start(runs, {})
+    for plane in (other, BY_WORKERS):
+        with pytest.raises(UnfinishedRunError, match="cannot go on in this way") as refused:
+            again.goes_on(plane)
+        assert "1 of 2 units are done" in str(refused.value)

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.tables.listing import Footer, Listing, SourceFile
-from spark_infer.tables.scan.cut import LEAST_BYTES, MOST_BYTES, OPEN_BYTES, cut, task_bytes, too_large
+from spark_infer.tables.scan.cut import (
+    LEAST_BYTES,
+    MOST_BYTES,
+    OPEN_BYTES,
+    cut,
+    cut_by_partition,
+    task_bytes,
+    too_large,
+)
 
 MIB = 2**20
 
@@ -65,3 +74,26 @@ def test_the_few_files_of_a_small_table_are_spread_over_all_slots() -> None:
 def test_only_large_files_without_a_footer_must_be_looked_at() -> None:
     assert too_large(listing([1, 500 * MIB, 600 * MIB]), 2) == ["1.parquet", "2.parquet"]
     assert too_large(listing([1, 500 * MIB], groups=3), 2) == []
+
+
+def test_each_table_partition_is_one_task_however_its_value_is_written() -> None:
+    files = tuple(SourceFile(f"{n}", 1, {"p": text}, rows=n) for n, text in enumerate(["1", None, "2", "01"]))
+    tasks = cut_by_partition(Listing(files), {"p": "int"})
+    assert [[piece.path for piece in task.pieces] for task in tasks] == [["0", "3"], ["1"], ["2"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "doubts"),
+    [
+        ("x", "int", ()),
+        ("1", "double", ()),
+        ("", "string", ()),
+        ("a", "string collate UTF8_LCASE", ()),
+        ("1", "int", ("?",)),
+    ],
+)
+def test_a_partition_that_cannot_be_named_by_its_value_makes_no_task(
+    text: str, kind: str, doubts: tuple[str, ...]
+) -> None:
+    assert cut_by_partition(Listing((SourceFile("0", 1, {"p": text}),), doubts=doubts), {"p": kind}) == []
+    assert cut_by_partition(Listing((SourceFile("0", 1),)), {}) == []
