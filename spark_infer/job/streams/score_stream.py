@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from spark_infer.spark import StreamingQuery
 
 Table = str | os.PathLike[str] | Mapping[str, Any]
+_LACKS = {
+    "limit": "a stream scores all rows; score_table(…, limit=20) shows some",
+    "new_run": "a new checkpoint begins with all rows of the source",
+    "job_params": "a job file has parameters: ScoringJob.from_yaml(path, params=…)",
+}
+
 Model = str | os.PathLike[str] | Mapping[str, Any] | ModelRef
 
 
@@ -100,7 +106,7 @@ def score_stream(
         >>> report.rows_scored, report.micro_batches
         (3, 1)
     """
-    unknown = unknown_options(score_stream, options, lacks={})
+    unknown = unknown_options(score_stream, options, lacks=_LACKS)
     pinned = model if isinstance(model, ModelRef) else None
     if pinned is not None and options.get("refresh_model"):
         unknown.append("refresh_model: a ModelRef is one version; give a model URI with an alias")
