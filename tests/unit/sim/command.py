@@ -26,11 +26,13 @@ from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.bookmark import Bookmark, BookmarkMove
 from spark_infer.tables.delta.format import DeltaFormat
 from spark_infer.tables.formats import TableFormat, format_of
+from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
 from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
+from spark_infer.tables.publishing.with_summary import WithSummary
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
 from spark_infer.tables.storage import Storage
@@ -44,6 +46,8 @@ SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 NEW_ROWS = "append of new rows"
 """The write mode of an incremental run: all units in one commit, with the bookmark."""
+SUMMARISED = 2_000
+"""The row of partition 0 in a summary of all rows of the run; that of partition 1 is the next."""
 BOOKMARK = Bookmark(job="job.00000000", source_id="source", source_version=7, selection="all")
 
 
@@ -61,6 +65,7 @@ def bad_keys_of(unit: Unit) -> list[int]:
 def command(
     table: Storage,
     aside: Storage | None,
+    summary: Storage | None,
     disk: SimDisk,
     kind: str,
     mode: str,
@@ -78,6 +83,7 @@ def command(
     Args:
         table: The target.
         aside: The table of quarantined rows; None where the model fails for none.
+        summary: The table of the run's summary; None where it has none.
         disk: Where they lie.
         kind: Its format.
         mode: The write mode.
@@ -93,6 +99,7 @@ def command(
         _command,
         table,
         aside,
+        summary,
         disk,
         kind,
         mode,
@@ -113,6 +120,7 @@ def command(
 def _command(
     table: Storage,
     aside: Storage | None,
+    summary: Storage | None,
     disk: SimDisk,
     kind: str,
     mode: str,
@@ -189,9 +197,9 @@ def _command(
             return drive(
                 ledger,
                 start.units,
-                publisher_of(work, publishing, aside, leaving),
+                with_summary(work, publishing, publisher_of(work, publishing, aside, leaving), summary, days),
                 folder=work.folder,
-                score=scorer(disk, random, day, quarantines=aside is not None),
+                score=scorer(disk, random, day, quarantines=aside is not None, summarises=summary is not None),
                 check=stored,
                 session=session,
                 turn=turns.wait,
@@ -228,7 +236,35 @@ def publisher_of(
     return ThenRemoved(both, lambda: publishing.remove_files(beside, leaving)) if leaving else both
 
 
-def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool) -> Any:
+def with_summary(
+    work: PublishWork, publishing: TableFormat, target: Publisher, summary: Storage | None, days: Sequence[int]
+) -> Publisher:
+    """The publisher of the run, and of its summary where there is one: a row for each partition."""
+    if summary is None:
+        return target
+    plan = replace(work.plan, location=TableLocation(work.plan.location.format, summary.uri), at_once=False)
+    adds = not plan.mode.replaces_files
+    plan = replace(plan, exists=adds or bool(summary.kind()), mode=MODES["append"] if adds else plan.mode)
+    own = replace(work, plan=plan, table=summary, ledger=work.ledger.of_summary(), bookmark=None)
+
+    def make(entries: Sequence[Sealed], into: Storage) -> list[WrittenFile]:
+        read = [work.folder(sealed.session).read(file.path) for sealed in entries for file in sealed.parts]
+        rows = sum(json.loads(content or b"0") for content in read)
+        wanted = sum(file.rows for sealed in entries for file in sealed.files)
+        files = []
+        for part in days:
+            path, content = f"p={part}/unit-{work.session}", json.dumps([SUMMARISED + part if rows == wanted else -99])
+            summary.files.write(into.at(path), content.encode())
+            files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(part)}))
+        summary.files.keep(into.root, [file.path for file in files])
+        return files
+
+    if adds:
+        publishing.make_empty(own)
+    return WithSummary(target, publishing.publisher(own), own, make)
+
+
+def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool, summarises: bool) -> Any:
     """Workers that write one file for each partition, in units of any order."""
 
     def score(
@@ -244,6 +280,10 @@ def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool)
                 content = json.dumps([key]).encode()
                 disk.write(folder.at(path), content)
                 files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}, aside=bad))
+            if summarises:
+                path, content = f"part-{unit.ordinal}-{session}", json.dumps(len(keys_of(unit, day))).encode()
+                disk.write(folder.at(path), content)
+                files.append(WrittenFile(path=path, size=len(content), rows=1, part=True))
             yield Scored(unit=unit, files=files, stats=[])
 
     return score

@@ -14,7 +14,7 @@ class DaysWorld(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.quarantines = False
+        self.quarantines = self.summarises = False
         if self.random.random() < 0.5:
             self.disk.nodes.clear()
             self.disk.lasting.clear()

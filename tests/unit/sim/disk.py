@@ -8,6 +8,7 @@ import posixpath
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pyarrow import fs
@@ -97,8 +98,13 @@ class SimDisk:
 
     def delete_dir(self, path: str) -> None:
         # Not in one step: a kill in the middle leaves a part.
-        for each in sorted((p for p in self.nodes if p == path or p.startswith(path + "/")), reverse=True):
-            self._does("delete_dir", lambda each=each: self.nodes.pop(each, None))  # type: ignore[misc]
+        def delete(each: str) -> None:
+            if any(p.startswith(each + "/") for p in self.nodes):
+                raise OSError(f"{each} is not empty: another driver has put something there meanwhile")
+            self.nodes.pop(each, None)
+
+        for each in sorted(_below(self.nodes, path), reverse=True):
+            self._does("delete_dir", partial(delete, each))
 
     def move(self, start: str, end: str) -> None:
         def move() -> None:

@@ -31,6 +31,7 @@ from spark_infer.tables.parquet import publish as parquet_publish
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.move_files import READY, STAGED
 from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
+from spark_infer.tables.publishing.with_summary import WithSummary
 from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module
@@ -39,7 +40,7 @@ from tests.unit.sim.command import NEW_ROWS
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.lives import live
 from tests.unit.sim.log import SimReady
-from tests.unit.sim.world import MODES, World, is_patient
+from tests.unit.sim.world import MODES, World, has_summary, is_patient
 
 LIVES = 250
 ALL = [*itertools.product(("delta", "parquet"), MODES), ("delta", NEW_ROWS)]
@@ -226,6 +227,41 @@ def removed_not_stored(patch: Patch) -> None:
     patch.setattr(SimDisk, "keep", only_files)
 
 
+def parts_not_sealed(patch: Patch) -> None:
+    """The entry of a unit does not name the parts of the summary: those of an earlier command are left out."""
+    to_json = Sealed.to_json
+    patch.setattr(Sealed, "to_json", lambda self: to_json(replace(self, parts=())))
+
+
+def summary_first(patch: Patch) -> None:
+    """The summary is published before the predictions that it is of."""
+
+    def finish(self: WithSummary, entries: Any) -> Any:
+        summary = self._sealed(entries)
+        if self._summary.one_by_one:
+            self._summary.publish(summary)
+        self._summary.finish([summary])
+        return self._target.finish(entries)
+
+    patch.setattr(WithSummary, "finish", finish)
+
+
+def summary_not_sealed(patch: Patch) -> None:
+    """Each command makes a summary of its own."""
+
+    def made(self: WithSummary, entries: Any) -> Sealed:
+        into = self._work.ledger.staged(self._work.session)
+        self._work.ledger.make_folder(into)
+        return Sealed(unit=0, session=self._work.session, files=tuple(self._make(entries, into)))
+
+    patch.setattr(WithSummary, "_sealed", made)
+
+
+def summary_beside_the_rows(patch: Patch) -> None:
+    """The summary is staged in the folder of the run itself, where the target's files are."""
+    patch.setattr(Ledger, "of_summary", lambda self: self)
+
+
 def no_time_is_the_end(patch: Patch) -> None:
     """Units that there was no time for count as done, with no rows."""
     sealed = Ledger.sealed
@@ -282,6 +318,10 @@ MUTANTS: list[Callable[[Patch], None]] = [
     half_a_file,
     predictions_first,
     quarantine_not_sealed,
+    parts_not_sealed,
+    summary_first,
+    summary_not_sealed,
+    summary_beside_the_rows,
     no_time_is_the_end,
     rows_before_the_bookmark,
     bookmark_elsewhere,
@@ -293,6 +333,9 @@ MUTANTS: list[Callable[[Patch], None]] = [
 
 OF_AGAIN = (leaves_first, never_leaves, removed_not_stored)
 """What only shows where quarantined rows are scored again."""
+
+OF_SUMMARIES = (parts_not_sealed, summary_first, summary_not_sealed, summary_beside_the_rows)
+"""What only shows where runs have a summary."""
 
 OF_TURNS = (never_waits, never_looks_again, waits_for_the_dead)
 """What only shows where drivers wait for each other, and so expect to end well."""
@@ -323,6 +366,7 @@ def test_a_mistake_with_quarantined_rows_is_found(
 def test_a_mistake_is_found(mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
     kinds = STAGED_AT_ONCE if mutant in (no_fencing, exchanged_twice) else ALL
-    several = lives(kinds, is_patient) if mutant in OF_TURNS else lives(kinds)
+    worlds = is_patient if mutant in OF_TURNS else has_summary if mutant in OF_SUMMARIES else lambda seed: True
+    several = lives([("parquet", "append")] if mutant is summary_not_sealed else kinds, worlds)
     with pytest.raises((AssertionError, ValueError, KeyError, IndexError)):
         live_many(several)

@@ -19,11 +19,11 @@ from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.scan.task import Piece, ScanTask
 from spark_infer.tables.storage import Storage
-from tests.unit.sim.command import BOOKMARK, NEW_ROWS, bad_keys_of, command, keys_of
+from tests.unit.sim.command import BOOKMARK, NEW_ROWS, SUMMARISED, bad_keys_of, command, keys_of
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import commit_in, commit_text, live
 
-TABLE, ASIDE = "/w/t", "/w/q"
+TABLE, ASIDE, SUMMARY = "/w/t", "/w/q", "/w/s"
 OLD = {"p=0/old-0": [-4, -2], "p=1/old-1": [-3, -1]}
 CROWDS = ((1,), (1, 1, 2), (1, 2, 3))
 """How many drivers begin at once: in each life one of a line."""
@@ -34,6 +34,11 @@ MODES = ("error_if_exists", "append", "overwrite", "overwrite_partitions")
 def is_patient(seed: int) -> bool:
     """Whether drivers wait for each other, in the life of a seed; with and without quarantined rows."""
     return seed % 4 < 2
+
+
+def has_summary(seed: int) -> bool:
+    """Whether runs have a summary, in the life of a seed; with patient drivers and with others."""
+    return seed % 8 in (3, 4)
 
 
 class DeadError(BaseException):
@@ -87,6 +92,7 @@ class World:
         self.random = random.Random(f"{self.seed}-{self.kind}-{self.mode}")
         self.crowd = self.random.choice(CROWDS)
         self.quarantines = self.seed % 2 == 1
+        self.summarises = has_summary(self.seed)
         # In some worlds each driver takes all others for dead: that may cost errors, and never a row.
         self.silent_looks = 3 if is_patient(self.seed) else 0
         self.disk = SimDisk(self.random)
@@ -101,7 +107,10 @@ class World:
         self.checked = -1
         self.leaving: tuple[str, ...] = ()
         if self.mode != "error_if_exists":
-            self._make_old()
+            self._make_old(TABLE)
+        if self.summarises and self.seed % 16 >= 8:
+            self._make_old(SUMMARY)
+        self.summary_before = self.seen(SUMMARY)
         self.before = self.seen()
         self.disk.step = self.step
 
@@ -112,6 +121,10 @@ class World:
     @property
     def aside(self) -> Storage | None:
         return Storage(f"file://{ASIDE}", ASIDE, self.disk) if self.quarantines else None
+
+    @property
+    def summary(self) -> Storage | None:
+        return Storage(f"file://{SUMMARY}", SUMMARY, self.disk) if self.summarises else None
 
     @property
     def new_keys(self) -> list[int]:
@@ -206,6 +219,7 @@ class World:
                 driver.ended = command(
                     self.table,
                     self.aside,
+                    self.summary,
                     self.disk,
                     self.kind,
                     self.mode,
@@ -290,6 +304,7 @@ class World:
             assert not self.new_was_seen or seen == self.after, "the old rows are back"
             self.new_was_seen = self.new_was_seen or (seen == self.after and self.before != self.after)
         self._check_quarantine(seen)
+        self._check_summary(seen)
         if self.mode == NEW_ROWS:
             moved = bookmark_in(self.table, BOOKMARK.job) is not None
             assert moved == (seen == self.after), f"the bookmark is {'' if moved else 'not '}there, beside {seen}"
@@ -309,6 +324,18 @@ class World:
                     f"quarantined rows of unit {unit.ordinal} are lost: {aside}"
                 )
 
+    def _check_summary(self, seen: list[int]) -> None:
+        """Whoever sees the summary of a run finds all rows that it is of; and it is there once."""
+        if not self.summarises:
+            return
+        there, new = self.seen(SUMMARY), [SUMMARISED, SUMMARISED + 1]
+        kept = [] if self.mode in ("overwrite", "overwrite_partitions") else self.summary_before
+        after = sorted(kept + new)
+        assert len(there) == len(set(there)), f"a summary is doubled: {there}"
+        assert set(there) <= {*self.summary_before, *new}, f"a summary out of nowhere: {there}"
+        assert not set(there) & set(new) or seen == self.after, f"a summary of rows that are not there: {there}, {seen}"
+        assert there == after or not self.is_finished(), f"finished, and the summary is not there: {there}"
+
     def is_finished(self) -> bool:
         return any(path.endswith("/report.json") for path in self.disk.files_below("/w/.t.spark_infer"))
 
@@ -322,15 +349,16 @@ class World:
         self.disk.cut_power()
         assert self.seen() == self.after, "a power cut after the end loses rows"
         self._check_quarantine(self.after)
+        self._check_summary(self.after)
 
-    def _make_old(self) -> None:
+    def _make_old(self, table: str) -> None:
         for path, keys in OLD.items():
             content = json.dumps(keys).encode()
-            self.disk.make_folder(f"{TABLE}/{posixpath.dirname(path)}")
-            self.disk.create(f"{TABLE}/{path}", content)
+            self.disk.make_folder(f"{table}/{posixpath.dirname(path)}")
+            self.disk.create(f"{table}/{path}", content)
         if self.kind == "delta":
-            self.disk.make_folder(f"{TABLE}/_delta_log")
-            self.disk.create(f"{TABLE}/_delta_log/{0:020}.json", commit_text(list(OLD), [], "", None))
+            self.disk.make_folder(f"{table}/_delta_log")
+            self.disk.create(f"{table}/_delta_log/{0:020}.json", commit_text(list(OLD), [], "", None))
 
 
 @lru_cache(maxsize=1_000)
