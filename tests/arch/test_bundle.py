@@ -12,6 +12,7 @@ import yaml
 from databricks.bundles.jobs import CronSchedule, Job
 
 from spark_infer.config.load import load_job
+from spark_infer.job.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text())
@@ -53,3 +54,22 @@ def test_every_variable_is_declared_and_every_file_exists() -> None:
     default = BUNDLE["variables"]["job_file"]["default"].removeprefix("${workspace.file_path}/")
     assert load_job(str(ROOT / default)).name == JOB["name"]
     assert task["job_cluster_key"] == JOB["job_clusters"][0]["job_cluster_key"]
+
+
+def test_the_parameters_of_the_page_fit_the_schema_and_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs/schedule.md").read_text()
+    (text,) = [each for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "# in databricks.yml" in each]
+    more: dict[str, Any] = yaml.safe_load(text)
+    job: Any = {"name": "nightly", **more}
+    assert Job.from_dict(job).as_dict() == job
+    (task,), (own,) = more["tasks"], JOB["tasks"]
+    assert task["spark_python_task"]["python_file"] == own["spark_python_task"]["python_file"]
+    _, *arguments = task["spark_python_task"]["parameters"]
+    text = "params: {day: {type: date}}\nengine: local\nmodel: ./nowhere\nsource: in\n"
+    text += "target: {path: 'out-${params.day}'}\n"
+    (tmp_path / "job.yaml").write_text(text)
+    given = [each.replace("{{job.parameters.day}}", "2026-11-28") for each in arguments]
+    assert main([str(tmp_path / "job.yaml"), *given]) == 2
+    assert "nowhere" in capsys.readouterr().err  # the model is what is missing, and not the parameter

@@ -104,7 +104,7 @@ def test_the_job_file_is_one(tmp_path: Path) -> None:
 def test_the_dag_is_python_and_its_command_that_of_the_other_examples() -> None:
     calls = [node for node in ast.walk(ast.parse(block("python", "airflow"))) if isinstance(node, ast.Call)]
     texts = [key.value.value for call in calls for key in call.keywords if isinstance(key.value, ast.Constant)]
-    assert "exec spark-infer run /etc/nightly/job.yaml --param day={{ ds }}" in texts
+    assert "exec spark-infer run /etc/nightly/job.yaml --param day={{ macros.ds_add(ds, -1) }}" in texts
 
 
 def test_the_table_has_every_exit_code() -> None:
