@@ -1,4 +1,4 @@
-"""Random histories of a Delta table that an incremental job scores step by step, and what its target must hold."""
+"""Random histories of a source that an incremental job scores step by step, and what its target must hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 from spark_infer import Report
@@ -17,16 +18,27 @@ from tests.local.jobs import job, read
 _PARTS = 2
 
 
+Changes = list[tuple[Callable[[], None], int]]
+
+
 class History:
-    """A source that grows and changes, and the predictions that a full rescore would have made at each step.
+    """A Delta table that grows and changes, and the predictions that a full rescore would have made at each step.
+
+    With keys, those that runs have made which score each key once: a row keeps its first prediction.
 
     Args:
         here: An empty folder.
         seed: Decides what happens.
         models: Folder to slope, of the versions of the model.
+        by: Whether rows count as new by their ``id`` where the source does not say which are.
     """
 
-    def __init__(self, here: Path, seed: int, models: Mapping[str, float]) -> None:
+    formats = ("delta",)
+    """Those of the target."""
+
+    def __init__(self, here: Path, seed: int, models: Mapping[str, float], *, by: bool = False) -> None:
+        self._by = by
+        self._format = self.formats[seed % len(self.formats)]
         self._random = random.Random(seed)
         self._here = here
         self._models = models
@@ -49,23 +61,24 @@ class History:
     def go(self, steps: int) -> None:
         """Let things happen, and score after some of them."""
         self._score()
-        changes: list[tuple[Callable[[], None], int]] = [
+        changes = [*self._changes(), (self._promote, 1), (self._restore_target, 1), (self._score, 8)]
+        for _ in range(steps):
+            happens = self._random.choices([each for each, _ in changes], [weight for _, weight in changes])[0]
+            self.trace.append(happens.__name__)
+            happens()
+        self._score()
+
+    def _changes(self) -> Changes:
+        """What happens to the source, and how often."""
+        return [
             (self._append, 8),
             (self._compact, 3),
             (self._vacuum, 1),
             (self._delete, 2),
             (self._update, 1),
             (self._restore, 1),
-            (self._promote, 1),
             (self._widen, 1),
-            (self._restore_target, 1),
-            (self._score, 8),
         ]
-        for _ in range(steps):
-            happens = self._random.choices([each for each, _ in changes], [weight for _, weight in changes])[0]
-            self.trace.append(happens.__name__)
-            happens()
-        self._score()
 
     def _append(self) -> None:
         count = self._random.randint(1, 4)
@@ -109,8 +122,8 @@ class History:
 
     def _restore_target(self) -> None:
         """The target goes back to where it was some commits ago, and with it what it must hold."""
-        target = DeltaTable(self._here / "out")
-        if target.version() == 0:
+        target = DeltaTable(self._here / "out") if self._format == "delta" else None
+        if target is None or target.version() == 0:
             return
         target.restore(target.version() - 1)
         self._scored = self._target()
@@ -120,6 +133,7 @@ class History:
         slope = self._models[self._model]
         full = {number: round(slope * x, 6) for number, x in rows.items()}
         if (report := self._tried()) is None:
+            assert not self._by, "a run was refused that has keys"
             assert self._target() == self._scored, "a refused run changed the target"
             self.refused += 1
             self._run("overwrite")
@@ -128,7 +142,8 @@ class History:
             new = {number: prediction for number, prediction in full.items() if number not in self._scored}
             assert report.rows_scored == len(new), f"{report.rows_scored} rows were scored, {len(new)} are new"
             self._scored |= new
-        assert self._scored.keys() == rows.keys(), "rows are lost, or there that should not be"
+        assert self._scored.keys() >= rows.keys(), "rows are lost"
+        assert self._by or self._scored.keys() == rows.keys(), "rows are there that should not be"
         assert self._target() == self._scored
         assert self._run("append").nothing_new
 
@@ -148,5 +163,45 @@ class History:
         return found
 
     def _run(self, mode: str) -> Report:
-        target: dict[str, Any] = {"path": str(self._here / "out"), "mode": mode, "keep": ["id"]}
-        return job(self._model, {"path": str(self._here / "in")}, target, incremental=True).run()
+        target: dict[str, Any] = {"path": str(self._here / "out"), "format": self._format, "mode": mode}
+        target["keep"] = ["id"]
+        incremental = {"by": ["id"]} if self._by and mode == "append" else True
+        return job(self._model, {"path": str(self._here / "in")}, target, incremental=incremental).run()
+
+
+class FolderHistory(History):
+    """The same of a Parquet folder, whose files come, are written again, are touched and go."""
+
+    formats = ("delta", "parquet")
+
+    def _changes(self) -> Changes:
+        return [(self._append, 8), (self._replace, 2), (self._touch, 1), (self._remove, 1)]
+
+    def _append(self) -> None:
+        (self._here / "in").mkdir(exist_ok=True)
+        self._write(self._here / "in" / f"{self._next}.parquet", self._ids())
+
+    def _replace(self) -> None:
+        """A file is written again: with its rows or changed ones, without some, and with new ones."""
+        path = self._one()
+        kept = [row for row in pq.read_table(path).column("id").to_pylist() if self._random.random() < 0.7]
+        self._write(path, [*kept, *self._ids()], shift=self._random.choice([0.0, 1.0]))
+
+    def _touch(self) -> None:
+        path = self._one()
+        path.write_bytes(path.read_bytes())
+
+    def _remove(self) -> None:
+        if len(list((self._here / "in").iterdir())) > 1:
+            self._one().unlink()
+
+    def _one(self) -> Path:
+        return self._random.choice(sorted((self._here / "in").iterdir()))
+
+    def _ids(self) -> list[int]:
+        first, self._next = self._next, self._next + self._random.randint(1, 4)
+        return list(range(first, self._next))
+
+    @staticmethod
+    def _write(path: Path, ids: list[int], shift: float = 0.0) -> None:
+        pq.write_table(pa.table({"id": ids, "x": [each / 4 + shift for each in ids]}), path)

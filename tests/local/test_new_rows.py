@@ -15,7 +15,7 @@ from spark_infer.errors import WriteError
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.runtime.failpoints import InjectedError
-from tests.histories import History
+from tests.histories import FolderHistory, History
 from tests.line import save_line
 from tests.local.jobs import read
 from tests.local.new_rows import Break, append, counts, doubled, new_rows, predictions
@@ -145,11 +145,13 @@ def test_the_command_line_scores_new_rows_and_shows_the_bookmark(line: str, tmp_
     assert json.loads(call("status", str(file), "--json"))["bookmark"]["source_version"] == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("kind", "by"), [(History, False), (History, True), (FolderHistory, False), (FolderHistory, True)]
+)
 def test_a_random_history_scored_step_by_step_equals_a_full_rescore(
-    line: str, tripling: str, tmp_path: Path, seed: int
+    line: str, tripling: str, tmp_path: Path, kind: type[History], by: bool
 ) -> None:
-    history = History(tmp_path, seed, {line: 2.0, tripling: 3.0})
+    history = kind(tmp_path, 1, {line: 2.0, tripling: 3.0}, by=by)
     try:
         history.go(12)
     except Exception as error:

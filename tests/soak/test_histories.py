@@ -14,13 +14,14 @@ from deltalake import write_deltalake
 
 from spark_infer.engines.local import units as local_units
 from tests.here import tasks_here
-from tests.histories import History
+from tests.histories import FolderHistory, History
 from tests.line import save_line
 from tests.local.jobs import read
 from tests.soak.test_moments import finish, job, start
 
 KILLS = int(os.environ.get("TESTS_KILLS", "30"))
 HISTORIES = int(os.environ.get("TESTS_HISTORIES", "300"))
+FIRST = int(os.environ.get("TESTS_FIRST_HISTORY", "1000"))
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +31,23 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("by", [False, True], ids=["log", "key"])
+@pytest.mark.parametrize("kind", [History, FolderHistory], ids=["table", "folder"])
 def test_each_history_equals_a_full_rescore_after_each_step(
-    models: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[History], by: bool
 ) -> None:
     monkeypatch.setattr(local_units, "do_tasks", tasks_here)
     refused = 0
-    for seed in range(1000, 1000 + HISTORIES):
+    for seed in range(FIRST, FIRST + HISTORIES):
         (here := tmp_path / f"{seed}").mkdir()
-        history = History(here, seed, models)
+        history = kind(here, seed, models, by=by)
         try:
             history.go(20)
         except Exception as error:
             error.add_note(f"seed {seed}: {' '.join(history.trace)}")
             raise
         refused += history.refused
-    assert refused, "no history met a change that is refused"
+    assert by or refused, "no history met a change that is refused"
 
 
 @pytest.mark.soak
