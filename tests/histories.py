@@ -33,7 +33,7 @@ class History:
         by: Whether rows count as new by their ``id`` where the source does not say which are.
     """
 
-    formats = ("delta",)
+    formats: tuple[str, ...] = ("delta",)
     """Those of the target."""
 
     def __init__(self, here: Path, seed: int, models: Mapping[str, float], *, by: bool = False) -> None:

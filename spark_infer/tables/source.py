@@ -79,17 +79,18 @@ def _spanned_or_by_key(
 
     A run that goes on has its rows in its tasks; of all files it looks only at what they are.
     """
-    snapshot = format_of(location.format).source_snapshot
-    try:
-        return _within(snapshot(lookup, location, source, span), source)
-    except SourceError as error:
-        every = _within(snapshot(lookup, location, source, replace(span, since=None)), source)
-        every = replace(every, since=span.since)
-        if span.to is not None:
-            return every
-        found = with_unknown_keys(lookup, every, keys)
-        why = "; ".join(error.details) or error.what
-        return replace(found, note=f"rows count as new whose {', '.join(keys.columns)} the target lacks, since: {why}")
+    snapshot, why = format_of(location.format).source_snapshot, ""
+    if span.since is not None:
+        try:
+            return _within(snapshot(lookup, location, source, span), source)
+        except SourceError as error:
+            why = f", since: {'; '.join(error.details) or error.what}"
+    every = _within(snapshot(lookup, location, source, replace(span, since=None)), source)
+    every = replace(every, since=span.since)
+    if span.to is not None:
+        return every
+    found = with_unknown_keys(lookup, every, keys)
+    return replace(found, note=f"rows count as new whose {', '.join(keys.columns)} the target lacks{why}")
 
 
 def _only(snapshot: Snapshot, reads: Callable[[SourceFile], bool]) -> Snapshot:

@@ -77,24 +77,31 @@ def _without(rows: pa.Table, known: pa.Table, columns: Sequence[str]) -> pa.Tabl
 
 
 def _narrowed(source: Snapshot, files: tuple[SourceFile, ...], new: pa.Table) -> Snapshot:
-    if new.num_rows > MOST_PICKED:
-        raise SourceError(
-            f"{new.num_rows:,} rows of {source.location.name} have keys that the target lacks, and {MOST_PICKED:,} can "
-            "be chosen one by one.",
-            next_step="score all rows with --set target.mode=overwrite.",
-        )
     numbers, at = new.column(_FILE).combine_chunks(), new.column(ROW).combine_chunks()
-    picked = []
+    picked, single = [], 0
     for number, count in sorted(zip(*(each.to_pylist() for each in pc.value_counts(numbers).flatten()), strict=True)):
-        first = pc.index(numbers, number).as_py()
-        rows = tuple(at.slice(first, count).to_pylist())
         file = files[number]
-        whole = file.vector is None and file.rows == count
-        picked.append(file if whole else replace(file, picked=rows, rows=count))
+        if file.vector is None and file.rows == count:
+            picked.append(file)
+            continue
+        if (single := single + count) > MOST_PICKED:
+            raise SourceError(
+                f"More than {MOST_PICKED:,} rows of {source.location.name} have keys that the target lacks and are in "
+                "one file with others, and would be chosen one by one.",
+                next_step="score all rows with --set target.mode=overwrite.",
+            )
+        rows = tuple(at.slice(pc.index(numbers, number).as_py(), count).to_pylist())
+        picked.append(replace(file, picked=rows, rows=count))
     assert source.listing is not None
     listing = replace(source.listing, files=tuple(picked))
     return replace(
-        source, listing=listing, rows=new.num_rows, files=len(picked), size_bytes=listing.size_bytes, listed=files
+        source,
+        listing=listing,
+        rows=new.num_rows,
+        files=len(picked),
+        size_bytes=listing.size_bytes,
+        listed=files,
+        is_picked=True,
     )
 
 

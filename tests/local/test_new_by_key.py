@@ -163,3 +163,38 @@ def test_rows_are_not_counted_by_file_where_files_are_whole(line: str, tmp_path:
     pq.write_table(rows, tmp_path / "in" / "a.parquet", row_group_size=1)
     assert scoring.run().rows_scored == 2
     assert sorted(predictions(tmp_path)) == [0, 1, 2, 5, 6]
+
+
+def test_rows_that_come_late_for_a_night_that_is_done_are_scored_by_the_same_command(
+    line: str, tmp_path: Path, breaks: Break
+) -> None:
+    source = tmp_path / "in"
+
+    def night(part: int, **more: Any) -> ScoringJob:
+        days = {"path": str(source), "partition_filter": {"part": part}}
+        return new_rows(line, tmp_path, source=days, target={"keep": ["id"]}, **more)
+
+    for part in (0, 1):
+        append(source, 3 * part, part=part)
+        night(part, incremental=False).run()
+    append(source, 6, part=0)
+    append(source, 9, part=1)
+    for part in (0, 1):
+        late = night(part, incremental={"by": ["id"]}, units={"bytes": 1})
+        breaks(f"{('sealed', 'committed')[part]}:1:raise")
+        with suppress(InjectedError, WriteError):
+            late.run()
+        breaks("")
+        while not late.run().nothing_new:
+            pass
+    append(source, 12, part=0)
+    assert night(0, incremental={"by": ["id"]}).run().rows_scored == 3
+    assert predictions(tmp_path) == doubled(15)
+
+
+def test_a_first_run_with_keys_fills_a_table_that_is_there(line: str, tmp_path: Path) -> None:
+    append(tmp_path / "in", 0, 6)
+    source = {"path": str(tmp_path / "in"), "where": "id < 4"}
+    new_rows(line, tmp_path, source=source, incremental=False).run()
+    assert by_key(line, tmp_path, name="all_of_them").run().rows_scored == 2
+    assert predictions(tmp_path) == doubled(6)

@@ -152,6 +152,9 @@ def _finished_before(ledger: Ledger, facts: Facts, still_there: StillThere) -> F
     is_same = facts[FILES] is not None and plan.facts[FILES] == facts[FILES]
     if not (is_same or mode_of(facts).adds_only) or not still_there(plan, report, True):
         return None
-    note = "" if is_same else f"run {ledger.name} is finished, and the source was changed since: it read {{}}, now {{}}"
-    states = [each["source version"] for each in (plan.facts, facts)]
-    return Found(ledger=ledger, plan=plan, done=plan.units, report=report, note=note.format(*states))
+    read, there = (each["source version"] for each in (plan.facts, facts))
+    note = (
+        f"run {ledger.name} is finished, and the source was changed since: it read {read}, now {there}; rows that came "
+        "late are not scored, as they are with incremental.by"
+    )
+    return Found(ledger=ledger, plan=plan, done=plan.units, report=report, note="" if is_same else note)

@@ -20,7 +20,7 @@ from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
 from spark_infer.job.units.seen_versions import remember, seen_after
 from spark_infer.job.units.slices import slice_key, slice_of
 from spark_infer.models.ref import ModelRef
-from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Keys, Span
+from spark_infer.tables.bookmark import ALL_ROWS, BY_KEY, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Keys, Span
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.formats import WrittenBefore, format_of
 from spark_infer.tables.ledger.access import access_of
@@ -183,7 +183,7 @@ class _Place:
             to=self.with_files(to),
             seen=seen,
             keys=self.config.target.keys,
-            by=Keys(columns=by, target=self.location) if by and since is not None else None,
+            by=Keys(columns=by, target=self.location) if by and self.exists else None,
             removes=removes,
         )
 
@@ -280,13 +280,17 @@ def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove, *, touched: b
 
 def _after_bookmark(place: _Place, config: JobConfig, wanted: WantedRows) -> WantedRows:
     found, now, options = wanted.found, wanted.now, config.new_rows
-    if found is None or now is None or options is None:
+    if now is None or options is None:
+        return wanted
+    if options.by and (found is None or found.selection != now.selection):
+        return replace(wanted, span=place.span(None))
+    if found is None:
         return wanted
     if found.selection != now.selection:
         raise TargetError(
             "The target holds predictions of other rows than this job selects: `where` or `partition_filter` changed.",
             details=[f"it holds those of {config.hide(config.source.name)} up to {found.up_to}"],
-            next_step=f"give this selection another `name`, with which all its rows are scored; or {SCORE_ALL}",
+            next_step=f"give this selection another `name`, with which all its rows are scored; {BY_KEY}",
         )
     if found.scoring == now.scoring:
         return replace(wanted, span=place.span(found))

@@ -237,7 +237,7 @@ def look_up(
         giving_way = make_way(runs, facts, touched, new_run=new_run)
         found = replace(found, replaces=(*found.replaces, *giving_way))
     new_rows = facts.get(NEW_ROWS)
-    if plan is None and exists and not new_run:
+    if plan is None and exists and not new_run and snapshot.listed is None:  # else no key of the target is read
         refuse = refuse_rows_after_bookmark if new_rows and new_rows["found"] else refuse_repeated_append
         refuse(runs, facts, partial(table_format.written.holds_rows, table))
     return Start(
