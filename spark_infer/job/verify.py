@@ -63,6 +63,11 @@ def verify_model(
     _require_tolerance(tolerance)
     store = open_store()
     ref = resolve(uri, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)
+    if ref.mlmodel.signature is None:
+        raise PlanError(
+            f"Model {ref} has no signature, and so nothing says which columns it takes and returns.",
+            next_step="give it one with mlflow.models.set_signature(uri, infer_signature(inputs, outputs)).",
+        )
     rows = _example(ref, store.path(ref.digest)) if golden is None else golden_rows(golden, ref)
     native = _recipe(ref, rows, ScoreOptions())
     given = [] if golden is None else _answers(native, rows, golden)

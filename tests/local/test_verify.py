@@ -160,3 +160,16 @@ def test_a_model_without_an_example_needs_a_golden_file(line: str, tmp_path: Pat
     (tmp_path / "golden.txt").write_text("x")
     with pytest.raises(SourceError, match=r"ends with \.txt"):
         verify_model(line, golden=tmp_path / "golden.txt")
+
+
+def test_a_model_without_a_signature_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": np.arange(5.0)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LinearRegression().fit(rows, rows.x)
+        mlflow.sklearn.save_model(
+            model, tmp_path / "m", signature=False, input_example=rows, pip_requirements=["scikit-learn"]
+        )
+    with pytest.raises(PlanError, match="has no signature") as refused:
+        verify_model(str(tmp_path / "m"))
+    assert "set_signature" in refused.value.next_step
