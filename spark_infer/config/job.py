@@ -16,6 +16,7 @@ from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
+from spark_infer.config.retry import RetryOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 from spark_infer.config.table import TableConfig
 from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
@@ -272,6 +273,11 @@ class JobConfig(Frozen):
         description="How long a command may begin units, in seconds or as `90m`, `2h`, `1h30m`. Then it ends those "
         "that it has begun, publishes what is done as the write mode allows, and stops with exit code 5; the same "
         "command goes on.",
+    )
+    retry: RetryOptions | None = Field(
+        default=None,
+        description="How often a command tries again where files cannot be reached or a worker process is lost: "
+        "`{attempts: 3, backoff: 10s}`. Without it, the first such failure ends the command.",
     )
     units: UnitOptions = Field(
         default_factory=UnitOptions, description="How a run is cut into units, which are what a rerun need not repeat."

@@ -18,6 +18,7 @@ from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.job import JobConfig, UnitOptions
 from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
+from spark_infer.config.retry import RetryOptions
 from spark_infer.config.score import CompileOptions, IsolationOptions, ScoreOptions
 from spark_infer.config.steps import PostprocessStep
 from spark_infer.errors import ConfigError, did_you_mean, nearest_names
@@ -80,6 +81,7 @@ class JobKeywords(ScoreKeywords, total=False):
     fail_on_empty: bool
     deadline_seconds: float | None
     max_runtime: float | str | None
+    retry: RetryOptions | Mapping[str, Any] | None
     units: UnitOptions | Mapping[str, Any] | None
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
     quarantine: str | Mapping[str, Any] | None

@@ -31,6 +31,7 @@
         ├── TooFewRowsError        there are fewer rows than `min_rows` asks for
         ├── TooManyBadRowsError    more rows are without a prediction than the job allows
         ├── TooManyGroupsError     `aggregate` makes more groups than a summary may have
+        ├── WorkerLostError        a worker process died without an exception
         ├── UnexpectedPredictionsError   predictions are not as `expect` says
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         ├── SourceReadError        a file of the source is damaged or vanished
@@ -97,6 +98,7 @@ from spark_infer.errors.run import (
     TooManyBadRowsError,
     TooManyGroupsError,
     UnexpectedPredictionsError,
+    WorkerLostError,
     WriteError,
 )
 
@@ -141,6 +143,7 @@ __all__ = [
     "TooManyGroupsError",
     "UnexpectedPredictionsError",
     "UnfinishedRunError",
+    "WorkerLostError",
     "WriteError",
     "did_you_mean",
     "install_extra",

@@ -38,6 +38,10 @@ class RunError(SparkInferError):
         )
 
 
+class WorkerLostError(RunError):
+    """A worker process died without an exception."""
+
+
 class DeadlineError(RunError):
     """A step of a worker, or the whole job, took longer than it may."""
 

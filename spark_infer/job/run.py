@@ -20,6 +20,7 @@ from spark_infer.job.row_count import too_few
 from spark_infer.job.units.concurrent_drivers import drive_shared, taking_part
 from spark_infer.job.units.drive import clean
 from spark_infer.job.units.new_rows import remember_seen
+from spark_infer.job.units.retries import retried
 from spark_infer.job.units.run_units import begun_job, conclude, done_by_others, run_units
 from spark_infer.job.units.start import Start, begin
 from spark_infer.observe.report import Report
@@ -102,7 +103,7 @@ def _in_the_ledger(job: PreparedJob, start: Start, on_progress: OnProgress | Non
             report = write_at_once(writer, job, seconds, there=there, txn=(app, 1))
             return replace(report, run=ledger.name, rows_before=there.rows if there is not None else 0)
 
-        report = drive_shared(turns, write)
+        report = drive_shared(turns, retried(write, job.config.retry, job.deadline.sleep))
         if not isinstance(report, Report):
             clean(start.runs, ledger)
             return Report.again(report)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pyspark.errors import PySparkException
 
 from spark_infer import errors
-from spark_infer.errors import RunError, SourceReadError, SparkInferError, WriteError
+from spark_infer.errors import RunError, SourceReadError, SparkInferError, WorkerLostError, WriteError
 from spark_infer.runtime.deadline import expired
 from spark_infer.tables.paths import logged_path
 
@@ -152,7 +152,7 @@ def _dead_worker(text: str) -> SparkInferError | None:
         return None
     if (stopped := expired(text)) is not None:
         return stopped
-    return RunError(
+    return WorkerLostError(
         "A Python worker died without an exception: killed for memory, or crashed in native code.",
         details=["the last Python stack, if there is one, is in the log of the executor"],
         next_step="lower batch_size or max_batch_bytes, or give the executors more memory "

@@ -15,7 +15,7 @@ from typing import Any
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.local.process import MODULE, Work
 from spark_infer.engines.local.stack_files import stacks_folder
-from spark_infer.errors import RunError, SparkInferError
+from spark_infer.errors import RunError, SparkInferError, WorkerLostError
 from spark_infer.runtime.child_process import Child
 from spark_infer.runtime.deadline import FOLDER, expired, stacks_of
 from spark_infer.runtime.output_capture import LOG_LEVEL
@@ -109,7 +109,7 @@ class _Pool:
 
 def _died(status: int) -> RunError:
     more_memory = "set resources.cpus so that fewer processes run at once"
-    return RunError.process_died("A process of engine `local`", status, more_memory=more_memory)
+    return WorkerLostError.process_died("A process of engine `local`", status, more_memory=more_memory)
 
 
 def _unknown(error: BaseException) -> RunError:

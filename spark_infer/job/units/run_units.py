@@ -22,6 +22,7 @@ from spark_infer.job.units.concurrent_drivers import drive_shared, follow, takin
 from spark_infer.job.units.drive import Check, Outcome, clean, drive
 from spark_infer.job.units.fingerprint import mode_of
 from spark_infer.job.units.other_runs import given_up
+from spark_infer.job.units.retries import retried
 from spark_infer.job.units.row_limits import RowLimits
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import plan_in
@@ -101,7 +102,7 @@ def run_units(
             )
 
         try:
-            outcome = drive_shared(turns, do_the_rest)
+            outcome = drive_shared(turns, retried(do_the_rest, job.config.retry, job.deadline.sleep))
         except KeyboardInterrupt as stopped:
             stopped.add_note(how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
             raise

@@ -88,6 +88,7 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         "aggregate.path",
         "aggregate.table",
         "quarantined",
+        "retry",
         "target.table",
         "resources",
     }
