@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.models import infer_signature
 
-RAISES, SEGFAULTS, IS_KILLED, HANGS, EATS = 500.0, 600.0, 700.0, 900.0, 1000.0
+RAISES, SEGFAULTS, IS_KILLED, ABORTS, HANGS, EATS = 500.0, 600.0, 700.0, 800.0, 900.0, 1000.0
 CLASSES = {
     RAISES: "ValueError",
     SEGFAULTS: "ModelCrashedError",
     IS_KILLED: "ModelCrashedError",
+    ABORTS: "ModelCrashedError",
     HANGS: "ModelHungError",
     EATS: "ModelMemoryError",
 }

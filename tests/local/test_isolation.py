@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +43,27 @@ def isolated_job(model: str, source: str, tmp_path: Path, **score: Any) -> Scori
     )
 
 
-def test_of_100_000_rows_seven_that_crash_hang_or_eat_memory_are_set_aside(deadly: str, tmp_path: Path) -> None:
-    source = write_deadly(tmp_path / "in", ROWS, BAD)
-    report = isolated_job(deadly, source, tmp_path).run()
+def set_aside(tmp_path: Path, bad: Mapping[int, float]) -> dict[int, dict[str, Any]]:
+    """See that the bad rows are quarantined and all others scored; return the former by their key."""
     scored = DeltaTable(tmp_path / "out").to_pyarrow_table().sort_by("id")
-    good = [key for key in range(ROWS) if key not in BAD]
+    good = [key for key in range(ROWS) if key not in bad]
     assert scored.column("id").to_pylist() == good
     assert np.array_equal(scored.column("prediction").to_numpy(), np.array(good) / 1024)
     aside = {row["id"]: row for row in DeltaTable(tmp_path / "aside").to_pyarrow_table().to_pylist()}
     assert {key: (row["part"], row["source_file"], row["source_row"]) for key, row in aside.items()} == {
         key: (key * 3 // ROWS, f"part={key * 3 // ROWS}/0.parquet", key - -(-(key * 3 // ROWS) * ROWS // 3))
-        for key in BAD
+        for key in bad
     }
     assert {key: row["error_class"] for key, row in aside.items()} == {
-        key: CLASSES[value] for key, value in BAD.items()
+        key: CLASSES[value] for key, value in bad.items()
     }
+    return aside
+
+
+def test_of_100_000_rows_seven_that_crash_hang_or_eat_memory_are_set_aside(deadly: str, tmp_path: Path) -> None:
+    source = write_deadly(tmp_path / "in", ROWS, BAD)
+    report = isolated_job(deadly, source, tmp_path).run()
+    aside = set_aside(tmp_path, BAD)
     assert "signal 11 (SIGSEGV)" in aside[99_999]["error_message"]
     assert "longer than 2 seconds" in aside[33_333]["error_message"]
     assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (ROWS, ROWS - 7, 7)

@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer import model_udf, score, score_table
 from spark_infer.errors import ConfigError, PlanError, RunError
+from tests.deadly import RAISES, SEGFAULTS, save_deadly
 from tests.spark.boats import Boats
 
 POISON, ROWS = 500.0, 40
@@ -142,3 +143,43 @@ def test_what_cannot_set_bad_rows_aside_is_refused_before_any_task(
             quarantine=str(tmp_path / "aside"),
         )
     assert not (tmp_path / "aside").exists()
+
+
+def test_rows_that_are_all_bad_stop_a_job_that_spark_reads_and_writes(
+    spark: SparkSession, moody: str, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"id": np.arange(100_000), "x": np.full(100_000, POISON)}), tmp_path / "in.parquet")
+    with pytest.raises(RunError, match=r"10,000 of the first 10,000 rows, and max_bad_fraction is 0.1"):
+        score_table(
+            spark,
+            source=str(tmp_path / "in.parquet"),
+            target={"path": str(tmp_path / "out"), "format": "delta"},
+            model=moody,
+            plane="spark",
+            on_error="null",
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_crashes_the_model_of_a_spark_worker_is_quarantined(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    deadly = save_deadly(tmp_path_factory.mktemp("deadly") / "model")
+    pq.write_table(pa.table({"id": range(5), "x": [0.0, RAISES, SEGFAULTS, 3.0, 4.0]}), tmp_path / "in.parquet")
+    report = score_table(
+        spark,
+        source=str(tmp_path / "in.parquet"),
+        target={"path": str(tmp_path / "out"), "format": "delta"},
+        model=deadly,
+        on_error="quarantine",
+        quarantine={"path": str(tmp_path / "aside"), "format": "delta", "columns": ["id"]},
+        isolation="process",
+    )
+    scored = DeltaTable(tmp_path / "out").to_pyarrow_table().sort_by("id").to_pylist()
+    assert [(row["id"], row["prediction"]) for row in scored] == [(0, 0.0), (3, 3.0), (4, 4.0)]
+    aside = DeltaTable(tmp_path / "aside").to_pyarrow_table().sort_by("id").to_pylist()
+    assert [(row["id"], row["source_row"], row["error_class"]) for row in aside] == [
+        (1, 1, "ValueError"),
+        (2, 2, "ModelCrashedError"),
+    ]
+    assert (report.rows_scored, report.rows_quarantined) == (3, 2)
