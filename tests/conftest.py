@@ -25,7 +25,7 @@ _FOREIGN_PREFIXES = ("DATABRICKS_", "MLFLOW_", "PYSPARK_", "SPARK_")
 # Where files cost no disk: the tests store tens of thousands of small ones, and a disk takes milliseconds for each.
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 4 * 2**30
-_WITH_SESSION = ("tests/connect/", "tests/spark/")
+_WITH_SESSION = "tests/spark/"
 _own_folder = pytest.StashKey[Path]()
 
 

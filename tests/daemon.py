@@ -7,8 +7,6 @@ as users' workers do.
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 from pyspark.daemon import manager
 
@@ -26,19 +24,7 @@ def warm_up() -> None:
     make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0], [1.0]], [0, 1]).predict([[0.0]])
 
 
-def find_another_version() -> None:
-    """Have `spark_infer` be what a server has installed, where tests/connect put that, until a client brings its own.
-
-    What a client brings comes before it in the import path.
-    """
-    older = Path(os.environ["SPARK_INFER_HOME"]).parent / "older"
-    if older.is_dir():
-        sys.path.insert(1, str(older))
-
-
 if __name__ == "__main__":
-    if "SPARK_JOB_ARTIFACT_UUID" in os.environ:  # a session of Spark Connect
-        find_another_version()
     # Spark has a daemon for its RDDs and one for SQL, where alone models predict.
     if "SPARK_SIMPLIFIED_TRACEBACK" in os.environ:
         warm_up()

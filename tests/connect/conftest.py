@@ -1,14 +1,15 @@
-"""A Spark Connect server, and a folder with a model for the programs that use it."""
+"""A Spark Connect server in a process of its own, and a folder with a model for the programs that use it."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -16,10 +17,10 @@ import pandas as pd
 import pyspark
 import pytest
 from mlflow.models import infer_signature
-from pyspark.sql import SparkSession
 from sklearn.linear_model import LinearRegression
 
-from tests.unit.models.registry.servers import free_port
+from spark_infer.tables.delta import delta_conf
+from tests.jvm import SMALL_TABLES
 
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -50,9 +51,11 @@ def environ(**changed: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, which finds models in the store of these tests."""
+    """A running server."""
 
     url: str
+    log: Path
+    folder: Path
 
 
 def save_line(folder: Path) -> None:
@@ -64,26 +67,49 @@ def save_line(folder: Path) -> None:
 
 
 @pytest.fixture(scope="package")
-def server(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The Connect service of the session that all tests share, on a free port of the loopback.
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The class that `sbin/start-connect-server.sh` starts, with Delta, on a free port of the loopback.
 
-    Workers of its sessions find another version of spark_infer (tests/daemon.py), and the model store of these tests,
-    which the programs do not have.
+    Its workers find another version of spark_infer, and have a model store of their own.
     """
-    stale = Path(os.environ["SPARK_INFER_HOME"]).parent / "older" / "spark_infer"
+    folder = tmp_path_factory.mktemp("server")
+    stale = folder / "python" / "spark_infer"
     stale.mkdir(parents=True)
     (stale / "__init__.py").write_text('__version__ = "0.0.0"\n')
-    port = free_port()
-    jvm: Any = spark._jvm
-    conf = jvm.org.apache.spark.SparkEnv.get().conf()
-    conf.set("spark.connect.grpc.binding.address", "127.0.0.1")
-    conf.set("spark.connect.grpc.binding.port", str(port))
-    conf.set("spark.connect.progress.reportInterval", "100ms")
-    service = jvm.org.apache.spark.sql.connect.service.SparkConnectService
-    service.start(spark.sparkContext._jsc.sc())
-    yield Server(f"sc://127.0.0.1:{port}")
-    service.stop(jvm.scala.Option.empty(), jvm.scala.Option.empty())
-    spark.sql("DROP TABLE IF EXISTS scored")
+    conf = {
+        **delta_conf(),
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": "0",
+        "spark.connect.progress.reportInterval": "100ms",
+        **SMALL_TABLES,
+        "spark.python.daemon.module": "tests.daemon",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+    }
+    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--driver-memory", "1g"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    command += [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
+    changed = {"PYTHONPATH": f"{stale.parent}:{ROOT}", "SPARK_INFER_HOME": str(folder / "store")}
+    log = folder / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "spark-internal"], stdout=output, stderr=output, env=environ(**changed), cwd=folder
+        )
+        try:
+            yield Server(f"sc://127.0.0.1:{_port(process, log)}", log, folder)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> str:
+    for _ in range(1200):
+        found = re.search(r"Spark Connect server started at: \S+:(\d+)", log.read_text())
+        if found:
+            return found[1]
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise AssertionError(log.read_text()[-3000:])
 
 
 def run(command: list[str], folder: Path, changed: Mapping[str, str], *, returns: int = 0) -> str:

@@ -1,9 +1,8 @@
-"""The three doors on Spark Connect: on a server that the program starts, and on one that runs already."""
+"""The three doors on Spark Connect: on a server that the program starts, and on one that runs beside it."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     server: Server | None = request.getfixturevalue("server") if beside else None
     program = str(Path(__file__).parent / "doors.py")
     command = [sys.executable, program, server.url if server else "local[2]", str(folder)]
-    printed = run(command, folder, {**THIN_CLIENT, "SPARK_INFER_HOME": str(folder / "store")} if beside else {})
+    printed = run(command, folder, THIN_CLIENT if beside else {})
     return {**json.loads(printed.splitlines()[-1]), "server": server, "folder": folder}
 
 
@@ -138,8 +137,9 @@ def test_an_error_comes_back_typed_without_a_value_or_a_stack(seen: Any, name: s
 
 
 def test_the_package_and_the_model_travel_to_a_server_that_has_another_version(seen: Any) -> None:
-    if seen["server"] is None:
+    server: Server | None = seen["server"]
+    if server is None:
         pytest.skip("the program's own server has its packages and its store")
-    stores = (Path(os.environ["SPARK_INFER_HOME"]) / "models" / "sha256").glob("[0-9a-f]" * 64)
+    stores = list((server.folder / "store" / "models" / "sha256").glob("[0-9a-f]" * 64))
     digest = seen["tables"]["reports"]["parquet"]["model_digest"]
     assert digest in [store.name for store in stores]
