@@ -24,7 +24,10 @@ WITHOUT_SPARK = (
 MODULES = [
     "config.addresses",
     "config.aggregate",
+    "config.expect",
     "config.incremental",
+    "config.quarantined",
+    "config.retry",
     "config.load",
     "config.secret_names",
     "config.secrets",
