@@ -142,8 +142,9 @@ def try_rows(output: Output, config: JobConfig, *, rows: int, sample: float | No
         return preview_job(engine, config, rows=rows, sample=sample, seed=seed)
 
 
-def verified(output: Output, uri: str, **asked: Any) -> Verification:
-    """Verify a model."""
+def verified(output: Output, uri: str, *, engine: str, master: str | None, **asked: Any) -> Verification:
+    """Verify a model, on this machine or on the workers of Spark."""
+    from spark_infer.job.session import session_of
     from spark_infer.job.verify import verify_model
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
@@ -151,7 +152,8 @@ def verified(output: Output, uri: str, **asked: Any) -> Verification:
         if not output.as_json:
             line.note("scoring the example")
         with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
-            return verify_model(uri, **asked)
+            session = None if engine == "local" else partial(session_of, master, log_file=output.log_file)
+            return verify_model(uri, **asked, session=session)
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,17 @@ def verify(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest difference of a floating number, relative above 1.")
     ] = 1e-6,
+    engine: Annotated[
+        Literal["local", "spark"],
+        typer.Option(
+            "--engine",
+            help="Who scores: a process of this machine, or as many tasks of Spark as run at once.",
+        ),
+    ] = "local",
+    master: Annotated[
+        str | None,
+        typer.Option("--master", help="Spark master; else that of spark-submit, or local[*].", show_default=False),
+    ] = None,
     tracking_uri: TrackingUri = None,
     registry_uri: RegistryUri = None,
     as_json: AsJson = False,
@@ -49,6 +60,8 @@ def verify(
             tolerance=tolerance,
             tracking_uri=tracking_uri,
             registry_uri=registry_uri,
+            engine=engine,
+            master=master,
         )
         output.result(str(found), found.to_dict())
         if not found.equal:
@@ -58,16 +71,17 @@ def verify(
 HELP = f"""\
 Score a model's own example on a worker, and compare with what is known.
 
-The rows are the input example that the model was logged with, or those of a golden file. The answers of a worker of
-engine `local` are compared with the outputs that the golden file has, or else with what mlflow.pyfunc predicts here:
-numbers within the tolerance, all else equal. Shows the versions of Python and the libraries of the driver, of the
-worker and as the model was logged. Loads the model, which runs its author's code. Exit code 2 where an answer is not
-as expected.
+The rows are the input example that the model was logged with, or those of a golden file. The answers of a worker
+process of this machine, or with --engine spark of as many tasks as the cluster runs at once, are compared with the
+outputs that the golden file has, or else with what mlflow.pyfunc predicts here: numbers within the tolerance, all else
+equal. Shows the versions of Python and the libraries of the driver, of the workers and as the model was logged, and of
+a cluster each host. Loads the model, which runs its author's code. Exit code 2 where an answer is not as expected.
 
 \b
 Examples:
   spark-infer verify models:/flight_delay@champion
   spark-infer verify ./my_model --golden known.parquet --tolerance 1e-9
+  spark-infer verify models:/flight_delay/3 --engine spark --master spark://head:7077
   spark-infer verify models:/flight_delay/3 --json
 
 {EXIT_CODES}

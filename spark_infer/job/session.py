@@ -52,6 +52,15 @@ def keep_session(config: JobConfig, *, log_file: Path | None = None) -> Iterator
 
 
 @contextmanager
+def session_of(master: str | None, *, log_file: Path | None = None) -> Iterator[SparkSession]:
+    """Lend a session for work without tables, as `keep_session` does for a job."""
+    table = {"path": "nowhere", "format": "parquet"}
+    config = JobConfig.model_validate({"model": "none", "source": table, "target": table, "spark": {"master": master}})
+    with keep_session(config, log_file=log_file) as spark:
+        yield spark
+
+
+@contextmanager
 def hiding_secrets(config: JobConfig) -> Iterator[None]:
     """Take the secrets of a job out of its errors."""
     try:

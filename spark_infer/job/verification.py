@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from spark_infer.printable import counted, printable_lines
 
@@ -29,6 +29,23 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostCompared:
+    """What the tasks on one host answered.
+
+    Attributes:
+        tasks: How many there were.
+        difference: The largest difference of all outputs.
+        equal: Whether all are within the tolerance.
+        other_versions: Libraries with another version than the driver's, and that version.
+    """
+
+    tasks: int = 0
+    difference: float = 0.0
+    equal: bool = True
+    other_versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verification:
     """What verifying a model showed; no row values.
 
@@ -42,6 +59,7 @@ class Verification:
         tolerance: Largest difference of a floating number; all else must be equal.
         outputs: What was compared.
         not_compared: Outputs of the model that the golden file has no answers for, where it has some of others.
+        hosts: What the tasks of each host answered, where Spark ran them.
         versions: Library to its version on the driver, on the workers and as the model was logged with it.
     """
 
@@ -55,6 +73,7 @@ class Verification:
     outputs: tuple[Compared, ...]
     versions: Mapping[str, Mapping[str, str]]
     not_compared: tuple[str, ...] = ()
+    hosts: Mapping[str, HostCompared] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
@@ -64,9 +83,10 @@ class Verification:
     def to_dict(self) -> dict[str, object]:
         """Return the facts as values that JSON can hold."""
         outputs = [asdict(each) for each in self.outputs]
-        for each in outputs:
+        hosts = {name: asdict(each) for name, each in self.hosts.items()}
+        for each in (*outputs, *hosts.values()):
             each["difference"] = each["difference"] if math.isfinite(each["difference"]) else None
-        return {**vars(self), "equal": self.equal, "outputs": outputs}
+        return {**vars(self), "equal": self.equal, "outputs": outputs, "hosts": hosts}
 
     def __str__(self) -> str:
         return printable_lines(_lines(self))
@@ -92,8 +112,19 @@ def _lines(found: Verification) -> Iterator[str]:
         yield f"  {'' if each.equal else '! '}{each.output:<{width}}  {size}"
     if found.not_compared:
         yield f"  not compared: {', '.join(found.not_compared)}"
+    yield from _hosts(found.hosts)
     yield ""
     yield "versions"
     yield f"  {'':<16}{'driver':<14}{'workers':<14}model"
     for name, where in found.versions.items():
         yield f"  {name:<16}{where['driver']:<14}{where['workers']:<14}{where['model']}".rstrip()
+
+
+def _hosts(hosts: Mapping[str, HostCompared]) -> Iterator[str]:
+    if hosts:
+        yield ""
+        yield "hosts"
+    for name, found in hosts.items():
+        answers = "as expected" if found.equal else f"not as expected, by up to {found.difference:.3g}"
+        versions = f"; unlike the driver: {', '.join(found.other_versions)}" if found.other_versions else ""
+        yield f"  {'' if found.equal else '! '}{name}  {counted(found.tasks, 'task')}, {answers}{versions}"

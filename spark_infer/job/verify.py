@@ -6,10 +6,11 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +25,20 @@ from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import ConfigError, PlanError, PredictError, SourceError, SparkInferError, nearest
 from spark_infer.job.golden_file import golden_answers, golden_rows
 from spark_infer.job.preview import preview_job
-from spark_infer.job.verification import TOLERANCE, Compared, Verification
+from spark_infer.job.verification import TOLERANCE, Compared, HostCompared, Verification
 from spark_infer.models.driver import load_here, open_store
 from spark_infer.models.example import read_example
 from spark_infer.models.expected_schema import expected_schema
+from spark_infer.models.installed import versions_here
 from spark_infer.models.pins import pinned
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.requirements import requirements
+from spark_infer.models.worker_answer import WorkerAnswer
+from spark_infer.printable import counted
+
+if TYPE_CHECKING:
+    from spark_infer.spark import SparkSession
 
 _EVERYWHERE = ("numpy", "pyarrow", "spark-infer")
 
@@ -43,6 +50,7 @@ def verify_model(
     tolerance: float = TOLERANCE,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    session: Callable[[], AbstractContextManager[SparkSession]] | None = None,
 ) -> Verification:
     """Score a model's example, or a golden file, on workers, and compare.
 
@@ -53,6 +61,7 @@ def verify_model(
         tolerance: Largest difference of a floating number, relative above 1.
         tracking_uri: MLflow server or store.
         registry_uri: MLflow registry, where it is another one.
+        session: Lends the Spark session whose workers score; None has a process of this machine do it.
 
     Raises:
         PlanError: There is no such model, or nothing to score it with, or a golden file that does not fit it.
@@ -75,20 +84,45 @@ def verify_model(
         known, expected = _one_batch(golden_answers(rows, given, golden)), f"the columns of {golden.name}"
     else:
         known, expected = _by_pyfunc(ref, rows), "mlflow.pyfunc's predict on this machine"
-    answers, there = _on_this_machine(ref, rows), [_versions(_names(native))]
-    compared = [_compared(known, each, tolerance) for each in answers]
+    answers = _on_this_machine(ref, rows, _names(native)) if session is None else _on_spark(session, ref, rows, native)
+    compared = [_compared(known, each.answers, tolerance) for each in answers]
     return Verification(
         model=str(ref),
         backend=native.choice.backend,
         rows=rows.num_rows,
         source="its input example" if golden is None else golden.name,
         expected=expected,
-        workers="a process of this machine",
+        workers="a process of this machine" if session is None else f"{counted(len(answers), 'task')} of Spark",
         tolerance=tolerance,
         not_compared=tuple(name for name in native.outputs.names if name not in known.schema.names),
         outputs=tuple(max(several, key=lambda each: each.difference) for several in zip(*compared, strict=True)),
-        versions=_compared_versions(native, there, store.path(ref.digest)),
+        versions=_compared_versions(native, [each.versions for each in answers], store.path(ref.digest)),
+        hosts={} if session is None else _by_host(answers, compared),
     )
+
+
+def _on_spark(
+    session: Callable[[], AbstractContextManager[SparkSession]], ref: ModelRef, rows: pa.Table, recipe: Recipe
+) -> list[WorkerAnswer]:
+    with session() as spark:
+        from spark_infer.spark.verify_tasks import score_on_workers
+
+        return score_on_workers(spark, ref, _one_batch(rows), _names(recipe))
+
+
+def _by_host(answers: Sequence[WorkerAnswer], compared: Sequence[Sequence[Compared]]) -> dict[str, HostCompared]:
+    here = versions_here([name for name in answers[0].versions if name != "python"])
+    found: dict[str, HostCompared] = {}
+    for each, outputs in zip(answers, compared, strict=True):
+        other = {f"{name} {version}" for name, version in each.versions.items() if version != here[name]}
+        before = found.get(each.host, HostCompared())
+        found[each.host] = HostCompared(
+            tasks=before.tasks + 1,
+            difference=max(before.difference, *(output.difference for output in outputs)),
+            equal=before.equal and all(output.equal for output in outputs),
+            other_versions=tuple(sorted(other.union(before.other_versions))),
+        )
+    return dict(sorted(found.items()))
 
 
 def _require_tolerance(tolerance: Any) -> None:
@@ -159,7 +193,7 @@ def _by_pyfunc(ref: ModelRef, rows: pa.Table) -> pa.RecordBatch:
     return to_batch(predictions, recipe.raw_outputs, inputs.num_rows)
 
 
-def _on_this_machine(ref: ModelRef, rows: pa.Table) -> list[pa.RecordBatch]:
+def _on_this_machine(ref: ModelRef, rows: pa.Table, names: Sequence[str]) -> list[WorkerAnswer]:
     with tempfile.TemporaryDirectory(prefix="spark_infer-verify-") as folder:
         pq.write_table(rows, Path(folder) / "rows.parquet")
         target = {"path": "nowhere", "keep": []}  # which nobody looks at
@@ -168,7 +202,7 @@ def _on_this_machine(ref: ModelRef, rows: pa.Table) -> list[pa.RecordBatch]:
             {"model": ref.uri, "source": folder, "target": {**target, **stamps}, "engine": "local"}
         )
         found = preview_job(LocalEngine(config.resources), config, rows=rows.num_rows, model=ref)
-    return [_one_batch(found.rows)]
+    return [WorkerAnswer(answers=_one_batch(found.rows), host=platform.node(), versions=versions_here(names))]
 
 
 def _compared(known: pa.RecordBatch, found: pa.RecordBatch, tolerance: float) -> list[Compared]:
@@ -195,13 +229,6 @@ def _names(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_EVERYWHERE, *needed]))
 
 
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    from spark_infer.models.installed import installed_version
-
-    found = {name: str(installed_version(name) or "not installed") for name in names}
-    return {"python": platform.python_version(), **found}
-
-
 def _compared_versions(recipe: Recipe, there: Sequence[Mapping[str, str]], folder: Path) -> dict[str, dict[str, str]]:
     logged = pinned(folder)
     saved = {each.distribution: each.version for each in requirements(recipe.ref.mlmodel, recipe.load.backend)}
@@ -213,5 +240,5 @@ def _compared_versions(recipe: Recipe, there: Sequence[Mapping[str, str]], folde
             "workers": ", ".join(sorted({each.get(name, "") for each in there})),
             "model": logged.get(name, ""),
         }
-        for name, version in _versions(_names(recipe)).items()
+        for name, version in versions_here(_names(recipe)).items()
     }

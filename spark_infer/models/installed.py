@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Sequence
 from importlib import metadata
 
 from packaging.utils import canonicalize_name
@@ -26,3 +28,11 @@ def installed_version(name: str) -> Version | None:
         except (metadata.PackageNotFoundError, InvalidVersion):
             continue
     return None
+
+
+def versions_here(names: Sequence[str]) -> dict[str, str]:
+    """Return the version of Python in this process, and those of some distributions, for people to read."""
+    return {
+        "python": platform.python_version(),
+        **{name: str(installed_version(name) or "not installed") for name in names},
+    }

@@ -21,7 +21,10 @@ from typer.testing import CliRunner
 from spark_infer.cli.main import app
 from spark_infer.engines.local import preview_tasks as local_preview
 from spark_infer.errors import ConfigError, PlanError, PredictError, SourceError
-from spark_infer.job.verify import verify_model
+from spark_infer.job.verification import Compared, HostCompared
+from spark_infer.job.verify import _by_host, verify_model
+from spark_infer.models.installed import versions_here
+from spark_infer.models.worker_answer import WorkerAnswer
 from tests.here import tasks_here
 
 
@@ -173,3 +176,19 @@ def test_a_model_without_a_signature_is_refused_with_what_to_do(tmp_path: Path) 
     with pytest.raises(PlanError, match="has no signature") as refused:
         verify_model(str(tmp_path / "m"))
     assert "set_signature" in refused.value.next_step
+
+
+def test_hosts_that_answer_otherwise_or_have_other_versions_are_named() -> None:
+    versions = versions_here(["numpy"])
+    batch = pa.RecordBatch.from_pydict({"prediction": [1.0]})
+    answers = [
+        WorkerAnswer(answers=batch, host="b", versions={**versions, "numpy": "1.0"}),
+        WorkerAnswer(answers=batch, host="a", versions=versions),
+        WorkerAnswer(answers=batch, host="b", versions=versions),
+    ]
+    sizes = (0.0, 0.0, 0.5)
+    compared = [[Compared(output="prediction", difference=size, row=0, equal=size == 0)] for size in sizes]
+    assert _by_host(answers, compared) == {
+        "a": HostCompared(tasks=1),
+        "b": HostCompared(tasks=2, difference=0.5, equal=False, other_versions=("numpy 1.0",)),
+    }
