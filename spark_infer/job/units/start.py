@@ -16,7 +16,7 @@ from pyarrow import ArrowException
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.unit import WHOLE, Unit, Way, from_json, to_json
-from spark_infer.errors import LedgerError, TargetError, UnfinishedRunError
+from spark_infer.errors import LedgerError, TargetError
 from spark_infer.job.units.find_run import Found, find_run
 from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key, mode_of
 from spark_infer.job.units.other_runs import at_the_same_moment, keep_one, refuse_begun_beside
@@ -26,6 +26,7 @@ from spark_infer.job.units.run_plan import RunPlan, written_of
 from spark_infer.job.units.runs import Runs, plan_in, report_in
 from spark_infer.job.units.slices import slice_in, slice_key
 from spark_infer.job.units.target_state import target_state_of
+from spark_infer.job.units.ways import begun_otherwise, can_score
 from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.access import access_of
@@ -120,7 +121,7 @@ class Start:
 
     def is_begun_otherwise(self, plane: Plane) -> bool:
         """Whether the run was begun in a way in which those of a plane cannot go on with its units."""
-        return self.found.plan is not None and self.finished is None and not _can_do(plane, self.way)
+        return self.found.plan is not None and self.finished is None and not can_score(plane, self.way)
 
     def goes_on(self, plane: Plane) -> bool:
         """Whether those who read and write in a plane can bring the run to its end.
@@ -145,7 +146,7 @@ class Start:
             done = "Spark commits all of it at once, and may still be about to"
         else:
             return False
-        raise _begun_otherwise(ledger, plan, done, self.way, plane)
+        raise begun_otherwise(ledger, plan, done, self.way, plane)
 
     def _spark_may_commit(self, plan: RunPlan) -> bool:
         commits = format_of(plan.write["format"]).spark_commits
@@ -305,39 +306,3 @@ def _written_down(ledger: Ledger, plan: RunPlan, files: Mapping[str, bytes]) -> 
             details=["it lies beside the target; nothing has run, and nothing has changed"],
             next_step="make that folder writable, or choose another target.",
         ) from error
-
-
-def _can_do(plane: Plane, way: Way) -> bool:
-    """Whether those who read and write in a plane can score units of this way."""
-    match way:
-        case Way.WORKERS:
-            return plane.sink is not None
-        case Way.SPARK:
-            return plane.sink is None
-        case Way.SPARK_BY_TASKS:
-            return plane.sink is None and plane.name == "direct"
-        case Way.SPARK_BY_PARTITIONS:
-            return plane.sink is None and plane.name == "spark"
-
-
-_DOES = {
-    Way.WORKERS: ("workers wrote its rows, unit by unit", "plane: auto or direct"),
-    Way.SPARK: ("Spark wrote its rows", "engine: spark and plane: spark"),
-    Way.SPARK_BY_TASKS: ("workers read its rows and Spark wrote them, unit by unit", "engine: spark and plane: auto"),
-    Way.SPARK_BY_PARTITIONS: ("Spark read and wrote its rows, unit by unit", "engine: spark and plane: spark"),
-}
-
-
-def _begun_otherwise(ledger: Ledger, plan: RunPlan, done: str, way: Way, plane: Plane) -> UnfinishedRunError:
-    before, settings = _DOES[way]
-    now = "workers would write the rows" if plane.sink is not None else "Spark would write the rows"
-    reads = "Spark would read them" if plane.name == "spark" else "workers would read them"
-    return UnfinishedRunError(
-        "An unfinished run of this job cannot go on in this way.",
-        details=[
-            f"run {ledger.name}, begun {plan.started_at:%Y-%m-%d %H:%M} UTC: {done}",
-            f"{before}; now {now}, and {reads}",
-        ],
-        next_step=f"set {settings}, and it goes on; or give it up with --new-run (new_run=True), after which rows that "
-        "it has published stay in the target.",
-    )
