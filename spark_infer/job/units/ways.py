@@ -31,7 +31,7 @@ _DOES = {
 
 
 def begun_otherwise(ledger: Ledger, plan: RunPlan, done: str, way: Way, plane: Plane) -> UnfinishedRunError:
-    """The error for a run that is begun, and that others would have to bring to its end.
+    """The error for a run that others have begun, and would have to bring to its end.
 
     Args:
         ledger: The run.
