@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
 from spark_infer import ScoringJob
@@ -73,26 +75,54 @@ def test_a_change_data_feed_brings_changes_and_removals_row_by_row(
     assert 9 not in predictions(tmp_path)
 
 
+def quick(here: Path, **properties: str) -> DeltaTable:
+    """The table of `make`, without Spark."""
+    rows = pa.table({"id": range(10), "x": [float(each) for each in range(10)]})
+    write_deltalake(here / "in", rows, configuration=properties)
+    return DeltaTable(here / "in")
+
+
 def test_without_a_feed_the_files_that_changed_are_scored_again_and_removed_rows_stay(
     spark: SparkSession, line: str, tmp_path: Path
 ) -> None:
-    name = make(spark, tmp_path)
+    source = quick(tmp_path)
     scoring = merge_new(line, tmp_path)
     scoring.run(spark)
-    change(spark, name)
+    source.update(predicate="id IN (1, 3)", updates={"x": "x + 100"})
+    source.delete("id = 2")
+    source.update(predicate="id = 5", updates={"id": "55", "x": "55"})
+    write_deltalake(source, pa.table({"id": [10], "x": [10.0]}), mode="append")
+    source.optimize.compact()
     with pytest.raises(SourceError, match="`deletes: remove` needs a table with"):
         merge_new(line, tmp_path, deletes="remove").run(spark)
     report = scoring.run(spark)
     assert (report.rows_added, report.rows_removed) == (2, None)
-    assert predictions(tmp_path) == pytest.approx(AFTER | {2: 4.0, 5: 10.0})
+    assert predictions(tmp_path) == pytest.approx(AFTER | {2: 4.0, 3: 206.0, 4: 8.0, 5: 10.0})
     assert scoring.run(spark).nothing_new
 
 
 def test_a_changed_row_that_is_no_longer_selected_is_removed(spark: SparkSession, line: str, tmp_path: Path) -> None:
-    name = make(spark, tmp_path, FEED)
+    source = quick(tmp_path, **{"delta.enableChangeDataFeed": "true"})
     scoring = merge_new(line, tmp_path, where="x < 8", deletes="remove")
     scoring.run(spark)
-    spark.sql(f"UPDATE {name} SET x = 9 WHERE id = 1")
+    source.update(predicate="id = 1", updates={"x": "9"})
     report = scoring.run(spark)
     assert (report.rows_scored, report.rows_removed) == (0, 1)
     assert sorted(predictions(tmp_path)) == [0, *range(2, 8)]
+
+
+def test_parquet_files_that_were_written_again_are_merged(spark: SparkSession, line: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+
+    def put(name: str, *ids: int, shift: float = 0.0) -> None:
+        rows = pa.table({"id": pa.array(ids, pa.int64()), "x": [each + shift for each in ids]})
+        pq.write_table(rows, tmp_path / "in" / name)
+
+    put("a.parquet", 0, 1)
+    put("b.parquet", 2, 3)
+    merge_new(line, tmp_path).run(spark)
+    put("a.parquet", 1, 4, shift=100.0)
+    (tmp_path / "in" / "b.parquet").unlink()
+    report = merge_new(line, tmp_path).run(spark)
+    assert (report.rows_scored, report.rows_added, report.rows_replaced) == (2, 1, 1)
+    assert predictions(tmp_path) == pytest.approx({0: 0.0, 1: 202.0, 2: 4.0, 3: 6.0, 4: 208.0})
