@@ -15,7 +15,7 @@ class IncrementalOptions(Frozen):
 
     Example:
         >>> IncrementalOptions(on_new_model="all")
-        IncrementalOptions(enabled=True, on_new_model='all', deletes='keep')
+        IncrementalOptions(enabled=True, on_new_model='all', by=(), deletes='keep')
     """
 
     plain_key: ClassVar[str] = "enabled"
