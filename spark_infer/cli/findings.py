@@ -24,7 +24,7 @@ from spark_infer.cli.finding import Finding
 from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import EnvironmentProblem, install_extra
 from spark_infer.models.files.store import default_root
-from spark_infer.observe.report import size
+from spark_infer.observe.wording import size
 from spark_infer.spark import environment
 
 MIN_PYTHON = (3, 11)

@@ -100,7 +100,7 @@ def _column(column: Column | Tensor) -> dict[str, object]:
 
 
 def _lines(ref: ModelRef, facts: dict[str, object]) -> Iterator[str]:
-    from spark_infer.observe.report import size
+    from spark_infer.observe.wording import size
 
     backend = facts["backend"] or "none"
     yield str(ref)

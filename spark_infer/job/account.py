@@ -9,7 +9,8 @@ from spark_infer.core.expect import MANY, unvarying
 from spark_infer.core.stats import COUNTS, TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.row_count import empty_warnings
-from spark_infer.observe.report import Report, named_values
+from spark_infer.observe.report import Report
+from spark_infer.observe.wording import named_values
 from spark_infer.tables.plan import Written
 
 SHOWN_COUNTS = tuple(each.name for each in fields(Report) if each.name in COUNTS)

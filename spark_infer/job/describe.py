@@ -11,7 +11,7 @@ from spark_infer.core.signature import spelled
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.plan import Plan, PlannedColumn
-from spark_infer.observe.report import size
+from spark_infer.observe.wording import size
 
 
 def plan_of(job: PreparedJob) -> Plan:

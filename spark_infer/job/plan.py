@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spark_infer.observe.report import (
+from spark_infer.observe.wording import (
     columns_line,
     named_values,
     params_line,

@@ -25,7 +25,7 @@ from spark_infer.job.text_table import text_table
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.stamps import constants
 from spark_infer.observe.progress import clock_time
-from spark_infer.observe.report import selection_lines
+from spark_infer.observe.wording import selection_lines
 from spark_infer.printable import counted, printable_lines
 from spark_infer.tables.spark_json import plain
 

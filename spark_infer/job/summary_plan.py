@@ -14,7 +14,7 @@ from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.errors import PlanError, SchemaMismatchError
 from spark_infer.job.table_beside import plan_beside, refuse_other_writers
 from spark_infer.models.recipe import Recipe
-from spark_infer.observe.report import named_values
+from spark_infer.observe.wording import named_values
 from spark_infer.tables.aggregate.groups import part_schema
 from spark_infer.tables.aggregate.measures import Measure, inputs_of, measures_of
 from spark_infer.tables.formats import format_of

@@ -14,7 +14,8 @@ from spark_infer.core.stats import TaskTotals
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.job.units.fingerprint import QUARANTINED
 from spark_infer.job.units.runs import before_running, ledgers_of, plan_in, report_in
-from spark_infer.observe.report import Report, named_values
+from spark_infer.observe.report import Report
+from spark_infer.observe.wording import named_values
 from spark_infer.printable import printable
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.ledger.access import access_of

@@ -13,7 +13,7 @@ from typing import Any
 from spark_infer.config import JobConfig
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.job.units.fingerprint import NEW_ROWS, QUARANTINED, Facts, digest
-from spark_infer.observe.report import named_values
+from spark_infer.observe.wording import named_values
 
 Slice = Mapping[str, Any]
 

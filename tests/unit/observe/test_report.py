@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from spark_infer.observe.report import Report, size
+from spark_infer.observe.report import Report
+from spark_infer.observe.wording import size
 
 FACTS: dict[str, Any] = {
     "job": "flights",
