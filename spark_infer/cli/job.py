@@ -145,15 +145,15 @@ def try_rows(output: Output, config: JobConfig, *, rows: int, sample: float | No
 def verified(output: Output, uri: str, *, engine: str, master: str | None, **asked: Any) -> Verification:
     """Verify a model, on this machine or on the workers of Spark."""
     from spark_infer.job.session import session_of
-    from spark_infer.job.verify import verify_model
+    from spark_infer.job.verify import THIS_MACHINE, SparkWorkers, verify_model
     from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
     with ProgressLine(output.screen) as line:
         if not output.as_json:
             line.note("scoring the example")
         with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
-            session = None if engine == "local" else partial(session_of, master, log_file=output.log_file)
-            return verify_model(uri, **asked, session=session)
+            session = partial(session_of, master, log_file=output.log_file)
+            return verify_model(uri, **asked, workers=THIS_MACHINE if engine == "local" else SparkWorkers(session))
 
 
 def measure(output: Output, config: JobConfig, rows: int) -> Tuning:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,77 @@ if TYPE_CHECKING:
 _EVERYWHERE = ("numpy", "pyarrow", "spark-infer")
 
 
+class Workers(Protocol):
+    """Who scores the rows.
+
+    Attributes:
+        have_hosts: Whether they run on hosts that the reader wants to tell apart.
+    """
+
+    have_hosts: bool
+
+    def score(self, ref: ModelRef, rows: pa.Table, names: Sequence[str]) -> list[WorkerAnswer]:
+        """Score the rows, once or several times.
+
+        Args:
+            ref: The pinned model.
+            rows: The rows.
+            names: The distributions whose versions are asked for.
+        """
+
+    def describe(self, answers: int) -> str:
+        """Say who scored, in a few words."""
+
+
+class ThisMachine:
+    """A process of this machine; `Workers`."""
+
+    have_hosts = False
+
+    def score(self, ref: ModelRef, rows: pa.Table, names: Sequence[str]) -> list[WorkerAnswer]:
+        """Score the rows as a job of engine `local` does."""
+        with tempfile.TemporaryDirectory(prefix="spark_infer-verify-") as folder:
+            pq.write_table(rows, Path(folder) / "rows.parquet")
+            target = {"path": "nowhere", "keep": []}  # which nobody looks at
+            stamps = dict.fromkeys(("model_name_column", "model_version_column", "scored_at_column"))
+            config = JobConfig.model_validate(
+                {"model": ref.uri, "source": folder, "target": {**target, **stamps}, "engine": "local"}
+            )
+            found = preview_job(LocalEngine(config.resources), config, rows=rows.num_rows, model=ref)
+        return [WorkerAnswer(answers=_one_batch(found.rows), host=platform.node(), versions=versions_here(names))]
+
+    def describe(self, answers: int) -> str:
+        """Say who scored."""
+        return "a process of this machine"
+
+
+THIS_MACHINE = ThisMachine()
+
+
+class SparkWorkers:
+    """As many tasks of a Spark session as run at once; `Workers`.
+
+    Args:
+        session: Lends the session.
+    """
+
+    have_hosts = True
+
+    def __init__(self, session: Callable[[], AbstractContextManager[SparkSession]]) -> None:
+        self._session = session
+
+    def score(self, ref: ModelRef, rows: pa.Table, names: Sequence[str]) -> list[WorkerAnswer]:
+        """Score the rows in each task."""
+        with self._session() as spark:
+            from spark_infer.spark.verify_tasks import score_on_workers
+
+            return score_on_workers(spark, ref, _one_batch(rows), names)
+
+    def describe(self, answers: int) -> str:
+        """Say how many tasks scored."""
+        return f"{counted(answers, 'task')} of Spark"
+
+
 def verify_model(
     uri: str,
     *,
@@ -50,7 +121,7 @@ def verify_model(
     tolerance: float = TOLERANCE,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
-    session: Callable[[], AbstractContextManager[SparkSession]] | None = None,
+    workers: Workers = THIS_MACHINE,
 ) -> Verification:
     """Score a model's example, or a golden file, on workers, and compare.
 
@@ -61,7 +132,7 @@ def verify_model(
         tolerance: Largest difference of a floating number, relative above 1.
         tracking_uri: MLflow server or store.
         registry_uri: MLflow registry, where it is another one.
-        session: Lends the Spark session whose workers score; None has a process of this machine do it.
+        workers: Who scores; by default a process of this machine.
 
     Raises:
         PlanError: There is no such model, or nothing to score it with, or a golden file that does not fit it.
@@ -84,7 +155,7 @@ def verify_model(
         known, expected = _one_batch(golden_answers(rows, given, golden)), f"the columns of {golden.name}"
     else:
         known, expected = _by_pyfunc(ref, rows), "mlflow.pyfunc's predict on this machine"
-    answers = _on_this_machine(ref, rows, _names(native)) if session is None else _on_spark(session, ref, rows, native)
+    answers = workers.score(ref, rows, _names(native))
     compared = [_compared(known, each.answers, tolerance) for each in answers]
     return Verification(
         model=str(ref),
@@ -92,22 +163,13 @@ def verify_model(
         rows=rows.num_rows,
         source="its input example" if golden is None else golden.name,
         expected=expected,
-        workers="a process of this machine" if session is None else f"{counted(len(answers), 'task')} of Spark",
+        workers=workers.describe(len(answers)),
         tolerance=tolerance,
         not_compared=tuple(name for name in native.outputs.names if name not in known.schema.names),
         outputs=tuple(max(several, key=lambda each: each.difference) for several in zip(*compared, strict=True)),
         versions=_compared_versions(native, [each.versions for each in answers], store.path(ref.digest)),
-        hosts={} if session is None else _by_host(answers, compared),
+        hosts=_by_host(answers, compared) if workers.have_hosts else {},
     )
-
-
-def _on_spark(
-    session: Callable[[], AbstractContextManager[SparkSession]], ref: ModelRef, rows: pa.Table, recipe: Recipe
-) -> list[WorkerAnswer]:
-    with session() as spark:
-        from spark_infer.spark.verify_tasks import score_on_workers
-
-        return score_on_workers(spark, ref, _one_batch(rows), _names(recipe))
 
 
 def _by_host(answers: Sequence[WorkerAnswer], compared: Sequence[Sequence[Compared]]) -> dict[str, HostCompared]:
@@ -191,18 +253,6 @@ def _by_pyfunc(ref: ModelRef, rows: pa.Table) -> pa.RecordBatch:
             "with --golden FILE.",
         ) from None
     return to_batch(predictions, recipe.raw_outputs, inputs.num_rows)
-
-
-def _on_this_machine(ref: ModelRef, rows: pa.Table, names: Sequence[str]) -> list[WorkerAnswer]:
-    with tempfile.TemporaryDirectory(prefix="spark_infer-verify-") as folder:
-        pq.write_table(rows, Path(folder) / "rows.parquet")
-        target = {"path": "nowhere", "keep": []}  # which nobody looks at
-        stamps = dict.fromkeys(("model_name_column", "model_version_column", "scored_at_column"))
-        config = JobConfig.model_validate(
-            {"model": ref.uri, "source": folder, "target": {**target, **stamps}, "engine": "local"}
-        )
-        found = preview_job(LocalEngine(config.resources), config, rows=rows.num_rows, model=ref)
-    return [WorkerAnswer(answers=_one_batch(found.rows), host=platform.node(), versions=versions_here(names))]
 
 
 def _compared(known: pa.RecordBatch, found: pa.RecordBatch, tolerance: float) -> list[Compared]:

@@ -16,7 +16,7 @@ from mlflow.models import infer_signature
 from pyspark.sql import SparkSession
 from sklearn.linear_model import LinearRegression
 
-from spark_infer.job.verify import verify_model
+from spark_infer.job.verify import SparkWorkers, verify_model
 from spark_infer.spark import verify_tasks
 
 
@@ -32,7 +32,8 @@ def test_every_slot_answers_and_what_differs_is_reported_by_host(
             model, tmp_path / "m", signature=signature, input_example=rows[:5], pip_requirements=["scikit-learn"]
         )
     monkeypatch.setattr(verify_tasks, "_HOLD_SECONDS", 0.0)
-    found = verify_model(str(tmp_path / "m"), session=lambda: nullcontext(spark))
+    workers = SparkWorkers(lambda: nullcontext(spark))
+    found = verify_model(str(tmp_path / "m"), workers=workers)
     slots = spark.sparkContext.defaultParallelism
     ((host, there),) = found.hosts.items()
     assert (found.equal, found.workers, there.tasks, there.other_versions) == (
@@ -43,6 +44,8 @@ def test_every_slot_answers_and_what_differs_is_reported_by_host(
     )
     assert f"{host}  {slots} tasks, as expected" in str(found)
     pq.write_table(pa.table({"x": [1.0, 2.0], "prediction": [2.0, 4.5]}), tmp_path / "golden.parquet")
-    wrong = verify_model(str(tmp_path / "m"), golden=tmp_path / "golden.parquet", session=lambda: nullcontext(spark))
+    wrong = verify_model(
+        str(tmp_path / "m"), golden=tmp_path / "golden.parquet", workers=SparkWorkers(lambda: nullcontext(spark))
+    )
     assert (wrong.equal, wrong.hosts[host].equal) == (False, False)
     assert f"! {host}  {slots} tasks, not as expected, by up to 0.111" in str(wrong)
