@@ -9,15 +9,14 @@ from __future__ import annotations
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
 from spark_infer.config.incremental import IncrementalOptions
+from spark_infer.config.isolation import IsolationOptions
 from spark_infer.config.job import (
     JobConfig,
     ModelConfig,
     PartitionValue,
     QuarantineConfig,
     SourceConfig,
-    SparkConfig,
     TargetConfig,
-    UnitOptions,
 )
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import (
@@ -26,9 +25,9 @@ from spark_infer.config.score import (
     DEFAULT_CACHE_BYTES,
     DEFAULT_MAX_BATCH_BYTES,
     CompileOptions,
-    IsolationOptions,
     ScoreOptions,
 )
+from spark_infer.config.spark import SparkConfig
 from spark_infer.config.steps import (
     STEP_KINDS,
     ArgmaxLabelStep,
@@ -40,6 +39,7 @@ from spark_infer.config.steps import (
     TopKStep,
 )
 from spark_infer.config.table import TableConfig
+from spark_infer.config.unit_size import UnitOptions
 
 __all__ = [
     "CASTS",

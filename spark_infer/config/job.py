@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.duration import Duration
@@ -14,12 +14,14 @@ from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, Te
 from spark_infer.config.incremental import IncrementalOptions, key_problem
 from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
-from spark_infer.config.quarantined import QuarantinedOptions
+from spark_infer.config.quarantined import QuarantinedOptions, quarantined_problem
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.retry import RetryOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
+from spark_infer.config.spark import SparkConfig
 from spark_infer.config.table import TableConfig
 from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
+from spark_infer.config.unit_size import UnitOptions
 from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
 
 
@@ -141,58 +143,6 @@ class QuarantineConfig(TableConfig):
     )
 
 
-class UnitOptions(Frozen):
-    """How a run is cut into units: a unit that is done is never scored again."""
-
-    seconds: float = Field(
-        default=300.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="About how long a unit should take; what a kill costs at most. It is a guess from the bytes to "
-        "read, 8 MiB a second for each slot: give a slow model less, or say `bytes`.",
-    )
-    bytes: int | None = Field(
-        default=None, ge=1, description="Bytes of the source in a unit; overrules `seconds`. A task is never divided."
-    )
-
-
-class SparkConfig(Frozen):
-    """The Spark session that the command line starts; a session of your own is used as it is.
-
-    Example:
-        >>> SparkConfig(master="local[2]", conf={"spark.driver.memory": "4g"})
-        SparkConfig(master='local[2]', app_name=None, conf={'spark.driver.memory': '4g'})
-    """
-
-    free_names: ClassVar[tuple[str, ...]] = ("conf",)
-
-    master: str | None = Field(
-        default=None, description="Spark master, `local[2]` or `spark://…`; without it spark-submit's, else `local[*]`."
-    )
-    remote: str | None = Field(
-        default=None,
-        repr=False,
-        description="Spark Connect server instead of a master: `sc://host:15002/;token=${secret:TOKEN}`; without both, "
-        "`SPARK_REMOTE` of the environment.",
-    )
-    app_name: str | None = Field(default=None, description="Name in the Spark UI; without it the job's name.")
-    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings by their exact names.")
-
-    @field_validator("remote")
-    @classmethod
-    def _is_an_address(cls, given: str | None) -> str | None:
-        if given is not None and not given.startswith("sc://"):
-            raise ValueError(
-                "the address of a Spark Connect server begins with sc://"
-            )  # it may hold a token: not shown
-        return given
-
-    @rule("master", "remote")
-    @staticmethod
-    def _one_server(master: str | None, remote: str | None) -> str:
-        return "give either `master` or `remote`, not both" if master is not None and remote is not None else ""
-
-
 class JobConfig(Frozen):
     """A table job: source, model, steps, target.
 
@@ -311,18 +261,6 @@ class JobConfig(Frozen):
             "`quarantine`, a table, and `score.on_error: quarantine` go together: give both or neither" if wrong else ""
         )
 
-    @rule("target.mode", "quarantine", "quarantined")
-    @staticmethod
-    def _quarantined_rows_are_added(
-        mode: str, quarantine: QuarantineConfig | None, quarantined: QuarantinedOptions | None
-    ) -> str:
-        if quarantined is None or not quarantined.enabled:
-            return ""
-        if quarantine is None:
-            return "`quarantined` scores the rows of a quarantine table again: name it with `quarantine`"
-        merges = "a merge replaces rows by keys: score quarantined rows again with `source.where` instead"
-        return merges if MODES[mode].merges else ""
-
     @rule("plane", "engine")
     @staticmethod
     def _engine_has_the_plane(plane: str, engine: str) -> str:
@@ -349,6 +287,7 @@ class JobConfig(Frozen):
         wrong = incremental is not None and incremental.deletes == "remove" and MODES[mode].adds_only
         return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
 
+    _quarantined_rows_are_added = rule("target.mode", "quarantine", "quarantined")(quarantined_problem)
     _fits_a_stream = rule(*STREAM_RULE)(stream_problem)
     _keys_of_new_rows_are_kept = rule("target.mode", "target.keep", "incremental")(key_problem)
 

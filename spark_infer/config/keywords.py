@@ -15,12 +15,14 @@ from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.annotations import groups
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.incremental import IncrementalOptions
-from spark_infer.config.job import JobConfig, UnitOptions
+from spark_infer.config.isolation import IsolationOptions
+from spark_infer.config.job import JobConfig
 from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.retry import RetryOptions
-from spark_infer.config.score import CompileOptions, IsolationOptions, ScoreOptions
+from spark_infer.config.score import CompileOptions, ScoreOptions
 from spark_infer.config.steps import PostprocessStep
+from spark_infer.config.unit_size import UnitOptions
 from spark_infer.errors import ConfigError, did_you_mean, nearest_names
 from spark_infer.printable import kind_in_words, quoted
 

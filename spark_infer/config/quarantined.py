@@ -7,6 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from spark_infer.config.frozen import Frozen, NameList
+from spark_infer.config.table import TableConfig
+from spark_infer.config.write_modes import MODES
 
 
 class QuarantinedOptions(Frozen):
@@ -23,3 +25,19 @@ class QuarantinedOptions(Frozen):
     run_ids: NameList = Field(
         default=(), description="The runs whose rows are scored again, by their `run_id`; all of the job without any."
     )
+
+
+def quarantined_problem(mode: str, quarantine: TableConfig | None, quarantined: QuarantinedOptions | None) -> str:
+    """Say why quarantined rows cannot be scored again in this way; "" where they can.
+
+    Args:
+        mode: The write mode.
+        quarantine: Their table.
+        quarantined: What is asked for.
+    """
+    if quarantined is None or not quarantined.enabled:
+        return ""
+    if quarantine is None:
+        return "`quarantined` scores the rows of a quarantine table again: name it with `quarantine`"
+    merges = "a merge replaces rows by keys: score quarantined rows again with `source.where` instead"
+    return merges if MODES[mode].merges else ""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.frozen import LISTED, Frozen, ModuleFunction, NameList, PathText, TextList, rule
+from spark_infer.config.isolation import IsolationOptions
 from spark_infer.config.params import (
     plain_configuration,
     plain_params,
@@ -44,25 +45,6 @@ class CompileOptions(Frozen):
         ge=0,
         allow_inf_nan=False,
         description="Largest difference of a number from the original's, relative above 1. Labels must be equal.",
-    )
-
-
-class IsolationOptions(Frozen):
-    """Where the model runs in a worker, and how much memory it may take there.
-
-    Example:
-        >>> IsolationOptions(memory_bytes=4 * 2**30)
-        IsolationOptions(by='process', memory_bytes=4294967296)
-    """
-
-    plain_key: ClassVar[str] = "by"
-
-    by: Literal["process"] = Field(default="process", description="The model runs in a child process of each worker.")
-    memory_bytes: int | None = Field(
-        default=None,
-        ge=1,
-        description="Bytes of memory that predicting may take in that process beyond the loaded model. Without it, "
-        "half of what the machine, or the worker's container, has free when the model is loaded.",
     )
 
 

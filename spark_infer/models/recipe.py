@@ -12,16 +12,14 @@ import pyarrow as pa
 from spark_infer.config import ScoreOptions
 from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.contract import bind
-from spark_infer.core.declared_types import leaves_open
 from spark_infer.core.expect import check_expected
-from spark_infer.core.prediction_columns import ONLY_OUTPUT, choose_outputs, signature_outputs
+from spark_infer.core.prediction_columns import choose_outputs, signature_outputs
 from spark_infer.core.row_order import Echoes
 from spark_infer.core.scoring import ScoringSteps
-from spark_infer.core.signature import ANY, is_list, spelled
+from spark_infer.core.signature import spelled
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.core.steps import Step, compile_postprocess, compile_preprocess
 from spark_infer.errors import (
-    PlanError,
     SchemaMismatchError,
     SparkInferError,
     StepError,
@@ -33,6 +31,7 @@ from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
+from spark_infer.models.raw_outputs import raw_outputs_of
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.trust.policy import require_trusted
 
@@ -171,7 +170,7 @@ def make_recipe(
         prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
         load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
         if load.by_signature or not together:  # no model is loaded where all is refused already
-            raw = _raw_outputs(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
+            raw = raw_outputs_of(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
             predictions = _final_outputs(raw, options, output, show_values=show_values)
     together.refuse()
     check_expected(predictions, options.expect)
@@ -255,66 +254,6 @@ def _prepared_schema(schema: pa.Schema, spec: str | None, *, show_values: bool) 
             next_step="say the type: pa.array(values, pa.float64()).",
         )
     return prepared
-
-
-def _raw_outputs(
-    load: LoadSpec,
-    declared: pa.Schema | None,
-    result_schema: pa.Schema | None,
-    undeclared: pa.Schema | None,
-    load_model: Callable[[LoadSpec], Described],
-) -> pa.Schema:
-    if load.by_signature:
-        outputs = declared
-    elif result_schema is not None and load.backend == "pyfunc":
-        return result_schema
-    else:
-        outputs = load_model(load).outputs()
-    if result_schema is None:
-        if outputs is None and declared is None and undeclared is not None:
-            return undeclared
-        if outputs is None:
-            why = "its signature declares no outputs" if declared is None else "its signature is not that of the method"
-            raise PlanError(
-                f"Nothing says what the model returns: {why}.",
-                next_step="say it with result_type, for example 'double' or 'label string, score double'.",
-            )
-        _refuse_open(outputs)
-        return outputs
-    if outputs is None or _is_one_record(outputs) or (len(outputs) == 1 and len(result_schema) == 1):
-        return result_schema
-    missing = [name for name in result_schema.names if name not in outputs.names]
-    if missing == [ONLY_OUTPUT] and len(result_schema) == 1:
-        if is_list(result_schema.types[0]):
-            return result_schema  # of all outputs, where they are of one type
-        raise PlanError(
-            f"result_type is one type, {spelled(result_schema.types[0])}, and the model returns {outputs.names}.",
-            next_step="name those you want: result_type='name type, …'.",
-        )
-    if missing:
-        raise PlanError(
-            f"result_type names {missing}, which the model does not return.",
-            details=[f"it returns {outputs.names}"],
-            next_step="choose among its outputs: result_type='name type, …'.",
-        )
-    return result_schema
-
-
-def _is_one_record(outputs: pa.Schema) -> bool:
-    """Whether the only output may be several: MLflow declares a frame or dicts of a type hint as one without a name."""
-    if outputs.names != [ONLY_OUTPUT]:
-        return False
-    (kind,) = outputs.types
-    return bool(kind == ANY or pa.types.is_map(kind) or pa.types.is_struct(kind))
-
-
-def _refuse_open(outputs: pa.Schema) -> None:
-    open_ones = [field.name for field in outputs if leaves_open(field.type)]
-    if open_ones:
-        raise PlanError(
-            f"The model's signature leaves open what {open_ones} holds: its type is any.",
-            next_step="say it with result_type, for example 'label string, score double'.",
-        )
 
 
 def _final_outputs(raw: pa.Schema, options: ScoreOptions, output: Output, *, show_values: bool) -> pa.Schema:

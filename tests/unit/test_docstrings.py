@@ -26,6 +26,7 @@ MODULES = [
     "config.aggregate",
     "config.expect",
     "config.incremental",
+    "config.isolation",
     "config.quarantined",
     "config.retry",
     "config.load",
@@ -59,7 +60,15 @@ def test_no_example_is_left_out() -> None:
     folder = ROOT / "spark_infer"
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if ">>> " in path.read_text()}
     homes = {spark_infer._HOMES[name].removeprefix("spark_infer.") for name in spark_infer.__all__}
-    parts = ("config.job", "config.resources", "config.score", "errors.plan", "errors.error", "errors.run")
+    parts = (
+        "config.job",
+        "config.resources",
+        "config.score",
+        "config.spark",
+        "errors.plan",
+        "errors.error",
+        "errors.run",
+    )
     run = {name.replace(".", "/") for name in (*MODULES, *homes, *parts)}
     # That module imports PySpark; `tests/spark/test_docstrings.py` runs it.
     assert {name.removesuffix(".py").removesuffix("/__init__") for name in found} - run == {"spark/schema"}

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-
-from pyarrow import ArrowException
 
 from spark_infer.core.stats import TaskTotals
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import Way
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
-from spark_infer.errors import LedgerError, TooFewRowsError, UnfinishedRunError, WriteError
+from spark_infer.errors import TooFewRowsError, UnfinishedRunError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
 from spark_infer.job.quarantine_plan import quarantine_sink
 from spark_infer.job.summary_plan import part_spec, with_summary
 from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
 from spark_infer.job.units.drive import Check, Outcome, clean, drive
-from spark_infer.job.units.fingerprint import mode_of
-from spark_infer.job.units.other_runs import given_up
 from spark_infer.job.units.retries import retried
 from spark_infer.job.units.row_limits import RowLimits
-from spark_infer.job.units.run_plan import RunPlan
-from spark_infer.job.units.runs import plan_in
+from spark_infer.job.units.rows_left import rows_left_behind
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.stopped import how_far
 from spark_infer.models.stamps import constants
@@ -33,7 +28,6 @@ from spark_infer.observe.report import Report
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
-from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.plan import Written
 from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
@@ -262,7 +256,7 @@ def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork,
     report = report_of(job, written, TaskTotals.of_tasks(stats) if stats else None, seconds)
     return replace(
         report,
-        warnings=(*report.warnings, *_left_behind(job, start, work)),
+        warnings=(*report.warnings, *rows_left_behind(job, start, work)),
         target_versions=tuple(outcome.versions),
         rows_replaced=outcome.ended.replaced,
         rows_added=outcome.ended.added,
@@ -285,31 +279,6 @@ def _with_own_counts(report: Report, outcome: Outcome) -> Report:
         rows_before=outcome.rows_before,
         units_elsewhere=outcome.done_elsewhere,
     )
-
-
-def _left_behind(job: PreparedJob, start: Start, work: PublishWork) -> Iterator[str]:
-    """Tell of rows that runs which were given up had added to the target before."""
-    if not job.write.mode.adds_only or job.bookmark is not None:
-        return
-    for older in given_up(start.runs, work.ledger):
-        try:
-            plan = plan_in(older)
-            rows = _rows_left(job, work, older, plan) if plan is not None else 0
-        except (LedgerError, WriteError, ArrowException, OSError) as error:  # this run is published all the same
-            yield f"what run {older.name} added before it was given up is not known: {error}"
-            continue
-        if rows:
-            yield (
-                f"the target also holds {rows:,} rows of run {older.name}, which was given up before: those of them "
-                "that this run scored too are there twice"
-            )
-
-
-def _rows_left(job: PreparedJob, work: PublishWork, older: Ledger, plan: RunPlan) -> int:
-    """Rows of an unfinished run that the target holds."""
-    one_by_one = plan.write["exists"] and mode_of(plan.facts).adds_only
-    written = format_of(job.write.location.format).written
-    return written.rows_left(work.table, older, plan.run_id, one_by_one=one_by_one)
 
 
 def _marks(work: PublishWork, outcome: Outcome) -> Mapping[str, Any]:
