@@ -37,7 +37,8 @@ PLAN: dict[str, Any] = {
     **dict.fromkeys(("job", "model_uri", "model_name", "model_version", "model_digest", "backend"), "x"),
     **dict.fromkeys(("model_files", "source", "source_format", "where", "target", "target_format", "mode"), "x"),
     **dict.fromkeys(("write", "plane", "acceleration", "compiled", "row_order"), "x"),
-    **dict.fromkeys(("partition_filter", "read_columns", "steps", "units", "tasks", "warnings"), ("x", "y")),
+    **dict.fromkeys(("partition_filter", "read_columns", "quarantined_runs", "steps", "units", "tasks"), ("x", "y")),
+    "warnings": ("x", "y"),
     **{name: {"x": "y"} for name in ("params", "job_params", "outputs", "target_columns")},
     **dict.fromkeys(("model_bytes", "source_version", "source_since", "source_rows"), 1),
     "columns": (PlannedColumn(column="x", model_column="y", type="long", cast="a -> b"),),
@@ -46,17 +47,17 @@ STATE: dict[str, Any] = {
     **dict.fromkeys(("run", "state", "model", "source"), "x"),
     **dict.fromkeys(("partition_filter", "partitions", "drivers"), ("x", "y")),
     "job_params": {"x": "y"},
-    **dict.fromkeys(("units", "units_done", "rows", "target_version"), 1),
+    **dict.fromkeys(("units", "units_done", "rows", "rows_quarantined", "bad_rows", "target_version"), 1),
 }
 TEXTS: list[Any] = [
     Plan(**PLAN),
     Report(
         **{
             **FACTS,
-            **dict.fromkeys(("run", "plane", "engine"), "x"),
+            **dict.fromkeys(("run", "plane", "engine", "acceleration", "compiled", "summary"), "x"),
             **{
                 name: PLAN[name]
-                for name in ("warnings", "where", "params", "job_params", "target_columns", "acceleration", "compiled")
+                for name in ("warnings", "where", "params", "job_params", "target_columns", "quarantined_runs")
             },
         }
     ),
