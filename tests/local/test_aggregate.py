@@ -7,6 +7,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from deltalake import DeltaTable
 
 from spark_infer import ScoringJob, score_table
-from spark_infer.errors import PlanError, SchemaMismatchError, TargetError
+from spark_infer.errors import PlanError, SchemaMismatchError, TargetError, WriteError
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import job, read
 
@@ -209,3 +210,21 @@ def test_score_table_takes_the_summary_as_a_mapping(line: str, tmp_path: Path) -
     report = score_table(source=source, target=str(tmp_path / "out"), model=line, engine="local", aggregate=wanted)
     assert [row["rows"] for row in summary(tmp_path / "by_day")] == [1_000]
     assert report.summary_rows == 1
+
+
+def test_decimals_are_added_exactly_over_all_tasks_or_not_at_all(line: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, price in enumerate([6 * 10**37, 5 * 10**37, -2 * 10**37]):
+        prices = pa.array([Decimal(price), Decimal(1)], pa.decimal128(38, 0))
+        pq.write_table(pa.table({"x": [1.0, 2.0], "price": prices}), tmp_path / "in" / f"{number}.parquet")
+    paid = {"by": [], "columns": {"paid": "sum(price)"}}
+    scoring = summary_job(line, str(tmp_path / "in"), tmp_path, aggregate=paid)
+    scoring.run()
+    assert [row["paid"] for row in summary(tmp_path / "by_day")] == [9 * 10**37 + 3]
+    (tmp_path / "in" / "2.parquet").unlink()
+    too_large = summary_job(
+        line, str(tmp_path / "in"), tmp_path, target={"path": str(tmp_path / "more")}, aggregate=paid
+    )
+    with pytest.raises(WriteError, match="paid of `aggregate` is too large"):
+        too_large.run()
+    assert not (tmp_path / "more").exists()

@@ -23,6 +23,7 @@ MOST_GROUPS = 1_000_000
 
 _HELD_ROWS = 65_536
 _EXACT = 38
+_EXACT_SUM = 76
 _STATES = {
     "count": ("count",),
     "count_if": ("count",),
@@ -86,7 +87,7 @@ class Groups:
 
         Raises:
             TooManyGroupsError: There are more groups than may be.
-            WriteError: A sum of whole numbers is too large.
+            WriteError: A sum of whole numbers or decimals is too large.
         """
         part = self.part()
         keys = {name: part.column(index) for index, name in enumerate(self._by.names)}
@@ -121,23 +122,15 @@ def part_of(by: pa.Schema, measures: Sequence[Measure], columns: dict[str, pa.Ar
     keys = keys or {_ALL.name: pa.repeat(pa.scalar(0, _ALL.type), rows)}
     values: dict[str, pa.Array] = {}
     wanted: list[tuple[str, str]] = []
-    names: list[str] = []
     for number, each in enumerate(measures):
         for state, function, array in _observed(each, columns, rows):
             name = f"{state}{number}"
             values[name] = array
             wanted.append((name, function))
-            names.append(name)
-    found = pa.table({**keys, **values}).group_by(list(keys), use_threads=False).aggregate(wanted)
     schema = part_schema(by, measures)
-    part = dict(zip(names, (found.column(f"{name}_{function}") for name, function in wanted), strict=True))
-    for number, each in enumerate(measures):
-        if each.function == "stddev":
-            count, mean, spread = (part[f"{state}{number}"] for state in _STATES["stddev"])
-            part[f"mean{number}"] = pc.fill_null(mean, 0.0)
-            part[f"square{number}"] = pc.fill_null(pc.multiply(spread, pc.cast(count, pa.float64())), 0.0)
-    keys = {name: found.column(name) for name in keys}
-    return pa.table({**keys, **part}).select(schema.names).cast(schema)
+    single = {number: _single(values[f"count{number}"]) for number in _deviations(measures)}
+    part = _grouped(pa.table({**keys, **values}), list(keys), wanted, single)
+    return part.select(schema.names).cast(schema)
 
 
 def _observed(each: Measure, columns: dict[str, pa.Array], rows: int) -> list[tuple[str, str, pa.Array]]:
@@ -158,8 +151,8 @@ def _observed(each: Measure, columns: dict[str, pa.Array], rows: int) -> list[tu
         nan = pc.fill_null(pc.is_nan(array), False) if floating else pa.repeat(pa.scalar(False), rows)
         return [("max", "max", array), ("nan", "sum", pc.cast(nan, pa.int64()))]
     if each.function == "stddev":
-        numbers = exact(array, pa.float64())
-        return [("count", "count", numbers), ("mean", "mean", numbers), ("square", "variance", numbers)]
+        whole = pa.types.is_integer(each.type)  # of which a double has the first 15 digits
+        return [("count", "count", pc.cast(array, pa.float64(), safe=False) if whole else exact(array, pa.float64()))]
     summed = [("sum", "sum", pc.cast(array, _state_type(each, "sum")))]
     return summed if each.function == "sum" else [("count", "count", array), *summed]
 
@@ -177,7 +170,7 @@ def _state_type(each: Measure, state: str) -> pa.DataType:
     if state != "sum":
         return each.type
     if pa.types.is_decimal(each.type):
-        return pa.decimal128(_EXACT, each.type.scale)
+        return pa.decimal256(_EXACT_SUM, each.type.scale)  # Arrow's sum of 128 bits wraps
     # Whole numbers with digits to spare, so that a sum that is too large for its type is seen.
     return pa.decimal128(_EXACT, 0) if pa.types.is_integer(each.type) else pa.float64()
 
@@ -185,17 +178,44 @@ def _state_type(each: Measure, state: str) -> pa.DataType:
 def _put_together(parts: pa.Table, by: pa.Schema, measures: Sequence[Measure]) -> pa.Table:
     keys = part_schema(by, ()).names
     plain = [name for name in parts.schema.names if name not in keys and name.rstrip("0123456789") in _PUT_TOGETHER]
-    wanted: list[Any] = [(name, _PUT_TOGETHER[name.rstrip("0123456789")]) for name in plain]
-    spread = [number for number, each in enumerate(measures) if each.function == "stddev"]
+    wanted = [(name, _PUT_TOGETHER[name.rstrip("0123456789")]) for name in plain]
+    states = {
+        number: tuple(parts.column(f"{state}{number}").to_numpy() for state in _STATES["stddev"])
+        for number in _deviations(measures)
+    }
+    return _grouped(parts, keys, wanted, states)
+
+
+def _deviations(measures: Sequence[Measure]) -> list[int]:
+    """The numbers of the measures that are deviations."""
+    return [number for number, each in enumerate(measures) if each.function == "stddev"]
+
+
+def _single(values: pa.Array) -> tuple[Any, Any, Any]:
+    """The states of a deviation of each value alone."""
+    counts = values.is_valid().to_numpy(zero_copy_only=False).astype(np.float64)
+    return counts, pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False), np.zeros(len(values))
+
+
+def _grouped(
+    table: pa.Table, keys: list[str], wanted: Sequence[tuple[str, str]], spread: dict[int, tuple[Any, Any, Any]]
+) -> pa.Table:
+    """Put the rows of each group together.
+
+    Args:
+        table: The rows.
+        keys: The columns whose values make a group.
+        wanted: Columns, each with Arrow's function of it.
+        spread: The counts, means and squares of the rows, for each measure that is a deviation.
+    """
+    asked: list[Any] = [*wanted, ("row", "list")] if spread else [*wanted]
     if spread:
-        parts = parts.append_column("row", pa.array(np.arange(parts.num_rows)))
-        wanted.append(("row", "list"))
-    found = parts.group_by(keys, use_threads=False).aggregate(wanted)
+        table = table.append_column("row", pa.array(np.arange(table.num_rows)))
+    found = table.group_by(keys, use_threads=False).aggregate(asked)
     columns = {name: found.column(name) for name in keys}
-    columns |= {name: found.column(f"{name}_{function}") for name, function in wanted if name != "row"}
-    for number in spread:
-        group = _group_of_rows(found.column("row_list"), parts.num_rows)
-        states = [parts.column(f"{state}{number}").to_numpy() for state in _STATES["stddev"]]
+    columns |= {name: found.column(f"{name}_{function}") for name, function in wanted}
+    group = _group_of_rows(found.column("row_list"), table.num_rows) if spread else None
+    for number, states in spread.items():
         mean, square = _spread(group, found.num_rows, *states)
         columns |= {f"mean{number}": pa.array(mean), f"square{number}": pa.array(square)}
     return pa.table(columns)
@@ -210,11 +230,18 @@ def _group_of_rows(rows: pa.ChunkedArray, count: int) -> Any:
 
 
 def _spread(group: Any, groups: int, counts: Any, means: Any, squares: Any) -> tuple[Any, Any]:
-    """Put the means and the sums of squares about them together."""
+    """Put the means and the sums of squares about them together.
+
+    A mean is counted from one of its group, so that equal numbers have it exactly, and no large ones are added up.
+    """
+    some = counts > 0
+    start = np.zeros(groups)
+    start[group[some]] = means[some]
     with np.errstate(all="ignore"):  # of numbers that are not finite, as of all others
         total = np.bincount(group, counts, groups)
-        mean = np.bincount(group, counts * means, groups) / np.maximum(total, 1)
-        apart = np.where(counts > 0, means - mean[group], 0.0)
+        ahead = np.where(some, counts * (means - start[group]), 0.0)
+        mean = start + np.bincount(group, ahead, groups) / np.maximum(total, 1)
+        apart = np.where(some, means - mean[group], 0.0)
         return mean, np.bincount(group, squares + counts * apart * apart, groups)
 
 

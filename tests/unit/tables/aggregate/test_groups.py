@@ -87,6 +87,36 @@ def test_a_deviation_keeps_its_digits_far_from_zero() -> None:
     assert summary(table.slice(0, 1), "", {"spread": "stddev(x)"}) == [{"spread": None}]
 
 
+@pytest.mark.parametrize("cuts", [(), (1,), (2, 3)])
+def test_a_sum_of_decimals_is_exact_or_an_error(cuts: tuple[int, ...]) -> None:
+    kind = pa.decimal128(38, 0)
+    large = pa.table({"d": pa.array([Decimal(9 * 10**37)] * 3 + [Decimal(-(10**38 - 1))] * 3, kind)})
+    with pytest.raises(WriteError, match=r"The sum s of `aggregate` is too large for decimal128\(38, 0\)"):
+        summary(large.slice(0, 3), "", {"s": "sum(d)"}, cuts)
+    total = Decimal(3 - 3 * 10**37)
+    assert summary(large, "", {"s": "sum(d)", "m": "avg(d)"}, cuts) == [{"s": total, "m": float(total) / 6}]
+    assert summary(large.slice(0, 3), "", {"m": "avg(d)"}, cuts) == [{"m": 9e37}]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2, 3)])
+@pytest.mark.parametrize("value", [1e15 + 0.3, 1e308, 0.1])
+def test_equal_numbers_have_no_deviation(value: float, cuts: tuple[int, ...]) -> None:
+    table = pa.table({"g": ["a", "a", "b", "a", "a", "b", "a", "b"], "x": [value] * 7 + [None]})
+    rows = table.num_rows
+    config = {"spread": "stddev(x)"}
+    assert summary(table, "g", config, cuts) == [{"g": "a", "spread": 0.0}, {"g": "b", "spread": 0.0}]
+    at_once = groups_of(table, "g", config)
+    at_once.add_rows({name: table.column(name).combine_chunks() for name in table.column_names}, rows)
+    assert at_once.summary().column("spread").to_pylist() == [0.0, 0.0]
+
+
+def test_a_deviation_is_of_doubles_also_for_whole_numbers_and_decimals() -> None:
+    columns = {"n": pa.array([2**53 + 1, 2**53 + 1 + 2**30, None]), "d": pa.array([Decimal("0.5"), Decimal(2), None])}
+    found = summary(pa.table(columns), "", {"n": "stddev(n)", "d": "stddev(d)"})[0]
+    assert math.isclose(found["n"], 2**30 / math.sqrt(2), rel_tol=1e-8)
+    assert math.isclose(found["d"], 1.5 / math.sqrt(2))
+
+
 def test_conditions_count_where_they_are_true() -> None:
     table = pa.table({"x": [0.95, 0.2, None, NAN, 1.0], "s": ["a", "b", "a", None, "a"]})
     columns = {"high": "count_if(x > 0.9)", "a": "COUNT_IF(s = 'a' AND x > 0)", "every": "count_if(TRUE)"}
