@@ -8,8 +8,8 @@ from tests.unit.sim.again import AgainWorld
 from tests.unit.sim.lives import live_all
 
 LIVES = [
-    pytest.param(range(100), id="100 lives"),
-    pytest.param(range(100, 1100), id="1000 lives", marks=pytest.mark.soak),
+    pytest.param(range(50), id="50 lives"),
+    pytest.param(range(50, 1100), id="1050 lives", marks=pytest.mark.soak),
 ]
 
 
