@@ -72,9 +72,20 @@ LogFile = Annotated[
 
 
 def quarantined_settings(run_ids: Sequence[str] | None, *, quarantined: bool) -> list[str]:
-    """Return what `--quarantined` and `--run-id` set in a job file."""
+    """Return what `--quarantined` and `--run-id` set in a job file.
+
+    Raises:
+        ConfigError: `--run-id` is given alone.
+    """
+    if run_ids and not quarantined:
+        from spark_infer.errors import ConfigError
+
+        raise ConfigError(
+            "`--run-id` chooses among quarantined rows, and `--quarantined` is not given.",
+            next_step="give --quarantined too, or leave --run-id out.",
+        )
     wanted = [f"quarantined.run_ids={json.dumps(run_ids)}"] if run_ids else []
-    return [*(["quarantined.enabled=true"] if quarantined or wanted else []), *wanted]
+    return [*(["quarantined.enabled=true"] if quarantined else []), *wanted]
 
 
 # The line with \b alone keeps the lines of the paragraph below it as they are.

@@ -89,8 +89,8 @@ def stream_problem(
         "the checkpoint says which rows are new: leave `incremental` out": incremental is not None
         and incremental.enabled,
         "a summary is of a whole run, and a stream has none: leave `aggregate` out": aggregate is not None,
-        "a stream scores what comes: take `trigger` out to score quarantined rows again": quarantined is not None
-        and quarantined.enabled,
+        "a stream quarantines rows without their place in a file, by which `quarantined` finds them: score them with a "
+        "job whose source is the quarantine table": quarantined is not None and quarantined.enabled,
         "a stream may have no new row: leave `min_rows` and `fail_on_empty` out": bool(min_rows or fail_on_empty),
         "`readChangeFeed` brings rows that were removed too: leave it out": any(
             name.lower() in ("readchangefeed", "readchangedata") for name in stream_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_infer.config.trigger import AVAILABLE_NOW
 from spark_infer.engines.prepared_job import PreparedJob
+from spark_infer.engines.spark.spark_errors import while_running
 from spark_infer.errors import EnvironmentProblem, SourceReadError
 from spark_infer.runtime.call_in_thread import call_in_thread
 from spark_infer.spark.analysis import sentence_of
@@ -20,6 +22,8 @@ from spark_infer.spark.tables.spark_formats import spark_format_of
 if TYPE_CHECKING:
     from spark_infer.engines.base import Engine, TakeBatch
     from spark_infer.spark import DataFrame, SparkSession
+
+logger = logging.getLogger(__name__)
 
 _NEXT_STEPS = {
     "DELTA_SOURCE_(TABLE_IGNORE_CHANGES|IGNORE_DELETE)": "a stream takes rows that are added; with stream_options: "
@@ -60,14 +64,21 @@ class SparkStream:
 
     def wait(self) -> None:
         """Wait until the query ends, and stop it where the wait is given up."""
+        with while_running():
+            try:
+                # Ctrl-C in the middle of a call would leave its answer to the next call of this thread.
+                call_in_thread(self.query.awaitTermination, lambda done: done.get())
+            except Exception as error:
+                raise self._failure or _translated(error) from error
+            finally:
+                self._stop()
+
+    def _stop(self) -> None:
         try:
-            # Ctrl-C in the middle of a call would leave its answer to the next call of this thread.
-            call_in_thread(self.query.awaitTermination, lambda done: done.get())
-        except Exception as error:
-            raise self._failure or _translated(error) from error
-        finally:
             if self.query.isActive:
                 self.query.stop()
+        except Exception as error:  # a signal to the whole group ends Spark too, and its query with it
+            logger.warning("The query could not be stopped: %s", error)
 
     def _take_batch(self, rows: DataFrame, number: int) -> None:
         # The query's id is that of its checkpoint: it stays when the query starts again.

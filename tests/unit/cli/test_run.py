@@ -36,6 +36,14 @@ def test_a_new_run_is_begun_only_on_request(command: Command, stage: Stage, job_
     assert stage.new_runs == [False, True]
 
 
+def test_a_run_to_score_again_is_named_only_beside_what_scores_again(
+    command: Command, stage: Stage, job_file: Path
+) -> None:
+    done = command("run", job_file, "--run-id", "c7ce")
+    assert (done.exit_code, stage.started) == (2, [])
+    assert "give --quarantined too" in done.stderr
+
+
 def test_run_gives_the_session_its_name_settings_and_log(command: Command, stage: Stage, job_file: Path) -> None:
     command("run", job_file, "--set", "spark.master=local[3]", "--set", "target.mode=append")
     (started,) = stage.started

@@ -53,7 +53,7 @@ def test_another_trigger_is_refused(written: str) -> None:
         ({"aggregate": {"path": "sums", "by": ["id"], "columns": {"n": "count"}}}, "leave `aggregate` out"),
         (
             {"quarantined": True, "quarantine": "bad", "score": {"on_error": "quarantine"}},
-            "take `trigger` out to score quarantined rows again",
+            "a stream quarantines rows without their place in a file",
         ),
         ({"min_rows": 1}, "leave `min_rows` and `fail_on_empty` out"),
         ({"fail_on_empty": True}, "leave `min_rows` and `fail_on_empty` out"),
