@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from spark_infer.config.frozen import Frozen, NameList
+from spark_infer.config.frozen import Frozen, NameList, rule
 from spark_infer.config.write_modes import MODES
 
 
@@ -39,6 +39,13 @@ class IncrementalOptions(Frozen):
         "source's change data feed.",
     )
 
+    @rule("by")
+    @staticmethod
+    def _each_key_once(by: tuple[str, ...]) -> str:
+        folded = [name.casefold() for name in by]
+        twice = [name for at, name in enumerate(by) if folded[at] in folded[:at]]
+        return f"`incremental.by` names {twice[0]} twice: name each column once" if twice else ""
+
 
 def key_problem(mode: str, keep: str | tuple[str, ...], incremental: IncrementalOptions | None) -> str:
     """Say what is wrong with `by`; empty where nothing is."""
@@ -47,3 +54,13 @@ def key_problem(mode: str, keep: str | tuple[str, ...], incremental: Incremental
         return "`incremental.by` is for mode append: `keys` of a merge says which rows are the same"
     lacking = [name for name in by if keep != "all" and name not in keep]
     return f"`incremental.by` names {lacking[0]}, and `keep` lacks it" if lacking else ""
+
+
+def quarantined_key_problem(on_error: str, incremental: IncrementalOptions | None) -> str:
+    """Say that rows in quarantine are new to whoever looks for their keys in the target; empty where nobody does."""
+    if incremental is None or not (incremental.enabled and incremental.by) or on_error != "quarantine":
+        return ""
+    return (
+        "`incremental.by` scores rows whose keys the target lacks, and those of quarantined rows it lacks: set "
+        "score.on_error to null, with which they are in the target without a prediction, or leave `incremental.by` out"
+    )

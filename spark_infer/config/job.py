@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.duration import Duration
 from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
-from spark_infer.config.incremental import IncrementalOptions, key_problem
+from spark_infer.config.incremental import IncrementalOptions, key_problem, quarantined_key_problem
 from spark_infer.config.job_params import declared, text_of
 from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.quarantined import QuarantinedOptions, quarantined_problem
@@ -290,6 +290,7 @@ class JobConfig(Frozen):
     _quarantined_rows_are_added = rule("target.mode", "quarantine", "quarantined")(quarantined_problem)
     _fits_a_stream = rule(*STREAM_RULE)(stream_problem)
     _keys_of_new_rows_are_kept = rule("target.mode", "target.keep", "incremental")(key_problem)
+    _keys_of_new_rows_are_in_the_target = rule("score.on_error", "incremental")(quarantined_key_problem)
 
     @property
     def new_rows(self) -> IncrementalOptions | None:

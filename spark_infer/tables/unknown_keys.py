@@ -66,7 +66,8 @@ def with_unknown_keys(lookup: TableLookup, source: Snapshot, keys: Keys) -> Snap
 def _without(rows: pa.Table, known: pa.Table, columns: Sequence[str]) -> pa.Table:
     try:
         alike = pa.schema([(name, rows.schema.field(name).type) for name in columns])
-        left = rows.join(known.select(list(columns)).cast(alike), list(columns), join_type="left anti")
+        known = _with_one_zero(known.select(list(columns)).cast(alike))
+        left = _with_one_zero(rows).join(known, list(columns), join_type="left anti")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise TargetError(
             "The keys of source and target cannot be compared.",
@@ -74,6 +75,14 @@ def _without(rows: pa.Table, known: pa.Table, columns: Sequence[str]) -> pa.Tabl
             next_step="name columns of numbers, text or dates that have the same type in both tables.",
         ) from error
     return left.select([_FILE, ROW]).sort_by([(_FILE, "ascending"), (ROW, "ascending")])
+
+
+def _with_one_zero(rows: pa.Table) -> pa.Table:
+    """Floating-point numbers that are equal are one key, such as -0.0 and 0.0."""
+    for at, field in enumerate(rows.schema):
+        if pa.types.is_floating(field.type):
+            rows = rows.set_column(at, field, pc.add(rows.column(at), pa.scalar(0.0, field.type)))
+    return rows
 
 
 def _narrowed(source: Snapshot, files: tuple[SourceFile, ...], new: pa.Table) -> Snapshot:

@@ -145,6 +145,17 @@ def test_keys_that_cannot_tell_rows_apart_are_refused(line: str, tmp_path: Path)
         by_key(line, tmp_path, target={"mode": "overwrite"})
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+def test_equal_floating_point_numbers_are_one_key(line: str, tmp_path: Path, kind: pa.DataType) -> None:
+    source = tmp_path / "in"
+    write_deltalake(source, pa.table({"id": pa.array([0.0, 1.5, 9.0], kind), "x": [0.0, 1.0, 2.0]}))
+    by_key(line, tmp_path).run()
+    DeltaTable(source).delete("x = 2.0")
+    write_deltalake(source, pa.table({"id": pa.array([-0.0, 1.5, 2.5], kind), "x": [0.0, 1.0, 2.0]}), mode="append")
+    assert by_key(line, tmp_path).run().rows_scored == 1
+    assert sorted(predictions(tmp_path)) == [0.0, 1.5, 2.5, 9.0]
+
+
 def test_without_keys_the_refusal_names_them(line: str, tmp_path: Path) -> None:
     append(tmp_path / "in", 0)
     new_rows(line, tmp_path).run()
