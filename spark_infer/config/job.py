@@ -287,7 +287,7 @@ class JobConfig(Frozen):
         wrong = incremental is not None and incremental.deletes == "remove" and MODES[mode].adds_only
         return "`deletes: remove` takes rows out of the target by keys: set target.mode to merge" if wrong else ""
 
-    _quarantined_rows_are_added = rule("target.mode", "quarantine", "quarantined")(quarantined_problem)
+    _quarantined_rows_are_added = rule("target.mode", "quarantine", "aggregate", "quarantined")(quarantined_problem)
     _fits_a_stream = rule(*STREAM_RULE)(stream_problem)
     _keys_of_new_rows_are_kept = rule("target.mode", "target.keep", "incremental")(key_problem)
     _keys_of_new_rows_are_in_the_target = rule("score.on_error", "incremental")(quarantined_key_problem)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.frozen import Frozen, NameList
 from spark_infer.config.table import TableConfig
 from spark_infer.config.write_modes import MODES
@@ -27,17 +28,29 @@ class QuarantinedOptions(Frozen):
     )
 
 
-def quarantined_problem(mode: str, quarantine: TableConfig | None, quarantined: QuarantinedOptions | None) -> str:
+def quarantined_problem(
+    mode: str,
+    quarantine: TableConfig | None,
+    aggregate: AggregateConfig | None,
+    quarantined: QuarantinedOptions | None,
+) -> str:
     """Say why quarantined rows cannot be scored again in this way; "" where they can.
 
     Args:
         mode: The write mode.
         quarantine: Their table.
+        aggregate: The summary of the predictions.
         quarantined: What is asked for.
     """
     if quarantined is None or not quarantined.enabled:
         return ""
     if quarantine is None:
         return "`quarantined` scores the rows of a quarantine table again: name it with `quarantine`"
-    merges = "a merge replaces rows by keys: score quarantined rows again with `source.where` instead"
-    return merges if MODES[mode].merges else ""
+    if MODES[mode].merges:
+        return "a merge replaces rows by keys: score quarantined rows again with `source.where` instead"
+    if aggregate is not None and MODES[mode].replaces_files:
+        return (
+            f"the summary of a job with mode {mode} has one row for each group, and quarantined rows are added beside "
+            "it: leave `aggregate` out for this command (--set aggregate=null)"
+        )
+    return ""

@@ -69,7 +69,7 @@ def _open(lookup: TableLookup, source: SourceConfig, span: Span) -> Snapshot:
     else:
         found = _spanned_or_by_key(lookup, location, source, span, span.by)
     found = found if span.reads is None else _only(found, span.reads)
-    return table_format.counted(found if span.picked is None else picked_rows(found, span.picked))
+    return table_format.counted(found) if span.picked is None else picked_rows(found, span.picked, table_format.counted)
 
 
 def _spanned_or_by_key(

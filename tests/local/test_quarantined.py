@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from spark_infer import Report, ScoringJob
 from spark_infer.config import JobConfig
+from spark_infer.config.load import load_job
 from spark_infer.errors import SourceError, TargetError, UnfinishedRunError
 from spark_infer.job.units.history import history
 from spark_infer.runtime.failpoints import InjectedError
@@ -171,6 +173,68 @@ def test_a_file_that_was_written_again_is_refused(strict: str, line: str, tmp_pa
     with pytest.raises(SourceError, match="no longer where they were"):
         again(scoring, line)
     assert len(quarantined(tmp_path / "aside")) == 4
+
+
+def test_a_file_that_one_of_the_runs_read_before_it_was_written_again_is_refused(
+    strict: str, line: str, tmp_path: Path
+) -> None:
+    source, there = rows_in(tmp_path / "in"), tmp_path / "in" / "0.parquet"
+    nightly = {"path": str(source), "where": f"id < {ROWS}"}
+    scoring = first(strict, nightly, tmp_path, "parquet", target={"mode": "append"})
+    one = scoring.run().run_id
+    later = [*range(ROWS, ROWS + 200)]
+    pq.write_table(pa.table({"id": later, "x": [501.0, *map(float, range(199))]}), there)
+    two = again(scoring, strict, quarantined=None, source={"path": str(source), "where": f"id >= {ROWS}"})
+    assert (two.rows_scored, two.rows_quarantined) == (199, 1)
+    with pytest.raises(SourceError, match="no longer where they were"):
+        again(scoring, line)
+    with pytest.raises(SourceError, match="no longer where they were"):
+        again(scoring, line, quarantined={"run_ids": [one]})
+    again(scoring, line, quarantined={"run_ids": [two.run_id]})
+    assert seen(tmp_path) == (sorted({*ALL, *later} - {*BAD}), [*BAD])
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [(None, "`source_row` is null or negative"), (-1, "`source_row` is null or negative"), (999, "names row 999")],
+)
+def test_a_quarantine_that_was_edited_is_refused(
+    strict: str, line: str, tmp_path: Path, kind: str, row: int | None, words: str
+) -> None:
+    files = rows_in(tmp_path / "files")
+    if kind == "delta":
+        write_deltalake(tmp_path / "in", pq.read_table(files))
+    scoring = first(strict, files if kind == "parquet" else tmp_path / "in", tmp_path, kind)
+    scoring.run()
+    (aside, *_) = (tmp_path / "aside").rglob("*.parquet")
+    held = pq.ParquetFile(aside).read()
+    place = held.schema.get_field_index("source_row")
+    rows = pa.array([row, *held["source_row"].to_pylist()[1:]], pa.int64())
+    changed = held.set_column(place, "source_row", rows)
+    if kind == "parquet":
+        pq.write_table(changed, aside)
+    else:
+        run = next(iter(quarantined(tmp_path / "aside")))["run_id"]
+        more = changed.append_column("run_id", pa.array([run] * len(changed)))
+        write_deltalake(tmp_path / "aside", more, mode="append")
+    with pytest.raises(SourceError, match=words):
+        again(scoring, line)
+    assert len(read(tmp_path / "out")) == ROWS - len(BAD)
+
+
+def test_a_summary_that_replaces_is_refused(strict: str, tmp_path: Path) -> None:
+    planned = first(strict, tmp_path, tmp_path, "delta").config.model_dump(exclude_unset=True)
+    summary = {"path": str(tmp_path / "sums"), "columns": {"rows": "count"}}
+    target = {"path": str(tmp_path / "out"), "mode": "overwrite"}
+    asked = {**planned, "target": target, "aggregate": summary, "quarantined": True}
+    with pytest.raises(ValueError, match=r"leave `aggregate` out for this command \(--set aggregate=null\)"):
+        JobConfig.model_validate(asked)
+    for fits in ({"aggregate": None}, {"quarantined": None}, {"target": {**target, "mode": "append"}}):
+        JobConfig.model_validate({**asked, **fits})
+    file = tmp_path / "job.yaml"
+    file.write_text(json.dumps(asked))
+    assert load_job(file, ["aggregate=null"]).again is not None
 
 
 def test_without_a_quarantine_and_with_merge_it_is_refused(strict: str, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ which rows and files these are, and a run that is killed goes on with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from spark_infer.config import JobConfig, SourceConfig
 from spark_infer.errors import SourceError, SourceReadError, TargetError, UnfinishedRunError
@@ -26,7 +27,7 @@ from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.ledger import LIST, Ledger
 from spark_infer.tables.ledger.signed import damaged, facts_in, signed
-from spark_infer.tables.listing import SourceFile
+from spark_infer.tables.listing import Listing, SourceFile
 from spark_infer.tables.locate import locate
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.scan.cut import cut
@@ -42,28 +43,48 @@ _RUN = OF_RUN.names[0]
 _MOST_SHOWN = 5
 
 
+@dataclass(frozen=True)
+class RowsOfRun:
+    """The rows that one run has quarantined.
+
+    Attributes:
+        rows: File of the source to its rows, ascending.
+        digests: Of the files of the source as the run read them; none where it has versions.
+    """
+
+    rows: Mapping[str, tuple[int, ...]]
+    digests: frozenset[str]
+
+    def finds_in(self, file: SourceFile) -> bool:
+        """Whether a file is the one that the run read; versions of a table say that themselves."""
+        return not self.digests or file.path not in self.rows or file_digest(file) in self.digests
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuarantinedRows:
     """The rows that are scored again.
 
     Attributes:
-        rows: File of the source to its rows, ascending.
+        runs: The runs that quarantined them, by `run_id`.
         files: The files of the quarantine that hold them, and that leave it.
-        run_ids: The runs that quarantined them.
-        digests: Of the files of the source as these runs read them, where it has no versions.
         notes: What the reader of plan and report should know, a sentence each.
     """
 
-    rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    runs: Mapping[str, RowsOfRun] = field(default_factory=dict)
     files: tuple[str, ...] = ()
-    run_ids: tuple[str, ...] = ()
-    digests: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs that quarantined them."""
+        return tuple(self.runs)
+
+    @property
     def span(self) -> Span:
-        """Which rows of the source these are."""
-        return Span(picked=self.rows, reads=self._is_as_it_was)
+        """Which rows of the source these are; of a file that was written again after any of the runs, none."""
+        runs = tuple(self.runs.values())
+        picked = _ascending((path, row) for run in runs for path, rows in run.rows.items() for row in rows)
+        return Span(picked=picked, reads=lambda file: all(run.finds_in(file) for run in runs))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -72,8 +93,8 @@ class QuarantinedRows:
 
     def lists(self) -> dict[str, bytes]:
         """What the ledger keeps of them, by its name."""
-        kept = {"rows": self.rows, "files": self.files, "run_ids": self.run_ids, "digests": sorted(self.digests)}
-        return {_LIST: signed(kept)}
+        runs = {each: {"rows": run.rows, "digests": sorted(run.digests)} for each, run in self.runs.items()}
+        return {_LIST: signed({"runs": runs, "files": self.files})}
 
     @classmethod
     def kept_by(cls, ledger: Ledger) -> QuarantinedRows:
@@ -86,12 +107,11 @@ class QuarantinedRows:
         if text is None:
             raise damaged(where)
         kept = facts_in(text, where)
-        return cls(
-            rows={path: tuple(rows) for path, rows in kept["rows"].items()},
-            files=tuple(kept["files"]),
-            run_ids=tuple(kept["run_ids"]),
-            digests=frozenset(kept["digests"]),
-        )
+        runs = {
+            each: RowsOfRun({path: tuple(rows) for path, rows in run["rows"].items()}, frozenset(run["digests"]))
+            for each, run in kept["runs"].items()
+        }
+        return cls(runs=runs, files=tuple(kept["files"]))
 
     def refuse_gone(self, lookup: TableLookup, config: JobConfig) -> None:
         """See that no other command has scored them meanwhile; once the run is chosen, which others cannot be any more.
@@ -106,10 +126,6 @@ class QuarantinedRows:
                 "Another command has changed the quarantine table while this one was planned.",
                 next_step="run the same command again: it scores what is left there.",
             )
-
-    def _is_as_it_was(self, file: SourceFile) -> bool:
-        """Whether a file is the one that was read; versions of a table say that themselves."""
-        return not self.digests or file.path not in self.rows or file_digest(file) in self.digests
 
 
 def scoring_again(config: JobConfig) -> JobConfig:
@@ -215,17 +231,14 @@ def _chosen(there: Snapshot, eligible: Mapping[str, Mapping[str, Any]], wanted: 
         by_run.setdefault(file.values.get(_RUN) or "", []).append(file)
     _refuse_runs(there, by_run, eligible, wanted)
     chosen = sorted(run for run in by_run.keys() & eligible.keys() if not wanted or run in wanted)
-    files = tuple(sorted(file.path for run in chosen for file in by_run[run]))
     left = sum(file.rows or 0 for run, each in by_run.items() if run not in eligible for file in each)
     note = (
         f"{left:,} rows of {there.location.name} stay: they are not of finished runs of this job whose rows the target "
         "still holds"
     )
     return QuarantinedRows(
-        rows=_rows(there, set(files)),
-        files=files,
-        run_ids=tuple(chosen),
-        digests=frozenset().union(*(_digests(eligible[run]) for run in chosen)),
+        runs={run: RowsOfRun(_ascending(_read(there, by_run[run])), _digests(eligible[run])) for run in chosen},
+        files=tuple(sorted(file.path for run in chosen for file in by_run[run])),
         notes=(note,) if left and not wanted else (),
     )
 
@@ -250,27 +263,36 @@ def _refuse_runs(
         )
 
 
-def _rows(there: Snapshot, files: set[str]) -> dict[str, tuple[int, ...]]:
-    """File of the source to those of its rows that some files of the quarantine name."""
+def _ascending(places: Iterable[tuple[str, int]]) -> dict[str, tuple[int, ...]]:
+    """File of the source to its rows, each once."""
     found: dict[str, set[int]] = {}
-    for path, row in _read(there, files):
+    for path, row in places:
         found.setdefault(path, set()).add(row)
     return {path: tuple(sorted(found[path])) for path in sorted(found)}
 
 
-def _read(there: Snapshot, files: set[str]) -> Iterator[tuple[str, int]]:
-    listing = there.listing
-    if listing is None:
-        return
+def _read(there: Snapshot, files: Sequence[SourceFile]) -> Iterator[tuple[str, int]]:
+    """The file and row of the source that each row of some files of the quarantine names."""
     scan = Scan(uri=there.location.path or "", schema=OF_PLACE)
     try:
-        for task in cut(listing.where(lambda file: file.path in files), 1):
+        for task in cut(Listing(tuple(files)), 1):
             for batch in read_task(task, scan):
-                yield from zip(*(np.asarray(column).tolist() for column in batch.columns), strict=True)
+                paths, rows = batch.columns
+                if paths.null_count or rows.null_count or (len(rows) and pc.min(rows).as_py() < 0):
+                    raise _without_place(there)
+                yield from zip(paths.to_pylist(), np.asarray(rows).tolist(), strict=True)
     except SourceReadError as error:
         raise SourceError(error.what, details=error.details, next_step=error.next_step) from error
 
 
-def _digests(facts: Mapping[str, Any]) -> set[str]:
+def _without_place(there: Snapshot) -> SourceError:
+    return SourceError(
+        f"The quarantine table {there.location.name} has rows whose `source_file` or `source_row` is null or negative: "
+        "no row of the source can be found by them.",
+        next_step="delete these rows from the quarantine table, or choose other runs with --run-id.",
+    )
+
+
+def _digests(facts: Mapping[str, Any]) -> frozenset[str]:
     text = "" if facts["source version"].startswith("version ") else facts.get(FILES) or ""
-    return {text[at : at + FILE_DIGITS] for at in range(0, len(text), FILE_DIGITS)}
+    return frozenset(text[at : at + FILE_DIGITS] for at in range(0, len(text), FILE_DIGITS))
