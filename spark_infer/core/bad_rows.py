@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
-from spark_infer.core.exception_text import causes
+from spark_infer.core.exception_text import causes, text_of
 from spark_infer.core.memory_ceiling import is_out_of_memory
 from spark_infer.core.stats import Stats
 from spark_infer.errors import (
@@ -186,7 +186,7 @@ def is_of_a_row(error: SparkInferError) -> bool:
         return False
     chain = [each for each in causes(error, hidden=True) if each is not error]
     return not is_out_of_memory(error) and not any(
-        isinstance(each, _NEVER) or _DEVICE.search(f"{type(each).__name__} {each}") for each in chain
+        isinstance(each, _NEVER) or _DEVICE.search(f"{type(each).__name__} {text_of(each)}") for each in chain
     )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from spark_infer.core.exception_text import causes
+from spark_infer.core.exception_text import causes, text_of
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ModelProcessError
+from spark_infer.errors import ModelProcessError, SparkInferError
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|outofmemory|memoryerror|failed to allocate|bad_alloc|alloc_failed|not enough memory"
@@ -18,6 +18,9 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 """What PyTorch, ONNX Runtime, XGBoost, LightGBM and numpy say, by exceptions that are often a plain RuntimeError."""
+_OF_VALUES = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What is raised for a value, whose text may be quoted."""
+_RAISES_VALUE_ERRORS = "xgboost."
 
 
 class MemoryCeiling:
@@ -41,10 +44,16 @@ class MemoryCeiling:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception, or what led to it, says that memory ran out."""
-    return any(
-        isinstance(each, MemoryError) or _OUT_OF_MEMORY.search(f"{type(each).__name__} {each}")
-        for each in causes(error, hidden=True)
-    )
+    return any(isinstance(each, MemoryError) or _says_so(each) for each in causes(error, hidden=True))
+
+
+def _says_so(error: BaseException) -> bool:
+    kind = type(error)
+    if _OUT_OF_MEMORY.search(kind.__name__):
+        return True
+    quotes = isinstance(error, _OF_VALUES) and not kind.__module__.startswith(_RAISES_VALUE_ERRORS)
+    repeats = isinstance(error, SparkInferError) and (error.__cause__ or error.__context__) is not None
+    return not quotes and not repeats and _OUT_OF_MEMORY.search(text_of(error)) is not None
 
 
 def predict_in_pieces(

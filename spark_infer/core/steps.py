@@ -17,7 +17,7 @@ from spark_infer.config import (
     ThresholdStep,
     TopKStep,
 )
-from spark_infer.core.exception_text import describe_exception
+from spark_infer.core.exception_text import describe_exception, text_of
 from spark_infer.core.postprocess import argmax_label, label_map, pack, threshold, top_k
 from spark_infer.errors import SparkInferError, StepError, StepFailedError, nearest
 
@@ -39,7 +39,7 @@ def load_function(spec: str, *, role: str) -> Step:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise StepError(
-            f"The {role} function {spec!r} cannot be imported here ({type(error).__name__}: {error}).",
+            f"The {role} function {spec!r} cannot be imported here ({type(error).__name__}: {text_of(error)}).",
             next_step="install its module where Spark's Python runs, name its folder in PYTHONPATH (`PYTHONPATH=.` for "
             "the current one), or ship it with spark-submit --py-files.",
         ) from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import pickle
 import queue
+import select
 import signal
 import struct
 import subprocess
@@ -17,12 +19,14 @@ from contextlib import suppress
 from typing import IO, Any
 
 from spark_infer.errors import RunError
+from spark_infer.runtime.carried_exception import CarriedException
 from spark_infer.runtime.import_path import inherited_path, module_command
 from spark_infer.runtime.process_state import this_process
 
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5
 _CLOSE_SECONDS = 10
+_WATCH_MILLISECONDS = 500
 _PARENT = "SPARK_INFER_PARENT"
 _PR_SET_PDEATHSIG = 1
 _LAST_PRINTS_SECONDS = 2
@@ -37,7 +41,7 @@ class Child:
 
     Args:
         module: The module that the child runs; it serves the pipes of `own_pipes`.
-        own_group: Whether a Ctrl-C at the terminal is kept from it.
+        own_group: Whether a Ctrl-C at the terminal is kept from it; where it is killed, what it started is killed too.
         environ: Variables that it has besides those of this process.
         log: Takes each line that it writes on its standard output or error; without it, both are this process's
             standard error.
@@ -62,6 +66,8 @@ class Child:
             stderr=None if log is None else subprocess.PIPE,
             process_group=0 if own_group else None,
         )
+        self._answers = io.BufferedReader(_Answers(self._process))
+        self._own_group = own_group
         self._waits = False
         self._prints: threading.Thread | None = None
         if self._process.stderr is not None and log is not None:
@@ -75,14 +81,13 @@ class Child:
             EOFError: The child is gone.
         """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         if self._waits:  # waiting was interrupted, and the next answer would be that of the message before
             self.kill()
             raise EOFError
         self._waits = True
         try:
             write(self._process.stdin, message)
-            answer = read(self._process.stdout)
+            answer = read(self._answers)
         except BrokenPipeError:
             answer = None
         self._waits = False
@@ -90,7 +95,7 @@ class Child:
             raise EOFError
         well, value = pickle.loads(answer)
         if not well:
-            raise value
+            raise value.restored()
         return value
 
     @property
@@ -100,7 +105,9 @@ class Child:
 
     def status(self) -> int:
         """Wait for the end of a child that is gone, and return its exit status."""
-        return self._process.wait()
+        status = self._process.wait()
+        self._end_group()
+        return status
 
     def kill(self) -> None:
         """End the child at once, whatever it does."""
@@ -117,9 +124,37 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.returncode:
+            self._end_group()
         self._process.stdout.close()
         if self._prints is not None:
             self._prints.join(_LAST_PRINTS_SECONDS)  # a process that the child left behind may hold its end open
+
+    def _end_group(self) -> None:
+        """End what a child left behind that did not end well, once: later the number may be that of another group."""
+        if self._own_group:
+            self._own_group = False
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class _Answers(io.RawIOBase):
+    """What a child writes; it ends with the child, also where a process that it left behind has the pipe still open."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._process, self._pipe = process, process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._poll.poll(_WATCH_MILLISECONDS):
+            if self._process.poll() is not None and not self._poll.poll(0):
+                return 0
+        return os.readv(self._pipe, [buffer])
 
 
 def _hand_on(prints: IO[bytes], log: Callable[[str], None]) -> None:
@@ -148,14 +183,13 @@ def read(pipe: IO[bytes]) -> bytes | None:
 
 def answer(well: bool, value: object) -> bytes:
     """Pickle an answer: a result, or an exception that the other side raises."""
+    if isinstance(value, BaseException) and not well:
+        return pickle.dumps((False, CarriedException.of(value)), protocol=5)
     try:
         message = pickle.dumps((well, value), protocol=5)
         pickle.loads(message)
     except Exception as error:
-        if well:
-            return answer(False, RunError(f"The answer cannot be pickled ({type(error).__name__})."))
-        # An exception with a constructor of its own; its class and text are what is reported of it.
-        return pickle.dumps((False, RuntimeError(f"{type(value).__qualname__}: {value}")))
+        return answer(False, RunError(f"The answer cannot be pickled ({type(error).__name__})."))
     return message
 
 
@@ -188,7 +222,16 @@ def own_pipes() -> tuple[IO[bytes], IO[bytes]]:
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    kept = [receive.fileno(), send.fileno()]
+    os.register_at_fork(after_in_child=lambda: _let_go(kept))
     return receive, send
+
+
+def _let_go(pipes: list[int]) -> None:
+    """Take the pipes from a process that user code forked: it may outlive this one, and the other side waits for it."""
+    while pipes:
+        with open(os.devnull, "r+b", buffering=0) as nothing:
+            os.dup2(nothing.fileno(), pipes.pop(), inheritable=False)
 
 
 def _end_with(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.contract import bind
+from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.memory_ceiling import MemoryCeiling, is_out_of_memory
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.scoring import ScoringSteps, score_batches
@@ -144,6 +146,52 @@ def test_what_frameworks_say_of_memory_halves_the_batch(make: Any) -> None:
     outputs, _ = scored(model, 100)
     assert outputs == [2.0 * row for row in range(100)]
     assert model.calls == [100, 50, 50]
+
+
+class XGBoostError(ValueError):
+    """As xgboost has it."""
+
+    __module__ = "xgboost.core"
+
+
+def test_errors_of_xgboost_are_about_memory_though_they_are_value_errors() -> None:
+    assert is_out_of_memory(XGBoostError("Memory allocation error on worker 0: std::bad_alloc"))
+
+
+def test_a_text_that_a_value_error_quotes_is_not_about_memory() -> None:
+    said = "unknown complaint: 'cannot allocate memory'"
+    for error in (ValueError(said), KeyError(said)):
+        assert not is_out_of_memory(error)
+        shown = PredictError("The model raised.", details=[said])
+        shown.__context__ = error
+        assert not is_out_of_memory(shown)
+    assert is_out_of_memory(RuntimeError(said))
+
+
+def test_a_long_text_is_looked_at_quickly() -> None:
+    error, began = RuntimeError("unable to allocate " + "1" * 50_000_000), time.monotonic()
+    assert not is_out_of_memory(error)
+    describe_exception(error, show_values=True)
+    assert time.monotonic() - began < 2
+
+
+class Mute(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_a_row_whose_exception_has_no_text_is_a_bad_row() -> None:
+    class Raises(Cramped):
+        def predict(self, inputs: pa.RecordBatch) -> Predictions:
+            if 7.0 in inputs.column("x").to_pylist():
+                raise Mute
+            return super().predict(inputs)
+
+    outputs, stats = scored(Raises(100), 20, bad_rows=BadRowLimits(), show_values=True)
+    assert outputs == [None if row == 7 else 2.0 * row for row in range(20)]
+    assert stats.errors == {"Mute": 1}
 
 
 def test_other_failures_are_not_about_memory() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import time
 from pathlib import Path
 from typing import IO
 
@@ -70,3 +72,67 @@ def test_an_answer_that_nobody_waited_for_is_not_that_of_the_next_message(
         child.ask(b"second")
     assert child.status() == -9
     child.close()
+
+
+_LEAVES = """
+import os
+import time
+
+from spark_infer.runtime.child_process import answer, own_pipes, read, write
+
+receive, send = own_pipes()
+copy = os.dup(send.fileno())  # stays open in the fork, as the pipe does where native code forks
+message = read(receive)
+if os.fork() == 0:
+    time.sleep(20)
+    os._exit(0)
+if message == b"half":
+    os.write(send.fileno(), answer(True, bytes(100))[:50])
+else:
+    write(send, answer(True, bytes(10_000)))
+os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("message", [b"half", b"whole"])
+def test_an_answer_ends_with_the_child_where_another_process_has_its_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: bytes
+) -> None:
+    (tmp_path / "leaves_of_test.py").write_text(_LEAVES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    child, began = Child("leaves_of_test", own_group=True), time.monotonic()
+    if message == b"whole":
+        assert child.ask(message) == bytes(10_000)
+    with pytest.raises(EOFError):
+        child.ask(message)
+    with pytest.raises(EOFError):
+        child.ask(bytes(10**6))  # more than the pipe holds
+    assert child.status() == 3
+    child.close()
+    assert time.monotonic() - began < 10
+
+
+class Mute(Exception):
+    """Has no text, and none of its arguments can be pickled."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_exception_without_a_text_is_an_answer() -> None:
+    well, carried = pickle.loads(child_process.answer(False, Mute()))
+    assert not well
+    error = carried.restored()
+    assert (type(error).__name__, str(error)) == ("Mute", "(its message raises RuntimeError)")
+
+
+def test_an_exception_that_says_what_rows_are_not_to_blame_for_still_says_so() -> None:
+    class Refused(OSError):
+        pass
+
+    error = pickle.loads(child_process.answer(False, Refused(13, "no")))[1].restored()
+    assert isinstance(error, OSError)
+    assert (type(error).__name__, str(error)) == ("Refused", "[Errno 13] no")

@@ -16,6 +16,7 @@ import pytest
 
 from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.contract import bind
+from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.scoring import ScoringSteps, score_batches
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import Stats
@@ -33,7 +34,14 @@ from spark_infer.runtime.isolated_model import IsolatedModel
 from spark_infer.runtime.model_host import HostLimits
 
 TABLE = pa.schema([("x", pa.float64())])
-CRASHES, HANGS, EATS, RAISES = -1.0, -2.0, -3.0, -4.0
+CRASHES, HANGS, EATS, RAISES, FORKS, RAISES_ITS_OWN = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0
+
+
+class OwnError(Exception):
+    """Pickling calls it with one argument."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code} {text}")
 
 
 class Deadly:
@@ -49,6 +57,10 @@ class Deadly:
 
     def predict(self, inputs: pa.RecordBatch) -> dict[str, Any]:
         values = inputs.column("x").to_pylist()
+        if FORKS in values and os.fork() == 0:
+            Path(self.log).with_name("orphan").write_text(str(os.getpid()))
+            time.sleep(20)
+            os._exit(0)
         if CRASHES in values:
             os.kill(os.getpid(), signal.SIGSEGV)
         if HANGS in values:
@@ -57,6 +69,8 @@ class Deadly:
             bytearray(2**31)
         if RAISES in values:
             raise ValueError("no")
+        if RAISES_ITS_OWN in values:
+            raise OwnError(7, "no")
         return {"x": inputs.column("x").to_numpy() * 2}
 
     def close(self) -> None:
@@ -133,6 +147,27 @@ def test_a_call_that_hangs_is_ended_and_says_where_it_stood(start: Start) -> Non
         model.predict(rows(HANGS))
     assert "test_isolated_model.py" in hung.value.details[1]
     assert isinstance(hung.value, DeadlineError)
+
+
+def test_what_the_model_has_forked_is_not_waited_for_and_ends_with_its_process(start: Start, log: Path) -> None:
+    model, began = start(predict_seconds=0.5), time.monotonic()
+    with pytest.raises(ModelHungError):
+        model.predict(rows(FORKS, HANGS))
+    orphan = int(log.with_name("orphan").read_text())
+    while Path(f"/proc/{orphan}/cmdline").exists() and Path(f"/proc/{orphan}/cmdline").read_text():
+        assert time.monotonic() - began < 10, "the forked process lives on"
+        time.sleep(0.01)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("value", "name"), [(RAISES, "ValueError"), (RAISES_ITS_OWN, "OwnError")])
+def test_an_exception_of_the_model_keeps_its_class_and_place(start: Start, value: float, name: str) -> None:
+    with pytest.raises(Exception, match=r"^(7 )?no$") as raised:
+        start().predict(rows(value))
+    where, _ = describe_exception(raised.value, show_values=False)
+    assert where.partition(" at ")[0].endswith(f".{name}")
+    assert "test_isolated_model.py:" in where
+    assert where.endswith(" in predict")
 
 
 def test_a_row_that_takes_all_memory_is_an_error_of_that_row_and_the_process_lives_on(start: Start, log: Path) -> None:

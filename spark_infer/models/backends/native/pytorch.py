@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.convert import matrix, own, tensor
+from spark_infer.core.exception_text import text_of
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
@@ -122,7 +123,7 @@ def _unpickled(data: Path, device: str) -> torch.nn.Module:
         loaded = torch.load(path, map_location=device, pickle_module=_pickle_module(data), weights_only=False)
     except (ImportError, AttributeError) as error:
         raise ModelLoadError(
-            f"The model needs code that this Python cannot import ({type(error).__name__}: {error}).",
+            f"The model needs code that this Python cannot import ({type(error).__name__}: {text_of(error)}).",
             details=["a pickled model holds the name of its class, not its code"],
             next_step="log the model again with code_paths=[…] for its own modules, or install the packages of its "
             "requirements.txt in the Python of the workers.",
@@ -201,7 +202,7 @@ class TorchModel:
             return self._answer(inputs)
         except RuntimeError as error:
             # A module that takes gradients on its way cannot do so in inference mode; in MLflow's mode it can.
-            if self._mode is torch.no_grad or not any(word in str(error) for word in ("grad", "nference")):
+            if self._mode is torch.no_grad or not any(word in text_of(error) for word in ("grad", "nference")):
                 raise
             self._mode = torch.no_grad
             return self._answer(inputs)
