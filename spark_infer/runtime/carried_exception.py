@@ -52,10 +52,12 @@ class CarriedException:
 
     def _unpickled(self) -> BaseException | None:
         with suppress(Exception):  # its constructor may take other arguments, its module may be the other side's alone
-            found: object = pickle.loads(self.pickled or b"")
-            return found if isinstance(found, BaseException) else None
+            error = pickle.loads(self.pickled or b"")
+            if isinstance(error, BaseException):
+                return error
         return None
 
     def _stand_in(self) -> BaseException:
         members = {"__module__": self.module, "__qualname__": self.name}
-        return type(self.name.rpartition(".")[-1], (self.kind,), members)(self.text)
+        made: type[BaseException] = type(self.name.rpartition(".")[-1], (self.kind,), members)
+        return made(self.text)
