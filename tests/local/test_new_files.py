@@ -52,6 +52,50 @@ def test_parquet_files_that_were_scored_and_changed_since_are_refused(line: str,
     assert scoring.run().nothing_new
 
 
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize("nights", [0, 1])
+def test_a_night_of_which_nothing_is_done_takes_its_file_as_it_is_corrected(
+    line: str, tmp_path: Path, breaks: Break, kind: str, nights: int
+) -> None:
+    scoring = new_rows(line, tmp_path, kind)
+    for night in range(nights):
+        put(tmp_path, f"{night}", 3 * night)
+        scoring.run()
+    put(tmp_path, "failed", 50)
+    breaks("seal:1:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    put(tmp_path, "failed", 3 * nights, 4)
+    assert scoring.run().rows_scored == 4
+    assert scoring.run().nothing_new
+    put(tmp_path, "next", 3 * nights + 4)
+    assert scoring.run().rows_scored == 3
+    assert predictions(tmp_path) == doubled(3 * nights + 7)
+
+
+@pytest.mark.parametrize(("kind", "by"), [("delta", []), ("parquet", ["id"])])
+def test_a_new_run_that_appends_adds_no_row_twice(
+    line: str, tmp_path: Path, breaks: Break, kind: str, by: list[str]
+) -> None:
+    put(tmp_path, "a", 0)
+    scoring = new_rows(line, tmp_path, kind, units={"bytes": 1}, incremental={"by": by})
+    scoring.run()
+    assert scoring.run(new_run=True).rows_scored == 0
+    put(tmp_path, "b", 3)
+    put(tmp_path, "c", 50)
+    breaks("seal:2:raise")
+    with pytest.raises(InjectedError):
+        scoring.run()
+    breaks("")
+    put(tmp_path, "c", 6, 4)
+    with pytest.raises(SourceError, match=r"written again: c.parquet"):
+        new_rows(line, tmp_path, kind, units={"bytes": 1}).run()
+    scoring.run(new_run=True)
+    assert predictions(tmp_path) == doubled(10)
+    assert scoring.run().nothing_new
+
+
 def test_a_list_of_files_that_is_gone_is_refused(line: str, tmp_path: Path) -> None:
     put(tmp_path, "a", 0)
     scoring = new_rows(line, tmp_path)

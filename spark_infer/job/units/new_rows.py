@@ -112,7 +112,8 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         lookup: What the engine knows of tables.
         config: The job.
         ref: Its model.
-        new_run: Whether the user wants a new run whatever was done before, which reads all rows.
+        new_run: Whether the user wants a new run whatever was done before. One that appends goes on from the bookmark,
+            or compares keys, since it would add rows twice otherwise; a merge reads all rows.
 
     Raises:
         TargetError: The target's bookmark is of other rows than the job selects, or cannot be used.
@@ -123,14 +124,17 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         return WantedRows()
     wanted = WantedRows(found=place.bookmark(), now=_bookmark_now(config, ref, place.runs))
     if new_run:
-        return wanted
+        return _appended_again(place, config, wanted) if config.target.write_mode.adds_only else wanted
     wanted = replace(wanted, left=place.newest_report or {})
     if (unfinished := place.unfinished()) is not None:
         ledger, plan, move = unfinished
         touched = place.written.holds_some_of(place.table, ledger, plan.run_id)
-        if pinned := _pinned(place, wanted, move, touched=touched):
-            return pinned
-        wanted = replace(wanted, gives_up=not touched and not at_work(ledger))
+        is_free = not touched and not at_work(ledger)
+        begins_again = is_free and not ledger.done() and _FILES.fullmatch(move.to.source_id)
+        if not begins_again:  # else its files may be corrected: they are listed again
+            if pinned := _pinned(place, wanted, move, touched=touched):
+                return pinned
+            wanted = replace(wanted, gives_up=is_free)
     return wanted if config.target.write_mode.replaces_table else _after_bookmark(place, config, wanted)
 
 
@@ -276,6 +280,13 @@ def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove, *, touched: b
         return None
     span = place.span(move.since, move.to)
     return replace(wanted, span=span, found=move.found)
+
+
+def _appended_again(place: _Place, config: JobConfig, wanted: WantedRows) -> WantedRows:
+    """The rows of a new run that appends; a run that it gives up may have left rows after the bookmark."""
+    if config.new_rows is not None and config.new_rows.by:
+        return replace(wanted, span=place.span(None))
+    return _after_bookmark(place, config, wanted)
 
 
 def _after_bookmark(place: _Place, config: JobConfig, wanted: WantedRows) -> WantedRows:
