@@ -123,6 +123,22 @@ def test_a_repeat_that_breaks_moves_each_row_once(
     assert seen(tmp_path) == ([key for key in ALL if key not in STILL_BAD], STILL_BAD)
 
 
+def test_rows_of_a_target_that_was_emptied_stay_in_the_quarantine(
+    strict: str, line: str, tmp_path: Path, breaks: Callable[[str], None]
+) -> None:
+    scoring = first(strict, rows_in(tmp_path / "in"), tmp_path, "delta")
+    scoring.run()
+    breaks("leave:1:raise")
+    with pytest.raises(InjectedError):
+        again(scoring, line)
+    breaks("")
+    DeltaTable(tmp_path / "out").delete()
+    with pytest.raises(UnfinishedRunError, match="target was emptied"):
+        again(scoring, line)
+    assert again(scoring, line, new_run=True).rows_scored == 0
+    assert seen(tmp_path) == ([], [*BAD])
+
+
 def test_rows_of_one_run_alone_are_scored_again(strict: str, line: str, tmp_path: Path) -> None:
     scoring = first(strict, rows_in(tmp_path / "in"), tmp_path, "delta")
     one = scoring.run().run_id

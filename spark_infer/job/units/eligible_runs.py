@@ -10,6 +10,8 @@ from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, plan_in, report_in
 from spark_infer.job.units.slices import by_column
 from spark_infer.tables.formats import WrittenBefore
+from spark_infer.tables.ledger.ledger import Ledger
+from spark_infer.tables.publishing.work import app_of
 from spark_infer.tables.storage import Storage
 
 
@@ -47,6 +49,12 @@ def _replaces(later: RunPlan, earlier: RunPlan) -> bool:
     first, second = (by_column(plan.facts["target settings"]["partitions"]) for plan in (earlier, later))
     apart = any(not {*first[column]} & {*second[column]} for column in first.keys() & second.keys())
     return mode.replaces_table or not apart
+
+
+def was_emptied(table: Storage, written: WrittenBefore, ledger: Ledger, run_id: str) -> bool:
+    """Whether a table took the rows of an unfinished run, and has no row any more."""
+    paths = [file.path for entry in ledger.all_sealed().values() for file in entry.files]
+    return bool(paths) and not written.holds_rows(table, {"app": app_of(ledger, run_id), "some_files": paths})
 
 
 def _is_there(table: Storage, written: WrittenBefore, report: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from spark_infer.config import JobConfig, SourceConfig
 from spark_infer.errors import SourceError, SourceReadError, TargetError, UnfinishedRunError
-from spark_infer.job.units.eligible_runs import eligible_runs
+from spark_infer.job.units.eligible_runs import eligible_runs, was_emptied
 from spark_infer.job.units.fingerprint import FILE_DIGITS, FILES, digest, file_digest, job_key
 from spark_infer.job.units.runs import Runs, before_running, plan_in
 from spark_infer.job.units.slices import slice_key, slice_of
@@ -203,6 +203,15 @@ def _unfinished(runs: Runs, table: Storage, written: WrittenBefore, *, new_run: 
     if ledger is None or plan is None:
         return None
     is_there = written.holds_some_of(table, ledger, plan.run_id)
+    if is_there and was_emptied(table, written, ledger, plan.run_id):
+        if new_run:
+            return None
+        raise UnfinishedRunError(
+            "The target was emptied after an unfinished run had added quarantined rows to it.",
+            details=[f"run {ledger.name}; the rows are still in the quarantine table, and stay there"],
+            next_step="restore the target and run the same command again; or give the run up with --new-run "
+            "(new_run=True).",
+        )
     if is_there and new_run:
         raise UnfinishedRunError(
             "An unfinished run has added quarantined rows to the target, and they have not left the quarantine yet.",
