@@ -79,6 +79,11 @@ def find_checkpoint(
 
 def _refuse_others(uri: str, storage: Storage, owner: Mapping[str, object]) -> bool:
     """Refuse the checkpoint of another job; returns whether a stream has begun."""
+    if storage.kind() == "file":
+        raise PlanError(
+            f"The checkpoint {uri.removeprefix('file://')} is a file.",
+            next_step="give the job a checkpoint of its own: a folder that does not exist.",
+        )
     there = set(storage.names()) & set(_OF_SPARK)
     note = storage.read(NOTE)
     if note is None and not there:

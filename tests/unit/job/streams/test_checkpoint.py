@@ -71,6 +71,12 @@ def test_a_query_of_somebody_else_keeps_its_checkpoint(tmp_path: Path) -> None:
         found(tmp_path)
 
 
+def test_a_checkpoint_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").touch()
+    with pytest.raises(PlanError, match="is a file"):
+        found(tmp_path)
+
+
 @pytest.mark.parametrize("place", ["out", "out/checkpoint", "in/checkpoint", "."])
 def test_a_checkpoint_among_the_files_of_a_table_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(PlanError, match="shares its folder with the table"):
