@@ -48,9 +48,9 @@ def quarantined_problem(
         return "`quarantined` scores the rows of a quarantine table again: name it with `quarantine`"
     if MODES[mode].merges:
         return "a merge replaces rows by keys: score quarantined rows again with `source.where` instead"
-    if aggregate is not None and MODES[mode].replaces_files:
+    if aggregate is not None:
         return (
-            f"the summary of a job with mode {mode} has one row for each group, and quarantined rows are added beside "
-            "it: leave `aggregate` out for this command (--set aggregate=null)"
+            "a summary has one row of a night for each group, and quarantined rows would have rows of their own beside "
+            "them: leave `aggregate` out for this command (--set aggregate=null)"
         )
     return ""

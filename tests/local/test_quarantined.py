@@ -239,14 +239,15 @@ def test_a_quarantine_that_was_edited_is_refused(
     assert len(read(tmp_path / "out")) == ROWS - len(BAD)
 
 
-def test_a_summary_that_replaces_is_refused(strict: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_a_summary_is_refused(strict: str, tmp_path: Path, mode: str) -> None:
     planned = first(strict, tmp_path, tmp_path, "delta").config.model_dump(exclude_unset=True)
     summary = {"path": str(tmp_path / "sums"), "columns": {"rows": "count"}}
-    target = {"path": str(tmp_path / "out"), "mode": "overwrite"}
+    target = {"path": str(tmp_path / "out"), "mode": mode}
     asked = {**planned, "target": target, "aggregate": summary, "quarantined": True}
     with pytest.raises(ValueError, match=r"leave `aggregate` out for this command \(--set aggregate=null\)"):
         JobConfig.model_validate(asked)
-    for fits in ({"aggregate": None}, {"quarantined": None}, {"target": {**target, "mode": "append"}}):
+    for fits in ({"aggregate": None}, {"quarantined": None}):
         JobConfig.model_validate({**asked, **fits})
     file = tmp_path / "job.yaml"
     file.write_text(json.dumps(asked))
