@@ -120,7 +120,7 @@ def test_a_table_on_a_disk_that_is_not_ours_is_left_to_the_server(seen: Any) -> 
         ("merge", "TargetError", "spark.databricks.delta.write.txnAppId"),
         ("schema", "SchemaMismatchError", "column 'n'"),
         ("value", "InputValueError", "holds 1 null(s)"),
-        ("dead worker", "RunError", "died without an exception"),
+        ("dead worker", "WorkerLostError", "died without an exception"),
         ("step", "StepFailedError", "'user_steps:complain' raised"),
         ("no library", "EnvironmentProblem", "has no nosuchlibrary"),
         ("other python", "EnvironmentProblem", "this is Python 3.8"),

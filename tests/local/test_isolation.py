@@ -60,6 +60,7 @@ def set_aside(tmp_path: Path, bad: Mapping[int, float]) -> dict[int, dict[str, A
     return aside
 
 
+@pytest.mark.soak
 def test_of_100_000_rows_seven_that_crash_hang_or_eat_memory_are_set_aside(deadly: str, tmp_path: Path) -> None:
     source = write_deadly(tmp_path / "in", ROWS, BAD)
     report = isolated_job(deadly, source, tmp_path).run()

@@ -8,7 +8,7 @@ import pytest
 from pyspark.errors.exceptions.connect import SparkException
 
 from spark_infer import errors
-from spark_infer.errors import RunError, SparkInferError, WriteError
+from spark_infer.errors import RunError, SparkInferError, WorkerLostError, WriteError
 from spark_infer.spark.exceptions import translate
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/data/scored. SQLSTATE: 58030"
@@ -22,7 +22,7 @@ WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/data
         (
             "org.apache.spark.SparkException\nCaused by: org.apache.spark.SparkException: Python worker exited "
             "unexpectedly (crashed).",
-            RunError,
+            WorkerLostError,
             "A Python worker died without an exception",
         ),
         (
