@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from spark_infer.config import JobConfig
@@ -14,28 +11,18 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.job.trial import UNTRIED, Trial
-from spark_infer.job.units.fingerprint import NEW_ROWS, digest, job_key, scoring_digest
-from spark_infer.job.units.run_plan import RunPlan
-from spark_infer.job.units.runs import Runs, before_running, plan_in, report_in
-from spark_infer.job.units.seen_versions import remember, seen_after
-from spark_infer.job.units.slices import slice_key, slice_of
+from spark_infer.job.units.bookmark_place import LISTED, BookmarkPlace, find_place, list_name
+from spark_infer.job.units.fingerprint import digest, scoring_digest
+from spark_infer.job.units.runs import Runs, before_running
+from spark_infer.job.units.seen_versions import remember
 from spark_infer.models.ref import ModelRef
-from spark_infer.tables.bookmark import ALL_ROWS, BY_KEY, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Keys, Span
-from spark_infer.tables.check_target import find_target
-from spark_infer.tables.formats import WrittenBefore, format_of
-from spark_infer.tables.ledger.access import access_of
+from spark_infer.tables.bookmark import ALL_ROWS, BY_KEY, Bookmark, BookmarkMove, FileMark, Span
 from spark_infer.tables.ledger.drivers import at_work
-from spark_infer.tables.ledger.ledger import LIST, Ledger
-from spark_infer.tables.ledger.signed import facts_in, signed
-from spark_infer.tables.locate import locate
-from spark_infer.tables.location import TableLocation
+from spark_infer.tables.ledger.signed import signed
 from spark_infer.tables.snapshot import Snapshot
-from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
 
 _DIGITS = 16
-_FILES = re.compile(r"files-([0-9a-f]{16})")
-"""The `source_id` of a source without versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +106,7 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         TargetError: The target's bookmark is of other rows than the job selects, or cannot be used.
         LedgerRefusedError: The account of a run is damaged.
     """
-    place = _place(lookup, config) if config.new_rows is not None else None
+    place = find_place(lookup, config) if config.new_rows is not None else None
     if place is None:  # where there is no source, that is the next to be found out
         return WantedRows()
     wanted = WantedRows(found=place.bookmark(), now=_bookmark_now(config, ref, place.runs))
@@ -130,7 +117,7 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
         ledger, plan, move = unfinished
         touched = place.written.holds_some_of(place.table, ledger, plan.run_id)
         is_free = not touched and not at_work(ledger)
-        begins_again = is_free and not ledger.done() and _FILES.fullmatch(move.to.source_id)
+        begins_again = is_free and not ledger.done() and LISTED.fullmatch(move.to.source_id)
         if not begins_again:  # else its files may be corrected: they are listed again
             if pinned := _pinned(place, wanted, move, touched=touched):
                 return pinned
@@ -140,7 +127,7 @@ def wanted_rows(lookup: TableLookup, config: JobConfig, ref: ModelRef, *, new_ru
 
 def bookmark_of(lookup: TableLookup, config: JobConfig) -> Bookmark | None:
     """Return up to where the target holds predictions of an incremental job; None where nothing says so."""
-    place = _place(lookup, config) if config.new_rows is not None else None
+    place = find_place(lookup, config) if config.new_rows is not None else None
     return place.bookmark() if place is not None else None
 
 
@@ -153,103 +140,8 @@ def remember_seen(job: PreparedJob) -> None:
 
 def lists_of(move: BookmarkMove | None) -> dict[str, bytes]:
     """Return the list of files that a ledger keeps for the next run, by its name; none of a source with versions."""
-    match = _FILES.fullmatch(move.to.source_id) if move is not None else None
-    return {} if match is None or move is None else {_list_name(match[1]): signed(sorted(move.to.files.items()))}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where the bookmark of a job is.
-
-    Attributes:
-        table: The target's folder.
-        location: The target.
-        exists: Whether there is a table.
-        written: What tells of the runs that wrote into it.
-        runs: The runs of the job.
-        config: The job.
-    """
-
-    table: Storage
-    location: TableLocation
-    exists: bool
-    written: WrittenBefore
-    runs: Runs
-    config: JobConfig
-
-    def span(self, since: Bookmark | None, to: Bookmark | None = None) -> Span:
-        """The rows between two bookmarks, and what the target takes of changes."""
-        seen = 0 if since is None else seen_after(self.runs, since)
-        by = () if self.config.new_rows is None else self.config.new_rows.by
-        removes = self.config.new_rows is not None and self.config.new_rows.deletes == "remove"
-        return Span(
-            since=self.with_files(since),
-            to=self.with_files(to),
-            seen=seen,
-            keys=self.config.target.keys,
-            by=Keys(columns=by, target=self.location) if by and self.exists else None,
-            removes=removes,
-        )
-
-    def bookmark(self) -> Bookmark | None:
-        """The bookmark of the target."""
-        return self.written.bookmark(self.table, self.runs.job, self.newest_report) if self.exists else None
-
-    def unfinished(self) -> tuple[Ledger, RunPlan, BookmarkMove] | None:
-        """The newest run, where it is incremental, and was begun and neither finished nor given up."""
-        known = self.runs.all()
-        ledger = known[-1][2] if known else None
-        if ledger is None or ledger.closed() or report_in(ledger) is not None:
-            return None
-        plan = plan_in(ledger)
-        move = None if plan is None else _move_in(plan.facts)
-        return None if plan is None or move is None else (ledger, plan, move)
-
-    def with_files(self, mark: Bookmark | None) -> Bookmark | None:
-        """The bookmark with the list of files that a ledger keeps; as it is where the source has versions."""
-        match = _FILES.fullmatch(mark.source_id) if mark is not None else None
-        if match is None or mark is None:
-            return mark
-        name = _list_name(match[1])
-        for ledger in reversed(self.runs.of_all_slices()):
-            if (text := ledger.read(name)) is not None:
-                files: dict[str, FileMark] = {
-                    str(path): (size, time) for path, (size, time) in facts_in(text, f"{ledger.folder.root}/{name}")
-                }
-                return replace(mark, files=files)
-        raise TargetError(
-            "The list of the source's files whose rows were scored is gone from the ledger beside the target.",
-            details=[f"{self.runs.root.root}: {name}"],
-            next_step=f"put it back; or {SCORE_ALL}",
-        )
-
-    @cached_property
-    def newest_report(self) -> Mapping[str, Any] | None:
-        """That of the newest run which left a bookmark, for whichever parameters: the bookmark is the job's."""
-        newest: dict[str, Mapping[str, Any]] = {}
-        for ledger in reversed(self.runs.of_all_slices()):  # of each slice the newest first
-            part = ledger.name.rsplit(".", 2)[0]
-            report = None if part in newest else report_in(ledger)
-            if report is not None and Bookmark.of_facts(report):
-                newest[part] = report
-        return max(newest.values(), key=lambda each: datetime.fromisoformat(each["started_at"]), default=None)
-
-
-def _place(lookup: TableLookup, config: JobConfig) -> _Place | None:
-    source = locate(lookup, config.source)
-    if source is None:
-        return None
-    location, exists = find_target(lookup, config.target, source.format)
-    table = location.storage()
-    if table is None:
-        raise TargetError(
-            f"This process cannot reach the folder of {location.name}, where the bookmark of `incremental` is kept.",
-            next_step="leave `incremental` out, or run where the folder can be reached.",
-        )
-    part = slice_key(slice_of(config))
-    runs = Runs.of(table, config.name, job_key(source), part, access_of(table, config.target))
-    written = format_of(location.format).written
-    return _Place(table=table, location=location, exists=exists, written=written, runs=runs, config=config)
+    match = LISTED.fullmatch(move.to.source_id) if move is not None else None
+    return {} if match is None or move is None else {list_name(match[1]): signed(sorted(move.to.files.items()))}
 
 
 def _bookmark_now(config: JobConfig, ref: ModelRef, runs: Runs) -> Bookmark:
@@ -264,7 +156,7 @@ def _bookmark_now(config: JobConfig, ref: ModelRef, runs: Runs) -> Bookmark:
     )
 
 
-def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove, *, touched: bool) -> WantedRows | None:
+def _pinned(place: BookmarkPlace, wanted: WantedRows, move: BookmarkMove, *, touched: bool) -> WantedRows | None:
     """The rows of an unfinished run, which goes on; None where it read for another purpose, or another was quicker.
 
     Args:
@@ -282,14 +174,14 @@ def _pinned(place: _Place, wanted: WantedRows, move: BookmarkMove, *, touched: b
     return replace(wanted, span=span, found=move.found)
 
 
-def _appended_again(place: _Place, config: JobConfig, wanted: WantedRows) -> WantedRows:
+def _appended_again(place: BookmarkPlace, config: JobConfig, wanted: WantedRows) -> WantedRows:
     """The rows of a new run that appends; a run that it gives up may have left rows after the bookmark."""
     if config.new_rows is not None and config.new_rows.by:
         return replace(wanted, span=place.span(None))
     return _after_bookmark(place, config, wanted)
 
 
-def _after_bookmark(place: _Place, config: JobConfig, wanted: WantedRows) -> WantedRows:
+def _after_bookmark(place: BookmarkPlace, config: JobConfig, wanted: WantedRows) -> WantedRows:
     found, now, options = wanted.found, wanted.now, config.new_rows
     if now is None or options is None:
         return wanted
@@ -313,18 +205,5 @@ def _after_bookmark(place: _Place, config: JobConfig, wanted: WantedRows) -> Wan
     return replace(wanted, span=place.span(found), notes=(note,))
 
 
-def _move_in(facts: Mapping[str, Any]) -> BookmarkMove | None:
-    """Read from the facts of a run how it moves the bookmark; None for one that is not incremental."""
-    move = facts.get(NEW_ROWS)
-    if not isinstance(move, Mapping):
-        return None
-    found, since, to = (Bookmark.of_facts(move.get(name) or {}) for name in ("found", "since", "to"))
-    return None if to is None else BookmarkMove(found=found, since=since, to=to)
-
-
 def _id_of(files: Mapping[str, FileMark]) -> str:
     return f"files-{digest(sorted(files.items()))[:_DIGITS]}"
-
-
-def _list_name(digits: str) -> str:
-    return f"{LIST}{digits}.json"
