@@ -35,7 +35,7 @@ def run_stream(job: PreparedJob, *, on_progress: OnProgress | None = None) -> Re
     try:
         started.wait()
     except KeyboardInterrupt as stopped:
-        stopped.add_note(f"{counted(batches.report.micro_batches, 'micro-batch', 'micro-batches')} were published")
+        stopped.add_note(f"{counted(batches.report.micro_batches, 'micro-batch', 'micro-batches')} published")
         raise
     return batches.report
 
