@@ -26,7 +26,7 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
-from spark_infer.runtime.model_host import HostLimits
+from spark_infer.runtime.model_process import ProcessLimits
 from spark_infer.runtime.output_capture import captured_output, capturing
 from spark_infer.runtime.process_state import this_process
 
@@ -72,10 +72,10 @@ def _loaded(spec: LoadSpec, folder: Path) -> LoadedModel:
         return load(spec, folder)
     device = this_process().device
     if not device.is_reachable:
-        from spark_infer.runtime.model_host import HostedModel, gone_from_gpu
+        from spark_infer.runtime.model_process import ModelProcess, gone_from_gpu
 
         there = partial(_load_in_child, spec, folder)
-        return HostedModel(there, threads=spec.threads, gone=partial(gone_from_gpu, spec.address))
+        return ModelProcess(there, threads=spec.threads, gone=partial(gone_from_gpu, spec.address))
     device.use()
     return load(spec, folder)
 
@@ -101,12 +101,12 @@ def _load_spec(spec: LoadSpec, assigned: Assignment, options: ScoreOptions) -> L
         address=assigned.address if on_gpu else None,
         allow_cpu_fallback=assigned.resources.allow_cpu_fallback,
         threads=assigned.cpus or spec.threads,
-        isolation=None if options.isolation is None else _host_limits(options, options.isolation),
+        isolation=None if options.isolation is None else _process_limits(options, options.isolation),
     )
 
 
-def _host_limits(options: ScoreOptions, isolation: IsolationOptions) -> HostLimits:
-    return HostLimits(
+def _process_limits(options: ScoreOptions, isolation: IsolationOptions) -> ProcessLimits:
+    return ProcessLimits(
         load_seconds=options.load_seconds,
         predict_seconds=options.predict_seconds,
         memory_bytes=isolation.memory_bytes,

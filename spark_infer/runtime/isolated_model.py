@@ -30,7 +30,7 @@ from spark_infer.errors import (
 )
 from spark_infer.runtime.child_process import Child
 from spark_infer.runtime.deadline import FOLDER, NO_DUMPS, expired, stacks_of
-from spark_infer.runtime.model_host import HostedModel, HostLimits
+from spark_infer.runtime.model_process import ModelProcess, ProcessLimits
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +51,16 @@ class IsolatedModel:
         SparkInferError: What loading it there raised; the child died or took too long.
     """
 
-    def __init__(self, load: Callable[[], Any], *, threads: int, limits: HostLimits) -> None:
+    def __init__(self, load: Callable[[], Any], *, threads: int, limits: ProcessLimits) -> None:
         self._limits = limits
         self._stacks = TemporaryDirectory(prefix="spark_infer-stacks-")
         environ = {FOLDER: self._stacks.name, **NO_DUMPS}
-        start = partial(HostedModel, load, threads=threads, gone=self._gone, limits=limits)
-        self._start: Callable[[], HostedModel] = partial(start, own_group=True, environ=environ)
+        start = partial(ModelProcess, load, threads=threads, gone=self._gone, limits=limits)
+        self._start: Callable[[], ModelProcess] = partial(start, own_group=True, environ=environ)
         self._answered = False
         self._ends, self._hung_rows, self._slowest = 0, 0, 0.0
         self._asked_seconds: float | None = None
-        self._model: HostedModel | None = None
+        self._model: ModelProcess | None = None
         try:
             self._model = self._start()
         except BaseException:

@@ -41,7 +41,7 @@ from functools import partial
 from pathlib import Path
 import numpy as np, pyarrow as pa
 from spark_infer.runtime.device import bind_address
-from spark_infer.runtime.model_host import HostedModel
+from spark_infer.runtime.model_process import ModelProcess
 from tests.unit.models.backends.native.specs import arrow, spec_of
 from tests.unit.models.conformance.cases.pytorch import mlp
 folder, address = Path(sys.argv[1]), sys.argv[2]
@@ -56,7 +56,7 @@ before = on_gpu()
 spec = spec_of(folder, rows.schema, device="cuda:0")
 from spark_infer.core.convert import project
 from spark_infer.models.backends import load
-hosted = HostedModel(partial(load, spec, folder), threads=1, address=address)
+hosted = ModelProcess(partial(load, spec, folder), threads=1, address=address)
 found = hosted.predict(project(rows, spec.binding))
 during = on_gpu()
 hosted.close()

@@ -16,7 +16,7 @@ from spark_infer.errors import PlanError
 
 if TYPE_CHECKING:
     from spark_infer.models.mlmodel import MLModel
-    from spark_infer.runtime.model_host import HostLimits
+    from spark_infer.runtime.model_process import ProcessLimits
 
 
 COMPILED = "compiled"
@@ -69,7 +69,7 @@ class LoadSpec:
     show_values: bool = False
     accelerate: bool = True
     artefact: Artefact | None = None
-    isolation: HostLimits | None = None
+    isolation: ProcessLimits | None = None
 
     def files(self, digest: str) -> str:
         """Return the digest of the files to load, for a model's own."""

@@ -31,7 +31,7 @@ from spark_infer.errors import (
 )
 from spark_infer.runtime import isolated_model
 from spark_infer.runtime.isolated_model import IsolatedModel
-from spark_infer.runtime.model_host import HostLimits
+from spark_infer.runtime.model_process import ProcessLimits
 
 TABLE = pa.schema([("x", pa.float64())])
 CRASHES, HANGS, EATS, RAISES, FORKS, RAISES_ITS_OWN = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0
@@ -107,7 +107,7 @@ def start(log: Path) -> Iterator[Start]:
     started: list[IsolatedModel] = []
 
     def make(load: Callable[..., Deadly] = loads, **limits: Any) -> IsolatedModel:
-        how = HostLimits(**{"memory_bytes": 2**27, **limits})
+        how = ProcessLimits(**{"memory_bytes": 2**27, **limits})
         started.append(IsolatedModel(partial(load, str(log)), threads=1, limits=how))
         return started[-1]
 
@@ -190,7 +190,7 @@ def test_a_process_that_ends_while_it_loads_ends_the_task(start: Start) -> None:
         start(never_loads, load_seconds=0.2)
 
 
-class Hosted:
+class Started:
     """Fails as a process would, in this one; memory is short after some calls."""
 
     how, by_row, batch_rows, difference = "as they are", False, None, None
@@ -221,15 +221,15 @@ class Hosted:
 
 
 @pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch) -> type[Hosted]:
-    class New(Hosted):
+def started(monkeypatch: pytest.MonkeyPatch) -> type[Started]:
+    class New(Started):
         pass
 
-    monkeypatch.setattr(isolated_model, "HostedModel", New)
+    monkeypatch.setattr(isolated_model, "ModelProcess", New)
     return New
 
 
-@pytest.mark.usefixtures("hosted")
+@pytest.mark.usefixtures("started")
 def test_parts_of_a_batch_that_hung_are_given_less_time_and_single_rows_all_of_it(start: Start) -> None:
     model = start(predict_seconds=1_800.0)
     for values, seconds in (((0.0, 1.0, HANGS), 1800), ((1.0, HANGS), 10), ((HANGS,), 1800), ((1.0, HANGS), 10)):
@@ -240,15 +240,15 @@ def test_parts_of_a_batch_that_hung_are_given_less_time_and_single_rows_all_of_i
         model.predict(rows(1, HANGS))
 
 
-def test_memory_that_other_calls_left_behind_is_not_a_row_s_fault(start: Start, hosted: type[Hosted]) -> None:
-    hosted.calls_with_memory = 2
+def test_memory_that_other_calls_left_behind_is_not_a_row_s_fault(start: Start, started: type[Started]) -> None:
+    started.calls_with_memory = 2
     model = start()
     for value in range(5):
         assert model.predict(rows(value))["x"].tolist() == [2 * value]  # type: ignore[union-attr]
-    assert hosted.starts == 3
+    assert started.starts == 3
 
 
-def test_a_process_that_ends_every_time_ends_the_task(start: Start, hosted: type[Hosted]) -> None:
+def test_a_process_that_ends_every_time_ends_the_task(start: Start, started: type[Started]) -> None:
     model = start()
     for value in (*[CRASHES] * 49, 1.0, *[CRASHES] * 49):
         with pytest.raises(ModelCrashedError) if value == CRASHES else nullcontext():
@@ -256,7 +256,7 @@ def test_a_process_that_ends_every_time_ends_the_task(start: Start, hosted: type
     with pytest.raises(RunError, match="50 times without an answer in between") as ended:
         model.predict(rows(CRASHES))
     assert not isinstance(ended.value, ModelCrashedError)
-    assert hosted.starts == 1 + 98
+    assert started.starts == 1 + 98
 
 
 def scored(model: IsolatedModel, values: list[float], limits: BadRowLimits) -> tuple[list[Any], list[str]]:
@@ -276,7 +276,7 @@ def scored(model: IsolatedModel, values: list[float], limits: BadRowLimits) -> t
     return outputs, [row["error_class"] for each in found if each.errors for row in each.errors.to_pylist() if row]
 
 
-def test_rows_that_crash_hang_or_eat_memory_are_found_with_few_starts(start: Start, hosted: type[Hosted]) -> None:
+def test_rows_that_crash_hang_or_eat_memory_are_found_with_few_starts(start: Start, started: type[Started]) -> None:
     values = [float(row) for row in range(50_000)]
     bad = {7: CRASHES, 9_000: RAISES, 15_000: HANGS, 29_999: EATS, 45_000: CRASHES, 45_001: HANGS}
     for row, value in bad.items():
@@ -286,32 +286,32 @@ def test_rows_that_crash_hang_or_eat_memory_are_found_with_few_starts(start: Sta
     crashed, hung = "ModelCrashedError", "ModelHungError"
     assert errors == [crashed, "ValueError", hung, "ModelMemoryError", crashed, hung]
     # Three for each row that ends its process, one to see that memory is short in a new one too.
-    assert hosted.starts <= 1 + 4 * 3 + 1
+    assert started.starts <= 1 + 4 * 3 + 1
 
 
-def test_rows_that_all_end_their_process_stop_the_task_after_few_starts(start: Start, hosted: type[Hosted]) -> None:
+def test_rows_that_all_end_their_process_stop_the_task_after_few_starts(start: Start, started: type[Started]) -> None:
     for limits, error in ((BadRowLimits(fraction=0.1), TooManyBadRowsError), (BadRowLimits(), RunError)):
         with pytest.raises(error):
             scored(start(), [CRASHES] * 10_000, limits)
-    assert hosted.starts <= 2 + 18 + 50
+    assert started.starts <= 2 + 18 + 50
 
 
 def test_a_process_that_ends_for_a_batch_and_for_none_of_its_rows_ends_the_task(
-    start: Start, hosted: type[Hosted], monkeypatch: pytest.MonkeyPatch
+    start: Start, started: type[Started], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = {"left": 1}
 
-    def predict(self: Hosted, inputs: pa.RecordBatch, seconds: float) -> dict[str, Any]:
+    def predict(self: Started, inputs: pa.RecordBatch, seconds: float) -> dict[str, Any]:
         if inputs.num_rows > 100 and ends["left"]:
             ends["left"] -= 1
             raise ModelCrashedError.on_batch("signal 9", inputs.num_rows)
         return {"x": inputs.column("x").to_numpy() * 2}
 
-    monkeypatch.setattr(hosted, "predict", predict)
+    monkeypatch.setattr(started, "predict", predict)
     # Once: somebody else ended it, and the batch is predicted the next time.
     assert scored(start(), [1.0] * 10_000, BadRowLimits()) == ([2.0] * 10_000, [])
     ends["left"] = 1_000
     with pytest.raises(ModelCrashedError, match="batch of 10,000 rows") as ended:
         scored(start(), [1.0] * 10_000, BadRowLimits())
     assert "none of its rows fails alone" in str(ended.value)
-    assert hosted.starts < 10
+    assert started.starts < 10

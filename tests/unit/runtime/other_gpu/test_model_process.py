@@ -27,7 +27,7 @@ from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.worker import score_table_batches
 from spark_infer.runtime.assignment import Assignment
-from spark_infer.runtime.model_host import HostedModel, gone_from_gpu
+from spark_infer.runtime.model_process import ModelProcess, gone_from_gpu
 from spark_infer.runtime.process_state import ProcessState
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -142,15 +142,15 @@ def test_a_model_that_raises_in_its_own_process_fails_as_it_would_here(task: Tas
 def test_a_model_that_does_not_load_in_its_own_process_is_told_as_elsewhere(recipe: Recipe, tmp_path: Path) -> None:
     spec = replace(recipe.load, backend="sklearn", device="cuda:0", address="1")
     with pytest.raises(ModelLoadError, match="does not load with backend 'sklearn'"):
-        HostedModel(partial(load, spec, tmp_path), threads=1, gone=partial(gone_from_gpu, "1"))
+        ModelProcess(partial(load, spec, tmp_path), threads=1, gone=partial(gone_from_gpu, "1"))
 
 
 def test_the_process_of_a_model_ends_when_its_worker_is_killed(recipe: Recipe, made: Made) -> None:
     made.log.write_text("")
     program = """
 import pickle, sys, time
-from spark_infer.runtime.model_host import HostedModel
-HostedModel(pickle.load(sys.stdin.buffer), threads=1, gone=print)
+from spark_infer.runtime.model_process import ModelProcess
+ModelProcess(pickle.load(sys.stdin.buffer), threads=1, gone=print)
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:

@@ -30,7 +30,7 @@ _SECONDS = struct.Struct("<d")
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostLimits:
+class ProcessLimits:
     """What the process of a model may take; it ends itself where a step takes longer.
 
     Attributes:
@@ -44,7 +44,7 @@ class HostLimits:
     memory_bytes: int | None = None
 
 
-class HostedModel:
+class ModelProcess:
     """A loaded model that lives in a child process.
 
     Args:
@@ -70,12 +70,12 @@ class HostedModel:
         *,
         threads: int,
         gone: Callable[[Child, int | None], RunError],
-        limits: HostLimits | None = None,
+        limits: ProcessLimits | None = None,
         own_group: bool = False,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self._gone = gone
-        self._child = Child("spark_infer.runtime.model_host", own_group=own_group, environ=environ)
+        self._child = Child("spark_infer.runtime.model_process", own_group=own_group, environ=environ)
         self.difference: str | None = None
         try:
             facts = self._ask(pickle.dumps((load, threads, limits)), None)
