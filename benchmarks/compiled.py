@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from spark_infer.config import DEFAULT_BATCH_SIZE, ScoreOptions
-from spark_infer.core.scoring import Model
+from spark_infer.core.scoring_steps import Model
 from spark_infer.models.backends import load
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.files.store import ModelStore

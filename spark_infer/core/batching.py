@@ -47,7 +47,12 @@ def model_rows(asked: int | None, model: object) -> int:
         asked: What the user wants, if anything.
         model: The loaded model; one that has no ``batch_rows`` gets the usual batches.
     """
-    return asked or getattr(model, "batch_rows", None) or DEFAULT_BATCH_SIZE
+    return asked or window_rows(model)
+
+
+def window_rows(model: object) -> int:
+    """Return how many rows a model is given to choose batches from, where nobody asks for less."""
+    return getattr(model, "batch_rows", None) or DEFAULT_BATCH_SIZE
 
 
 def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:

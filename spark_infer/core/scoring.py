@@ -2,83 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
 
 import pyarrow as pa
 
-from spark_infer.config.expect import ExpectedColumn
-from spark_infer.core.bad_rows import BadRowLimits, BadRows, is_of_a_row
-from spark_infer.core.batching import model_rows, rebatch
-from spark_infer.core.binding import Binding
+from spark_infer.core.bad_rows import BadRows, is_of_a_row
+from spark_infer.core.batching import model_rows, rebatch, window_rows
+from spark_infer.core.buckets import prepares
 from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
 from spark_infer.core.duplicates import Deduplication, Groups, group_rows, runs
-from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.expect import Watch
-from spark_infer.core.memory_ceiling import MemoryCeiling, predict_in_pieces
-from spark_infer.core.outputs import Predictions, to_batch
-from spark_infer.core.row_order import NEXT_STEP, Echoes, named
+from spark_infer.core.predict import predict
+from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
-from spark_infer.core.steps import Step
-from spark_infer.errors import ModelProcessError, PredictError, RowOrderError, SparkInferError, StepFailedError
+from spark_infer.errors import ModelProcessError, SparkInferError, StepFailedError
 
-
-class Model(Protocol):
-    """A loaded model, ready to predict."""
-
-    def predict(self, inputs: pa.RecordBatch) -> Predictions:
-        """Predict one model batch: one value of every output for each row of ``inputs``, in the same order."""
-        ...
-
-    def close(self) -> None:
-        """Give back memory and devices; the model is not used afterwards."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoringSteps:
-    """The compiled steps of a scoring, the same for every batch.
-
-    Attributes:
-        label: Name and version of the model, for messages.
-        binding: How table columns become model inputs.
-        raw_outputs: Columns the model returns.
-        outputs: Columns that are left after postprocess and renaming.
-        prepared: Columns that preprocess returned for an empty batch, to which it is held; None holds it to nothing.
-        preprocess: From table batch to a batch with the model's columns; None leaves the table's.
-        postprocess: From the model's outputs to those wanted.
-        batch_size: Rows of a model batch; None for what suits the model.
-        max_batch_bytes: Bytes of a model batch.
-        deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
-        predict_limit: Surrounds each predict call, and ends what takes too long.
-        show_values: Whether messages of foreign exceptions may be shown.
-        echoes: Compares outputs that repeat an input with it; None leaves that out.
-        bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
-        ceiling: How many rows there is memory for in one predict call.
-        expected: What the job expects of some outputs.
-    """
-
-    label: str
-    binding: Binding
-    raw_outputs: pa.Schema
-    outputs: pa.Schema
-    preprocess: Step | None
-    postprocess: Step
-    prepared: pa.Schema | None = None
-    batch_size: int | None
-    max_batch_bytes: int
-    deduplicate: str = "never"
-    predict_limit: Callable[[], AbstractContextManager[None]] = nullcontext
-    show_values: bool = False
-    echoes: Echoes | None = None
-    bad_rows: BadRowLimits | None = None
-    ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
-    expected: Mapping[str, ExpectedColumn] = field(default_factory=dict)
+_SEARCHED = 256
+"""Rows in which a row that fails is searched, where a model chooses its batches from many more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +55,7 @@ def score_batches(
     if first is None:
         return
     model = get_model()
-    rows = model_rows(steps.batch_size, model)
+    rows = _rows_at_once(steps, model)
     search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
     bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats)
@@ -132,7 +76,7 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
         PredictionShapeError: The model returned the wrong rows, columns or types.
         StepFailedError: A preprocess or postprocess step failed.
     """
-    return _outputs(_raw(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
+    return _outputs(predict(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
 
 
 def _score_each(
@@ -162,9 +106,17 @@ def _without_bad_rows(
             raise
         # To see a process end again takes seconds, and to see it hang again as long as the first time.
         ended = error if isinstance(error, ModelProcessError) and len(run) == 1 else None
-    for batch in run[done:]:
+    left = run[done:]
+    if prepares(model) and sum(batch.num_rows for batch in left) > _SEARCHED:
+        # A window holds many model batches, of which all but a few do not fail.
+        left, ended = [*rebatch(left, rows=_SEARCHED, max_bytes=steps.max_batch_bytes)], None
+    for batch in left:
         found = bad.score(batch, lambda part: score_batch(part, model, steps, stats), steps.outputs, failed=ended)
         yield ScoredBatch(batch, *found)
+
+
+def _rows_at_once(steps: ScoringSteps, model: Model) -> int:
+    return window_rows(model) if prepares(model) else model_rows(steps.batch_size, model)
 
 
 def _score_distinct(
@@ -181,8 +133,8 @@ def _score_distinct(
         groups = Groups.of_one(whole.num_rows)
     grouped = stats.clock()
     distinct = whole if len(groups.first) == whole.num_rows else whole.take(groups.first)
-    pieces = rebatch([distinct], rows=model_rows(steps.batch_size, model), max_bytes=steps.max_batch_bytes)
-    raw = pa.concat_batches([_raw(piece, model, steps, stats) for piece in pieces])
+    pieces = rebatch([distinct], rows=_rows_at_once(steps, model), max_bytes=steps.max_batch_bytes)
+    raw = pa.concat_batches([predict(piece, model, steps, stats) for piece in pieces])
     if search.active:
         seconds = {"grouping": grouped - began, "predict": stats.clock() - grouped}
         search.measure(rows=whole.num_rows, distinct=distinct.num_rows, **seconds)
@@ -197,37 +149,6 @@ def _score_distinct(
 def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
     with stats.timing("prepare"):
         return project(_prepared(batch, steps), steps.binding)
-
-
-def _raw(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
-    return predict_in_pieces(inputs, lambda rows: _predicted(rows, model, steps, stats), steps.ceiling, stats)
-
-
-def _predicted(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
-    with stats.timing("predict"), steps.predict_limit():
-        predictions = _predict(model, inputs, steps)
-    stats.predicted += inputs.num_rows
-    stats.batches += 1
-    with stats.timing("encode"):
-        raw = to_batch(predictions, steps.raw_outputs, inputs.num_rows)
-    if steps.echoes is not None:
-        _require_order(steps.echoes, inputs, raw, model, steps)
-    return raw
-
-
-def _require_order(
-    echoes: Echoes, inputs: pa.RecordBatch, raw: pa.RecordBatch, model: Model, steps: ScoringSteps
-) -> None:
-    def predict(rows: pa.RecordBatch) -> pa.RecordBatch:
-        return to_batch(_predict(model, rows, steps), steps.raw_outputs, rows.num_rows)
-
-    moved = echoes.moved(inputs, raw, predict)
-    if moved:
-        raise RowOrderError(
-            f"Model {steps.label} answers its rows in another order: the values of {named(moved)} belong to other rows "
-            f"of a batch of {inputs.num_rows} rows.",
-            next_step=NEXT_STEP,
-        )
 
 
 def _outputs(raw: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -270,20 +191,6 @@ def _promised(outputs: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         f"The postprocess steps returned the columns ({shown[0]}); for an empty batch they were ({shown[1]}).",
         next_step="return the same columns with the same types for every batch.",
     )
-
-
-def _predict(model: Model, inputs: pa.RecordBatch, steps: ScoringSteps) -> Predictions:
-    try:
-        return model.predict(inputs)
-    except SparkInferError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PredictError(
-            f"Model {steps.label} raised on a batch of {inputs.num_rows} rows.",
-            details=[*describe_exception(error, show_values=steps.show_values), *steps.binding.absent_warnings()],
-            next_step=("rename or add the column, or " if steps.binding.absent else "")
-            + "call the model on a few of these rows in plain Python to see the cause.",
-        ) from None
 
 
 def _timed(batches: Iterable[pa.RecordBatch], stats: Stats) -> Iterator[pa.RecordBatch]:

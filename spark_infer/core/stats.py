@@ -29,6 +29,9 @@ class Counters:
         fallbacks: Loads on the CPU where a GPU was asked for.
         unaccelerated: Tasks whose model was seen to answer otherwise in a faster way, and answered without it.
         retries: Earlier attempts of the task, which failed.
+        rows_squared: The square of the rows of each model batch, added up, from which their spread follows.
+        tokens: What rows take of the batches that they are predicted in, where a model chooses its batches by that.
+        computed_tokens: The same with padding: what the model computed.
         cut_batches: Batches that were predicted in pieces, since there was too little memory for them.
         cut_rows: The most rows of a piece, added up over these batches.
         load: Seconds spent loading the model.
@@ -48,6 +51,9 @@ class Counters:
     fallbacks: int = 0
     unaccelerated: int = 0
     retries: int = 0
+    rows_squared: int = 0
+    tokens: int = 0
+    computed_tokens: int = 0
     cut_batches: int = 0
     cut_rows: int = 0
     load: float = 0.0

@@ -15,7 +15,7 @@ import pyarrow as pa
 from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.outputs import Predictions, to_batch
 from spark_infer.core.row_order import NEXT_STEP, RowOrder, find_row_order, named
-from spark_infer.core.scoring import Model
+from spark_infer.core.scoring_steps import Model
 from spark_infer.errors import ModelRefusedError, PredictionShapeError, SparkInferError
 from spark_infer.models.backends import load
 from spark_infer.models.example import made_up, made_up_unlike, read_example

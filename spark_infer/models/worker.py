@@ -14,7 +14,8 @@ import pyarrow as pa
 from spark_infer.config import IsolationOptions, ScoreOptions
 from spark_infer.core.bad_rows import ERROR_TYPE
 from spark_infer.core.memory_ceiling import MemoryCeiling
-from spark_infer.core.scoring import Model, ScoredBatch, score_batches
+from spark_infer.core.scoring import ScoredBatch, score_batches
+from spark_infer.core.scoring_steps import Model
 from spark_infer.core.stats import Stats
 from spark_infer.errors import StepError, StepFailedError
 from spark_infer.models.backends import load

@@ -14,7 +14,8 @@ from pyspark.sql.types import StructField, StructType
 
 from spark_infer.core.binding import Binding, BoundColumn
 from spark_infer.core.outputs import Predictions
-from spark_infer.core.scoring import ScoringSteps, score_batches
+from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, StepError, StepFailedError
 from spark_infer.models.recipe import Recipe

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from spark_infer.core.binding import Binding
-from spark_infer.core.scoring import Model
+from spark_infer.core.scoring_steps import Model
 from spark_infer.errors import PlanError
 
 if TYPE_CHECKING:

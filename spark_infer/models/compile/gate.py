@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from spark_infer.core.convert import project
-from spark_infer.core.scoring import ScoringSteps
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, RunError
 from spark_infer.models.backends.choose_backend import Choice

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from spark_infer.core.difference import worst_difference
 from spark_infer.core.outputs import to_batch
-from spark_infer.core.scoring import Model
+from spark_infer.core.scoring_steps import Model
 from spark_infer.core.signature import is_list
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.backends.compiled import Limit

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from spark_infer.core.difference import Difference, worst_difference
-from spark_infer.core.scoring import Model, ScoringSteps, score_batches
+from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, RunError
 from spark_infer.models.sample_rows import Sample

@@ -19,7 +19,8 @@ from spark_infer.core.contract import bind
 from spark_infer.core.memory_ceiling import is_out_of_memory
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.row_order import Echoes
-from spark_infer.core.scoring import ScoringSteps, score_batches
+from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import Stats, TaskTotals
 from spark_infer.errors import (

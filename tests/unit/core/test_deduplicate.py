@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from spark_infer.core.contract import bind
 from spark_infer.core.duplicates import RUN_BATCHES, Deduplication
 from spark_infer.core.outputs import Predictions
-from spark_infer.core.scoring import ScoringSteps, score_batches
+from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import Stats
 

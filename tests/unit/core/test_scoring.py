@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from spark_infer.core.contract import bind
 from spark_infer.core.outputs import Predictions
-from spark_infer.core.scoring import ScoringSteps, score_batches
+from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import COUNTS, SECONDS, STATS_TYPE, Stats, TaskTotals
 from spark_infer.errors import PredictError, PredictionShapeError, StepFailedError
@@ -166,7 +167,7 @@ def test_every_counter_of_a_worker_arrives_in_the_totals_of_a_run() -> None:
     wanted = {name: getattr(counted, name) for name in (*COUNTS, *SECONDS)}
     first, *others = counted.take_column(3).to_pylist()
     totals = TaskTotals.of_tasks([first])
-    assert (len(wanted), others, totals.workers) == (17, [None, None], 1)
+    assert (len(wanted), others, totals.workers) == (20, [None, None], 1)
     assert {name: getattr(totals, name) for name in wanted} == wanted
     assert totals.seconds == {name: wanted[name] for name in SECONDS}
     twice = TaskTotals.of_tasks([totals.as_task(), first])

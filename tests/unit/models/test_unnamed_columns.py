@@ -24,7 +24,7 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.arguments import ModelColumns, read_arguments
 from spark_infer.core.contract import bind
 from spark_infer.core.outputs import to_batch
-from spark_infer.core.scoring import Model
+from spark_infer.core.scoring_steps import Model
 from spark_infer.errors import PlanError
 from spark_infer.models.backends import load
 from spark_infer.models.expected_schema import expected_schema, stand_in_inputs

@@ -17,7 +17,8 @@ import pytest
 from spark_infer.core.bad_rows import BadRowLimits
 from spark_infer.core.contract import bind
 from spark_infer.core.exception_text import describe_exception
-from spark_infer.core.scoring import ScoringSteps, score_batches
+from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import Stats
 from spark_infer.errors import (

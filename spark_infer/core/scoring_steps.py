@@ -1,0 +1,71 @@
+"""What a scoring is made of: a loaded model, and the steps around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from spark_infer.config.expect import ExpectedColumn
+from spark_infer.core.bad_rows import BadRowLimits
+from spark_infer.core.binding import Binding
+from spark_infer.core.memory_ceiling import MemoryCeiling
+from spark_infer.core.outputs import Predictions
+from spark_infer.core.row_order import Echoes
+from spark_infer.core.steps import Step
+
+
+class Model(Protocol):
+    """A loaded model, ready to predict."""
+
+    def predict(self, inputs: pa.RecordBatch) -> Predictions:
+        """Predict one model batch: one value of every output for each row of ``inputs``, in the same order."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and devices; the model is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSteps:
+    """The compiled steps of a scoring, the same for every batch.
+
+    Attributes:
+        label: Name and version of the model, for messages.
+        binding: How table columns become model inputs.
+        raw_outputs: Columns the model returns.
+        outputs: Columns that are left after postprocess and renaming.
+        prepared: Columns that preprocess returned for an empty batch, to which it is held; None holds it to nothing.
+        preprocess: From table batch to a batch with the model's columns; None leaves the table's.
+        postprocess: From the model's outputs to those wanted.
+        batch_size: Rows of a model batch; None for what suits the model.
+        max_batch_bytes: Bytes of a model batch.
+        deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
+        predict_limit: Surrounds each predict call, and ends what takes too long.
+        show_values: Whether messages of foreign exceptions may be shown.
+        echoes: Compares outputs that repeat an input with it; None leaves that out.
+        bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
+        ceiling: How many rows there is memory for in one predict call.
+        expected: What the job expects of some outputs.
+    """
+
+    label: str
+    binding: Binding
+    raw_outputs: pa.Schema
+    outputs: pa.Schema
+    preprocess: Step | None
+    postprocess: Step
+    prepared: pa.Schema | None = None
+    batch_size: int | None
+    max_batch_bytes: int
+    deduplicate: str = "never"
+    predict_limit: Callable[[], AbstractContextManager[None]] = nullcontext
+    show_values: bool = False
+    echoes: Echoes | None = None
+    bad_rows: BadRowLimits | None = None
+    ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
+    expected: Mapping[str, ExpectedColumn] = field(default_factory=dict)
