@@ -14,10 +14,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.memory_ceiling import is_out_of_memory
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import (
@@ -33,6 +34,8 @@ from spark_infer.runtime.deadline import FOLDER, NO_DUMPS, expired, stacks_of
 from spark_infer.runtime.model_process import ModelProcess, ProcessLimits
 
 logger = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _MOST_ENDS = 50
 _SHORT_SECONDS, _SHORT_TIMES = 10.0, 20
@@ -68,6 +71,7 @@ class IsolatedModel:
             raise
         self.how, self._outputs = self._model.how, self._model.outputs()
         self.by_row, self.batch_rows = self._model.by_row, self._model.batch_rows
+        self.batch_cost = self._model.batch_cost
 
     @property
     def difference(self) -> str | None:
@@ -86,31 +90,46 @@ class IsolatedModel:
             ModelProcessError: The child ended, took too long, or ran out of memory for one row alone.
             RunError: It ended many times without an answer in between: that is not the fault of rows.
         """
-        try:
-            return self._answer(inputs)
-        except ModelProcessError:
-            raise
-        except (Exception, SystemExit) as error:
-            if inputs.num_rows > 1 or not is_out_of_memory(error):
-                raise
-            name, used = type(error).__name__, self._answered
-        if used:  # what other rows left behind may have taken the memory
-            self._end()
-            return self.predict(inputs)
-        raise ModelMemoryError.on_row(name)
+        return self._asked(ModelProcess.predict, inputs)
+
+    def prepare(self, inputs: pa.RecordBatch) -> PreparedRows:
+        """Prepare rows in the child, as `predict`."""
+        return self._asked(ModelProcess.prepare, inputs)
+
+    def predict_prepared(self, rows: pa.RecordBatch) -> Predictions:
+        """Predict one batch of prepared rows in the child, as `predict`."""
+        return self._asked(ModelProcess.predict_prepared, rows)
 
     def close(self) -> None:
         """End the child."""
         self._end()
         self._stacks.cleanup()
 
-    def _answer(self, inputs: pa.RecordBatch) -> Predictions:
+    def _asked(
+        self, call: Callable[[ModelProcess, pa.RecordBatch, float | None], _Answer], rows: pa.RecordBatch
+    ) -> _Answer:
+        try:
+            return self._answer(call, rows)
+        except ModelProcessError:
+            raise
+        except (Exception, SystemExit) as error:
+            if rows.num_rows > 1 or not is_out_of_memory(error):
+                raise
+            name, used = type(error).__name__, self._answered
+        if used:  # what other rows left behind may have taken the memory
+            self._end()
+            return self._asked(call, rows)
+        raise ModelMemoryError.on_row(name)
+
+    def _answer(
+        self, call: Callable[[ModelProcess, pa.RecordBatch, float | None], _Answer], inputs: pa.RecordBatch
+    ) -> _Answer:
         if self._model is None:
             self._model, self._answered = self._start(), False
         rows, began = inputs.num_rows, time.monotonic()
         self._asked_seconds = self._may_take(rows)
         try:
-            predictions = self._model.predict(inputs, self._asked_seconds)
+            answered = call(self._model, inputs, self._asked_seconds)
         except (ModelCrashedError, ModelHungError) as error:
             self._end()
             self._note_end(error, rows)
@@ -120,7 +139,7 @@ class IsolatedModel:
         self._answered = True
         self._slowest = max(self._slowest, time.monotonic() - began)
         self._hung_rows = 0 if rows >= self._hung_rows else self._hung_rows
-        return predictions
+        return answered
 
     def _may_take(self, rows: int) -> float | None:
         """How many seconds a call may take: all of them for a batch or a row, few for a part of a batch that hung.

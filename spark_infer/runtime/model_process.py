@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import RunError
 from spark_infer.runtime.child_process import Child, answer, messages, own_pipes, write
@@ -26,7 +27,9 @@ from spark_infer.runtime.memory import limit_memory
 from spark_infer.runtime.output_capture import captured_output, open_worker_log
 from spark_infer.runtime.process_state import this_process
 
-_SECONDS = struct.Struct("<d")
+_HEAD = struct.Struct("<dB")
+"""What stands before the rows of a message: how many seconds the call may take, and which of `_CALLS` it is."""
+_CALLS = ("predict", "prepare", "predict_prepared")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class ModelProcess:
     Attributes:
         by_row: Whether the answer for a row is known to depend on that row alone.
         batch_rows: Rows of the batches that it is fastest with; None for the usual ones.
+        batch_cost: What a batch takes at most, where it prepares its rows (`core.buckets`).
         difference: How a faster way was seen to answer otherwise than the model; None where it was not.
 
     Raises:
@@ -79,7 +83,7 @@ class ModelProcess:
         self.difference: str | None = None
         try:
             facts = self._ask(pickle.dumps((load, threads, limits)), None)
-            self._how, self._outputs, fell_back, self.by_row, self.batch_rows = facts
+            self._how, self._outputs, fell_back, self.by_row, self.batch_rows, self.batch_cost = facts
         except BaseException:
             self.close()
             raise
@@ -102,17 +106,30 @@ class ModelProcess:
             inputs: The rows.
             seconds: How long it may take before the child ends itself; None for as long as it likes.
         """
-        sink = pa.BufferOutputStream()
-        sink.write(_SECONDS.pack(seconds or 0.0))
-        with pa.ipc.new_stream(sink, inputs.schema) as stream:
-            stream.write_batch(inputs)
-        predictions: Predictions
-        predictions, self.difference = self._ask(sink.getvalue(), inputs.num_rows)
+        predictions: Predictions = self._call("predict", inputs, seconds)
+        return predictions
+
+    def prepare(self, inputs: pa.RecordBatch, seconds: float | None = None) -> PreparedRows:
+        """Prepare rows in the child, as `predict`."""
+        prepared: PreparedRows = self._call("prepare", inputs, seconds)
+        return prepared
+
+    def predict_prepared(self, rows: pa.RecordBatch, seconds: float | None = None) -> Predictions:
+        """Predict one batch of prepared rows in the child, as `predict`."""
+        predictions: Predictions = self._call("predict_prepared", rows, seconds)
         return predictions
 
     def close(self) -> None:
         """End the child, and with it everything that it holds on its GPU."""
         self._child.close()
+
+    def _call(self, name: str, rows: pa.RecordBatch, seconds: float | None) -> Any:
+        sink = pa.BufferOutputStream()
+        sink.write(_HEAD.pack(seconds or 0.0, _CALLS.index(name)))
+        with pa.ipc.new_stream(sink, rows.schema) as stream:
+            stream.write_batch(rows)
+        answered, self.difference = self._ask(sink.getvalue(), rows.num_rows)
+        return answered
 
     def _ask(self, message: bytes | pa.Buffer, rows: int | None) -> Any:
         try:
@@ -148,8 +165,8 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
         return
     while (message := received.get()) is not None:
         try:
-            predictions = _predicted(model, message)
-            found = answer(True, (predictions, getattr(model, "difference", None)))
+            answered = _answered(model, message)
+            found = answer(True, (answered, getattr(model, "difference", None)))
         except (Exception, SystemExit) as error:
             found = answer(False, error)
         write(send, found)
@@ -158,17 +175,19 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
 
 
 def _facts(model: Any) -> tuple[object, ...]:
-    of_some = (bool(getattr(model, "by_row", False)), getattr(model, "batch_rows", None))
+    of_some = (
+        bool(getattr(model, "by_row", False)),
+        *(getattr(model, each, None) for each in ("batch_rows", "batch_cost")),
+    )
     return (model.how, model.outputs(), this_process().device.fallbacks, *of_some)
 
 
-def _predicted(model: Any, message: bytes) -> Predictions:
-    (seconds,) = _SECONDS.unpack_from(message)
-    with pa.ipc.open_stream(pa.py_buffer(message).slice(_SECONDS.size)) as stream:
-        inputs = stream.read_next_batch()
+def _answered(model: Any, message: bytes) -> Any:
+    seconds, call = _HEAD.unpack_from(message)
+    with pa.ipc.open_stream(pa.py_buffer(message).slice(_HEAD.size)) as stream:
+        rows = stream.read_next_batch()
     with captured_output(), this_process().deadlines.limit("predict", seconds or None):
-        predictions: Predictions = model.predict(inputs)
-    return predictions
+        return getattr(model, _CALLS[call])(rows)
 
 
 def main() -> None:

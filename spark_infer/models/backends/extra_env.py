@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.outputs import Predictions
 from spark_infer.models.backends.spec import LoadedModel
 from spark_infer.runtime.env_variables import variables_set
@@ -41,6 +42,16 @@ class WithVariables:
         """Predict one batch."""
         with variables_set(self._variables):
             return self._model.predict(inputs)
+
+    def prepare(self, inputs: pa.RecordBatch) -> PreparedRows:
+        """Prepare rows, where the model does so."""
+        with variables_set(self._variables):
+            return self._model.prepare(inputs)  # type: ignore[attr-defined,no-any-return]  # of some models
+
+    def predict_prepared(self, rows: pa.RecordBatch) -> Predictions:
+        """Predict one batch of prepared rows, where the model does so."""
+        with variables_set(self._variables):
+            return self._model.predict_prepared(rows)  # type: ignore[attr-defined,no-any-return]  # of some models
 
     def close(self) -> None:
         """Close the model."""

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from spark_infer.core.bad_rows import BadRowLimits
+from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.contract import bind
 from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.scoring import score_batches
@@ -76,6 +78,22 @@ class Deadly:
 
     def close(self) -> None:
         pass
+
+
+class Prepares(Deadly):
+    """The same, with rows that it prepares and predicts by size."""
+
+    batch_cost = 4
+
+    def prepare(self, inputs: pa.RecordBatch) -> PreparedRows:
+        return PreparedRows(inputs, np.maximum(inputs.column("x").to_numpy(), 1).astype(np.int64))
+
+    def predict_prepared(self, rows: pa.RecordBatch) -> dict[str, Any]:
+        return self.predict(rows)
+
+
+def loads_what_prepares(log: str) -> Prepares:
+    return Prepares(log)
 
 
 def loads(log: str) -> Deadly:
@@ -191,10 +209,18 @@ def test_a_process_that_ends_while_it_loads_ends_the_task(start: Start) -> None:
         start(never_loads, load_seconds=0.2)
 
 
+def test_rows_are_prepared_there_too_and_one_that_crashes_is_found_by_the_place_it_had_before(start: Start) -> None:
+    model = start(loads_what_prepares)
+    outputs, errors = scored(model, [1.0, 3.0, CRASHES, 2.0, 1.0], BadRowLimits())
+    assert outputs == [2.0, 6.0, None, 4.0, 2.0]
+    assert errors == ["ModelCrashedError"]
+    assert start().batch_cost is None
+
+
 class Started:
     """Fails as a process would, in this one; memory is short after some calls."""
 
-    how, by_row, batch_rows, difference = "as they are", False, None, None
+    how, by_row, batch_rows, batch_cost, difference = "as they are", False, None, None, None
     calls_with_memory = 1_000
     starts = 0
 
