@@ -68,6 +68,10 @@ class Report:
         cache_hits: How often a task found the model loaded.
         workers: Python workers that scored.
         retries: Attempts of tasks that failed before another one succeeded.
+        batches: Model batches.
+        rows_squared: The square of the rows of each of them, added up (`batch_rows`).
+        tokens: What the predicted rows take of their batches, where the model pads these: tokens of texts.
+        computed_tokens: The same with padding (`padding_efficiency`).
         run: Name of the run in the ledger beside the target; empty where nobody kept one.
         units: Units of the run.
         units_before: Those that were done by an earlier command.
@@ -124,6 +128,10 @@ class Report:
     cache_hits: int = 0
     workers: int = 0
     retries: int = 0
+    batches: int = 0
+    rows_squared: int = 0
+    tokens: int = 0
+    computed_tokens: int = 0
     rows_predicted: int | None = None
     bad_rows: int = 0
     error_classes: Mapping[str, int] = field(default_factory=dict)
@@ -175,6 +183,19 @@ class Report:
         seconds = self.seconds.get("score_and_write", self.seconds["total"])
         return (self.rows_scored - self.rows_before) / seconds if seconds > 0 else None
 
+    @property
+    def batch_rows(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the rows of a model batch; None where these were not counted."""
+        if not self.batches or self.rows_predicted is None:
+            return None
+        mean = self.rows_predicted / self.batches
+        return mean, math.sqrt(max(0.0, self.rows_squared / self.batches - mean**2))
+
+    @property
+    def padding_efficiency(self) -> float | None:
+        """The share of the computed tokens that are not padding; None where the model pads nothing."""
+        return self.tokens / self.computed_tokens if self.computed_tokens else None
+
     def to_dict(self) -> dict[str, object]:
         """Return the facts as values that JSON can hold; the time as ISO 8601."""
         facts: dict[str, object] = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -187,6 +208,7 @@ class Report:
             name: dict(getattr(self, name)) for name in ("params", "job_params", "target_columns", "error_classes")
         }
         facts["rows_per_second"] = self.rows_per_second
+        facts["padding_efficiency"] = self.padding_efficiency
         return facts
 
     def render(self) -> str:

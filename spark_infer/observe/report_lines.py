@@ -72,6 +72,8 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.rows_predicted is not None and report.rows_predicted < report.rows_read - report.bad_rows:
         others = "the other good ones" if report.bad_rows else "the others"
         yield _fact("", f"{report.rows_predicted:,} predicted, {others} are equal to one of them")
+    if report.computed_tokens:
+        yield _fact("", _batches(report))
     if report.bad_rows:
         yield _fact("", _bad_rows(report))
     if report.summary:
@@ -93,6 +95,12 @@ def report_lines(report: Report) -> Iterator[str]:
         yield ""
         yield "warnings"
         yield from (f"  ! {warning}" for warning in report.warnings)
+
+
+def _batches(report: Report) -> str:
+    mean, deviation = report.batch_rows or (0.0, 0.0)
+    sizes = f"{count(report.batches, 'model batch', 'model batches')} of {mean:,.0f} ± {deviation:,.0f} rows"
+    return f"{sizes}, {report.tokens:,} tokens, {report.padding_efficiency or 0:.0%} of those computed"
 
 
 def _bad_rows(report: Report) -> str:

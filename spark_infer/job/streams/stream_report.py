@@ -19,6 +19,10 @@ _SUMS = (
     "loads",
     "cache_hits",
     "retries",
+    "batches",
+    "rows_squared",
+    "tokens",
+    "computed_tokens",
 )
 
 _MOST_VERSIONS = 1_000

@@ -41,6 +41,17 @@ def report(**changes: Any) -> Report:
     return Report(**{**FACTS, **changes})
 
 
+def test_batches_by_tokens_are_shown_with_their_spread_and_their_share_of_padding() -> None:
+    # 4 batches of 1, 1, 3 and 3 rows; 9 of 10 tokens are the rows' own.
+    counts = {"batches": 4, "rows_squared": 20, "rows_predicted": 8, "tokens": 90, "computed_tokens": 100}
+    one = report(**counts)
+    assert "          4 model batches of 2 ± 1 rows, 90 tokens, 90% of those computed" in str(one).splitlines()
+    assert one.batch_rows == (2.0, 1.0)
+    assert one.to_dict()["padding_efficiency"] == 0.9
+    assert "tokens" not in str(report(**{**counts, "tokens": 0, "computed_tokens": 0}))
+    assert report().batch_rows is None
+
+
 def test_the_text_says_what_where_and_how_long() -> None:
     assert str(report(warnings=("one file was rewritten",))) == "\n".join(
         [
