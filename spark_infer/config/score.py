@@ -68,7 +68,11 @@ class ScoreOptions(Frozen):
         description="The columns to feed a model whose signature names none (it knows them as 0, 1, …), or that has no "
         "signature, in the model's order.",
     )
-    params: dict[str, Any] = Field(default_factory=dict, description="Inference parameters of the model's signature.")
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Inference parameters of the model's signature; those of sentence embedders are in "
+        "docs/deep-models.md.",
+    )
     pyfunc_config: dict[str, Any] = Field(
         default_factory=dict,
         alias="model_config",
@@ -85,7 +89,8 @@ class ScoreOptions(Frozen):
     backend: str = Field(
         default="auto",
         description="`auto` takes the native backend of the model's flavor where it gives the same answers, else "
-        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, `spark` or `pyfunc` ask for one.",
+        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, "
+        "`sentence_transformers`, `spark` or `pyfunc` ask for one.",
     )
     predict_method: TextList | None = Field(
         default=None,
@@ -114,7 +119,8 @@ class ScoreOptions(Frozen):
         default=None,
         ge=1,
         description=f"Most rows per predict call. Without it, what suits the model: {DEFAULT_BATCH_SIZE:,}, more for "
-        "scikit-learn and XGBoost, fewer for PyTorch on the CPU; the plan says how many.",
+        "scikit-learn and XGBoost, fewer for PyTorch on the CPU; the plan says how many. Sentence embedders "
+        "choose their batches by tokens, and this is the most texts of one.",
     )
     max_batch_bytes: int = Field(
         default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
@@ -122,8 +128,8 @@ class ScoreOptions(Frozen):
     deduplicate: Literal["never", "auto", "always"] = Field(
         default="never",
         description="Whether equal rows of eight model batches are predicted once. `auto` does it for models whose "
-        "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM), as long as it "
-        "saves time; `always` takes your word for any model.",
+        "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, "
+        "sentence embedders), as long as it saves time; `always` takes your word for any model.",
     )
     row_order: Literal["check", "trust"] = Field(
         default="check",

@@ -16,6 +16,7 @@ _SCORING = frozenset(
         *("pydantic_core", "rich", "scipy", "sqlglot", "threadpoolctl", "typer", "yaml"),
         *("delta", "deltalake", "py4j", "pyroaring", "pyspark"),
         *("lightgbm", "onnx", "onnxruntime", "skl2onnx", "sklearn", "skops", "torch", "xgboost"),
+        *("safetensors", "sentence_transformers", "tokenizers", "transformers"),
         *("sitecustomize", "usercustomize"),  # Python imports them whenever it starts
     }
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spark_infer.core.signature import Param, Signature
@@ -19,36 +19,38 @@ _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def resolve_params(signature: Signature | None, params: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_params(
+    signature: Signature | None, params: Mapping[str, Any], *, of_backend: Sequence[Param] = ()
+) -> dict[str, Any]:
     """Return the parameters to predict with: those given, over the signature's defaults.
 
-    A model whose signature declares no parameters takes none.
+    Args:
+        signature: The model's; one that declares no parameters takes none but those of the backend.
+        params: Those given.
+        of_backend: Those that the backend takes of any model.
 
     Raises:
         ConfigError: An unknown parameter, or a value of another type; all of them at once.
     """
     declared = {param.name: param for param in signature.params} if signature else {}
+    known = {**{param.name: param for param in of_backend}, **declared}
     problems = [
-        f"params.{name} is not a parameter of the model{nearest(name, declared)}"
-        for name in params
-        if name not in declared
+        f"params.{name} is not a parameter of the model{nearest(name, known)}" for name in params if name not in known
     ]
     problems += [
-        f"params.{name} must be {_expected(declared[name])}, got {kind_in_words(value)}"
+        f"params.{name} must be {_expected(known[name])}, got {kind_in_words(value)}"
         for name, value in params.items()
-        if name in declared and not _fits(declared[name], value)
+        if name in known and not _fits(known[name], value)
     ]
     if problems:
         raise ConfigError(
             "The inference parameters do not fit the model's signature.",
             details=problems,
-            next_step=f"its parameters are {sorted(declared)}."
-            if declared
-            else "its signature declares no parameters.",
+            next_step=f"its parameters are {sorted(known)}." if known else "its signature declares no parameters.",
         )
     if not params:
         return {}
-    return {name: params.get(name, param.default) for name, param in declared.items()}
+    return {**{name: param.default for name, param in declared.items()}, **params}
 
 
 def _expected(param: Param) -> str:

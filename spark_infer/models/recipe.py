@@ -13,9 +13,9 @@ from spark_infer.config import ScoreOptions
 from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.contract import bind
 from spark_infer.core.expect import check_expected
-from spark_infer.core.prediction_columns import choose_outputs, signature_outputs
+from spark_infer.core.prediction_columns import choose_outputs
 from spark_infer.core.row_order import Echoes
-from spark_infer.core.scoring import ScoringSteps
+from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import STATS_TYPE
 from spark_infer.core.steps import Step, compile_postprocess, compile_preprocess
@@ -28,6 +28,7 @@ from spark_infer.errors import (
     nearest,
 )
 from spark_infer.models.backends.choose_backend import Choice, choose
+from spark_infer.models.backends.native import declared_outputs, params_of
 from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
 from spark_infer.models.params import resolve_params
@@ -170,7 +171,8 @@ def make_recipe(
         prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
         load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
         if load.by_signature or not together:  # no model is loaded where all is refused already
-            raw = raw_outputs_of(load, signature_outputs(ref.mlmodel.signature), result_schema, undeclared, load_model)
+            declared = declared_outputs(choice.backend, ref.mlmodel, options.params)
+            raw = raw_outputs_of(load, declared, result_schema, undeclared, load_model)
             predictions = _final_outputs(raw, options, output, show_values=show_values)
     together.refuse()
     check_expected(predictions, options.expect)
@@ -197,13 +199,13 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
     with together.check():
         binding = bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref))
     with together.check():
-        params = resolve_params(signature, options.params)
+        params = resolve_params(signature, options.params, of_backend=params_of(choice.backend))
     together.refuse()
     return LoadSpec(
         backend=choice.backend,
         mlmodel=ref.mlmodel,
         methods=options.predict_method or (ref.mlmodel.predict_fn,),
-        by_signature=options.predict_method is None and signature_outputs(signature) is not None,
+        by_signature=options.predict_method is None and bool(signature and signature.outputs),
         binding=binding,
         params=params,
         config=applied(ref.mlmodel, options.pyfunc_config),

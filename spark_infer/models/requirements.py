@@ -48,6 +48,9 @@ _FRAMEWORKS: Mapping[str, _Framework] = {
     "onnx": _Framework("onnxruntime", "onnxruntime", ""),
     "prophet": _Framework("prophet", "prophet", "prophet_version"),
     "pytorch": _Framework("torch", "torch", "pytorch_version"),
+    "sentence_transformers": _Framework(
+        "sentence_transformers", "sentence-transformers", "sentence_transformers_version"
+    ),
     "sklearn": _Framework("sklearn", "scikit-learn", "sklearn_version"),
     "spacy": _Framework("spacy", "spacy", "spacy_version"),
     "spark": _Framework("pyspark", "pyspark", "pyspark_version"),

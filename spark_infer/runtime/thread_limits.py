@@ -13,6 +13,7 @@ _VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
+    "RAYON_NUM_THREADS",  # tokenizers
 )
 
 

@@ -71,6 +71,7 @@ def test_the_base_install_asks_for_no_framework(wheel: zipfile.ZipFile) -> None:
     assert names == {"numpy", "packaging", "pyarrow", "pydantic", "pyyaml", "rich", "sqlglot", "typer"}
     extras = set(metadata.get_all("Provides-Extra", []))
     backends = {"lightgbm", "mlflow", "onnx", "sklearn", "torch", "xgboost"}
+    backends |= {"audio", "images", "sentence-transformers", "transformers"}
     assert extras == {"all", "compile", "connect", "delta", "demo", "local", "scan", "spark", *backends}
 
 

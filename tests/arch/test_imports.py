@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "spark_infer"
 HEAVY = {
     *("delta", "lightgbm", "mlflow", "onnx", "onnxruntime", "pandas", "pyspark", "sklearn", "skops", "torch"),
-    *("skl2onnx", "xgboost"),
+    *("sentence_transformers", "skl2onnx", "xgboost"),
 }
 
 WHERE_FRAMEWORKS_ARE_IMPORTED = {
@@ -44,7 +44,11 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
     ],
     "skl2onnx": ["spark_infer/models/compile/to_onnx.py"],
     "skops": ["spark_infer/models/accelerate/skops.py"],
-    "torch": ["spark_infer/models/backends/native/pytorch.py"],
+    "sentence_transformers": ["spark_infer/models/backends/native/sentence_transformers.py"],
+    "torch": [
+        "spark_infer/models/backends/native/pytorch.py",
+        "spark_infer/models/backends/native/sentence_transformers.py",
+    ],
     "xgboost": ["spark_infer/models/backends/native/xgboost.py"],
 }
 

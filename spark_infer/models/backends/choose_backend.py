@@ -101,7 +101,7 @@ def _flavor_of_pyfunc(mlmodel: MLModel) -> str | None:
 
 
 def _unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path, flavor: str) -> str | None:
-    if options.params:
+    if set(options.params) - {param.name for param in native.params_of(flavor)}:
         return "inference parameters go through pyfunc"
     if options.pyfunc_config:
         return "a model_config goes through pyfunc"

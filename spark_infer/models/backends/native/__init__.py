@@ -8,16 +8,23 @@ A file here has two functions:
 - ``load(spec, folder) -> LoadedModel`` loads the model, in a worker. One that can use a GPU asks
   `ProcessDevice.settle` for its device.
 
-A file with ``CPU_ONLY = True`` has no use for a GPU and is not loaded on one.
+A file with ``CPU_ONLY = True`` has no use for a GPU and is not loaded on one. One with ``PARAMS`` takes these inference
+parameters of any model, declared by its signature or not. One whose models return something else than their signatures
+say has ``declared_outputs(mlmodel, params) -> pa.Schema | None``, which is believed in the signature's place.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import pyarrow as pa
+
+from spark_infer.core.prediction_columns import signature_outputs
+from spark_infer.core.signature import Param
 from spark_infer.models.backends.spec import COMPILED
 
 if TYPE_CHECKING:
@@ -51,3 +58,15 @@ def backend(flavor: str) -> Backend:
 def uses_gpu(name: str) -> bool:
     """Whether a backend has use for a GPU; what a pyfunc does with one is its author's business."""
     return name != COMPILED and (name not in flavors() or not getattr(backend(name), "CPU_ONLY", False))
+
+
+def params_of(name: str) -> tuple[Param, ...]:
+    """Return the inference parameters that a backend takes of any model."""
+    return getattr(backend(name), "PARAMS", ()) if name in flavors() else ()
+
+
+def declared_outputs(name: str, mlmodel: MLModel, params: Mapping[str, Any]) -> pa.Schema | None:
+    """Return the outputs that a model declares, as a backend returns them; None where it declares none."""
+    of_backend = getattr(backend(name), "declared_outputs", None) if name in flavors() else None
+    found: pa.Schema | None = None if of_backend is None else of_backend(mlmodel, params)
+    return signature_outputs(mlmodel.signature) if found is None else found

@@ -71,7 +71,7 @@ def ask(case: Case, folder: Path) -> Answers:
 
     scored = pa.Table.from_batches(score_table_batches(recipe, files, _pieces(batch), Assignment()))
     loaded = load_model(recipe.load, recipe.ref, files, Stats(), cache_bytes=recipe.options.cache_bytes)
-    return Answers(recipe.choice, loaded.how, scored, expected, declared)
+    return Answers(recipe.choice, loaded.how, scored, expected, case.declares or declared)
 
 
 def reference(case: Case, folder: Path, rows: pd.DataFrame) -> tuple[dict[str, list[Any]], pa.Schema | None]:

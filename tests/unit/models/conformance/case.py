@@ -20,8 +20,10 @@ class Case:
         backend: Which backend must serve it.
         because: Words that the plan's reason must hold where pyfunc serves a flavor that has a native backend.
         rtol: Largest relative difference of a number from the pyfunc's; 0 asks for equal bits.
+        atol: Largest absolute difference of a number, where that is larger: for the elements of vectors near zero.
         options: Options of the scoring.
         params: Inference parameters, given to both.
+        declares: Columns that are returned where the signature says otherwise.
         returns: Columns that a model without a signature returns, where only the user could say.
     """
 
@@ -30,6 +32,8 @@ class Case:
     backend: str
     because: str = ""
     rtol: float = 0.0
+    atol: float = 0.0
     options: tuple[tuple[str, Any], ...] = ()
     params: tuple[tuple[str, Any], ...] = ()
     returns: pa.Schema | None = None
+    declares: pa.Schema | None = None

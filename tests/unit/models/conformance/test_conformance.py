@@ -39,7 +39,7 @@ def test_it_answers_as_its_pyfunc_does(name: str, answers: Callable[[str], Answe
     assert found.scored.column_names == list(found.expected)
     assert found.declared is None or found.scored.schema == found.declared
     for column, wanted in found.expected.items():
-        assert differences(found.scored.column(column).to_pylist(), wanted, case.rtol) == []
+        assert differences(found.scored.column(column).to_pylist(), wanted, case.rtol, case.atol) == []
 
 
 def test_the_comparison_finds_what_differs() -> None:
@@ -47,9 +47,15 @@ def test_the_comparison_finds_what_differs() -> None:
     assert differences(values, list(values), 0) == []
     assert differences([1.0], [1.0 + 1e-6], 1e-5) == []
     assert differences([1.0], [1.0 + 1e-6], 1e-7) == ["row 0"]
+    assert differences([[1e-9]], [[0.0]], 1e-7, 1e-8) == []
+    assert differences([[1e-9]], [[0.0]], 1e-7, 1e-10) == ["row 0"]
     assert differences([1, None], [1], 0) == ["2 rows, not 1"]
     wrong = [float("nan"), 1, "True", [1, 1], {"b": 1}]
     assert differences([None, "1", True, [1], {"a": 1}], wrong, 1.0) == [f"row {row}" for row in range(5)]
+
+
+def _bound(case: Case) -> str:
+    return f"{case.rtol:g}" + (f", or {case.atol:g} absolute" if case.atol else "")
 
 
 def test_the_table_in_the_docs_is_that_of_this_suite(answers: Callable[[str], Answers]) -> None:
@@ -58,6 +64,6 @@ def test_the_table_in_the_docs_is_that_of_this_suite(answers: Callable[[str], An
         flavor, _, model = name.partition(": ")
         found = answers(name)
         why = found.choice.reason if found.choice.backend == "pyfunc" else found.how
-        rows.append((f"`{flavor}`", model, f"`{found.choice.backend}`", why, f"{case.rtol:g}"))
-    heads = ("flavor", "model", "served by", "how batches reach it, or why pyfunc serves", "relative difference")
+        rows.append((f"`{flavor}`", model, f"`{found.choice.backend}`", why, _bound(case)))
+    heads = ("flavor", "model", "served by", "how batches reach it, or why pyfunc serves", "difference")
     generated.check(Path("docs/flavors.md"), "conformance", generated.table(heads, rows))
