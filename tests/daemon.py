@@ -6,6 +6,7 @@ as users' workers do.
 
 from __future__ import annotations
 
+import gc
 import os
 
 from pyspark.daemon import manager
@@ -22,6 +23,8 @@ def warm_up() -> None:
 
     assert all((mlflow.pyfunc, pyspark.worker, skops.io))
     make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0], [1.0]], [0, 1]).predict([[0.0]])
+    gc.collect()
+    gc.freeze()  # or else each worker searches all of this for garbage
 
 
 if __name__ == "__main__":
