@@ -93,6 +93,15 @@ def old_tar(content: bytes) -> bytes:
     return bytes(packed)
 
 
+def much_of_nothing() -> bytes:
+    """Half a gigabyte of zeros: the same compressed megabyte again and again."""
+    packer = zlib.compressobj(1)
+    megabyte = bytes(2**20)
+    first = packer.compress(megabyte) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(megabyte) + packer.flush(zlib.Z_FULL_FLUSH)
+    return first + again * 511
+
+
 PICKLES = {
     "a number that pickletools does not read": HOSTILE[4][:2] + b"I0x10\n0" + HOSTILE[4][2:],
     "such a number in text": b"I0x10\n0" + HOSTILE[0],
@@ -107,7 +116,7 @@ PICKLES = {
     "the old format of joblib": b"ZF" + hex(len(HOSTILE[4])).encode().ljust(19) + zlib.compress(HOSTILE[4]),
     "objects of NumPy behind blanks": padded_npy(),
     "an old tar": old_tar(HOSTILE[0]),
-    "zlib, larger than what is looked at": zlib.compress(bytes(2**29), 1),
+    "zlib, larger than what is looked at": much_of_nothing(),
     **{f"protocol {number}": pickle.dumps(LINE, number) for number in range(6)},
     **{f"hostile, protocol {number}": pickle.dumps(Hostile(), number) for number in range(6)},
     "hostile, cut off": pickle.dumps(Hostile(), 4)[:-1],
