@@ -55,6 +55,7 @@ class SimDisk:
     lasting: dict[str, Node] = field(default_factory=dict)
     changes: int = 0
     _numbers: int = 0
+    _seen: dict[str, tuple[int, dict[str, bytes]]] = field(default_factory=dict)
 
     @property
     def disk(self) -> SimDisk:
@@ -212,12 +213,17 @@ class SimDisk:
         self._does("write", write)
 
     def files_below(self, root: str) -> dict[str, bytes]:
-        """What a reader sees, without a step of anybody."""
-        return {
-            path[len(root) + 1 :]: node.content
-            for path, node in self.nodes.items()
-            if path.startswith(root + "/") and node.content is not None
-        }
+        """What a reader sees, without a step of anybody; it is looked up once between two changes."""
+        changes, files = self._seen.get(root, (-1, {}))
+        if changes != self.changes:
+            inside = root + "/"
+            files = {
+                path[len(inside) :]: node.content
+                for path, node in self.nodes.items()
+                if path.startswith(inside) and node.content is not None
+            }
+            self._seen[root] = (self.changes, files)
+        return files
 
     def _does(self, what: str, act: Callable[[], Any]) -> None:
         fate = self.step(what)
