@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from spark_infer.config import ScoreOptions
-from spark_infer.core.exception_text import causes, text_of
-from spark_infer.core.memory_ceiling import is_out_of_memory
-from spark_infer.core.stats import Stats
+from spark_infer.core.bad_row_search import Score, Trial
+from spark_infer.core.stats import COUNTS, Stats
 from spark_infer.errors import (
-    InputValueError,
     ModelProcessError,
     PlanError,
     PredictError,
-    PredictionShapeError,
-    RowOrderError,
     SparkInferError,
     StepFailedError,
     TooManyBadRowsError,
@@ -31,20 +25,12 @@ ERROR_TYPE = pa.struct([pa.field("error_class", pa.string()), pa.field("error_me
 ALWAYS_JUDGED = 100
 """Rows below which a share says little: as many bad rows as are allowed of these are allowed of fewer."""
 
-_SAMPLED = 16
-_FILLED = 3
+PROBED = 100
+"""Rows of a task's first batch that are scored ahead of it, where bad rows have a limit."""
+_LEAST_PROBED = 4
+"""How many times as many rows a batch has that is worth it."""
+
 _MOST_LETTERS = 500
-
-_OF_A_ROW = (InputValueError, PredictError, PredictionShapeError, StepFailedError)
-_NEVER = (OSError, ImportError, SystemExit)
-_DEVICE = re.compile(r"\bcuda|cublas|cudnn", re.IGNORECASE)
-"""What frameworks say of devices, by exceptions of no class of their own."""
-
-_HALVES, _MANY = 2, 100
-"""In how many parts rows are searched: many where a failure ends a process, which takes much longer than a part."""
-
-Score = Callable[[pa.RecordBatch], pa.RecordBatch]
-"""From rows of the table to their outputs; raises where it fails for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +44,11 @@ class BadRowLimits:
 
     most: int | None = None
     fraction: float = 1.0
+
+    @property
+    def are_set(self) -> bool:
+        """Whether so many bad rows are possible that they end a task."""
+        return self.most is not None or self.fraction < 1
 
     @classmethod
     def of(cls, options: ScoreOptions) -> BadRowLimits:
@@ -90,14 +81,45 @@ class BadRows:
     Attributes:
         limits: How many there may be.
         stats: Counts them for the report.
+        any_size: Whether the model is known to take batches of any size.
         rows: Rows that were looked at.
         bad: How many of them were bad.
     """
 
     limits: BadRowLimits
     stats: Stats
+    any_size: bool = False
     rows: int = 0
     bad: int = 0
+    _probed: Trial | None = field(default=None, init=False, repr=False)
+
+    def probe(self, batch: pa.RecordBatch, score: Score) -> None:
+        """Score a few rows of a task's first batch ahead of it, so that a broken model is stopped before it costs much.
+
+        Nothing is kept of what they are answered: they are scored again with the whole batch, and counted then. So the
+        predictions are those of batches that no limit has cut.
+
+        Args:
+            batch: The next rows of the task.
+            score: Scores them.
+
+        Raises:
+            TooManyBadRowsError: The model fails for these rows, and for each of some that lie all over the batch.
+            SparkInferError: It fails for these rows, and not for all of the others.
+        """
+        if self.rows or not self.limits.are_set or batch.num_rows <= _LEAST_PROBED * PROBED:
+            return
+        counted = {name: getattr(self.stats, name) for name in COUNTS}
+        trial = Trial(batch, score, any_size=self.any_size)
+        try:
+            failure = trial.failure(0, PROBED)
+            if failure is not None and not trial.finds_a_good_row():
+                self.limits.refuse(batch.num_rows, batch.num_rows, why=described(failure)[0])
+        finally:
+            vars(self.stats).update(counted)
+        if failure is not None and not trial.fills_up:
+            self._probed = trial
+            raise failure
 
     def score(
         self, batch: pa.RecordBatch, score: Score, outputs: pa.Schema, *, failed: SparkInferError | None = None
@@ -124,13 +146,17 @@ class BadRows:
         """
         self.rows += batch.num_rows
         counted = self.stats.rows + batch.num_rows
-        trial = _Trial(batch, score, failed)
+        trial, self._probed = self._probed, None
+        if trial is None or trial.batch is not batch:
+            trial = Trial(batch, score, any_size=self.any_size)
+        if failed is not None:
+            trial.failed(failed)
         bad = self._search(trial)
         found = (_around(batch, score, outputs, [*bad]), _reasons(bad, batch.num_rows)) if bad else (trial.whole, None)
         self.stats.rows = counted  # each row once, however often it was tried
         return found
 
-    def _search(self, trial: _Trial) -> dict[int, tuple[str, str]]:
+    def _search(self, trial: Trial) -> dict[int, tuple[str, str]]:
         """The bad rows of a batch, in order, and why they are."""
         rows, bad = trial.rows, dict[int, tuple[str, str]]()
         failure = trial.failure(0, rows)
@@ -174,109 +200,12 @@ def with_errors(outputs: pa.Schema, column: str) -> pa.Schema:
     return outputs.append(pa.field(column, ERROR_TYPE)) if column else outputs
 
 
-def is_of_a_row(error: SparkInferError) -> bool:
-    """Whether an error may be the fault of a row: not of the machine, of a file, of a device or of the model's process.
-
-    A wrong answer (`PredictionShapeError`) counts: a model may drop the rows that it has no answer for. An error that
-    no row has alone ends the search. What ends the process of an isolated model may be a row's fault too.
-    """
-    if isinstance(error, ModelProcessError):
-        return True
-    if not isinstance(error, _OF_A_ROW) or isinstance(error, RowOrderError):
-        return False
-    chain = [each for each in causes(error, hidden=True) if each is not error]
-    return not is_out_of_memory(error) and not any(
-        isinstance(each, _NEVER) or _DEVICE.search(f"{type(each).__name__} {text_of(each)}") for each in chain
-    )
-
-
 def described(error: SparkInferError) -> tuple[str, str]:
     """Return the class of the exception that a row led to, the model's own where it raised, and a bounded message."""
     raised = isinstance(error, PredictError | StepFailedError) and not isinstance(error, ModelProcessError)
     of_user = error.__context__ if raised else None
     message = " ".join(" ".join((error.what, *error.details)).split())
     return type(of_user or error).__name__, message[:_MOST_LETTERS]
-
-
-def _row_of(failure: SparkInferError | None) -> int | None:
-    """Which row of those that failed is to blame, where that is known."""
-    return failure.row if isinstance(failure, ModelProcessError) else None
-
-
-class _Trial:
-    """Scores parts of a batch, each once, to see whether they fail."""
-
-    def __init__(self, batch: pa.RecordBatch, score: Score, failed: SparkInferError | None) -> None:
-        self.rows = batch.num_rows
-        self.whole: pa.RecordBatch | None = None
-        """The outputs of the whole batch; None where that fails."""
-        self._batch = batch
-        self._score = score
-        self._tried: dict[tuple[int, int], SparkInferError | None] = {(0, self.rows): failed} if failed else {}
-        self._seen = failed is None
-        self._filler: int | None = None
-
-    def failure(self, start: int, stop: int) -> SparkInferError | None:
-        """Why rows fail together; None where they do not."""
-        part = start, stop
-        if part not in self._tried:
-            self._tried[part] = self._attempt(self._part(start, stop, self._filler))
-        return self._tried[part]
-
-    def passes_now(self) -> bool:
-        """Whether all rows, which were said to have failed and have not been tried here, do not fail another time."""
-        return not self._seen and self._attempt(self._batch) is None
-
-    def first_failing(self, start: int, stop: int) -> tuple[int, SparkInferError | None]:
-        """Narrow rows that fail together down to the first without which those before it do not.
-
-        Returns:
-            That row, and why it fails alone; None where it does not.
-        """
-        failure = self.failure(start, stop)
-        if (known := _row_of(failure)) is not None:
-            return known + (start if self._filler is None else 0), failure
-        parts = _MANY if isinstance(failure, ModelProcessError) else _HALVES
-        while stop - start > 1:
-            step = -(-(stop - start) // parts)
-            while start + step < stop and self.failure(start, start + step) is None:
-                start += step
-            stop = min(stop, start + step)
-        return start, self.failure(start, start + 1)
-
-    def finds_a_good_row(self) -> bool:
-        """Whether a row does not fail, among a few of the whole batch.
-
-        Some models take batches of one size alone. Where a row fails by itself, and as many copies of it as the batch
-        has rows do not, parts of the batch are filled up with copies of it from here on.
-        """
-        rows = self.rows
-        some = [*dict.fromkeys(np.linspace(0, rows - 1, _SAMPLED).astype(int).tolist())]
-        if any(self.failure(row, row + 1) is None for row in some):
-            return True
-        for row in some[:_FILLED] if rows > 1 else []:
-            if self._attempt(self._part(row, row, row)) is None:
-                whole = self._tried[0, rows]
-                self._filler, self._tried = row, {(0, rows): whole}
-                return True
-        return False
-
-    def _part(self, start: int, stop: int, filler: int | None) -> pa.RecordBatch:
-        if filler is None:
-            return self._batch if stop - start == self.rows else self._batch.slice(start, stop - start)
-        places = np.full(self.rows, filler)
-        places[start:stop] = np.arange(start, stop)
-        return self._batch.take(pa.array(places))
-
-    def _attempt(self, rows: pa.RecordBatch) -> SparkInferError | None:
-        try:
-            answered = self._score(rows)
-        except SparkInferError as error:
-            if not is_of_a_row(error):
-                raise
-            return error
-        self.whole = answered if rows is self._batch else self.whole
-        return None
 
 
 def _around(batch: pa.RecordBatch, score: Score, outputs: pa.Schema, bad: list[int]) -> pa.RecordBatch:

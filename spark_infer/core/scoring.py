@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import pyarrow as pa
 
-from spark_infer.core.bad_rows import BadRows, is_of_a_row
+from spark_infer.core.bad_row_search import is_of_a_row
+from spark_infer.core.bad_rows import BadRows
 from spark_infer.core.batching import model_rows, rebatch, window_rows
 from spark_infer.core.buckets import prepares
 from spark_infer.core.casts import retype
@@ -58,7 +60,7 @@ def score_batches(
     rows = _rows_at_once(steps, model)
     search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
-    bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats)
+    bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats, any_size=steps.any_size)
     watch = Watch(steps.outputs, steps.expected, stats)
     for run in runs(cut, search, max_bytes=steps.max_batch_bytes):
         scored = (_score_distinct if search.active else _score_each)(run, model, steps, stats, search)
@@ -95,8 +97,10 @@ def _without_bad_rows(
     stats: Stats,
 ) -> Iterator[ScoredBatch]:
     """Pass on what is scored; score again, batch by batch, what is left of a run that fails."""
+    score = partial(score_batch, model=model, steps=steps, stats=stats)
     done, ended = 0, None
     try:
+        bad.probe(run[0], score)
         for each in scored:
             done, bad.rows = done + 1, bad.rows + each.rows.num_rows
             yield each
@@ -111,8 +115,7 @@ def _without_bad_rows(
         # A window holds many model batches, of which all but a few do not fail.
         left, ended = [*rebatch(left, rows=_SEARCHED, max_bytes=steps.max_batch_bytes)], None
     for batch in left:
-        found = bad.score(batch, lambda part: score_batch(part, model, steps, stats), steps.outputs, failed=ended)
-        yield ScoredBatch(batch, *found)
+        yield ScoredBatch(batch, *bad.score(batch, score, steps.outputs, failed=ended))
 
 
 def _rows_at_once(steps: ScoringSteps, model: Model) -> int:

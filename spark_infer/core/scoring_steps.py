@@ -49,6 +49,7 @@ class ScoringSteps:
         show_values: Whether messages of foreign exceptions may be shown.
         echoes: Compares outputs that repeat an input with it; None leaves that out.
         bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
+        any_size: Whether the model is known to take batches of any size.
         ceiling: How many rows there is memory for in one predict call.
         expected: What the job expects of some outputs.
     """
@@ -67,5 +68,6 @@ class ScoringSteps:
     show_values: bool = False
     echoes: Echoes | None = None
     bad_rows: BadRowLimits | None = None
+    any_size: bool = False
     ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
     expected: Mapping[str, ExpectedColumn] = field(default_factory=dict)

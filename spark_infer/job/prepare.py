@@ -200,7 +200,7 @@ def _match(
     if rehearsal.difference is not None:
         scoring = engine.match(ref, source, _not_accelerated(config), store, loads=loads)
     recipe = read_inputs(read_along(scoring.recipe, source.table, config), source.table, config)
-    scoring = replace(scoring, recipe=recipe)
+    scoring = replace(scoring, recipe=replace(recipe, any_size=rehearsal.any_size))
     plane = engine.choose_plane(config, source, scoring)
     wanted.refuse_plane(plane, source.snapshot)
     refuse_other_reader(pin, source, plane)

@@ -27,7 +27,8 @@ from spark_infer.models.requirements import requirements
 FACT = "trial"
 """What a finished run calls it in the ledger."""
 
-_TYPES = {"how": str, "acceleration": str, "by_row": bool, "batch_rows": int | None, "row_order": str}
+_TYPES = {"how": str, "acceleration": str, "by_row": bool, "batch_rows": int | None, "row_order": str, "any_size": bool}
+_OF_REHEARSAL = ("row_order", "any_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +51,11 @@ class Trial:
 
     def to_facts(self, key: str) -> dict[str, Any]:
         """Return what a later run may believe; nothing where the model did not behave as promised."""
-        if self.rehearsal != Rehearsal(row_order=self.rehearsal.row_order):
+        seen = {name: getattr(self.rehearsal, name) for name in _OF_REHEARSAL}
+        if self.rehearsal != Rehearsal(**seen):
             return {}
         facts = {name: value for name, value in vars(self).items() if name != "rehearsal"}
-        return {FACT: {**facts, "row_order": self.rehearsal.row_order, "key": key}}
+        return {FACT: {**facts, **seen, "key": key}}
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any], key: str) -> Trial | None:
@@ -63,8 +65,8 @@ class Trial:
             return None
         if not all(isinstance(found.get(name), kind) for name, kind in _TYPES.items()):
             return None
-        known = {name: found[name] for name in _TYPES if name != "row_order"}
-        return cls(**known, rehearsal=Rehearsal(row_order=found["row_order"]))
+        known = {name: found[name] for name in _TYPES if name not in _OF_REHEARSAL}
+        return cls(**known, rehearsal=Rehearsal(**{name: found[name] for name in _OF_REHEARSAL}))
 
 
 UNTRIED = Trial(how=NotLoaded.how)

@@ -59,6 +59,7 @@ class Recipe:
         raw_outputs: Columns the model returns.
         outputs: Columns that are added to the table.
         error_column: The last of the outputs, which says why a row has no prediction; "" for none.
+        any_size: Whether the model was seen to predict batches of another size than those of the job.
         show_values: Whether messages of foreign exceptions may be shown.
         parity: How the compiled model was compared with the original; None where the original serves.
     """
@@ -75,6 +76,7 @@ class Recipe:
     error_column: str = ""
     aside: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    any_size: bool = False
     show_values: bool = False
     parity: Parity | None = None
 
@@ -126,6 +128,7 @@ class Recipe:
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
             bad_rows=None if self.options.on_error == "fail" else BadRowLimits.of(self.options),
+            any_size=self.any_size or self.options.batch_size is None,
             expected=self.options.expect,
         )
 

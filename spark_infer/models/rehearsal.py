@@ -31,11 +31,13 @@ class Rehearsal:
         row_order: Whether it answers rows in their order, for the plan; empty where that is not in question.
         warning: For the plan; None where the answer is as promised.
         difference: How a faster way was seen to answer otherwise than the model; None where it was not.
+        any_size: Whether it predicted batches of another size than those of the job.
     """
 
     row_order: str = ""
     warning: str | None = None
     difference: str | None = None
+    any_size: bool = False
 
 
 NOT_LOADED = Rehearsal(
@@ -79,11 +81,12 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
             "with a signature and an example that fit it.",
         ) from (error if recipe.show_values else None)
     _compare(answer, recipe, rows.num_rows, which)
+    seen = Rehearsal(difference=getattr(model, "difference", None), any_size=rows.num_rows != recipe.options.batch_size)
     if not recipe.options.checks_row_order or getattr(model, "by_row", False):
-        return Rehearsal(difference=getattr(model, "difference", None))
+        return seen
     found = row_order(recipe, model, made_up_unlike(binding) if example is None else example)
     _require_order(found, recipe.label)
-    return Rehearsal(row_order=str(found), difference=getattr(model, "difference", None))
+    return replace(seen, row_order=str(found))
 
 
 def example_rows(recipe: Recipe, folder: Path) -> pa.RecordBatch:

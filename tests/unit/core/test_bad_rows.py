@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_infer.core.bad_rows import BadRowLimits
+from spark_infer.core.bad_rows import PROBED, BadRowLimits
 from spark_infer.core.contract import bind
 from spark_infer.core.memory_ceiling import is_out_of_memory
 from spark_infer.core.outputs import Predictions
@@ -150,6 +150,46 @@ def test_rows_that_all_fail_stop_the_task_after_a_few_calls_unless_all_may() -> 
     predictions, errors = scored(Poisoned(everything), 1_000, steps(1_000))
     assert not any(each["prediction"] for each in predictions)
     assert all(errors)
+
+
+@pytest.mark.parametrize("deduplicate", ["never", "always"])
+@pytest.mark.parametrize("limits", [BadRowLimits(fraction=0.1), BadRowLimits(most=1_000)], ids=str)
+def test_a_model_that_fails_for_all_rows_is_stopped_by_a_few_of_the_first_batch(
+    limits: BadRowLimits, deduplicate: str
+) -> None:
+    broken = Poisoned(set(map(float, range(50_000))))
+    with pytest.raises(TooManyBadRowsError):
+        scored(broken, 50_000, steps(10_000, limits, any_size=True, deduplicate=deduplicate))
+    assert sum(broken.calls) == PROBED + 16
+
+
+def test_a_probe_changes_no_prediction_and_no_count() -> None:
+    limits, model, stats = BadRowLimits(fraction=0.1), Poisoned(set()), Stats()
+    assert scored(model, 1_000, steps(500, limits), stats) == scored(Poisoned(set()), 1_000, steps(500))
+    assert model.calls == [PROBED, 500, 500]
+    assert (stats.rows, stats.predicted, stats.batches) == (1_000, 1_000, 2)
+
+
+def test_small_batches_have_no_probe() -> None:
+    model = Poisoned(set())
+    scored(model, 800, steps(4 * PROBED, BadRowLimits(fraction=0.1)))
+    assert model.calls == [400, 400]
+
+
+@pytest.mark.parametrize("bad", [set(range(100)), {0, 99, 500}, {*range(0, 1_000, 11)}])
+def test_a_probe_that_fails_decides_no_row(bad: set[int]) -> None:
+    wanted = scored(Poisoned(set()), 2_000, steps(1_000))[0]
+    stats = Stats()
+    predictions, errors = scored(Poisoned(set(map(float, bad))), 2_000, steps(1_000, BadRowLimits(fraction=0.2)), stats)
+    assert {row for row, error in enumerate(errors) if error} == bad
+    assert all(row in bad or predictions[row] == wanted[row] for row in range(2_000))
+    assert (stats.rows, stats.bad_rows) == (2_000, len(bad))
+
+
+def test_a_model_that_takes_batches_of_one_size_alone_is_not_judged_by_a_probe() -> None:
+    model = Poisoned({3.0}, only_batches_of=1_000)
+    _, errors = scored(model, 2_000, steps(1_000, BadRowLimits(fraction=0.1)))
+    assert [row for row, error in enumerate(errors) if error] == [3]
 
 
 def test_more_bad_rows_than_a_number_or_a_share_stop_the_task() -> None:

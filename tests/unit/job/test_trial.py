@@ -12,7 +12,11 @@ from spark_infer.job.trial import Trial
 from spark_infer.models.rehearsal import Rehearsal
 
 SEEN = Trial(
-    how="arrays", acceleration="on", by_row=True, batch_rows=10_000, rehearsal=Rehearsal(row_order="rows in order")
+    how="arrays",
+    acceleration="on",
+    by_row=True,
+    batch_rows=10_000,
+    rehearsal=Rehearsal(row_order="in order", any_size=True),
 )
 
 
@@ -28,7 +32,7 @@ def test_a_model_that_misbehaved_is_tried_each_time(why: dict[str, str]) -> None
     assert replace(SEEN, rehearsal=Rehearsal(**why)).to_facts("key") == {}
 
 
-@pytest.mark.parametrize(("name", "value"), [("how", 1), ("by_row", None), ("batch_rows", "5"), ("row_order", None)])
+@pytest.mark.parametrize(("name", "value"), [("how", 1), ("by_row", None), ("batch_rows", "5"), ("any_size", 1)])
 def test_facts_of_another_form_are_not_believed(name: str, value: Any) -> None:
     facts = SEEN.to_facts("key")
     facts["trial"][name] = value

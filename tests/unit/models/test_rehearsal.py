@@ -72,7 +72,11 @@ def rehearsed(
 
 def test_a_model_that_keeps_its_promise_is_passed_in_silence(tmp_path: Path) -> None:
     found = rehearsed(tmp_path, Priced(prices), example=EXAMPLE_ROWS)
-    assert found == Rehearsal(row_order="kept, as 2 rows in two orders showed")
+    assert found == Rehearsal(row_order="kept, as 2 rows in two orders showed", any_size=True)
+
+
+def test_an_example_of_as_many_rows_as_a_batch_says_nothing_of_other_sizes(tmp_path: Path) -> None:
+    assert not rehearsed(tmp_path, Priced(prices), example=EXAMPLE_ROWS, batch_size=len(EXAMPLE_ROWS)).any_size
 
 
 def test_a_model_that_refuses_its_own_example_is_refused_without_its_values(tmp_path: Path) -> None:
@@ -122,7 +126,8 @@ def test_a_model_that_answers_in_another_order_is_refused_unless_it_is_trusted(e
     options: dict[str, Any] = {"row_order": "trust", "batch_size": 1}
     for name, value in options.items():
         (tmp_path / name).mkdir()
-        assert rehearsed(tmp_path / name, model, example=example, **{name: value}) == Rehearsal()
+        found = rehearsed(tmp_path / name, model, example=example, **{name: value})
+        assert found == Rehearsal(any_size=True)
 
 
 def tensors(*specs: tuple[str | None, str, tuple[int, ...]]) -> Schema:
