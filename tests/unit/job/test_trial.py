@@ -28,7 +28,7 @@ def test_it_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("why", [{"warning": "it raised"}, {"difference": "it answered otherwise"}])
-def test_a_model_that_misbehaved_is_tried_each_time(why: dict[str, str]) -> None:
+def test_a_model_that_misbehaved_is_tried_each_time(why: dict[str, Any]) -> None:
     assert replace(SEEN, rehearsal=Rehearsal(**why)).to_facts("key") == {}
 
 
