@@ -89,7 +89,7 @@ class ScoreOptions(Frozen):
     backend: str = Field(
         default="auto",
         description="`auto` takes the native backend of the model's flavor where it gives the same answers, else "
-        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, "
+        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, `transformers`, "
         "`sentence_transformers`, `spark` or `pyfunc` ask for one.",
     )
     predict_method: TextList | None = Field(

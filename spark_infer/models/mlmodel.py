@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -49,6 +49,7 @@ class MLModel:
         model_uuid: MLflow's id for this very model; new with each log call.
         run_id: The run that logged it.
         has_input_example: Whether example rows lie in the folder.
+        metadata: What it was logged with beside its flavors.
     """
 
     flavors: Mapping[str, Mapping[str, Any]]
@@ -58,6 +59,7 @@ class MLModel:
     model_uuid: str | None = None
     run_id: str | None = None
     has_input_example: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def pyfunc(self) -> Mapping[str, Any] | None:
@@ -80,6 +82,7 @@ def read_mlmodel(folder: Path) -> MLModel:
     if not isinstance(flavors, dict) or not flavors or not all(isinstance(each, dict) for each in flavors.values()):
         raise _refused("`flavors` is not a mapping from flavors to their settings")
     example = document.get("saved_input_example_info")
+    metadata = document.get("metadata")
     root = folder.resolve()
     for key, value in _paths({"flavors": flavors, "saved_input_example_info": example}):
         _check_path(root, key, value)
@@ -92,6 +95,7 @@ def read_mlmodel(folder: Path) -> MLModel:
         model_uuid=_text(document, "model_uuid"),
         run_id=_text(document, "run_id"),
         has_input_example=isinstance(example, dict),
+        metadata=metadata if isinstance(metadata, dict) else {},
     )
 
 

@@ -59,6 +59,9 @@ _FRAMEWORKS: Mapping[str, _Framework] = {
     "xgboost": _Framework("xgboost", "xgboost", "xgb_version"),
 }
 
+_BESIDE: Mapping[str, Requirement] = {"transformers": Requirement("torch", "torch")}
+"""What a native backend needs beside its flavor's own library."""
+
 # These say themselves that they read files of earlier versions, and not of later ones:
 # https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and
 # https://scikit-learn.org/stable/model_persistence.html
@@ -71,6 +74,8 @@ def requirements(mlmodel: MLModel, backend: str) -> tuple[Requirement, ...]:
     found = [_framework(flavor, mlmodel.flavors.get(flavor, {})) for flavor in flavors if flavor in _FRAMEWORKS]
     if backend == "pyfunc":
         found += [Requirement("mlflow", "mlflow"), Requirement("pandas", "pandas")]
+    elif backend in _BESIDE:
+        found.append(_BESIDE[backend])
     for flavor in flavors:
         settings = mlmodel.flavors.get(flavor, {})
         if _is_estimator(flavor, settings):

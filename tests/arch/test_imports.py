@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "spark_infer"
 HEAVY = {
     *("delta", "lightgbm", "mlflow", "onnx", "onnxruntime", "pandas", "pyspark", "sklearn", "skops", "torch"),
-    *("sentence_transformers", "skl2onnx", "xgboost"),
+    *("sentence_transformers", "skl2onnx", "transformers", "xgboost"),
 }
 
 WHERE_FRAMEWORKS_ARE_IMPORTED = {
@@ -48,7 +48,9 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
     "torch": [
         "spark_infer/models/backends/native/pytorch.py",
         "spark_infer/models/backends/native/sentence_transformers.py",
+        "spark_infer/models/backends/native/transformers.py",
     ],
+    "transformers": ["spark_infer/models/backends/native/transformers.py"],
     "xgboost": ["spark_infer/models/backends/native/xgboost.py"],
 }
 

@@ -101,9 +101,10 @@ def _flavor_of_pyfunc(mlmodel: MLModel) -> str | None:
 
 
 def _unfit(mlmodel: MLModel, options: ScoreOptions, folder: Path, flavor: str) -> str | None:
-    if set(options.params) - {param.name for param in native.params_of(flavor)}:
+    foreign = set(options.params) - {param.name for param in native.params_of(flavor)}
+    if foreign and not native.takes_params(flavor):
         return "inference parameters go through pyfunc"
-    if options.pyfunc_config:
+    if options.pyfunc_config and not native.takes_params(flavor):
         return "a model_config goes through pyfunc"
     return native.backend(flavor).unfit(mlmodel, options, folder)
 

@@ -10,7 +10,8 @@ A file here has two functions:
 
 A file with ``CPU_ONLY = True`` has no use for a GPU and is not loaded on one. One with ``PARAMS`` takes these inference
 parameters of any model, declared by its signature or not. One whose models return something else than their signatures
-say has ``declared_outputs(mlmodel, params) -> pa.Schema | None``, which is believed in the signature's place.
+say has ``declared_outputs(mlmodel, params) -> pa.Schema | None``, which is believed in the signature's place. One with
+``TAKES_PARAMS = True`` takes those that a signature declares and a ``model_config``, which go through pyfunc otherwise.
 """
 
 from __future__ import annotations
@@ -70,3 +71,8 @@ def declared_outputs(name: str, mlmodel: MLModel, params: Mapping[str, Any]) -> 
     of_backend = getattr(backend(name), "declared_outputs", None) if name in flavors() else None
     found: pa.Schema | None = None if of_backend is None else of_backend(mlmodel, params)
     return signature_outputs(mlmodel.signature) if found is None else found
+
+
+def takes_params(name: str) -> bool:
+    """Whether a backend takes inference parameters of signatures, and a model's configuration."""
+    return bool(getattr(backend(name), "TAKES_PARAMS", False))
