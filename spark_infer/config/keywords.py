@@ -56,6 +56,7 @@ class UdfKeywords(TypedDict, total=False):
     error_column: str | None
     max_bad_rows: int | None
     max_bad_fraction: float | None
+    hosting: str | None
     isolation: str | IsolationOptions | Mapping[str, Any] | None
     expect: Mapping[str, ExpectedColumn | Mapping[str, Any]] | None
     model_files: str | os.PathLike[str] | None

@@ -221,6 +221,12 @@ class ScoreOptions(Frozen):
         "`predict_seconds` or takes too much memory is a row that the model fails for, and `on_error` says what "
         "becomes of it. Without it, such a row ends the job.",
     )
+    hosting: Literal["auto", "worker", "executor"] = Field(
+        default="auto",
+        description="Where the loaded model is: `worker` has a copy in each Python worker, `executor` one in a process "
+        "that all workers of an executor feed. `auto` takes `executor` where several tasks share a GPU, or where the "
+        "copies are known not to fit into the executor's memory.",
+    )
     expect: dict[str, ExpectedColumn] = Field(
         default_factory=dict,
         description="What predictions have to look like, or the job stops: prediction column to `min`, `max`, "
@@ -257,6 +263,17 @@ class ScoreOptions(Frozen):
         wrong = on_error == "fail" and max_bad_rows is not None
         return (
             "`max_bad_rows` goes with `on_error: null` or `quarantine`: now the first bad row ends the job"
+            if wrong
+            else ""
+        )
+
+    @rule("hosting", "isolation")
+    @staticmethod
+    def _one_process_is_enough(hosting: str, isolation: IsolationOptions | None) -> str:
+        wrong = hosting == "executor" and isolation is not None
+        return (
+            "`isolation` gives each worker a process for its model, and `hosting: executor` one to all of them: leave "
+            "one out (a model host that a row ends is started again, and the row is found, too)"
             if wrong
             else ""
         )

@@ -23,6 +23,7 @@ from spark_infer.errors import SparkMustReadError
 from spark_infer.models.backends.spec import Described
 from spark_infer.models.files.distribution import ModelFiles
 from spark_infer.models.files.store import ModelStore
+from spark_infer.models.hosting import ExecutorShape
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.call_in_thread import Wait
@@ -142,7 +143,10 @@ class Engine(Protocol[S]):
     def slots(self) -> int | None:
         """Return how many tasks run at once; None where that is not known."""
 
-    def describe_slots(self) -> tuple[str, ...]:
+    def executor_shape(self) -> ExecutorShape:
+        """Return what an executor has for the workers of the scoring, as far as that is known."""
+
+    def describe_slots(self, *, hosted: bool) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle."""
 
     def workers_are_here(self) -> bool:

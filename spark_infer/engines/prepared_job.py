@@ -16,6 +16,7 @@ from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.plane import Plane
 from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.files.distribution import ModelFiles
+from spark_infer.models.hosting import HostingChoice
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.tables.bookmark import BookmarkMove
@@ -60,6 +61,7 @@ class MatchedJob:
             known.
         by_row: Whether the model is known to look at each row by itself.
         batch_rows: The most rows of a model batch.
+        hosting: Where workers obtain the model, and why.
         folder: The model's files here.
         plane: Who reads the rows, who writes them, and why.
         schema: The target's columns.
@@ -79,6 +81,7 @@ class MatchedJob:
     acceleration: str
     by_row: bool
     batch_rows: int
+    hosting: HostingChoice
     folder: Path
     plane: Plane
     schema: pa.Schema

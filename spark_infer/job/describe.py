@@ -55,9 +55,16 @@ def plan_of(job: PreparedJob) -> Plan:
         acceleration=job.acceleration,
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=hide(tuple(_units(job))),
-        tasks=job.engine.describe_slots() if job.by_workers else (),
+        tasks=tuple(_tasks(job)) if job.by_workers else (),
         warnings=hide((*job.warnings, *filter(None, [job.rehearsal.warning]))),
     )
+
+
+def _tasks(job: PreparedJob) -> Iterator[str]:
+    choice = job.hosting
+    yield from job.engine.describe_slots(hosted=choice.hosting is not None)
+    if choice.why:
+        yield f"hosting: {'worker' if choice.hosting is None else 'executor'} ({choice.why})"
 
 
 def _write(job: PreparedJob) -> str:

@@ -27,7 +27,9 @@ from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
 from spark_infer.job.units.quarantined_rows import quarantined_rows, scoring_again
 from spark_infer.job.writers import with_writers
+from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.driver import open_store
+from spark_infer.models.hosting import choose_hosting
 from spark_infer.models.pins import differences
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import resolve
@@ -208,6 +210,9 @@ def _match(
         scoring = engine.compiled(scoring, source, plane)
     trial = trial_of(scoring, rehearsal) if known is None else known
     batch_rows = model_rows(config.score.batch_size, trial)
+    gpu = uses_gpu(recipe.load.backend)
+    choice = choose_hosting(config.score, engine.executor_shape(), trial.size_bytes, uses_gpu=gpu)
+    scoring = replace(scoring, recipe=replace(scoring.recipe, hosting=choice.hosting))
     plane = plane.in_batches_of(batch_rows, config.score.max_batch_bytes, positions=config.quarantine is not None)
     return MatchedJob(
         config=config,
@@ -218,6 +223,7 @@ def _match(
         acceleration=trial.acceleration,
         by_row=trial.by_row,
         batch_rows=batch_rows,
+        hosting=choice,
         folder=store.path(ref.digest),
         plane=plane,
         schema=engine.target_schema(config, source, scoring, plane),

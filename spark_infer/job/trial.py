@@ -23,11 +23,20 @@ from spark_infer.models.installed import installed_version
 from spark_infer.models.pins import pinned
 from spark_infer.models.rehearsal import NOT_LOADED, Rehearsal, rehearse
 from spark_infer.models.requirements import requirements
+from spark_infer.runtime.process_state import this_process
 
 FACT = "trial"
 """What a finished run calls it in the ledger."""
 
-_TYPES = {"how": str, "acceleration": str, "by_row": bool, "batch_rows": int | None, "row_order": str, "any_size": bool}
+_TYPES = {
+    "how": str,
+    "acceleration": str,
+    "by_row": bool,
+    "batch_rows": int | None,
+    "size_bytes": int | None,
+    "row_order": str,
+    "any_size": bool,
+}
 _OF_REHEARSAL = ("row_order", "any_size")
 
 
@@ -40,6 +49,7 @@ class Trial:
         acceleration: How it is asked faster than by its library alone, or why it is not.
         by_row: Whether it is known to look at each row by itself.
         batch_rows: The rows of the batches that it is fastest with, where it says so.
+        size_bytes: What it took of this process's memory; None where it was not loaded.
         rehearsal: What became of trying it.
     """
 
@@ -47,6 +57,7 @@ class Trial:
     acceleration: str = ""
     by_row: bool = False
     batch_rows: int | None = None
+    size_bytes: int | None = None
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
 
     def to_facts(self, key: str) -> dict[str, Any]:
@@ -65,7 +76,7 @@ class Trial:
             return None
         if not all(isinstance(found.get(name), kind) for name, kind in _TYPES.items()):
             return None
-        known = {name: found[name] for name in _TYPES if name not in _OF_REHEARSAL}
+        known: dict[str, Any] = {name: found.get(name) for name in _TYPES if name not in _OF_REHEARSAL}
         return cls(**known, rehearsal=Rehearsal(**{name: found[name] for name in _OF_REHEARSAL}))
 
 
@@ -109,6 +120,7 @@ def trial_of(scoring: Scoring, rehearsal: Rehearsal) -> Trial:
         acceleration=acceleration,
         by_row=getattr(loaded, "by_row", False),
         batch_rows=getattr(loaded, "batch_rows", None) if scoring.like_workers else None,
+        size_bytes=this_process().models.size_of(scoring.recipe.load.key(scoring.recipe.ref.digest)),
         rehearsal=rehearsal,
     )
 

@@ -38,6 +38,7 @@ from spark_infer.models.trust.policy import require_trusted
 
 if TYPE_CHECKING:
     from spark_infer.models.compile.parity import Parity
+    from spark_infer.models.hosting import Hosting
 
 Output = str | Mapping[str, str] | None
 
@@ -62,6 +63,7 @@ class Recipe:
         any_size: Whether the model was seen to predict batches of another size than those of the job.
         show_values: Whether messages of foreign exceptions may be shown.
         parity: How the compiled model was compared with the original; None where the original serves.
+        hosting: How workers find the model host that holds the model; None where each loads a copy.
     """
 
     ref: ModelRef
@@ -79,6 +81,7 @@ class Recipe:
     any_size: bool = False
     show_values: bool = False
     parity: Parity | None = None
+    hosting: Hosting | None = None
 
     @property
     def label(self) -> str:

@@ -22,20 +22,28 @@ from spark_infer.models.backends import load
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec
 from spark_infer.models.files.ceiling_notes import ceiling_on_this_node
+from spark_infer.models.hosting import Hosting, ModelHost, executor_of, find_host
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
+from spark_infer.runtime.model_cache import loads_elsewhere
 from spark_infer.runtime.model_process import ProcessLimits
 from spark_infer.runtime.output_capture import captured_output, capturing
 from spark_infer.runtime.process_state import this_process
 
 
 def load_model(
-    spec: LoadSpec, ref: ModelRef, folder: Callable[[], Path], stats: Stats, *, cache_bytes: int
+    spec: LoadSpec,
+    ref: ModelRef,
+    folder: Callable[[], Path],
+    stats: Stats,
+    *,
+    cache_bytes: int,
+    host: ModelHost | None = None,
 ) -> LoadedModel:
-    """Return a model, loaded once in this process.
+    """Return a model, loaded once in this process or in the host of its executor.
 
     Args:
         spec: How to load it.
@@ -43,13 +51,14 @@ def load_model(
         folder: Finds its verified files on this node; called only when it must be loaded.
         stats: Takes loads, hits and seconds.
         cache_bytes: How much the cache may hold.
+        host: The host that holds it; None for this process.
 
     Raises:
         ModelLoadError: It does not load.
     """
     return this_process().models.get(
         spec.key(ref.digest),
-        lambda: _load(spec, folder()),
+        lambda: _load(spec, folder()) if host is None else host.model(_load_in_child, spec, folder),
         size_bytes=ref.size_bytes if spec.artefact is None else spec.artefact.size_bytes,
         max_bytes=cache_bytes,
         stats=stats,
@@ -93,7 +102,7 @@ def _tune_memory() -> None:
     large_pages()
 
 
-def _load_spec(spec: LoadSpec, assigned: Assignment, options: ScoreOptions) -> LoadSpec:
+def _load_spec(spec: LoadSpec, assigned: Assignment, options: ScoreOptions, hosting: Hosting | None) -> LoadSpec:
     """Return how the model is loaded in a task; on the CPU where its backend has no use for a GPU."""
     on_gpu = bool(assigned.addresses) and uses_gpu(spec.backend)
     return replace(
@@ -101,7 +110,8 @@ def _load_spec(spec: LoadSpec, assigned: Assignment, options: ScoreOptions) -> L
         device=GPU if on_gpu else CPU,
         address=assigned.address if on_gpu else None,
         allow_cpu_fallback=assigned.resources.allow_cpu_fallback,
-        threads=assigned.cpus or spec.threads,
+        threads=hosting.threads if hosting else assigned.cpus or spec.threads,
+        hosted=hosting is not None,
         isolation=None if options.isolation is None else _process_limits(options, options.isolation),
     )
 
@@ -189,13 +199,16 @@ def _scored_aloud(
     if recipe.load.accelerate:
         _tune_memory()
     assigned.bind()
-    spec = _load_spec(recipe.load, assigned, recipe.options)
+    executor = executor_of(recipe, assigned)
+    spec = _load_spec(recipe.load, assigned, recipe.options, recipe.hosting if executor else None)
+    host = find_host(recipe, spec, executor) if executor else None
+    threads = assigned.cpus or recipe.load.threads
     model: Model | None = None
     process = this_process()
     limit = process.deadlines.limit
     load_seconds, predict_seconds = recipe.options.load_seconds, recipe.options.predict_seconds
-    if spec.isolation is not None:
-        # The child ends itself first, and the error has its stack.
+    if spec.isolation is not None or spec.hosted:
+        # The process of the model ends itself first, and the error has its stack.
         load_seconds, predict_seconds = load_seconds and 2 * load_seconds, None
     try:
         steps = recipe.compile()
@@ -205,13 +218,13 @@ def _scored_aloud(
     def get_model() -> Model:
         nonlocal model
         # Before, for libraries that read their variables when they are loaded; after, for those just loaded.
-        process.threads.set(spec.threads, loaded=False)
+        process.threads.set(threads, loaded=False)
         before, loads = process.device.fallbacks, stats.loads
         with limit("load", load_seconds):
-            model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes)
+            model = load_model(spec, recipe.ref, folder, stats, cache_bytes=recipe.options.cache_bytes, host=host)
         assigned.note_loads(stats.loads)
         stats.fallbacks += process.device.fallbacks - before
-        process.threads.set(spec.threads, loaded=stats.loads > loads)
+        process.threads.set(threads, loaded=stats.loads > loads)
         return model
 
     steps = replace(
@@ -221,6 +234,8 @@ def _scored_aloud(
     for scored in score_batches(batches, get_model, steps, stats):
         if not counted and getattr(model, "difference", None) is not None:
             stats.unaccelerated, counted = 1, True
+        if host is not None:
+            stats.loads += loads_elsewhere(model)
         yield scored
     if stats.loads:
         _spare_collections()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from spark_infer.config import ResourceOptions
 from spark_infer.errors import DeviceError
+from spark_infer.runtime.process_identity import ProcessIdentity
 from spark_infer.runtime.process_state import this_process
 
 
@@ -18,12 +19,14 @@ class Assignment:
         cpus: Its cores; None where Spark does not tell.
         attempt: How often the task was tried before.
         resources: What was asked for.
+        executor: The process whose workers share a model host; None for the Java process that started this one.
     """
 
     addresses: tuple[str, ...] = ()
     cpus: int | None = None
     attempt: int = 0
     resources: ResourceOptions = field(default_factory=ResourceOptions)
+    executor: ProcessIdentity | None = None
 
     @property
     def address(self) -> str | None:

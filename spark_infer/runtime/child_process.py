@@ -217,7 +217,7 @@ def own_pipes() -> tuple[IO[bytes], IO[bytes]]:
     From now on the child ends with its parent.
     """
     if parent := os.environ.pop(_PARENT, ""):
-        _end_with(int(parent))
+        end_with(int(parent))
     receive, send = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -234,7 +234,7 @@ def _let_go(pipes: list[int]) -> None:
             os.dup2(nothing.fileno(), pipes.pop(), inheritable=False)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Have the kernel end this process with its parent, also in native code that holds Python's lock.
 
     https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html

@@ -169,9 +169,9 @@ class IsolatedModel:
         if rows is not None:
             if late is not None:
                 return ModelHungError.on_batch(late, self._asked_seconds or 0.0, rows)
-            return ModelCrashedError.on_batch(_ended_by(status), rows)
+            return ModelCrashedError.on_batch(ended_by(status), rows)
         return late or ModelLoadError(
-            f"The process of the model ended while it loaded the model: {_ended_by(status)}.",
+            f"The process of the model ended while it loaded the model: {ended_by(status)}.",
             next_step="load the model in plain Python to see the cause; what it wrote is in the log of the worker.",
         )
 
@@ -181,7 +181,7 @@ class IsolatedModel:
             self._model = None
 
 
-def _ended_by(status: int) -> str:
+def ended_by(status: int) -> str:
     """Say how a process ended, by its exit status."""
     if status >= 0:
         return f"exit status {status}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from spark_infer.config import ResourceOptions
 from spark_infer.errors import ResourcesError
 from spark_infer.printable import counted
+from spark_infer.runtime.assignment import Assignment
+from spark_infer.runtime.process_identity import ProcessIdentity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,18 @@ class LocalResources:
         """How many processes run at once: this job's part, at least one."""
         return max(1, self.cores // self.cpus // self.shared_by)
 
-    def describe(self) -> tuple[str, ...]:
+    def assigned(self, resources: ResourceOptions) -> Assignment:
+        """Return what a process of this one gets; all of them share the model host of this one, if any."""
+        return Assignment(cpus=self.cpus, resources=resources, executor=ProcessIdentity.own())
+
+    def describe(self, *, hosted: bool) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle."""
         idle = 0 if self.shared_by > 1 else self.cores - self.cpus * self.processes
         lines = [
             f"at most {self.processes:,} at once, each a process of this machine with {counted(self.cpus, 'core')}",
-            f"{counted(self.processes, 'copy', 'copies')} of the model, one in each process",
+            "1 copy of the model, in a process that all of them feed"
+            if hosted
+            else f"{counted(self.processes, 'copy', 'copies')} of the model, one in each process",
         ]
         if idle:
             lines.append(f"{counted(idle, 'core')} idle, since {self.cores} are no multiple of {self.cpus}")

@@ -81,6 +81,13 @@ def free_memory_bytes() -> int | None:
     return min((each for each in free if each is not None), default=None)
 
 
+def whole_memory_bytes() -> int | None:
+    """Return the memory of this machine, or the limit of the container around this process; None if not known."""
+    found = [_first_number(Path("/proc/meminfo"), r"^MemTotal:\s+(\d+) kB", 1024)]
+    found += [_first_number(folder / most, r"^(\d+)$") for folder, most, _ in _CGROUPS]
+    return min((each for each in found if each is not None), default=None)
+
+
 def _first_number(file: Path, pattern: str, unit: int = 1) -> int | None:
     try:
         found = re.search(pattern, file.read_text(encoding="ascii"), re.MULTILINE)

@@ -77,11 +77,18 @@ class ModelCache:
             before = self._resident_bytes()
             with stats.timing("load"):
                 model = load()
-            stats.loads += 1
+            loads = loads_elsewhere(model, 1)
+            stats.loads += loads
+            stats.cache_hits += not loads
             measured = max(size_bytes, self._resident_bytes() - before)
             self._entries[key] = _Entry(model, measured, address)
             self._make_room(max_bytes, keep=1)
             return model
+
+    def size_of(self, key: Hashable) -> int | None:
+        """Return the bytes of a model that is held, as measured when it was loaded; None without it."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.size_bytes
 
     def clear(self) -> None:
         """Close and forget every model."""
@@ -112,6 +119,17 @@ class ModelCache:
         if keys:
             gc.unfreeze()  # models/worker.py freezes what stays
             gc.collect()
+
+
+def loads_elsewhere(model: object, here: int = 0) -> int:
+    """Return how often a model was loaded in the host of the executor for this process, since the last call.
+
+    Args:
+        model: The model.
+        here: What is returned for a model of this process.
+    """
+    take_loads = getattr(model, "take_loads", None)
+    return here if take_loads is None else int(take_loads())
 
 
 def resident_bytes() -> int:

@@ -24,6 +24,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.errors import RunError
 from spark_infer.runtime.child_process import Child, answer, messages, own_pipes, write
 from spark_infer.runtime.memory import limit_memory
+from spark_infer.runtime.model_facts import ModelFacts
 from spark_infer.runtime.output_capture import captured_output, open_worker_log
 from spark_infer.runtime.process_state import this_process
 
@@ -82,22 +83,22 @@ class ModelProcess:
         self._child = Child("spark_infer.runtime.model_process", own_group=own_group, environ=environ)
         self.difference: str | None = None
         try:
-            facts = self._ask(pickle.dumps((load, threads, limits)), None)
-            self._how, self._outputs, fell_back, self.by_row, self.batch_rows, self.batch_cost = facts
+            self._facts: ModelFacts = self._ask(pickle.dumps((load, threads, limits)), None)
         except BaseException:
             self.close()
             raise
-        for _ in range(fell_back):
-            this_process().device.fall_back("the framework sees no GPU")
+        facts = self._facts
+        self.by_row, self.batch_rows, self.batch_cost = facts.by_row, facts.batch_rows, facts.batch_cost
+        facts.note_fallbacks()
 
     @property
     def how(self) -> str:
         """How batches reach the model."""
-        return f"{self._how}; in a process of its own"
+        return f"{self._facts.how}; in a process of its own"
 
     def outputs(self) -> pa.Schema | None:
         """Columns it returns, where it knows."""
-        return self._outputs
+        return self._facts.outputs
 
     def predict(self, inputs: pa.RecordBatch, seconds: float | None = None) -> Predictions:
         """Predict one batch in the child; what the model raises there is raised here.
@@ -159,7 +160,7 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
         process.threads.set(threads)
         if limits is not None:
             limit_memory(limits.memory_bytes)
-        write(send, answer(True, _facts(model)))
+        write(send, answer(True, ModelFacts.of(model)))
     except (Exception, SystemExit) as error:
         write(send, answer(False, error))
         return
@@ -172,14 +173,6 @@ def serve(receive: IO[bytes], send: IO[bytes]) -> None:
         write(send, found)
     model.close()
     gc.collect()  # models lie in cycles; what ends them must not wait for the interpreter's end
-
-
-def _facts(model: Any) -> tuple[object, ...]:
-    of_some = (
-        bool(getattr(model, "by_row", False)),
-        *(getattr(model, each, None) for each in ("batch_rows", "batch_cost")),
-    )
-    return (model.how, model.outputs(), this_process().device.fallbacks, *of_some)
 
 
 def _answered(model: Any, message: bytes) -> Any:

@@ -32,7 +32,11 @@ class ProcessIdentity:
     @classmethod
     def own(cls) -> ProcessIdentity:
         """This process."""
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """A process of this machine."""
         return cls(host=socket.gethostname(), pid=pid, machine=_machine(), born=_born(pid) or "")
 
     def is_gone(self) -> bool:

@@ -17,6 +17,11 @@ _VARIABLES = (
 )
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the environment variables by which libraries, once they are loaded, use so many threads."""
+    return dict.fromkeys(_VARIABLES, str(threads))
+
+
 class ThreadLimits:
     """How many threads the libraries of a process may use.
 
@@ -41,8 +46,7 @@ class ThreadLimits:
             loaded: Whether libraries may have been loaded since the last call. Looking for them takes some
                 milliseconds.
         """
-        for name in _VARIABLES:
-            self._environ[name] = str(threads)
+        self._environ.update(thread_variables(threads))
         torch: Any = sys.modules.get("torch")
         if torch is not None:
             torch.set_num_threads(threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from spark_infer.models.backends.spec import Described, LoadSpec, NotLoaded
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.driver import load_here
 from spark_infer.models.files.store import ModelStore
+from spark_infer.models.hosting import choose_hosting
 from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Output, Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
@@ -170,6 +171,8 @@ def prepare(
         threads=stage.share.cpus,
         show_values=os.environ.get("SPARK_INFER_SHOW_VALUES") == "1",
     )
+    shape, gpu = stage.executor_shape(spark), uses_gpu(recipe.load.backend)
+    recipe = replace(recipe, hosting=choose_hosting(options, shape, None, uses_gpu=gpu).hosting)
     _require_session(spark, recipe, schema, stage, store.path(ref.digest))
     warn_once(ref, recipe.load.backend, store.path(ref.digest))
     files = choose_way(spark, store, ref.digest, options.model_files)
@@ -210,6 +213,11 @@ def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, sta
         raise PlanError(
             "isolation: process is for models that predict in workers, and Spark runs this pipeline itself.",
             next_step="leave isolation out.",
+        )
+    if backend == SPARK and recipe.options.hosting == "executor":
+        raise PlanError(
+            "hosting: executor is for models that predict in workers, and Spark runs this pipeline itself.",
+            next_step="leave hosting out.",
         )
     columns = recipe.read_columns(schema)
     if _needs_python(recipe):

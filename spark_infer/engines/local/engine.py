@@ -29,6 +29,7 @@ from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.driver import load_here
 from spark_infer.models.files.distribution import ModelFiles, decide
 from spark_infer.models.files.store import ModelStore
+from spark_infer.models.hosting import ExecutorShape
 from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
@@ -36,6 +37,7 @@ from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.stamps import refuse_unknown_columns, stamped_schema
 from spark_infer.runtime.call_in_thread import Wait, call_in_thread
 from spark_infer.runtime.local_resources import LocalResources, find_local_resources
+from spark_infer.runtime.memory import whole_memory_bytes
 from spark_infer.tables.bookmark import Span
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.local_tables import LocalTables
@@ -121,9 +123,14 @@ class LocalEngine:
         """Return how many processes run at once."""
         return self.here.processes
 
-    def describe_slots(self) -> tuple[str, ...]:
+    def describe_slots(self, *, hosted: bool) -> tuple[str, ...]:
         """Say how many processes and copies of the model there will be at once, and what stays idle."""
-        return self.here.describe()
+        return self.here.describe(hosted=hosted)
+
+    def executor_shape(self) -> ExecutorShape:
+        """Return what this machine has for its processes."""
+        here, memory = self.here, whole_memory_bytes()
+        return ExecutorShape(tasks=here.processes, cpus=here.cpus, python_bytes=memory, whole_bytes=memory)
 
     def workers_are_here(self) -> bool:
         """Return True: there are no others."""

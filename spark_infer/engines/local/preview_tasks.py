@@ -45,7 +45,7 @@ def preview(job: MatchedJob, selection: Selection, here: LocalResources) -> Gene
     work = PreviewWork(
         work=DirectWork.of(job.recipe, job.plane.scan, tasks),
         files=job.files,
-        assigned=Assignment(cpus=here.cpus, resources=job.config.resources),
+        assigned=here.assigned(job.config.resources),
         selection=selection,
     )
     processes = 1 if selection.share is None else here.processes

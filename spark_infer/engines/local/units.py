@@ -13,7 +13,6 @@ from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_progress import OnProgress, UnitProgress
 from spark_infer.engines.unit_run import Scored, UnitRun
 from spark_infer.errors import PlanError
-from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.local_resources import LocalResources
 from spark_infer.tables.storage import Storage
 
@@ -45,7 +44,7 @@ class LocalUnits:
             work=DirectWork.of(job.recipe, job.plane.scan, self._run.tasks),
             sink=self._run.sink(session).into(folder.uri),
             files=job.files,
-            assigned=Assignment(cpus=self._here.cpus, resources=job.config.resources),
+            assigned=self._here.assigned(job.config.resources),
         )
         gathered = Gathered(units, wanted)
         progress = UnitProgress(units, self._run.units, self._run.rows(units), self._on_progress)

@@ -26,6 +26,7 @@ from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
 from spark_infer.errors import SparkMustReadError
 from spark_infer.models.files.store import ModelStore
+from spark_infer.models.hosting import ExecutorShape
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.sample_rows import Sample
 from spark_infer.models.stamps import stamped_schema
@@ -98,9 +99,13 @@ class SparkEngine:
         """Return how many tasks run at once; None where no executor has registered."""
         return self._stage.slots(self._spark)
 
-    def describe_slots(self) -> tuple[str, ...]:
+    def describe_slots(self, *, hosted: bool) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle."""
-        return self._stage.describe(self._spark)
+        return self._stage.describe(self._spark, hosted=hosted)
+
+    def executor_shape(self) -> ExecutorShape:
+        """Return what an executor has for its Python workers."""
+        return self._stage.executor_shape(self._spark)
 
     def workers_are_here(self) -> bool:
         """Return whether the workers run on the driver's machine, as its user."""

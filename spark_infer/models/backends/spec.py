@@ -51,6 +51,7 @@ class LoadSpec:
         show_values: Whether messages of foreign exceptions may be shown.
         accelerate: Whether a faster way to the same answers may be taken (`models.accelerate`).
         artefact: What is loaded in place of the model's own files; None loads these.
+        hosted: Whether the model lives in the model host of its executor, which workers feed.
         isolation: What a process of its own may take that the model has in a worker; None leaves it in the worker's.
     """
 
@@ -69,6 +70,7 @@ class LoadSpec:
     show_values: bool = False
     accelerate: bool = True
     artefact: Artefact | None = None
+    hosted: bool = False
     isolation: ProcessLimits | None = None
 
     def files(self, digest: str) -> str:
@@ -82,7 +84,7 @@ class LoadSpec:
         how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads, self.accelerate)
         # Python's notation keeps apart what JSON's does not: orders, lists and tuples, numbers and texts as keys.
         config = repr(dict(self.config))
-        device = (self.device, self.address or "", repr(self.isolation))
+        device = (self.device, self.address or "", "hosted" if self.hosted else repr(self.isolation))
         return (self.files(digest), self.backend, *device, repr(how), config, self.variables_digest)
 
     @property

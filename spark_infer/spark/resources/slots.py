@@ -102,10 +102,18 @@ def count_slots(executors: tuple[Executor, ...], share: Share) -> Slots:
     )
 
 
-def describe_copies(slots: Slots) -> str:
-    """Say how many copies of the model there will be, and where."""
+def describe_copies(slots: Slots, *, hosted: bool = False) -> str:
+    """Say how many copies of the model there will be, and where.
+
+    Args:
+        slots: What runs at once.
+        hosted: Whether the workers of an executor feed one copy for each device.
+    """
     share = slots.share
     gpus = sum(share.gpus_used(executor) for executor in slots.executors)
+    if hosted:
+        copies, device = (gpus, "GPU") if gpus else (len(slots.executors), "executor")
+        return f"{counted(copies, 'copy', 'copies')} of the model, one for each {device}, which its workers feed"
     where = "one in each Python worker"
     if share.gpus > 1:
         where += f", over {share.gpus} GPUs each"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pyspark.errors import PySparkException
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
@@ -11,11 +12,13 @@ from pyspark.sql import SparkSession
 from spark_infer.config import ResourceOptions
 from spark_infer.errors import ResourcesError
 from spark_infer.models.backends.native import uses_gpu
+from spark_infer.models.hosting import ExecutorShape
 from spark_infer.spark.resources.application import (
     Application,
     executor_like,
     known_executors,
 )
+from spark_infer.spark.resources.executor_memory import executor_memory
 from spark_infer.spark.resources.feasibility import Way, application_settings, decide_way
 from spark_infer.spark.resources.running_application import GPU, executors_of, read_application
 from spark_infer.spark.resources.slots import (
@@ -61,7 +64,21 @@ class Stage:
         executors = known_executors(replace(self.application, executors=executors_of(spark)))
         return count_slots(executors, self.share).tasks or None if executors else None
 
-    def describe(self, spark: SparkSession) -> tuple[str, ...]:
+    def executor_shape(self, spark: SparkSession) -> ExecutorShape:
+        """Return what an executor has for its Python workers, as far as this session says; reads again."""
+        application = replace(self.application, executors=executors_of(spark))
+        found = known_executors(application) or tuple(filter(None, [executor_like(application)]))
+        share = self.share
+        python_bytes, whole_bytes = executor_memory(application, partial(setting, spark))
+        return ExecutorShape(
+            tasks=max((share.tasks_on(each) for each in found), default=None),
+            cpus=share.cpus,
+            shares_gpu=0 < share.gpus < 1,
+            python_bytes=python_bytes,
+            whole_bytes=whole_bytes,
+        )
+
+    def describe(self, spark: SparkSession, *, hosted: bool = False) -> tuple[str, ...]:
         """Say how many tasks and copies of the model there will be at once, and what stays idle; reads again."""
         application = replace(self.application, executors=executors_of(spark))
         executors, like = known_executors(application), executor_like(application)
@@ -69,7 +86,10 @@ class Stage:
         if executors:
             slots = count_slots(executors, self.share)
             lines.insert(0, f"at most {slots.tasks:,} at once on {describe_executors(executors)}")
-            lines += [describe_copies(slots), *describe_idle(slots, by_application=not self.resources.asks)]
+            lines += [
+                describe_copies(slots, hosted=hosted),
+                *describe_idle(slots, by_application=not self.resources.asks),
+            ]
         elif like is not None:
             slots = count_slots((like,), self.share)
             lines.insert(0, f"at most {slots.tasks:,} at once on each executor with {like}")
