@@ -22,7 +22,6 @@ import pyarrow as pa
 
 from spark_infer.config import DEFAULT_BATCH_SIZE
 from spark_infer.core.batching import model_rows
-from spark_infer.core.outputs import Predictions
 from spark_infer.errors import RunError
 from spark_infer.runtime.carried_exception import CarriedException
 from spark_infer.runtime.host.joined_requests import JoinLimit, choose_joined, predict_joined

@@ -53,6 +53,7 @@ EVERYTHING = {
     "error_column": "why",
     "max_bad_rows": 1,
     "max_bad_fraction": 0.5,
+    "hosting": "worker",
     "isolation": "process",
     "expect": {"prediction": {"min": 0.0}},
     "model_files": "/mnt/models",

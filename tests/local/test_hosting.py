@@ -1,0 +1,35 @@
+"""Processes of engine `local` share one model, with the answers that copies of it give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.local.jobs import job
+
+
+def test_one_load_serves_all_processes_with_the_same_answers_in_the_same_order(
+    line: str, source: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for hosting in ("worker", "executor"):
+        target = {"path": str(tmp_path / hosting), "format": "parquet"}
+        scoring = job(line, {"path": str(source)}, target, score={"hosting": hosting, "batch_size": 60})
+        plan, report = str(scoring.plan()), scoring.run()
+        found[hosting] = {
+            path.stem.split("-")[1]: pq.read_table(path).select(["id", "prediction"])
+            for path in (tmp_path / hosting).rglob("*.parquet")
+        }
+        copies = "1 copy of the model, in a process" if hosting == "executor" else "copies of the model, one in each"
+        assert copies in plan
+        assert f"hosting: {hosting} (" in plan
+        assert report.rows_scored == 1000
+        assert report.loads == (1 if hosting == "executor" else report.workers)
+        if hosting == "executor":
+            assert report.cache_hits >= report.workers - 1
+    assert found["worker"].keys() == found["executor"].keys()
+    for name, table in found["worker"].items():
+        assert isinstance(table, pa.Table)
+        assert table.equals(found["executor"][name])
