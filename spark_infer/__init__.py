@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spark_infer.job.preview import Preview
     from spark_infer.job.scoring import ScoringJob, score_table
     from spark_infer.job.streams.score_stream import score_stream
+    from spark_infer.models.callables.callable_model import CallableModel
     from spark_infer.models.ref import ModelRef
     from spark_infer.observe.report import Report
     from spark_infer.spark.dataframe import score
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallableModel",
     "CompileOptions",
     "JobConfig",
     "ModelRef",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CallableModel": "spark_infer.models.callables.callable_model",
     "CompileOptions": "spark_infer.config",
     "JobConfig": "spark_infer.config",
     "ModelRef": "spark_infer.models.ref",

@@ -66,7 +66,7 @@ class ScoreOptions(Frozen):
         default=None,
         min_length=1,
         description="The columns to feed a model whose signature names none (it knows them as 0, 1, …), or that has no "
-        "signature, in the model's order.",
+        "signature, in the model's order. Those of a plain Python model may have types: `age int, income double`.",
     )
     params: dict[str, Any] = Field(
         default_factory=dict,

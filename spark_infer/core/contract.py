@@ -197,7 +197,7 @@ def _tensor_column(available: _Available, item: Tensor, sources: Sequence[str]) 
 def _bind_unsigned(available: _Available, inputs: Sequence[str] | None, model: str) -> Binding:
     columns: list[BoundColumn] = []
     if inputs is None:
-        available.problems.append(f"{model} was logged without a signature: say which columns it takes with inputs=[…]")
+        available.problems.append(f"{model} has no signature that names columns: say which it takes with inputs=[…]")
     for source in inputs or ():
         found = available.schema.field(source).type if available.counts[source] == 1 else pa.null()
         wanted = for_model(found)

@@ -15,6 +15,7 @@ from spark_infer.config import JobConfig
 from spark_infer.core.batching import model_rows
 from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.engines.unit import Unit, cut_units
@@ -28,6 +29,8 @@ from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_
 from spark_infer.job.units.quarantined_rows import quarantined_rows, scoring_again
 from spark_infer.job.writers import with_writers
 from spark_infer.models.backends.native import uses_gpu
+from spark_infer.models.callables.callable_model import as_callable_model
+from spark_infer.models.callables.pin import pin_callable
 from spark_infer.models.driver import open_store
 from spark_infer.models.hosting import choose_hosting
 from spark_infer.models.pins import differences
@@ -252,6 +255,10 @@ def _units(job: MatchedJob, slots: int) -> tuple[Unit, ...]:
 def resolved_model(config: JobConfig) -> ModelRef:
     """Resolve the model of a job to an exact version, whose files are in the store of this machine afterwards."""
     model = config.model
+    named = as_callable_model(model.uri)
+    if named is not None:
+        named = replace(named, arguments=model.arguments, batch_format=model.batch_format)
+        return pin_callable(named, config.score, open_store(), parse_ddl)
     return resolve(
         model.uri,
         tracking_uri=model.tracking_uri,

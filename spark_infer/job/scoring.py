@@ -13,6 +13,7 @@ from spark_infer.config.keywords import JobKeywords, spells_out, unknown_options
 from spark_infer.config.load import load_job
 from spark_infer.config.validate_options import validated
 from spark_infer.engines.job_deadline import Deadline
+from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.job.choose_engine import engine_of
@@ -22,7 +23,10 @@ from spark_infer.job.prepare import prepare_job
 from spark_infer.job.preview import ROWS, Preview, preview_job
 from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, hiding_secrets, open_session
+from spark_infer.models.callables.callable_model import AnyModel, as_callable_model
+from spark_infer.models.callables.pin import pin_callable, uri_of
 from spark_infer.models.configuration import read_configuration
+from spark_infer.models.driver import open_store
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 
@@ -166,7 +170,7 @@ def score_table(
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
-    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    model: AnyModel | Mapping[str, Any],
     job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
@@ -181,7 +185,7 @@ def score_table(
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
-    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    model: AnyModel | Mapping[str, Any],
     job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
@@ -195,7 +199,7 @@ def score_table(
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
-    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    model: AnyModel | Mapping[str, Any],
     limit: int,
     **options: Unpack[JobKeywords],
 ) -> Preview: ...
@@ -207,7 +211,7 @@ def score_table(
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
-    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    model: AnyModel | Mapping[str, Any],
     limit: int,
     **options: Unpack[JobKeywords],
 ) -> Preview: ...
@@ -219,7 +223,7 @@ def score_table(
     *,
     source: str | os.PathLike[str] | Mapping[str, Any],
     target: str | os.PathLike[str] | Mapping[str, Any],
-    model: str | os.PathLike[str] | Mapping[str, Any] | ModelRef,
+    model: AnyModel | Mapping[str, Any],
     job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
@@ -232,7 +236,8 @@ def score_table(
         spark: The session; without it the running one, or one that is started. Engine `local` has none.
         source: Path of the table, or the keys of a job file's ``source``.
         target: Path of the table, or the keys of a job file's ``target``.
-        model: Model URI, the keys of a job file's ``model``, or a `ModelRef`.
+        model: Model URI, the keys of a job file's ``model``, a `ModelRef`, or a plain Python function, class or
+            `CallableModel`.
         job_params: Parameters of the job, such as ``{"day": date(2026, 11, 28)}``; ``${params.day}`` in the texts above
             stands for one. Runs with other values have accounts of their own.
         on_progress: Called about twice a second while tasks run, from another thread.
@@ -261,7 +266,6 @@ def score_table(
         >>> report.rows_scored
         2
     """
-    pinned = model if isinstance(model, ModelRef) else None
     unknown = unknown_options(score_table, options, lacks={})
     settings = job_settings(model, dict(options), source=source, target=target)
     if job_params:
@@ -269,10 +273,18 @@ def score_table(
         places = ("model", "source", "target", "score")
         settings |= filled({name: settings[name] for name in places}, params) | {"params": params}
     config = validated(JobConfig, settings, unknown)
-    job = ScoringJob(config, model=pinned)
+    job = ScoringJob(config, model=pinned_model(model, config))
     if limit is not None:
         return job.preview(spark, rows=limit)
     return job.run(spark, on_progress, new_run=new_run)
+
+
+def pinned_model(model: Any, config: JobConfig) -> ModelRef | None:
+    """Return the exact model that a caller passed as one, or as plain Python; None for a URI, which a job resolves."""
+    if isinstance(model, ModelRef):
+        return model
+    plain_python = None if isinstance(model, str) else as_callable_model(model)
+    return None if plain_python is None else pin_callable(plain_python, config.score, open_store(), parse_ddl)
 
 
 def job_settings(model: Any, options: Mapping[str, Any], **tables: Any) -> dict[str, Any]:
@@ -291,4 +303,6 @@ def job_settings(model: Any, options: Mapping[str, Any], **tables: Any) -> dict[
     of_job = {key: score.pop(key) for key in keys_of_job & score.keys()}
     if (configuration := read_configuration(score.pop("model_config", None))) is not None:
         score["model_config"] = configuration
-    return {**of_job, "model": model.uri if isinstance(model, ModelRef) else model, **tables, "score": score}
+    plain_python = None if isinstance(model, str) else as_callable_model(model)
+    uri = model.uri if isinstance(model, ModelRef) else model if plain_python is None else uri_of(plain_python)
+    return {**of_job, "model": uri, **tables, "score": score}

@@ -236,6 +236,11 @@ def _recipe(ref: ModelRef, rows: pa.Table, options: ScoreOptions) -> Recipe:
 
 
 def _by_pyfunc(ref: ModelRef, rows: pa.Table) -> pa.RecordBatch:
+    if ref.mlmodel.code is not None:
+        raise PlanError(
+            f"{ref} is plain Python, which has no pyfunc to compare with.",
+            next_step="name a --golden FILE that has the outputs that are expected too.",
+        )
     options = ScoreOptions(backend="pyfunc")
     recipe = _recipe(ref, rows, options)
     model = load_here(recipe.load, ref, open_store(), options.cache_bytes)

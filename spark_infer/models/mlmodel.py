@@ -17,6 +17,7 @@ import yaml
 
 from spark_infer.core.signature import Signature
 from spark_infer.errors import ModelNotFoundError, ModelRefusedError
+from spark_infer.models.callables.code import PythonCode
 
 MLMODEL = "MLmodel"
 
@@ -50,6 +51,7 @@ class MLModel:
         run_id: The run that logged it.
         has_input_example: Whether example rows lie in the folder.
         metadata: What it was logged with beside its flavors.
+        code: What a plain Python model is; None for one that MLflow saved. No file says it.
     """
 
     flavors: Mapping[str, Mapping[str, Any]]
@@ -60,6 +62,7 @@ class MLModel:
     run_id: str | None = None
     has_input_example: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    code: PythonCode | None = None
 
     @property
     def pyfunc(self) -> Mapping[str, Any] | None:

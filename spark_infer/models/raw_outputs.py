@@ -10,7 +10,7 @@ from spark_infer.core.declared_types import leaves_open
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.signature import ANY, is_list, spelled
 from spark_infer.errors import PlanError
-from spark_infer.models.backends.spec import Described, LoadSpec
+from spark_infer.models.backends.spec import CALLABLE, Described, LoadSpec
 
 
 def raw_outputs_of(
@@ -34,7 +34,7 @@ def raw_outputs_of(
     """
     if load.by_signature:
         outputs = declared
-    elif result_schema is not None and load.backend == "pyfunc":
+    elif result_schema is not None and load.backend in ("pyfunc", CALLABLE):
         return result_schema
     else:
         outputs = load_model(load).outputs()

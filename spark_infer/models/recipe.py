@@ -203,7 +203,9 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
     signature = ref.mlmodel.signature
     together = Together()
     with together.check():
-        binding = bind(table, signature, inputs=options.inputs, allow_casts=options.allow_casts, model=str(ref))
+        # Those of a plain Python model are in its signature.
+        inputs = options.inputs if ref.mlmodel.code is None else None
+        binding = bind(table, signature, inputs=inputs, allow_casts=options.allow_casts, model=str(ref))
     with together.check():
         params = resolve_params(signature, options.params, of_backend=params_of(choice.backend))
     together.refuse()

@@ -134,8 +134,8 @@ def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None
         raise ModelRefusedError(
             f"Model {recipe.label} does not return what was promised for it; it was tried with {which}.",
             details=[error.what, *error.details],
-            next_step="log the model again with the outputs that its pyfunc returns (and with an input_example, where "
-            "made-up rows mislead it), or say them with result_type.",
+            next_step="say what it returns with result_type, one value for each row; or log the model again with the "
+            "outputs that its pyfunc returns (and with an input_example, where made-up rows mislead it).",
         ) from error
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.models.backends.spec import COMPILED
+from spark_infer.models.backends.spec import CALLABLE, COMPILED
 from spark_infer.models.mlmodel import MLModel
 
 
@@ -70,6 +70,9 @@ _READS_NO_LATER = ("xgboost", "scikit-learn")
 
 def requirements(mlmodel: MLModel, backend: str) -> tuple[Requirement, ...]:
     """Return what the model needs where a backend loads it, its frameworks in the versions that saved it."""
+    if backend == CALLABLE:
+        is_pickled = mlmodel.code is not None and not mlmodel.code.target
+        return (Requirement("cloudpickle", "cloudpickle"),) if is_pickled else ()
     flavors = [backend] if backend != "pyfunc" else sorted(set(mlmodel.flavors) & set(_FRAMEWORKS))
     found = [_framework(flavor, mlmodel.flavors.get(flavor, {})) for flavor in flavors if flavor in _FRAMEWORKS]
     if backend == "pyfunc":

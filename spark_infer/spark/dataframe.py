@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
@@ -14,8 +13,8 @@ from pyspark.sql.types import DataType
 from spark_infer.config import ResourceOptions
 from spark_infer.config.keywords import ScoreKeywords, mapping, spells_out
 from spark_infer.config.validate_options import checked
+from spark_infer.models.callables.callable_model import AnyModel
 from spark_infer.models.driver import open_store
-from spark_infer.models.ref import ModelRef
 from spark_infer.spark.compilation import first_rows, with_compiled
 from spark_infer.spark.mapping import mapped
 from spark_infer.spark.prepare import Prepared, make_options, pin, prepare
@@ -35,7 +34,7 @@ logger = logging.getLogger(__name__)
 @spells_out(ScoreKeywords)
 def score(
     df: DataFrame,
-    model_uri: str | os.PathLike[str] | ModelRef,
+    model_uri: AnyModel,
     *,
     keep: str | Sequence[str] = "all",
     output: str | Mapping[str, str] | None = None,
@@ -57,7 +56,8 @@ def score(
 
     Args:
         df: Rows to score.
-        model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
+        model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, a `ModelRef`, or a plain
+            Python function, class or `CallableModel`.
         keep: Columns that pass through, or ``all``; only these and the model's inputs are read.
         output: A name for the only output (several become one struct), or a mapping that renames and chooses.
         model_name_column: A column for the model's name, which `score_table` adds as ``model_name``.
@@ -98,7 +98,7 @@ def score(
         rows = df if where is None else df.filter(f"({where}\n)" if isinstance(where, str) else where)
         rows.select("*").schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
     store = open_store()
-    ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    ref = pin(model_uri, asked, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
     prepared = prepare(
         df.sparkSession,
         ref,

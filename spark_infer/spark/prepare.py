@@ -19,6 +19,8 @@ from spark_infer.errors import PlanError, ResourcesError
 from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.backends.spec import Described, LoadSpec, NotLoaded
+from spark_infer.models.callables.callable_model import AnyModel, as_callable_model
+from spark_infer.models.callables.pin import pin_callable
 from spark_infer.models.configuration import read_configuration
 from spark_infer.models.driver import load_here
 from spark_infer.models.files.store import ModelStore
@@ -233,9 +235,13 @@ def _needs_python(recipe: Recipe) -> bool:
 
 
 def pin(
-    model: str | os.PathLike[str] | ModelRef, store: ModelStore, *, tracking_uri: str | None, registry_uri: str | None
+    model: AnyModel, options: ScoreOptions, store: ModelStore, *, tracking_uri: str | None, registry_uri: str | None
 ) -> ModelRef:
-    """Return the exact model of a URI; one that is pinned already stays as it is."""
+    """Return the exact model of a URI or a plain Python function; one that is pinned already stays as it is."""
     if isinstance(model, ModelRef):
         return model
+    plain_python = as_callable_model(model)
+    if plain_python is not None:
+        return pin_callable(plain_python, options, store, result_schema)
+    assert isinstance(model, str | os.PathLike)
     return resolve(model, tracking_uri=tracking_uri, registry_uri=registry_uri, store=store)

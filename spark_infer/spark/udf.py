@@ -21,6 +21,7 @@ from spark_infer.core.arguments import ModelColumns
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ConfigError, ModelRefusedError, SchemaMismatchError, nearest
 from spark_infer.models.backends.choose_backend import runs_in_spark
+from spark_infer.models.callables.callable_model import AnyModel
 from spark_infer.models.driver import open_store
 from spark_infer.models.expected_schema import expected_schema, stand_in_inputs
 from spark_infer.models.pins import refuse_environments
@@ -61,7 +62,7 @@ class ModelUdf(Protocol):
 @spells_out(UdfKeywords)
 def model_udf(
     spark: SparkSession,
-    model_uri: str | os.PathLike[str] | ModelRef,
+    model_uri: AnyModel,
     result_type: str | DataType | None = None,
     env_manager: str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -108,7 +109,8 @@ def model_udf(
 
     Args:
         spark: The session.
-        model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, or a `ModelRef`.
+        model_uri: ``models:/name@alias``, ``models:/name/3``, ``runs:/…``, a folder, a `ModelRef`, or a plain
+            Python function, class or `CallableModel`.
         result_type: Type of the only prediction, whatever its name, or of the struct of predictions; an array<…> also
             takes several predictions of one type. By default the signature's, else what the
             model's framework knows, else ``double``.
@@ -156,7 +158,7 @@ def model_udf(
     )
     stage = plan_stage(spark, ResourceOptions())
     store = open_store()
-    ref = pin(model_uri, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    ref = pin(model_uri, asked, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if runs_in_spark(ref.mlmodel):
         raise ModelRefusedError(
             f"{ref} is a Spark ML pipeline: Spark runs it itself, and no UDF can.",

@@ -14,10 +14,10 @@ from spark_infer.config.write_modes import MODES
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.prepare import prepare_job
-from spark_infer.job.scoring import job_settings
+from spark_infer.job.scoring import job_settings, pinned_model
 from spark_infer.job.session import find_model, hiding_secrets, open_session
 from spark_infer.job.streams.run_stream import run_stream, start_stream
-from spark_infer.models.ref import ModelRef
+from spark_infer.models.callables.callable_model import AnyModel
 from spark_infer.observe.report import Report
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _LACKS = {
     "job_params": "a job file has parameters: ScoringJob.from_yaml(path, params=…)",
 }
 
-Model = str | os.PathLike[str] | Mapping[str, Any] | ModelRef
+Model = AnyModel | Mapping[str, Any]
 
 
 @overload
@@ -81,8 +81,9 @@ def score_stream(
     Args:
         source: Path of a Delta table or of a folder of Parquet files, or the keys of a job file's ``source``.
         target: Path of a Delta table, or the keys of a job file's ``target``; its mode is ``append``.
-        model: Model URI, the keys of a job file's ``model``, or a `ModelRef`. The version that it means now scores all
-            micro-batches, unless ``refresh_model`` says otherwise.
+        model: Model URI, the keys of a job file's ``model``, a `ModelRef`, or a plain Python function, class or
+            `CallableModel`. The version that it means now scores all micro-batches, unless ``refresh_model`` says
+            otherwise.
         checkpoint: Folder of this stream alone, in which Spark notes how far it is. One that does not exist begins with
             all rows of the source.
         trigger: ``available_now`` scores what is new, waits for it, and ends. An interval such as ``30 seconds`` looks
@@ -107,12 +108,12 @@ def score_stream(
         (3, 1)
     """
     unknown = unknown_options(score_stream, options, lacks=_LACKS)
-    pinned = model if isinstance(model, ModelRef) else None
-    if pinned is not None and options.get("refresh_model"):
-        unknown.append("refresh_model: a ModelRef is one version; give a model URI with an alias")
+    if not isinstance(model, str | os.PathLike | Mapping) and options.get("refresh_model"):
+        unknown.append("refresh_model: a ModelRef or a Python function is one version; give a model URI with an alias")
     settings = job_settings(model, dict(options), source=source, target=_added_to(target))
     config = validated(JobConfig, {**settings, "trigger": trigger, "checkpoint": checkpoint}, unknown)
     with hiding_secrets(config):
+        pinned = pinned_model(model, config)
         if pinned is None:
             find_model(config)
         job = prepare_job(engine_of(config, lambda: spark or open_session(config)), config, model=pinned)

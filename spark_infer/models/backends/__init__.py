@@ -10,7 +10,7 @@ from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.accelerate.accelerated import accelerated
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
-from spark_infer.models.backends.spec import LoadedModel, LoadSpec
+from spark_infer.models.backends.spec import CALLABLE, LoadedModel, LoadSpec
 from spark_infer.models.code import enter_code
 from spark_infer.runtime.env_variables import variables_set
 
@@ -50,6 +50,10 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
             from spark_infer.models.backends import compiled
 
             return compiled.load(spec, folder)
+        if spec.backend == CALLABLE:
+            from spark_infer.models.backends import callable as plain_python
+
+            return plain_python.load(spec, folder)
         if spec.backend != "pyfunc":
             return accelerated(native.backend(spec.backend).load(spec, folder), spec)
         from spark_infer.models.backends import pyfunc

@@ -8,6 +8,7 @@ from pathlib import Path
 from spark_infer.config import ScoreOptions
 from spark_infer.errors import ConfigError, ModelRefusedError, nearest
 from spark_infer.models.backends import native
+from spark_infer.models.backends.spec import CALLABLE
 from spark_infer.models.code import refuse_shadowing
 from spark_infer.models.mlmodel import MLModel
 
@@ -41,6 +42,8 @@ def choose(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> Choice:
             f"There is no backend {options.backend!r}{nearest(options.backend, known)}.",
             next_step=f"the backends are {', '.join(known)}.",
         )
+    if mlmodel.code is not None:
+        return _callable(options)
     refuse_shadowing(mlmodel, folder)
     if runs_in_spark(mlmodel):
         return _spark(options)
@@ -79,6 +82,17 @@ def _spark(options: ScoreOptions) -> Choice:
             next_step="leave them out.",
         )
     return Choice(backend=SPARK, reason="asked for" if options.backend == SPARK else "Spark ML is Spark's own")
+
+
+def _callable(options: ScoreOptions) -> Choice:
+    lacks = {"backend": options.backend != "auto", "model_config": options.pyfunc_config}
+    lacks |= {"predict_method": options.predict_method, "compile": options.compile}
+    if given := [name for name, value in lacks.items() if value]:
+        raise ModelRefusedError(
+            f"{' and '.join(given)}: these are options of MLflow's models, and this is a plain Python model.",
+            next_step="leave them out; a class takes `arguments`, a function keyword-only parameters by `params`.",
+        )
+    return Choice(backend=CALLABLE, reason="a plain Python function or class")
 
 
 def _asked_for(mlmodel: MLModel, options: ScoreOptions, folder: Path) -> Choice:

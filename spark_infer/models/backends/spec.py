@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 COMPILED = "compiled"
 """Name of the backend that runs a compiled model."""
 
+CALLABLE = "callable"
+"""Name of the backend that runs a plain Python function or class."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:

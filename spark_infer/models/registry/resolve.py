@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 
+from spark_infer.config import ScoreOptions
 from spark_infer.config.secrets import without_secrets
+from spark_infer.models.callables.callable_model import as_callable_model
+from spark_infer.models.callables.pin import pin_callable, require_sources
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
@@ -29,7 +32,8 @@ def resolve(
 
     Args:
         uri: ``models:/name@alias``, ``models:/name/3``, ``models:/name/latest`` (the highest number now),
-            ``models:/m-<id>``, ``runs:/<run id>/<path>``, a folder, or the address of one on an object store.
+            ``models:/m-<id>``, ``runs:/<run id>/<path>``, a folder, the address of one on an object store, or
+            ``python:package.module:name``.
         tracking_uri: MLflow's tracking server or database; else MLflow's own setting.
         registry_uri: Where the registry is another one; without it the one of ``tracking_uri``, and without both
             MLflow's own setting.
@@ -47,6 +51,9 @@ def resolve(
         DeadlineError: The files did not come in time.
     """
     uri = os.fspath(uri)
+    plain_python = as_callable_model(uri)
+    if plain_python is not None:
+        return pin_callable(plain_python, ScoreOptions(), store)
     wanted = parse_uri(uri)
     if isinstance(wanted, FolderUri):
         read_mlmodel(wanted.path)
@@ -70,6 +77,10 @@ def require_listed(uri: str, *, tracking_uri: str | None = None, registry_uri: s
     Raises:
         PlanError: As `resolve`.
     """
+    plain_python = as_callable_model(uri)
+    if plain_python is not None:
+        require_sources(str(plain_python.predictor))
+        return
     wanted = parse_uri(uri)
     if isinstance(wanted, FolderUri):
         read_mlmodel(wanted.path)

@@ -40,6 +40,8 @@ def require_trusted(ref: ModelRef, options: ScoreOptions, folder: Path) -> None:
             next_step="review these files, and add the digest to `digests` to allow exactly them; "
             "`spark-infer models inspect` shows it and runs none of the model's code.",
         )
+    if ref.mlmodel.code is not None:
+        return  # its pickle, if there is one, was made by this process of what its caller passed
     if options.refuse_pickle and (found := pickles_in(folder)):
         raise ModelRefusedError(
             f"Model {ref} holds {len(found)} pickle{'s' if len(found) > 1 else ''}, and refuse_pickle is set: "

@@ -1,0 +1,129 @@
+"""A function, class or object of a script or notebook as bytes: the same bytes for the same code, from every process.
+
+cloudpickle writes what cannot be imported by value, and with it what differs from one process to the next: the file and
+line of each function, an id for each class, the order of each set. Here none of that is written. Lines in the stack of
+an exception count from the first line of their function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import pickle
+import re
+import types
+from collections.abc import Iterator, Set
+from typing import Any
+
+import cloudpickle
+
+from spark_infer.errors import ModelRefusedError
+
+_PLAIN = (bool, bytes, float, int, str, type(None))
+_TRACKER_ID = re.compile("[0-9a-f]{32}")
+_PLACE = "<python model>"
+"""Stands for the file of a function in the stack of an exception."""
+
+
+def dump(predictor: object, name: str) -> bytes:
+    """Pickle a predictor by value as far as its code cannot be imported.
+
+    Args:
+        predictor: A function, class or object.
+        name: How to call it in errors.
+
+    Raises:
+        ModelRefusedError: Something that it holds cannot be pickled; says what.
+    """
+    try:
+        return _dumped(predictor)
+    except (Exception, RecursionError) as error:
+        raise ModelRefusedError(
+            f"{name} cannot be sent to the workers: {type(error).__name__}.",
+            details=_culprits(predictor) or [str(error)[:200]],
+            next_step="make such things in `setup` of a class, which runs in each worker, or inside the function; "
+            "a table, session or connection cannot travel.",
+        ) from error
+
+
+def load(data: bytes) -> Any:
+    """Unpickle what `dump` wrote."""
+    return _Unpickler(io.BytesIO(data)).load()
+
+
+def _dumped(value: object) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, protocol=5).dump(value)
+    return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
+        self._sets: dict[int, tuple[int, Set[Any]]] = {}
+
+    def persistent_id(self, obj: Any) -> Any:
+        """Write a set of plain values in an order of its own, and one that is met again as the same."""
+        if type(obj) not in (set, frozenset) or not all(type(each) in _PLAIN for each in obj):
+            return None
+        number, _ = self._sets.setdefault(id(obj), (len(self._sets), obj))  # which keeps it, and so its id
+        return number, type(obj) is frozenset, sorted(obj, key=lambda each: (type(each).__name__, repr(each)))
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Leave out what says where code stood and which process made a class."""
+        if isinstance(obj, types.CodeType):
+            placeless = obj.replace(co_filename=_PLACE, co_firstlineno=1)
+            return self.dispatch_table[types.CodeType](placeless)
+        reduced = super().reducer_override(obj)
+        if not isinstance(reduced, tuple) or len(reduced) < 3:
+            return reduced
+        make, arguments, state, *rest = reduced
+        if isinstance(obj, types.FunctionType):
+            for each in arguments:
+                if isinstance(each, dict):  # the names that every module has
+                    each.pop("__file__", None)
+        elif isinstance(obj, type):
+            arguments = tuple(None if _is_tracker_id(each) else each for each in arguments)
+            for each in state:
+                if isinstance(each, dict):
+                    each.pop("__slotnames__", None)  # which copyreg notes when it first pickles an object of it
+                    each.pop("__firstlineno__", None)
+        return make, arguments, state, *rest
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self._sets: dict[int, Set[Any]] = {}
+
+    def persistent_load(self, pid: Any) -> Any:
+        number, frozen, values = pid
+        return self._sets.setdefault(number, frozenset(values) if frozen else set(values))
+
+
+def _is_tracker_id(value: object) -> bool:
+    return isinstance(value, str) and _TRACKER_ID.fullmatch(value) is not None
+
+
+def _culprits(predictor: object) -> list[str]:
+    """Name what a predictor holds that cannot be pickled."""
+    found = []
+    for place, value in _held(predictor):
+        try:
+            _dumped(value)
+        except (Exception, RecursionError) as error:
+            found.append(f"{place} holds {type(value).__module__}.{type(value).__qualname__}: {str(error)[:120]}")
+    return found
+
+
+def _held(predictor: object) -> Iterator[tuple[str, object]]:
+    code = getattr(predictor, "predict", predictor)
+    for name, value in (getattr(predictor, "__dict__", None) or {}).items():
+        yield f"attribute {name!r}", value
+    functions = [code, *(vars(predictor).values() if isinstance(predictor, type) else ())]
+    for function in functions:
+        function = inspect.unwrap(getattr(function, "__func__", function))
+        if isinstance(function, types.FunctionType):
+            variables = inspect.getclosurevars(function)
+            yield from ((f"variable {name!r}", value) for name, value in variables.nonlocals.items())
+            yield from ((f"global variable {name!r}", value) for name, value in variables.globals.items())
