@@ -180,7 +180,7 @@ def test_a_udf_is_refused_and_score_is_named(spark: SparkSession, boats: Boats) 
 
 def test_a_cluster_without_a_shared_folder_is_refused_before_any_task(spark: SparkSession, boats: Boats) -> None:
     store = open_store()
-    ref = pin(boats.pipeline, store, tracking_uri=None, registry_uri=None)
+    ref = pin(boats.pipeline, ScoreOptions(), store, tracking_uri=None, registry_uri=None)
     files = ModelFiles(digest=ref.digest, way="spark_files", place="model.tar")
     with pytest.raises(ModelRefusedError, match="a folder that every node mounts"):
         load_pipeline(spark, ref.mlmodel, store, files)
@@ -225,7 +225,7 @@ def test_a_last_stage_without_predictions_gives_its_own_output(spark: SparkSessi
 
 def test_a_pipeline_that_drops_kept_columns_is_refused(spark: SparkSession, boats: Boats) -> None:
     rows, store = boats.rows.drop("prediction"), open_store()
-    ref = pin(boats.pipeline, store, tracking_uri=None, registry_uri=None)
+    ref = pin(boats.pipeline, ScoreOptions(), store, tracking_uri=None, registry_uri=None)
     options = ScoreOptions(allow_casts=("long->double",))
     stage = plan_stage(spark, ResourceOptions())
     recipe = prepare(spark, ref, to_arrow(rows.schema), options, store=store, stage=stage, rows=rows).recipe
