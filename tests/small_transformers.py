@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # MLflow asks for a model's card when it saves one
@@ -42,8 +44,8 @@ def _docs(subject: str) -> Iterator[str]:
 
 
 @cache
-def tokenizer() -> Any:
-    """Return a tokenizer of word pieces, trained on the paragraphs."""
+def tokenizer(**settings: Any) -> Any:
+    """Return a tokenizer of word pieces, trained on the paragraphs; settings replace its own."""
     made: Any = tokenizers.Tokenizer(tokenizers.models.WordPiece(unk_token="[UNK]"))
     made.normalizer = tokenizers.normalizers.BertNormalizer()
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
@@ -53,7 +55,7 @@ def tokenizer() -> Any:
     made.train_from_iterator([text for text, _ in paragraphs()], trainer)
     ends = [(token, made.token_to_id(token)) for token in ("[SEP]", "[CLS]")]
     made.post_processor = tokenizers.processors.BertProcessing(*ends)
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, **SPECIAL)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, **{**SPECIAL, **settings})
 
 
 def bert(kind: str, labels: tuple[str, ...] = (), **settings: Any) -> Any:
@@ -100,3 +102,32 @@ def gpt() -> Any:
         attn_pdrop=0.0, bos_token_id=2, eos_token_id=3, pad_token_id=0,
     )  # fmt: skip
     return transformers.GPT2LMHeadModel(config).eval()
+
+
+def vit() -> tuple[Any, Any]:
+    """Return a small network for images of 32 x 32 with random weights, and what prepares images for it."""
+    torch.manual_seed(3)
+    labels = dict(enumerate(("left", "middle", "right")))
+    config = transformers.ViTConfig(
+        image_size=32, patch_size=8, hidden_dropout_prob=0.0, id2label=labels,
+        label2id={label: index for index, label in labels.items()}, **_WIDTH,
+    )  # fmt: skip
+    prepare = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    return transformers.ViTForImageClassification(config).eval(), prepare
+
+
+def wav2vec(folder: Path) -> tuple[Any, Any, Any]:
+    """Return a small network for speech with random weights, what prepares sounds for it, and its letters."""
+    torch.manual_seed(3)
+    letters = {letter: index for index, letter in enumerate(("<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefg"))}
+    (folder / "vocab.json").write_text(json.dumps(letters))
+    config = transformers.Wav2Vec2Config(
+        vocab_size=len(letters), conv_dim=(16, 16), conv_stride=(5, 4), conv_kernel=(10, 8), num_feat_extract_layers=2,
+        num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2, pad_token_id=0, **_WIDTH,
+    )  # fmt: skip
+    prepare = transformers.Wav2Vec2FeatureExtractor(sampling_rate=16_000)
+    return (
+        transformers.Wav2Vec2ForCTC(config).eval(),
+        prepare,
+        transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json")),
+    )

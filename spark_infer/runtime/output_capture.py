@@ -2,8 +2,8 @@
 
 Progress bars, Python's warnings and loggers that nobody has configured all write to `sys.stdout` or `sys.stderr`. While
 a block of ours runs, what its own thread writes there becomes records of the logger
-`spark_infer.runtime.output_capture`, level INFO; other threads write where they did before. Loggers and handlers of the
-process stay as they are.
+`spark_infer.runtime.output_capture`, level INFO; other threads write where they did before. Loggers and handlers that
+the user has configured stay as they are.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ LOG_LEVEL = "SPARK_INFER_LOG_LEVEL"
 """The variable that says from which level on a worker's log is written to its stderr; INFO for all of it."""
 
 T = TypeVar("T")
+
+_WITH_HANDLERS = ("huggingface_hub", "transformers")
+"""Loggers of libraries that write to the screen by handlers of their own, made when they are imported."""
 
 _ENDS = re.compile(r"[\r\n]+")
 _lock = threading.Lock()
@@ -132,6 +135,7 @@ def _enter() -> dict[str, _Stream]:
             if screen is None:
                 continue
             stream = screen if isinstance(screen, _Stream) else _Stream(screen)
+            _hand_over(screen, stream)
             stream.blocks += 1
             setattr(sys, name, stream)
             streams[name] = stream
@@ -145,3 +149,12 @@ def _leave(streams: Mapping[str, _Stream]) -> None:
             stream.blocks -= 1
             if stream.blocks == 0 and getattr(sys, name) is stream:
                 setattr(sys, name, stream.screen)
+                _hand_over(stream, stream.screen)
+
+
+def _hand_over(before: Any, after: Any) -> None:
+    """Have the handlers that libraries made for themselves write there, also those made before any block."""
+    for name in _WITH_HANDLERS:
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                handler.setStream(after)

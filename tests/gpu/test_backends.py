@@ -29,7 +29,7 @@ from tests.unit.models.conformance.case import Case
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 RTOL, ATOL = 2e-3, 1e-3
-FRAMEWORKS = {"onnx": "onnxruntime", "pytorch": "torch", "xgboost": "xgboost"}
+FRAMEWORKS = {"onnx": "onnxruntime", "pytorch": "torch", "transformers": "transformers", "xgboost": "xgboost"}
 
 
 def cases_of(flavor: str) -> list[Case]:

@@ -99,6 +99,18 @@ def test_a_handler_that_writes_to_the_screen_writes_each_line_once(monkeypatch: 
     assert screen.getvalue() == "once\n"
 
 
+def test_a_library_that_made_a_handler_for_itself_before_is_captured_too(capsys: pytest.CaptureFixture[str]) -> None:
+    library, handler = logging.getLogger("transformers"), logging.StreamHandler()
+    library.addHandler(handler)
+    try:
+        with captured_output():
+            library.warning("inside")
+        library.warning("outside")
+    finally:
+        library.removeHandler(handler)
+    assert capsys.readouterr().err == "outside\n"
+
+
 def test_blocks_end_in_any_order_and_after_errors(capsys: pytest.CaptureFixture[str]) -> None:
     before = (sys.stdout, sys.stderr)
     inner_left, outer_left = threading.Event(), threading.Event()
