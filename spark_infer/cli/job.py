@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from spark_infer.job.backfill import Attempt, Backfilled
     from spark_infer.job.streams.published import Published
     from spark_infer.job.tune.tuning import Tuning
-    from spark_infer.job.units.history import RunState
+    from spark_infer.job.units.history import JobState
     from spark_infer.job.verification import Verification
-    from spark_infer.tables.bookmark import Bookmark
 
 
 def read_job(
@@ -96,20 +95,20 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
         return run_job(job, on_progress=None if output.as_json else line)
 
 
-def runs(output: Output, config: JobConfig, params: Mapping[str, str]) -> tuple[list[RunState], Bookmark | None]:
-    """Look at the runs of a job's target, those with some parameters, and at its bookmark.
+def state_of(output: Output, config: JobConfig, params: Mapping[str, str]) -> JobState:
+    """Look at the runs of a job's target, those with some parameters, at its bookmark and at its quarantine.
 
-    Starts Spark only where the catalog says where that is.
+    Starts Spark only where the catalog says where one of them is.
     """
-    from spark_infer.job.units.history import history
-    from spark_infer.job.units.new_rows import bookmark_of
+    from spark_infer.job.units.history import job_state
     from spark_infer.tables.local_tables import LocalTables
 
     wanted = {name: value for name, value in config.shown_params.items() if name in params}
-    if config.target.path is not None and (config.new_rows is None or config.source.path is not None):
-        return history(config, LocalTables(), wanted), bookmark_of(LocalTables(), config)
+    looked_at = [config.target, *([config.source] if config.new_rows else []), *filter(None, [config.quarantine])]
+    if all(each.path is not None for each in looked_at):
+        return job_state(config, LocalTables(), wanted)
     with ProgressLine(output.screen) as line, _engine(output, config, line, scores=False) as engine:
-        return history(config, engine.tables, wanted), bookmark_of(engine.tables, config)
+        return job_state(config, engine.tables, wanted)
 
 
 def stream_published(output: Output, config: JobConfig) -> Published:

@@ -12,7 +12,7 @@ from spark_infer.printable import printable
 
 if TYPE_CHECKING:
     from spark_infer.config import JobConfig
-    from spark_infer.job.units.history import RunState
+    from spark_infer.job.units.history import JobState
     from spark_infer.tables.bookmark import Bookmark
 
 Run = Annotated[
@@ -31,7 +31,7 @@ def status(
     """List the runs of a job's target: finished, unfinished and how far, or given up."""
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
-        config, states, bookmark = _states(output, job, params, overrides, log_file)
+        config, state = _state(output, job, params, overrides, log_file)
         if config.trigger is not None:
             from spark_infer.cli.job import stream_published
 
@@ -39,11 +39,13 @@ def status(
             output.result(printable(str(found)), {"stream": found.stream, "micro_batch": found.newest})
             return
         target = config.hide(config.target.name)
-        lines = [*map(str, states)] or [printable(f"no run has written into this target: {target}")]
+        lines = [*map(str, state.runs)] or [printable(f"no run has written into this target: {target}")]
         if config.new_rows is not None:
-            lines.append(printable(_up_to(bookmark, config.hide(config.source.name))))
-        shown = None if bookmark is None else {"source_version": bookmark.source_version, "model": bookmark.model}
-        output.result("\n".join(lines), {"runs": [state.to_dict() for state in states], "bookmark": shown})
+            lines.append(printable(_up_to(state.bookmark, config.hide(config.source.name))))
+        if config.quarantine is not None:
+            rows = "not counted" if state.quarantine_rows is None else f"{state.quarantine_rows:,}"
+            lines.append(printable(f"rows in the quarantine {config.hide(config.quarantine.name)}: {rows}"))
+        output.result("\n".join(lines), state.to_dict())
 
 
 def report(
@@ -60,8 +62,8 @@ def report(
     with output.exit_code():
         from spark_infer.job.units.history import newest_report
 
-        _, states, _ = _states(output, job, params, overrides, log_file)
-        found = newest_report(states, run)
+        _, state = _state(output, job, params, overrides, log_file)
+        found = newest_report(state.runs, run)
         output.result(str(found), found.to_dict())
 
 
@@ -72,20 +74,21 @@ def _up_to(bookmark: Bookmark | None, source: str) -> str:
     return f"the target holds predictions of {source} up to {bookmark.up_to}{model}"
 
 
-def _states(
+def _state(
     output: Output, job: JobFile, params: Params, overrides: Overrides, log_file: LogFile
-) -> tuple[JobConfig, list[RunState], Bookmark | None]:
-    from spark_infer.cli.job import read_job, runs
+) -> tuple[JobConfig, JobState]:
+    from spark_infer.cli.job import read_job, state_of
     from spark_infer.config.job_params import given_params
 
     config = read_job(output, job, overrides or (), log_file, params=params or (), needs_params=False)
-    return config, *runs(output, config, given_params(params or ()))
+    return config, state_of(output, config, given_params(params or ()))
 
 
 STATUS = f"""\
 List the runs of a job's target: finished, unfinished and how far, or given up.
 
-Reads the ledger beside the target; nothing is scored, and Spark is started only for a target in the catalog.
+Reads the ledger beside the target, and counts the rows of the job's quarantine; nothing is scored. Spark is started
+only for a table in the catalog.
 
 \b
 Examples:

@@ -18,7 +18,7 @@ from spark_infer import Report, ScoringJob
 from spark_infer.config import JobConfig
 from spark_infer.config.load import load_job
 from spark_infer.errors import SourceError, TargetError, UnfinishedRunError
-from spark_infer.job.units.history import history
+from spark_infer.job.units.history import history, job_state
 from spark_infer.runtime.failpoints import InjectedError
 from spark_infer.tables.local_tables import LocalTables
 from tests.local.jobs import job, read
@@ -89,9 +89,11 @@ def test_what_succeeds_leaves_the_quarantine_and_what_fails_again_stays(
     assert seen(tmp_path) == ([key for key in ALL if key not in STILL_BAD], STILL_BAD)
     (left,) = quarantined(tmp_path / "aside")
     assert (left["run_id"], left["source_file"], left["source_row"]) == (report.run_id, "0.parquet", 105)
+    assert job_state(scoring.config, LocalTables(), {}).quarantine_rows == 1
     report = again(scoring, line)
     assert (report.rows_read, report.rows_scored, report.rows_quarantined) == (1, 1, 0)
     assert seen(tmp_path) == (ALL, [])
+    assert job_state(scoring.config, LocalTables(), {}).quarantine_rows == 0
     assert "no quarantined row is left" in str(again(scoring, line))
     # The next night is one like any other.
     rows_in(tmp_path / "in", ROWS)

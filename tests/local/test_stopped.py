@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from spark_infer.errors import StoppedError
+from spark_infer.job.units.history import history
+from spark_infer.tables.local_tables import LocalTables
 from tests.gate import Gate
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
 from tests.local.jobs import job, read
@@ -31,8 +33,10 @@ def test_commands_without_time_do_a_unit_each_and_publish_as_the_mode_allows(
         there = f", and {done} of them are in the target" if mode == "append" else "; their rows are kept beside"
         assert stopped.value.details[0].startswith(f"{done} of 8 units are done{there}")
         assert len(read(tmp_path / "out")) == 4 + (done * ROWS if mode == "append" else 0)
+    assert "  stopped by max_runtime at 20" in str(history(scoring.config, LocalTables())[-1])
     report = scoring.run()
     assert (report.units_before, report.rows_scored) == (FILES - 1, FILES * ROWS)
+    assert history(scoring.config, LocalTables())[-1].last_end is None
     exact(tmp_path / "out")
     assert [row["id"] < 0 for row in read(tmp_path / "out")].count(True) == (4 if mode == "append" else 0)
 

@@ -61,7 +61,7 @@ TEXTS: list[Any] = [
             },
         }
     ),
-    RunState(**STATE, started_at=NOW, report=None),
+    RunState(**STATE, started_at=NOW, report=None, last_end=None),
     Tuning(
         job="x",
         sample_rows=1,

@@ -18,6 +18,7 @@ from spark_infer.job.units.other_runs import named, refuse_taken_over
 from spark_infer.job.units.runs import report_in
 from spark_infer.tables.ledger import drivers
 from spark_infer.tables.ledger.drivers import Driver
+from spark_infer.tables.ledger.ends import note_end
 from spark_infer.tables.ledger.ledger import REPORT, Ledger
 
 logger = logging.getLogger(__name__)
@@ -167,6 +168,9 @@ def taking_part(
     try:
         with beating(lambda: drivers.beat(ledger, driver)):
             yield Turns(ledger=ledger, driver=driver, sleep=sleep)
+    except (Exception, KeyboardInterrupt) as error:
+        note_end(ledger, session, error)
+        raise
     finally:
         drivers.leave(ledger, driver)
 

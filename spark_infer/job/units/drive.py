@@ -20,7 +20,7 @@ from spark_infer.job.units.stopped import how_far
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.drivers import DRIVERS, TURNS
 from spark_infer.tables.ledger.entry import Sealed
-from spark_infer.tables.ledger.ledger import FILES, JOURNAL, LIST, SUMMARY, UNITS, Ledger
+from spark_infer.tables.ledger.ledger import ENDS, FILES, JOURNAL, LIST, SUMMARY, UNITS, Ledger
 from spark_infer.tables.publishing.move_files import OLD, READY, STAGED
 from spark_infer.tables.publishing.work import Ended, Publisher
 from spark_infer.tables.storage import Storage
@@ -157,7 +157,7 @@ def clean(runs: Runs, ledger: Ledger) -> None:
     try:
         sweep(runs, ledger)
         ready = [name for name in ledger.folder.names() if name.startswith(READY)]
-        ledger.discard((FILES, STAGED, OLD, UNITS, SUMMARY, DRIVERS, TURNS, *ready))
+        ledger.discard((FILES, STAGED, OLD, UNITS, SUMMARY, DRIVERS, TURNS, ENDS, *ready))
         for name in ledger.folder.names():
             if name.startswith("tasks.") or name == JOURNAL:
                 ledger.folder.files.delete_file(ledger.folder.at(name))

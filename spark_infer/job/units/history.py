@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,17 +12,23 @@ from spark_infer.config import JobConfig
 from spark_infer.config.job_params import names_in
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.core.stats import TaskTotals
-from spark_infer.errors import SourceError, TargetError
+from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.job.units.fingerprint import QUARANTINED
+from spark_infer.job.units.new_rows import bookmark_of
+from spark_infer.job.units.quarantined_rows import quarantine_table
 from spark_infer.job.units.runs import before_running, ledgers_of, plan_in, report_in
 from spark_infer.observe.report import Report
 from spark_infer.observe.wording import named_values
 from spark_infer.printable import printable
+from spark_infer.tables.bookmark import Bookmark
 from spark_infer.tables.check_target import find_target
 from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.drivers import at_work
+from spark_infer.tables.ledger.ends import End, last_end
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
 from spark_infer.tables.table_lookup import TableLookup
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,7 @@ class RunState:
         rows_quarantined: Those of them that went to a table of their own.
         target_version: The Delta version that it made last.
         drivers: The commands that are at work on it, where they run and since when.
+        last_end: How the last command of a run ended that is not finished; None where one is at work.
         report: What it reported; None where it is not finished.
     """
 
@@ -63,11 +71,13 @@ class RunState:
     rows_quarantined: int
     target_version: int | None
     drivers: tuple[str, ...]
+    last_end: End | None
     report: Mapping[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as values that JSON can hold, without the report."""
         facts = {**vars(self), "started_at": self.started_at.isoformat()}
+        facts["last_end"] = self.last_end and {"at": self.last_end.at.isoformat(), "why": self.last_end.why}
         facts |= {name: list(facts[name]) for name in ("partition_filter", "partitions", "drivers")}
         return {name: value for name, value in facts.items() if name != "report"}
 
@@ -80,9 +90,52 @@ class RunState:
         what = ", ".join([self.model, self.source, *self.partition_filter])
         where = f"  into {', '.join(self.partitions)}" if self.partitions else ""
         by = f"  {'; '.join(self.drivers)}" if self.drivers else ""
+        by += f"  {self.last_end}" if self.last_end else ""
         name = "  ".join([self.run, *named_values(self.job_params)])
         line = f"{name}  {self.state}  {self.started_at:%Y-%m-%d %H:%M:%S} UTC  {what}{where}  {done}{by}"
         return printable(line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """What a job has come to.
+
+    Attributes:
+        runs: Its target's, the oldest first.
+        bookmark: Up to which state of the source the target holds predictions; None where it has none.
+        quarantine_rows: How many rows are in its quarantine; None where it has none, or counting them would take long.
+    """
+
+    runs: Sequence[RunState]
+    bookmark: Bookmark | None
+    quarantine_rows: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold."""
+        mark = self.bookmark
+        return {
+            "runs": [run.to_dict() for run in self.runs],
+            "bookmark": None if mark is None else {"source_version": mark.source_version, "model": mark.model},
+            "quarantine_rows": self.quarantine_rows,
+        }
+
+
+def job_state(config: JobConfig, lookup: TableLookup, params: Mapping[str, str]) -> JobState:
+    """Look at the runs of a job, its bookmark and its quarantine; see `history`."""
+    return JobState(
+        runs=history(config, lookup, params),
+        bookmark=bookmark_of(lookup, config),
+        quarantine_rows=None if config.quarantine is None else _rows_in_quarantine(config, lookup),
+    )
+
+
+def _rows_in_quarantine(config: JobConfig, lookup: TableLookup) -> int | None:
+    try:
+        found = quarantine_table(lookup, config)
+    except PlanError as error:  # the runs are to be seen all the same
+        logger.warning("The quarantine cannot be looked at: %s", error)
+        return None
+    return 0 if found is None else found.rows
 
 
 @before_running()
@@ -157,6 +210,7 @@ def _state(ledger: Ledger) -> RunState | None:
         **_rows(ledger, report),
         target_version=None if report is None else report.get("target_version"),
         drivers=() if report is not None else tuple(map(str, at_work(ledger))),
+        last_end=None if report is not None else last_end(ledger),
         report=report,
     )
 

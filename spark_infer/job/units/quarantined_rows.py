@@ -119,7 +119,7 @@ class QuarantinedRows:
         Raises:
             UnfinishedRunError: One has.
         """
-        there = _quarantine(lookup, config)
+        there = quarantine_table(lookup, config)
         listed = set() if there is None or there.listing is None else {file.path for file in there.listing.files}
         if not listed.issuperset(self.files):
             raise UnfinishedRunError(
@@ -169,7 +169,7 @@ def quarantined_rows(lookup: TableLookup, config: JobConfig, *, new_run: bool) -
     if config.again is None or source is None:  # where there is no source, that is the next to be found out
         return None
     location, _ = find_target(lookup, config.target, source.format)
-    table, there = location.storage(), _quarantine(lookup, config)
+    table, there = location.storage(), quarantine_table(lookup, config)
     if table is None:
         raise TargetError(
             f"This process cannot reach the folder of {location.name}, where the account of its runs is kept.",
@@ -185,7 +185,7 @@ def quarantined_rows(lookup: TableLookup, config: JobConfig, *, new_run: bool) -
     return _chosen(there, eligible_runs(runs, table, written), config.again.run_ids)
 
 
-def _quarantine(lookup: TableLookup, config: JobConfig) -> Snapshot | None:
+def quarantine_table(lookup: TableLookup, config: JobConfig) -> Snapshot | None:
     """The quarantine table as it is now; None where there is none."""
     wanted = config.quarantine
     location: TableLocation | None = None if wanted is None else locate(lookup, wanted)

@@ -22,6 +22,9 @@ PLAN, JOURNAL, REPORT, CLOSED, UNITS, FILES = (
     "files",
 )
 
+ENDS = "ends"
+"""The folder of a run that says why its commands ended before it was finished."""
+
 LIST = "source."
 """How the names of lists of a source's files begin, which runs keep for later ones."""
 
