@@ -13,9 +13,7 @@ from spark_infer.config.isolation import IsolationOptions
 from spark_infer.config.job import (
     JobConfig,
     ModelConfig,
-    PartitionValue,
     QuarantineConfig,
-    SourceConfig,
     TargetConfig,
 )
 from spark_infer.config.resources import ResourceOptions
@@ -27,6 +25,7 @@ from spark_infer.config.score import (
     CompileOptions,
     ScoreOptions,
 )
+from spark_infer.config.source import PartitionValue, SourceConfig
 from spark_infer.config.spark import SparkConfig
 from spark_infer.config.steps import (
     STEP_KINDS,

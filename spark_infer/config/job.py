@@ -6,18 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.duration import Duration
 from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
 from spark_infer.config.incremental import IncrementalOptions, key_problem, quarantined_key_problem
 from spark_infer.config.job_params import declared, text_of
-from spark_infer.config.partition_values import listed, partition_value
 from spark_infer.config.quarantined import QuarantinedOptions, quarantined_problem
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.retry import RetryOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
+from spark_infer.config.source import PartitionValues, SourceConfig
 from spark_infer.config.spark import SparkConfig
 from spark_infer.config.table import TableConfig
 from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
@@ -79,25 +79,6 @@ class ModelConfig(Frozen):
     def _keys_of_python(uri: str, arguments: Mapping[str, Any], batch_format: str) -> str:
         wrong = (arguments or batch_format != "auto") and not uri.startswith("python:")
         return "`arguments` and `batch_format` go with `python: package.module:name`" if wrong else ""
-
-
-PartitionValue = str | int | bool | None
-PartitionValues = dict[
-    str, Annotated[tuple[Annotated[PartitionValue, BeforeValidator(partition_value)], ...], BeforeValidator(listed)]
-]
-"""Columns, each with one value or several."""
-
-
-class SourceConfig(TableConfig):
-    """What to score."""
-
-    version: int | None = Field(
-        default=None, ge=0, description="Delta version to read; without it, the newest when the job starts."
-    )
-    partition_filter: PartitionValues = Field(
-        default_factory=dict, description="Table partitions to read: column to the list of its values."
-    )
-    where: str | None = Field(default=None, description="SQL condition; only rows that meet it are read and scored.")
 
 
 class TargetConfig(TableConfig):
@@ -303,6 +284,22 @@ class JobConfig(Frozen):
     def _engine_has_the_plane(plane: str, engine: str) -> str:
         wrong = engine == "local" and plane == "spark"
         return "engine `local` has no spark plane: leave `plane` out, or set engine: spark" if wrong else ""
+
+    @rule("source", "plane", "trigger")
+    @staticmethod
+    def _workers_read_files(source: SourceConfig, plane: str, trigger: str | None) -> str:
+        if source.files is None or (plane != "spark" and trigger is None):
+            return ""
+        asked = "plane: spark" if plane == "spark" else "trigger"
+        return (
+            f"`source.files` are read by workers, once listed: take `{asked}` out, and use `incremental` for new files"
+        )
+
+    @rule("source", "incremental")
+    @staticmethod
+    def _files_tell_which_are_new(source: SourceConfig, incremental: IncrementalOptions | None) -> str:
+        wrong = source.files is not None and incremental is not None and bool(incremental.by)
+        return "`incremental.by` is of tables: of `source.files`, those that are new are scored" if wrong else ""
 
     @rule("target.mode", "engine")
     @staticmethod

@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar
 
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.annotations import groups
+from spark_infer.config.decode import DecodeOptions
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.isolation import IsolationOptions
@@ -68,6 +69,7 @@ class ScoreKeywords(UdfKeywords, total=False):
     params: Mapping[str, Any] | None
     model_config: Mapping[str, Any] | str | os.PathLike[str] | None
     extra_env: Mapping[str, str] | None
+    decode: DecodeOptions | Mapping[str, Any] | None
     preprocess: str | None
     compile: str | CompileOptions | Mapping[str, Any] | None
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from spark_infer.config.decode import DecodeOptions
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.frozen import LISTED, Frozen, ModuleFunction, NameList, PathText, TextList, rule
 from spark_infer.config.isolation import IsolationOptions
@@ -106,6 +107,10 @@ class ScoreOptions(Frozen):
         default=(),
         description="Conversions that can lose digits and are therefore made only when asked for: `decimal->double`, "
         "`double->float`, `long->double`.",
+    )
+    decode: DecodeOptions | None = Field(
+        default=None,
+        description="Decode images or sounds into numbers first: `{image: {size: 224}}`. docs/files.md says how.",
     )
     preprocess: ModuleFunction | None = Field(
         default=None,

@@ -9,13 +9,15 @@ from pydantic import AfterValidator, Field
 from spark_infer.config.frozen import Frozen, PathText, rule
 from spark_infer.config.places import without_credentials
 
+Place = Annotated[PathText, AfterValidator(without_credentials)]
+
 
 class TableConfig(Frozen):
     """A table: a path, or a name in the catalog."""
 
     plain_key: ClassVar[str] = "path"
 
-    path: Annotated[PathText, AfterValidator(without_credentials)] | None = Field(
+    path: Place | None = Field(
         default=None, description="Folder of the table, local or on an object store. No credentials in the URI."
     )
     table: str | None = Field(
@@ -31,6 +33,11 @@ class TableConfig(Frozen):
         return "give either `path` or `table`, not both and not neither" if (path is None) == (table is None) else ""
 
     @property
+    def folder(self) -> str | None:
+        """The folder or file that it names; None for a table of the catalog."""
+        return self.path
+
+    @property
     def name(self) -> str:
         """The path or the catalog name, as the user wrote it."""
-        return self.path or self.table or ""
+        return self.folder or self.table or ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from spark_infer.errors import (
     SparkInferError,
     StepFailedError,
     TooManyBadRowsError,
+    UndecodableError,
 )
 
 ERROR_TYPE = pa.struct([pa.field("error_class", pa.string()), pa.field("error_message", pa.string())])
@@ -151,10 +153,37 @@ class BadRows:
             trial = Trial(batch, score, any_size=self.any_size)
         if failed is not None:
             trial.failed(failed)
-        bad = self._search(trial)
-        found = (_around(batch, score, outputs, [*bad]), _reasons(bad, batch.num_rows)) if bad else (trial.whole, None)
+        failure = trial.failure(0, batch.num_rows)
+        if isinstance(failure, UndecodableError) and failure.rows == batch.num_rows:
+            found = self._without_undecodable(batch, score, outputs, failure.reasons)
+        else:
+            bad = self._search(trial)
+            answered = _around(batch, score, outputs, [*bad]) if bad else trial.whole
+            found = answered, _reasons(bad, batch.num_rows) if bad else None
         self.stats.rows = counted  # each row once, however often it was tried
         return found
+
+    def _without_undecodable(
+        self, batch: pa.RecordBatch, score: Score, outputs: pa.Schema, reasons: Mapping[int, tuple[str, str]]
+    ) -> tuple[pa.RecordBatch, pa.Array]:
+        """Score the rows that can be decoded as if the others were not there; what failed to be decoded named all."""
+        rows, bad = batch.num_rows, dict(reasons)
+        self.bad += len(bad)
+        for kind, _ in bad.values():
+            self.stats.note_bad_row(kind)
+        self.limits.refuse(self.bad, self.rows, why=next(iter(bad.values()))[0])
+        good = np.setdiff1d(np.arange(rows), [*bad])
+        if not len(good):
+            return _nulls(outputs, rows), _reasons(bad, rows)
+        self.rows -= len(good)
+        answered, errors = self.score(batch.take(pa.array(good)), score, outputs)
+        for at, error in zip(good.tolist(), [] if errors is None else errors.to_pylist(), strict=False):
+            if error is not None:
+                bad[at] = error["error_class"], error["error_message"]
+        places = np.zeros(rows, np.int64)
+        places[good] = np.arange(len(good))
+        undecodable = np.isin(np.arange(rows), [*reasons])
+        return answered.take(pa.array(places, mask=undecodable)), _reasons(bad, rows)
 
     def _search(self, trial: Trial) -> dict[int, tuple[str, str]]:
         """The bad rows of a batch, in order, and why they are."""
@@ -213,10 +242,14 @@ def _around(batch: pa.RecordBatch, score: Score, outputs: pa.Schema, bad: list[i
     is_bad = np.zeros(rows, np.bool_)
     is_bad[bad] = True
     if is_bad.all():
-        return pa.RecordBatch.from_arrays([pa.nulls(rows, each.type) for each in outputs], schema=outputs)
+        return _nulls(outputs, rows)
     places = np.where(is_bad, np.argmin(is_bad), np.arange(rows))
     answered = score(batch.take(pa.array(places)))
     return answered.take(pa.array(np.arange(rows), mask=is_bad))
+
+
+def _nulls(outputs: pa.Schema, rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(rows, each.type) for each in outputs], schema=outputs)
 
 
 def _reasons(bad: dict[int, tuple[str, str]], rows: int) -> pa.Array:

@@ -40,14 +40,16 @@ def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> 
         yield from _bounded(_joined(held), max_bytes)
 
 
-def model_rows(asked: int | None, model: object) -> int:
+def model_rows(asked: int | None, model: object, *, most: int | None = None) -> int:
     """Return the most rows of a model batch: those asked for, else those that the model is fastest with.
 
     Args:
         asked: What the user wants, if anything.
         model: The loaded model; one that has no ``batch_rows`` gets the usual batches.
+        most: How many there is room for; None for any number.
     """
-    return asked or window_rows(model)
+    rows = asked or window_rows(model)
+    return rows if most is None else min(rows, most)
 
 
 def window_rows(model: object) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from spark_infer.core.bad_row_search import is_of_a_row
 from spark_infer.core.bad_rows import BadRows
-from spark_infer.core.batching import model_rows, rebatch, window_rows
+from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.buckets import prepares
 from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
@@ -21,7 +21,7 @@ from spark_infer.core.predict import predict
 from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ModelProcessError, SparkInferError, StepFailedError
+from spark_infer.errors import ModelProcessError, SparkInferError, StepFailedError, UndecodableError
 
 _SEARCHED = 256
 """Rows in which a row that fails is searched, where a model chooses its batches from many more."""
@@ -109,7 +109,7 @@ def _without_bad_rows(
         if not is_of_a_row(error):
             raise
         # To see a process end again takes seconds, and to see it hang again as long as the first time.
-        ended = error if isinstance(error, ModelProcessError) and len(run) == 1 else None
+        ended = error if len(run) == 1 and (isinstance(error, ModelProcessError) or _names_all(error, run[0])) else None
     left = run[done:]
     if prepares(model) and sum(batch.num_rows for batch in left) > _SEARCHED:
         # A window holds many model batches, of which all but a few do not fail.
@@ -118,8 +118,13 @@ def _without_bad_rows(
         yield ScoredBatch(batch, *bad.score(batch, score, steps.outputs, failed=ended))
 
 
+def _names_all(error: SparkInferError, batch: pa.RecordBatch) -> bool:
+    """Whether an error of decoding names all rows of a batch that cannot be decoded, and not those of a part."""
+    return isinstance(error, UndecodableError) and error.rows == batch.num_rows
+
+
 def _rows_at_once(steps: ScoringSteps, model: Model) -> int:
-    return window_rows(model) if prepares(model) else model_rows(steps.batch_size, model)
+    return model_rows(None if prepares(model) else steps.batch_size, model, most=steps.most_rows)
 
 
 def _score_distinct(

@@ -44,6 +44,7 @@ class ScoringSteps:
         postprocess: From the model's outputs to those wanted.
         batch_size: Rows of a model batch; None for what suits the model.
         max_batch_bytes: Bytes of a model batch.
+        most_rows: Most rows that are prepared at once, whatever suits the model; None for any number.
         deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
         predict_limit: Surrounds each predict call, and ends what takes too long.
         show_values: Whether messages of foreign exceptions may be shown.
@@ -63,6 +64,7 @@ class ScoringSteps:
     prepared: pa.Schema | None = None
     batch_size: int | None
     max_batch_bytes: int
+    most_rows: int | None = None
     deduplicate: str = "never"
     predict_limit: Callable[[], AbstractContextManager[None]] = nullcontext
     show_values: bool = False

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import PlanError
-from spark_infer.tables.formats import format_of
+from spark_infer.tables.formats import source_format_of
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.parquet.footers import with_footers
 from spark_infer.tables.scan.column_mapping import stored_schema
@@ -129,16 +129,12 @@ def choose_plane(
         asked=pa.schema(list(read)[len(columns) :]),
         stored=stored,
         beyond_spark=beyond_spark,
+        reader=source_format_of(snapshot.location.format).reader,
     )
     found, more = _looked_at(snapshot, inside, scan, slots or _UNKNOWN_SLOTS, config.units.bytes)
     doubts += more
     if doubts or found is None:
-        if config.plane == "direct":
-            raise PlanError(
-                "The direct plane was asked for, and only Spark can read these rows as they should be read.",
-                details=doubts,
-                next_step="set plane: auto, and Spark reads them.",
-            )
+        _refuse_spark(config, scan, doubts)
         return Plane(name="spark", why="; ".join(doubts))
     return Plane(
         name="direct",
@@ -147,6 +143,21 @@ def choose_plane(
         tasks=tuple(cut(found, slots or _UNKNOWN_SLOTS, config.units.bytes)),
         left_out=(snapshot.files or 0) - len(found.files),
     )
+
+
+def _refuse_spark(config: JobConfig, scan: Scan, doubts: Sequence[str]) -> None:
+    if scan.reader != "parquet":
+        raise PlanError(
+            f"Workers read the files of {scan.uri.removeprefix('file://')} themselves, and that cannot be done here.",
+            details=doubts,
+            next_step="write `where` as comparisons with literals, and use a model that Python workers run.",
+        )
+    if config.plane == "direct":
+        raise PlanError(
+            "The direct plane was asked for, and only Spark can read these rows as they should be read.",
+            details=doubts,
+            next_step="set plane: auto, and Spark reads them.",
+        )
 
 
 def _condition(setting: Setting, where: str | None, table: pa.Schema) -> tuple[Term | None, list[str]]:
@@ -185,7 +196,7 @@ def _looked_at(
     if listing is None or storage is None:
         return None, ["only Spark knows the files of the source"]
     doubts = [*listing.doubts, *deletion_doubts(listing)]
-    if doubts:  # then nothing need be looked at
+    if doubts or scan.reader != "parquet":  # then nothing need be looked at
         return listing, doubts
     some = [file.path for file in listing.files[:_FOOTERS_TO_LOOK_AT] if file.path not in listing.footers]
     large = too_large(listing, slots, most)
@@ -205,7 +216,7 @@ def _doubts(
 ) -> Iterator[str]:
     if sparkml:
         yield "Spark runs the model"
-    if snapshot.location.table and format_of(snapshot.location.format).catalog_decides:
+    if snapshot.location.table and source_format_of(snapshot.location.format).catalog_decides:
         yield "the catalog may have options for reading the files"
     if snapshot.location.table and not snapshot.location.table.startswith("`spark_catalog`."):
         yield "the catalog may filter rows or mask columns"

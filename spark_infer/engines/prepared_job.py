@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -45,6 +45,11 @@ class Source:
     snapshot: Snapshot
     schema: pa.Schema
     table: pa.Schema
+
+    def kept(self, keep: Literal["all"] | Sequence[str]) -> Literal["all"] | Sequence[str]:
+        """Return the columns that pass through to the target: of a folder of files without the content."""
+        left_out = self.snapshot.kept_if_named
+        return keep if keep != "all" or not left_out else [name for name in self.table.names if name not in left_out]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@
         ├── WorkerLostError        a worker process died without an exception
         ├── UnexpectedPredictionsError   predictions are not as `expect` says
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
+        │   └── UndecodableError       images or sounds of some rows cannot be decoded
         ├── SourceReadError        a file of the source is damaged or vanished
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
         ├── WriteError             the target could not be written
@@ -97,6 +98,7 @@ from spark_infer.errors.run import (
     TooFewRowsError,
     TooManyBadRowsError,
     TooManyGroupsError,
+    UndecodableError,
     UnexpectedPredictionsError,
     WorkerLostError,
     WriteError,
@@ -141,6 +143,7 @@ __all__ = [
     "TooFewRowsError",
     "TooManyBadRowsError",
     "TooManyGroupsError",
+    "UndecodableError",
     "UnexpectedPredictionsError",
     "UnfinishedRunError",
     "WorkerLostError",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 from spark_infer.errors.error import SparkInferError
 from spark_infer.errors.plan import PlanError, StepError
+
+_MOST_FILES = 3
 
 
 class RunError(SparkInferError):
@@ -228,6 +230,32 @@ class StepFailedError(RunError):
     def on_worker(cls, error: StepError) -> Self:
         """A step that the driver could use, and a worker cannot."""
         return cls(error.what, details=["it was found on the driver"], next_step=error.next_step)
+
+
+class UndecodableError(StepFailedError):
+    """Images or sounds of some rows cannot be decoded.
+
+    Attributes:
+        reasons: Row of the batch to the class and the text of the reason; only in the process that found it out.
+        rows: How many rows the batch had.
+    """
+
+    reasons: Mapping[int, tuple[str, str]] = {}
+    rows: int = 0
+
+    @classmethod
+    def of_rows(cls, reasons: Mapping[int, tuple[str, str]], rows: int) -> Self:
+        """Some rows of a batch of ``rows``, each with its reason."""
+        shown = [text for _, text in [*reasons.values()][:_MOST_FILES]]
+        more = len(reasons) - len(shown)
+        error = cls(
+            f"{len(reasons):,} of {rows:,} rows cannot be decoded.",
+            details=[*shown, *([f"and {more:,} more"] if more else [])],
+            next_step="have on_error: null or quarantine leave such rows without a prediction, or keep them out with "
+            "`where` or `pattern`.",
+        )
+        error.reasons, error.rows = reasons, rows
+        return error
 
 
 class SourceReadError(RunError):

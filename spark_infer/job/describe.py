@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spark_infer.config import JobConfig, PostprocessStep
+from spark_infer.config.decode import DecodeOptions
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.config.trigger import AVAILABLE_NOW
 from spark_infer.core.signature import spelled
@@ -130,7 +131,8 @@ def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
 def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: bool, by_row: bool) -> tuple[str, ...]:
     score = config.score
     bounds = f", at most {rows:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
-    steps = [f"preprocess with {score.preprocess}"] if score.preprocess else []
+    steps = [_decoded(score.decode)] if score.decode else []
+    steps += [f"preprocess with {score.preprocess}"] if score.preprocess else []
     steps.append(f"{' and '.join(methods)}{bounds}")
     if bounded and score.deduplicate != "never":
         steps.append(_deduplicated(score.deduplicate, by_row=by_row))
@@ -148,6 +150,13 @@ def _deduplicated(wish: str, *, by_row: bool) -> str:
             "deduplicate: every row is predicted, since the model may look at several at a time; always overrules that"
         )
     return "deduplicate: equal rows are predicted once" + (", as long as that saves time" if wish == "auto" else "")
+
+
+def _decoded(decode: DecodeOptions) -> str:
+    how = decode.how
+    kind = "images" if decode.image else "sounds"
+    where = f"of the files that {how.column} names" if how.root else f"in {how.column}"
+    return f"decode {kind} {where}, at most {size(how.row_bytes)} a row"
 
 
 def _described(step: PostprocessStep) -> str:

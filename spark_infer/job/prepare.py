@@ -212,7 +212,7 @@ def _match(
     if loads:
         scoring = engine.compiled(scoring, source, plane)
     trial = trial_of(scoring, rehearsal) if known is None else known
-    batch_rows = model_rows(config.score.batch_size, trial)
+    batch_rows = model_rows(config.score.batch_size, trial, most=scoring.recipe.most_rows)
     gpu = uses_gpu(recipe.load.backend)
     choice = choose_hosting(config.score, engine.executor_shape(), trial.size_bytes, uses_gpu=gpu)
     scoring = replace(scoring, recipe=replace(scoring.recipe, hosting=choice.hosting))

@@ -12,6 +12,7 @@ import pyarrow as pa
 from spark_infer.config import ScoreOptions
 from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.contract import bind
+from spark_infer.core.duplicates import RUN_BATCHES
 from spark_infer.core.expect import check_expected
 from spark_infer.core.prediction_columns import choose_outputs
 from spark_infer.core.row_order import Echoes
@@ -31,6 +32,7 @@ from spark_infer.models.backends.choose_backend import Choice, choose
 from spark_infer.models.backends.native import declared_outputs, params_of
 from spark_infer.models.backends.spec import Described, LoadSpec
 from spark_infer.models.configuration import applied, ignored
+from spark_infer.models.decode.decoding import columns_read, compile_decode, decoded_schema
 from spark_infer.models.params import resolve_params
 from spark_infer.models.raw_outputs import raw_outputs_of
 from spark_infer.models.ref import ModelRef
@@ -97,7 +99,19 @@ class Recipe:
         """Columns of the table that must be read: those kept and those the model needs."""
         if self.options.preprocess is not None:
             return tuple(dict.fromkeys(schema.names))
-        return tuple(dict.fromkeys([*self.keep, *self.load.binding.sources, *self.aside]))
+        decode = self.options.decode
+        decoded = () if decode is None else columns_read(schema, decode)
+        inputs = [name for name in self.load.binding.sources if decode is None or name != decode.how.name]
+        return tuple(dict.fromkeys([*self.keep, *inputs, *decoded, *self.aside]))
+
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows of a model batch there is room for in ``max_batch_bytes`` once they are decoded."""
+        decode = self.options.decode
+        if decode is None:
+            return None
+        held = 1 if self.options.deduplicate == "never" else RUN_BATCHES
+        return max(1, self.options.max_batch_bytes // (held * decode.how.row_bytes))
 
     def scored_schema(self, table: pa.Schema, *, stats_column: str | None = None) -> pa.Schema:
         """Return the columns of scored rows: those kept, as the table has them, then the predictions.
@@ -123,10 +137,11 @@ class Recipe:
             raw_outputs=self.raw_outputs,
             outputs=pa.schema([each for each in self.outputs if each.name != self.error_column]),
             prepared=self.prepared,
-            preprocess=compile_preprocess(self.options.preprocess, show_values=self.show_values, without=self.hidden),
+            preprocess=_before(self.options, show_values=self.show_values, without=self.hidden),
             postprocess=_finish(self.options, self.output, show_values=self.show_values),
             batch_size=self.options.batch_size,
             max_batch_bytes=self.options.max_batch_bytes,
+            most_rows=self.most_rows,
             deduplicate=self.options.deduplicate,
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
@@ -174,7 +189,8 @@ def make_recipe(
     with together.check():
         kept = _kept(schema, keep)
     with together.check():
-        prepared = _prepared_schema(schema, options.preprocess, show_values=show_values)
+        decoded = schema if options.decode is None else decoded_schema(schema, options.decode)
+        prepared = _prepared_schema(decoded, options.preprocess, show_values=show_values)
         load = replace(_load_spec(ref, choice, prepared, options, threads), show_values=show_values)
         if load.by_signature or not together:  # no model is loaded where all is refused already
             declared = declared_outputs(choice.backend, ref.mlmodel, options.params)
@@ -187,7 +203,7 @@ def make_recipe(
     return Recipe(
         ref=ref,
         load=load,
-        prepared=None if options.preprocess is None else prepared,
+        prepared=None if options.preprocess is None and options.decode is None else prepared,
         choice=choice,
         options=options,
         output=output,
@@ -221,6 +237,15 @@ def _load_spec(ref: ModelRef, choice: Choice, table: pa.Schema, options: ScoreOp
         threads=threads,
         accelerate=options.accelerate == "auto",
     )
+
+
+def _before(options: ScoreOptions, *, show_values: bool, without: Sequence[str]) -> Step | None:
+    """What is done to a batch before the model: it is decoded, then the user's function sees it."""
+    preprocess = compile_preprocess(options.preprocess, show_values=show_values, without=without)
+    if options.decode is None:
+        return preprocess
+    decode = compile_decode(options.decode)
+    return decode if preprocess is None else lambda batch: preprocess(decode(batch))
 
 
 def _finish(options: ScoreOptions, output: Output, *, show_values: bool) -> Step:

@@ -9,6 +9,7 @@ from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.config.write_modes import WriteMode
 from spark_infer.tables.bookmark import ALL_ROWS, Bookmark, Span
 from spark_infer.tables.delta.format import DeltaFormat
+from spark_infer.tables.files.format import FilesFormat
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.format import ParquetFormat
@@ -104,14 +105,47 @@ class WrittenBefore(Protocol):
         """
 
 
-class TableFormat(Protocol):
-    """What differs between tables of one format and of another.
+class SourceFormat(Protocol):
+    """What differs between sources of one format and of another.
 
     Attributes:
         name: What a job calls it.
-        log_folder: The folder inside the table whose log says which files belong to it; "" where there is no log.
-        declares_columns: Whether the table says itself what its columns are; else its files do.
+        declares_columns: Whether the source says itself what its columns are; else its files do.
         catalog_decides: Whether the catalog says which files and columns its tables have, and keeps their files.
+        reader: What reads its files without Spark (`Scan.reader`).
+        new_target: The format of a new target whose job names none.
+    """
+
+    name: str
+    declares_columns: bool
+    catalog_decides: bool
+    reader: str
+    new_target: str
+
+    def source_snapshot(
+        self, lookup: TableLookup, location: TableLocation, source: SourceConfig, span: Span = ALL_ROWS
+    ) -> Snapshot:
+        """Pin the version of a source and describe it, before any filter.
+
+        Args:
+            lookup: What the engine knows of tables.
+            location: The table.
+            source: What to read.
+            span: Which of its rows.
+
+        Raises:
+            SourceError: The table is damaged, or does not have the version.
+        """
+
+    def counted(self, found: Snapshot) -> Snapshot:
+        """Count the rows of a source, after its filter, where that is possible at no great cost."""
+
+
+class TableFormat(SourceFormat, Protocol):
+    """What differs between tables of one format and of another: what a source is, and a target.
+
+    Attributes:
+        log_folder: The folder inside the table whose log says which files belong to it; "" where there is no log.
         takes_merge: Whether rows can be merged into a table by keys.
         needs_all_columns: Why rows have to bring all columns of a table; "" where it fills those that they lack.
         wants_plain_names: Whether names of new columns may hold no blank and no punctuation.
@@ -122,10 +156,7 @@ class TableFormat(Protocol):
         creation: How a new table is written into its folder, for the plan's sentence.
     """
 
-    name: str
     log_folder: str
-    declares_columns: bool
-    catalog_decides: bool
     takes_merge: bool
     needs_all_columns: str
     wants_plain_names: bool
@@ -153,24 +184,6 @@ class TableFormat(Protocol):
 
     def is_at(self, storage: Storage) -> bool:
         """Whether a folder holds a table of this format."""
-
-    def source_snapshot(
-        self, lookup: TableLookup, location: TableLocation, source: SourceConfig, span: Span = ALL_ROWS
-    ) -> Snapshot:
-        """Pin the version of a source and describe it, before any filter.
-
-        Args:
-            lookup: What the engine knows of tables.
-            location: The table.
-            source: What to read.
-            span: Which of its rows.
-
-        Raises:
-            SourceError: The table is damaged, or does not have the version.
-        """
-
-    def counted(self, found: Snapshot) -> Snapshot:
-        """Count the rows of a source, after its filter, where that is possible at no great cost."""
 
     def target_snapshot(self, lookup: TableLookup, location: TableLocation, target: TargetConfig) -> Snapshot:
         """Describe the newest state of a target, as cheaply as its columns can be known.
@@ -209,9 +222,17 @@ class TableFormat(Protocol):
 
 
 FORMATS: Mapping[str, TableFormat] = {each.name: each for each in (DeltaFormat(), ParquetFormat())}
-"""All formats, by name."""
+"""All formats of tables, by name."""
+
+SOURCE_FORMATS: Mapping[str, SourceFormat] = {**FORMATS, FilesFormat.name: FilesFormat()}
+"""All that a source can be, by name."""
 
 
 def format_of(name: str) -> TableFormat:
     """Return the format of a name that was checked."""
     return FORMATS[name]
+
+
+def source_format_of(name: str) -> SourceFormat:
+    """Return the format of a source, whose name was checked."""
+    return SOURCE_FORMATS[name]

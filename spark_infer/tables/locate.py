@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 
-from spark_infer.config import TableConfig, TargetConfig
+from spark_infer.config import SourceConfig, TableConfig, TargetConfig
 from spark_infer.errors import TargetError
+from spark_infer.tables.files.format import FilesFormat
 from spark_infer.tables.formats import FORMATS, format_of
 from spark_infer.tables.location import TableLocation, canonical, refusal, resolved
 from spark_infer.tables.parquet.streamlog import has_stream_log, unread_target
@@ -28,6 +29,8 @@ def locate(lookup: TableLookup, config: TableConfig) -> TableLocation | None:
         SourceError: The configuration is a source's and what is there is not the table it says.
         TargetError: The same for a target.
     """
+    if isinstance(config, SourceConfig) and config.files is not None:
+        return TableLocation(FilesFormat.name, qualify(lookup, config), same_disk=lookup.same_disk)
     if config.table is not None:
         return _in_catalog(lookup, config, config.table)
     uri, here = qualify(lookup, config), lookup.same_disk
@@ -44,7 +47,7 @@ def qualify(lookup: TableLookup, config: TableConfig) -> str:
 
     The engine says where a path starts that has no scheme, or no host.
     """
-    path = config.path or ""
+    path = config.folder or ""
     refuse = refusal(config)
     if _GLOB & set(path):
         raise refuse(

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.formats import format_of
+from spark_infer.tables.formats import source_format_of
 from spark_infer.tables.listing import Listing
 from spark_infer.tables.parquet.table_snapshot import with_partitions
 from spark_infer.tables.scan.parquet_schema import Node
@@ -43,7 +43,7 @@ def schema_of(found: Snapshot) -> pa.Schema:
     """
     if found.declared is None:
         return with_partitions(_merged(found), found)
-    if format_of(found.location.format).declares_columns:
+    if source_format_of(found.location.format).declares_columns:
         return _changed(found.declared, _shown)
     return with_partitions(_changed(found.declared, _nullable), found)
 

@@ -39,6 +39,7 @@ class Snapshot:
         listed: All files, where the listing has only those with rows whose keys a target lacks; else None.
         note: What the reader of plan and report should know, a sentence; empty for nothing.
         is_picked: Whether the listing has single rows of its files alone.
+        kept_if_named: Columns that go into a target only where `keep` names them.
         by_feed: Whether only the change data feed of a Delta table says which rows these are, which Spark reads.
     """
 
@@ -61,6 +62,7 @@ class Snapshot:
     note: str = ""
     by_feed: bool = False
     is_newest: bool = True
+    kept_if_named: tuple[str, ...] = ()
 
     @property
     def every_file(self) -> tuple[SourceFile, ...] | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError, nearest
 from spark_infer.tables.bookmark import ALL_ROWS, Keys, Span
-from spark_infer.tables.formats import format_of
+from spark_infer.tables.formats import source_format_of
 from spark_infer.tables.listing import SourceFile
 from spark_infer.tables.locate import locate, qualify
 from spark_infer.tables.location import TableLocation, looking_at
@@ -62,7 +62,7 @@ def _open(lookup: TableLookup, source: SourceConfig, span: Span) -> Snapshot:
     location = locate(lookup, source)
     if location is None:
         raise _missing(lookup, source)
-    table_format = format_of(location.format)
+    table_format = source_format_of(location.format)
     lookup.check_format(location.format)
     if span.by is None:
         found = _within(table_format.source_snapshot(lookup, location, source, span), source)
@@ -79,7 +79,7 @@ def _spanned_or_by_key(
 
     A run that goes on has its rows in its tasks; of all files it looks only at what they are.
     """
-    snapshot, why = format_of(location.format).source_snapshot, ""
+    snapshot, why = source_format_of(location.format).source_snapshot, ""
     if span.since is not None:
         try:
             return _within(snapshot(lookup, location, source, span), source)

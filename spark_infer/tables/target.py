@@ -10,7 +10,7 @@ import pyarrow as pa
 from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables.durable import is_mount
-from spark_infer.tables.formats import format_of
+from spark_infer.tables.formats import format_of, source_format_of
 from spark_infer.tables.locate import qualify
 from spark_infer.tables.location import TableLocation, canonical
 from spark_infer.tables.predicate import quote_table
@@ -33,8 +33,8 @@ class Existing:
 
 
 def new_location(lookup: TableLookup, target: TargetConfig, source_format: str) -> TableLocation:
-    """Where a target that does not exist yet is going to be; without ``format`` it is of the source's."""
-    kind, here = target.format or source_format, lookup.same_disk
+    """Where a target that does not exist yet is going to be; without ``format`` it is of the source's, if it can be."""
+    kind, here = target.format or source_format_of(source_format).new_target, lookup.same_disk
     if target.table is None:
         return TableLocation(kind, qualify(lookup, target), same_disk=here)
     place = lookup.catalog(target).default_location(target.table)

@@ -172,7 +172,7 @@ class LocalEngine:
                 options,
                 folder=store.path(ref.digest),
                 load_model=partial(_load, ref, store, options.cache_bytes, loads=loads),
-                keep=config.target.keep,
+                keep=source.kept(config.target.keep),
                 output=config.target.output,
                 result_schema=_result_schema(options.result_type),
                 threads=self.here.cpus,

@@ -146,7 +146,7 @@ class SparkEngine:
             ScoreOptions.model_validate(config.score.model_dump()),
             store=store,
             stage=self._stage,
-            keep=config.target.keep,
+            keep=source.kept(config.target.keep),
             output=config.target.output,
             rows=self._rows,
             loads=loads,

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import refused_condition
-from spark_infer.spark.tables.spark_formats import spark_format_of
+from spark_infer.spark.tables.spark_formats import spark_source_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import scope_of
 
@@ -55,4 +55,4 @@ def filtered(frame: DataFrame, snapshot: Snapshot, source: SourceConfig) -> Data
 
 def whole_frame(spark: SparkSession, snapshot: Snapshot) -> DataFrame:
     """The whole table of a snapshot as a DataFrame: of Delta its version, or the newest where the snapshot has none."""
-    return spark_format_of(snapshot.location.format).frame(spark, snapshot)
+    return spark_source_of(snapshot.location.format).frame(spark, snapshot)

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from spark_infer.spark.tables.delta.spark_format import SparkDelta
+from spark_infer.spark.tables.files.spark_format import SparkFiles
 from spark_infer.spark.tables.parquet.spark_format import SparkParquet
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written
@@ -16,14 +17,28 @@ from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 
 
-class SparkFormat(Protocol):
-    """How a session finds, reads and writes tables of one format.
+class SparkSource(Protocol):
+    """How a session reads sources of one format.
 
     Attributes:
         name: The format, as `tables.formats` calls it.
     """
 
     name: str
+
+    def check(self, spark: SparkSession) -> None:
+        """Refuse a session that cannot read such sources.
+
+        Raises:
+            EnvironmentProblem: Something that they need is missing.
+        """
+
+    def frame(self, spark: SparkSession, snapshot: Snapshot) -> DataFrame:
+        """Return all rows of a snapshot; nothing runs yet."""
+
+
+class SparkFormat(SparkSource, Protocol):
+    """How a session finds, reads and writes tables of one format."""
 
     def publisher(self, spark: SparkSession, work: PublishWork, removed: DataFrame | None) -> Publisher:
         """Return what makes scored files part of a table.
@@ -37,13 +52,6 @@ class SparkFormat(Protocol):
     def is_at(self, spark: SparkSession, uri: str) -> bool:
         """Whether a folder holds such a table that only Spark can reach."""
 
-    def check(self, spark: SparkSession) -> None:
-        """Refuse a session that cannot read such tables.
-
-        Raises:
-            EnvironmentProblem: Something that they need is missing.
-        """
-
     def describe(
         self, spark: SparkSession, location: TableLocation, version: int | None, partition_columns: tuple[str, ...]
     ) -> Snapshot:
@@ -52,9 +60,6 @@ class SparkFormat(Protocol):
         Raises:
             SourceError: There is no such version, or Spark cannot read the table.
         """
-
-    def frame(self, spark: SparkSession, snapshot: Snapshot) -> DataFrame:
-        """Return all rows of a snapshot; nothing runs yet."""
 
     def stream(
         self, spark: SparkSession, snapshot: Snapshot, schema: StructType, options: Mapping[str, str | int | bool]
@@ -85,7 +90,15 @@ class SparkFormat(Protocol):
 SPARK_FORMATS: Mapping[str, SparkFormat] = {each.name: each for each in (SparkDelta(), SparkParquet())}
 """All formats, by name; a Delta table is looked for first, since its folder holds Parquet files."""
 
+SPARK_SOURCES: Mapping[str, SparkSource] = {**SPARK_FORMATS, SparkFiles.name: SparkFiles()}
+"""All that a source can be, by name."""
+
 
 def spark_format_of(name: str) -> SparkFormat:
     """Return what a session does for the format of a name that was checked."""
     return SPARK_FORMATS[name]
+
+
+def spark_source_of(name: str) -> SparkSource:
+    """Return what a session does for the format of a source, whose name was checked."""
+    return SPARK_SOURCES[name]

@@ -17,7 +17,7 @@ from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.frames import whole_frame
 from spark_infer.spark.tables.same_disk import same_disk
-from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, spark_format_of
+from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, spark_format_of, spark_source_of
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.snapshot import Snapshot
 
@@ -47,7 +47,7 @@ class SparkTables:
         Raises:
             EnvironmentProblem: Something that they need is not in this session.
         """
-        spark_format_of(name).check(self._spark)
+        spark_source_of(name).check(self._spark)
 
     def base_uri(self, config: TableConfig, scheme: str) -> str:
         """Return the full URI in which paths without a host start.

@@ -32,6 +32,8 @@ class DeltaFormat:
     log_folder = "_delta_log"
     declares_columns = True
     catalog_decides = False
+    reader = "parquet"
+    new_target = "delta"
     takes_merge = True
     needs_all_columns = ""
     wants_plain_names = True

@@ -27,6 +27,8 @@ class ParquetFormat:
     log_folder = ""
     declares_columns = False
     catalog_decides = True
+    reader = "parquet"
+    new_target = "parquet"
     takes_merge = False
     needs_all_columns = (
         "Spark takes the columns of a Parquet folder from one of its files, so that files with fewer may hide the "

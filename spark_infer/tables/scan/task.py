@@ -69,6 +69,7 @@ class Scan:
             found there (see `mapping`); None where the names are the same.
         beyond_spark: Whether types that Spark refuses are read as far as they can be cast exactly.
         positions: Whether to say of each row where it stands (`positions.POSITION`).
+        reader: What the files are: ``parquet``, or ``files``, each of them one row.
     """
 
     uri: str
@@ -82,6 +83,7 @@ class Scan:
     stored: pa.Schema | None = None
     beyond_spark: bool = False
     positions: bool = False
+    reader: str = "parquet"
 
     @property
     def handed_on(self) -> list[str]:

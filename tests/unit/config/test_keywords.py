@@ -34,6 +34,7 @@ EVERYTHING = {
     "predict_method": "predict",
     "result_type": "double",
     "allow_casts": "long->double",
+    "decode": {"image": {"size": 8}},
     "preprocess": "m:f",
     "postprocess": "m:g",
     "batch_size": 1,

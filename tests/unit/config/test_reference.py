@@ -48,7 +48,7 @@ def test_the_reference_job_loads() -> None:
 def test_the_reference_job_has_every_key_of_the_schema() -> None:
     text = REFERENCE.read_text(encoding="utf-8")
     # A key that cannot stand beside another is written behind `#` at its place.
-    found = keys_of(yaml.safe_load(re.sub(r"^( +)# (table: )", r"\1\2", text, flags=re.MULTILINE)))
+    found = keys_of(yaml.safe_load(re.sub(r"^( +)# ([a-z_]+:)", r"\1\2", text, flags=re.MULTILINE)))
     # `- function: my.module:function` is the short form of a step with the key `function`.
     wanted = {path for path, _ in fields_below(JobConfig)} - {"score.postprocess.function.function"}
     assert wanted - found == set()
@@ -71,7 +71,7 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         # groups inside another one, and examples
         if not field.is_required()
         and "postprocess" not in path
-        and not path.startswith(("score.compile.", "score.isolation."))
+        and not path.startswith(("score.compile.", "score.decode.", "score.isolation."))
     }
     examples = {
         "target.partitions",

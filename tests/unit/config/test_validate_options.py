@@ -37,7 +37,7 @@ def test_all_problems_of_all_groups_come_at_once_and_show_no_value() -> None:
     with pytest.raises(ConfigError) as refusal:
         validated(JobConfig, job)
     told = "\n".join(refusal.value.details)
-    for words in ("missing key 'model'", "source: give either", "unknown key 'mod' in target (did you mean 'mode'?)"):
+    for words in ("missing key 'model'", "source: give one of", "unknown key 'mod' in target (did you mean 'mode'?)"):
         assert words in told
     assert "hunter2" not in str(refusal.value)
     assert "pydantic" not in str(refusal.value)

@@ -31,6 +31,7 @@ from spark_infer.errors import (
     SparkInferError,
     StepFailedError,
     TooManyBadRowsError,
+    UndecodableError,
 )
 
 TABLE = pa.schema([("id", pa.int64()), ("a", pa.float64())])
@@ -339,3 +340,26 @@ def test_without_limits_of_bad_rows_the_first_one_ends_the_task() -> None:
     with pytest.raises(SparkInferError, match="raised on a batch of 8 rows"):
         scored(model, 8, steps(8, None))
     assert model.calls == [8]
+
+
+def test_rows_that_cannot_be_decoded_cost_one_more_pass_however_many_they_are() -> None:
+    passes: list[int] = []
+
+    def decode(batch: pa.RecordBatch) -> pa.RecordBatch:
+        passes.append(batch.num_rows)
+        bad = {at: ("E", f"file {row}") for at, row in enumerate(batch.column("id").to_pylist()) if row % 5 == 0}
+        if bad:
+            raise UndecodableError.of_rows(bad, batch.num_rows)
+        return batch
+
+    predictions, errors = scored(Poisoned(set()), 100, steps(50, preprocess=decode))
+    assert passes == [50, 40, 50, 40]
+    assert [row for row, error in enumerate(errors) if error] == [*range(0, 100, 5)]
+    assert errors[95] == {"error_class": "E", "error_message": "file 95"}
+    assert [each["parts"] for each in predictions][8:11] == [[8, 40], [9, 40], None]
+    # A row that the model fails for is found among those that are decoded.
+    stats = Stats()
+    predictions, errors = scored(Poisoned({7.0}), 100, steps(100, preprocess=decode), stats)
+    assert [row for row, error in enumerate(errors) if error] == [0, 5, 7, *range(10, 100, 5)]
+    assert (predictions[8]["parts"], predictions[7]["parts"]) == ([8, 80], None)
+    assert stats.errors == {"E": 20, "ValueError": 1}

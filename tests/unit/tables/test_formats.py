@@ -14,7 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from spark_infer.config import JobConfig, SourceConfig, TargetConfig
 from spark_infer.config.write_modes import MODES
 from spark_infer.errors import SourceError
-from spark_infer.tables.formats import FORMATS, TableFormat, format_of
+from spark_infer.tables.formats import FORMATS, SOURCE_FORMATS, SourceFormat, TableFormat, format_of, source_format_of
 from spark_infer.tables.ledger.entry import Sealed
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.local_tables import LocalTables
@@ -73,12 +73,13 @@ def plan_of(name: str, folder: Path, mode: str = "append") -> WritePlan:
     return WritePlan(TableLocation(name, f"file://{folder}"), MODES[mode], mode == "append", (), None, "")
 
 
-@every_format
+@pytest.mark.parametrize("name", list(SOURCE_FORMATS))
 def test_a_format_has_what_the_protocol_names_and_nothing_else(name: str) -> None:
-    named = {each for each in (*vars(TableFormat), *TableFormat.__annotations__) if not each.startswith("_")}
-    table_format = format_of(name)
-    assert table_format.name == name
-    assert {each for each in dir(table_format) if not each.startswith("_")} == named
+    parts = (SourceFormat, TableFormat) if name in FORMATS else (SourceFormat,)
+    named = {each for part in parts for each in (*vars(part), *part.__annotations__) if not each.startswith("_")}
+    found = source_format_of(name)
+    assert found.name == name
+    assert {each for each in dir(found) if not each.startswith("_")} == named
 
 
 def test_a_job_file_may_ask_for_every_format_and_for_no_other() -> None:

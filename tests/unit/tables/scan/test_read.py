@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_infer.errors import SourceReadError, SparkMustReadError
-from spark_infer.tables.scan import read as read_module
+from spark_infer.tables.scan import read_parquet as read_module
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
 

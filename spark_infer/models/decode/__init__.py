@@ -1,0 +1,1 @@
+"""Encoded images and sounds become numbers, before a batch reaches the model."""

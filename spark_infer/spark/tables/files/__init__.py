@@ -1,0 +1,1 @@
+"""Folders of files in a Spark session, whose workers read them."""
