@@ -116,13 +116,15 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, int | None]:
         EOFError: The other side is gone, or sent something else.
     """
     try:
-        message, files, _, _ = socket.recv_fds(connection, size + 1, 1, socket.MSG_CMSG_CLOEXEC)
+        message, files, _, _ = socket.recv_fds(connection, size + 1, 1)
     except ConnectionError:
         raise EOFError from None
     if len(message) != size:
         for file in files:
             os.close(file)
         raise EOFError
+    for file in files:
+        os.set_inheritable(file, False)  # Python 3.11 leaves flags of `recv_fds` out
     return message, files[0] if files else None
 
 
