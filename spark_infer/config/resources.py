@@ -17,7 +17,9 @@ class ResourceOptions(Frozen):
 
     gpu: int = Field(default=0, ge=0, description="GPUs for a task; 1 where several tasks share one.")
     tasks_per_gpu: int = Field(
-        default=1, ge=1, description="How many tasks, each with its copy of the model, share one GPU."
+        default=1,
+        ge=1,
+        description="How many tasks share one GPU, and one copy of the model on it (`score.hosting`).",
     )
     cpus: int | None = Field(
         default=None, ge=1, description="Cores for a task, and threads for its model; without it `spark.task.cpus`."

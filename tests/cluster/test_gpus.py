@@ -24,7 +24,7 @@ from tests.cluster.standalone import LIGHT, Cluster
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "tests" / "unit" / "runtime" / "hosted"
+MODEL = ROOT / "tests" / "unit" / "runtime" / "other_gpu"
 TASKS = 12
 
 
@@ -40,14 +40,14 @@ class Row:
     threads: int
 
 
-def score_slowly(model: str, tasks: int, resources: Mapping[str, Any]) -> list[Row]:
+def score_slowly(model: str, tasks: int, resources: Mapping[str, Any], hosting: str) -> list[Row]:
     """Score one batch in each task, after a stage of SQL alone."""
     from spark_infer import score
 
     slow = "double(id) + 0 * length(coalesce(reflect('java.lang.Thread', 'sleep', 20L), ''))"
     frame = spark().range(0, tasks * tasks, 1, tasks).selectExpr(f"{slow} AS x").repartition(tasks)
     step = "tests.cluster.gpu_steps:note"
-    rows = score(frame, model, keep=[], postprocess=step, resources=resources).distinct().collect()
+    rows = score(frame, model, keep=[], postprocess=step, resources=resources, hosting=hosting).distinct().collect()
     return [Row(*told.split(), *(row[name] for name in FIELDS)) for row in rows for told in [row["prediction"]]]
 
 
@@ -180,18 +180,24 @@ def test_each_task_sees_its_gpu_alone_and_as_many_run_at_once_as_the_plan_says(
     gpus: Gpus, on_gpu: OnGpu, tmp_path: Path
 ) -> None:
     resources = {"gpu": 1, "tasks_per_gpu": 2}
-    rows = gpus.driver(score_slowly, on_gpu.folder, TASKS, resources)
+    rows = gpus.driver(score_slowly, on_gpu.folder, TASKS, resources, "auto")
+    # Tasks that share a GPU share the model there.
+    assert on_gpu.count("load") == 2
     assert {row.seen for row in rows} == {"0", "1"}
+    assert len({row.process for row in rows}) == 2
+    assert {row.process for row in rows}.isdisjoint({row.worker for row in rows})
     assert [row for row in rows if row.seen != row.address] == []
     # 2 GPUs x 2 tasks = 4 of the 6 cores; the stage before has all 6.
     etl, scoring = sorted(gpus.most_at_once().items())
     assert (etl, scoring[1]) == ((0, 6), 4)
     assert scoring[0] > 0
-    assert gpus.driver(planned_tasks, on_gpu.folder, str(tmp_path), resources) == [
+    *planned, hosting = gpus.driver(planned_tasks, on_gpu.folder, str(tmp_path), resources)
+    assert hosting.startswith("hosting: executor (tasks share a GPU: 4 x ")
+    assert planned == [
         "at most 4 at once on 1 executor with 6 cores and 2 GPUs",
         "each takes 1 core and 1/2 of a GPU, by a resource profile on the stage that reads and scores alone; other "
         "stages run 6 tasks at once",
-        "4 copies of the model, one in each Python worker: 2 on each of 2 GPUs",
+        "2 copies of the model, one for each GPU, which its workers feed",
         "2 cores idle, since the GPUs are taken: set resources.tasks_per_gpu: 3 where that many copies fit into a "
         "GPU's memory",
     ]
@@ -202,7 +208,7 @@ def test_a_worker_that_changes_its_gpu_keeps_no_copy_on_the_old_one(gpus: Gpus, 
     seen: list[Row] = []
     moved: set[int] = set()
     for _ in range(12):
-        seen += gpus.driver(score_slowly, on_gpu.folder, 2, {"gpu": 1, "cpus": 2})
+        seen += gpus.driver(score_slowly, on_gpu.folder, 2, {"gpu": 1, "cpus": 2}, "worker")
         places = {(row.worker, row.address) for row in seen}
         moved = {worker for worker, _ in places if {(worker, "0"), (worker, "1")} <= places}
         if moved:
@@ -211,7 +217,7 @@ def test_a_worker_that_changes_its_gpu_keeps_no_copy_on_the_old_one(gpus: Gpus, 
     assert [row for row in seen if row.seen != row.address] == []
     assert {row.threads for row in seen} == {2}
     for _ in range(2):  # every worker tells what it holds
-        seen += gpus.driver(score_slowly, on_gpu.folder, TASKS, {"gpu": 1, "tasks_per_gpu": 2})
+        seen += gpus.driver(score_slowly, on_gpu.folder, TASKS, {"gpu": 1, "tasks_per_gpu": 2}, "worker")
     live = {row.worker: row.cached for row in seen}
     assert on_gpu.count("close") == on_gpu.count("load") - sum(live.values())
     # Each worker has its model for the one and for the two threads at most, both on one GPU.

@@ -83,16 +83,16 @@ def make_room(place: HostPlace, size_bytes: int, max_bytes: int) -> None:
         size_bytes: Size of its model's files, the least that it will need.
         max_bytes: What the models of a device may take together.
     """
-    found = [(path, *status) for path in place.others() if (status := _ask(path, Wish.STATUS)) is not None]
+    found = [(path, *status) for path in place.others() if (status := ask_host(path, Wish.STATUS)) is not None]
     left_bytes = size_bytes + sum(size for _, size, _ in found)
     for path, size, idle_seconds in sorted(found, key=lambda each: -each[2]):
         if left_bytes <= max_bytes or not idle_seconds:
             return
-        if _ask(path, Wish.END):
+        if ask_host(path, Wish.END):
             left_bytes -= size
 
 
-def _ask(path: Path, wish: Wish) -> Any:
+def ask_host(path: Path, wish: Wish) -> Any:
     """Return what a host answers; None where it is gone or busy."""
     connection = connect(path)
     if connection is None:

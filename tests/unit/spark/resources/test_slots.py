@@ -96,6 +96,17 @@ def test_the_copies_of_the_model_are_told_with_their_place(executor: Executor, w
 @pytest.mark.parametrize(
     ("executor", "wanted", "told"),
     [
+        (Executor(cores=4), share(1), "2 copies of the model, one for each executor, which its workers feed"),
+        (Executor(cores=4, gpus=2), share(1, HALF), "4 copies of the model, one for each GPU, which its workers feed"),
+    ],
+)
+def test_a_model_host_holds_one_copy_for_each_device(executor: Executor, wanted: Share, told: str) -> None:
+    assert describe_copies(count_slots((executor, executor), wanted), hosted=True) == told
+
+
+@pytest.mark.parametrize(
+    ("executor", "wanted", "told"),
+    [
         (Executor(cores=4), share(1), []),
         (Executor(cores=4, gpus=2), share(1, HALF), []),
         (

@@ -1,0 +1,136 @@
+"""An executor's workers share one large model; it outlives them, and not the executor."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.models import infer_signature
+
+from tests.cluster.driver import Driver, spark
+from tests.cluster.standalone import LIGHT
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore::UserWarning")]
+
+MODEL_BYTES = 1_500_000_000
+IDLE_SECONDS = 75  # Spark ends workers that idle for 60
+
+
+@dataclass(frozen=True)
+class Running:
+    """An application with one executor of two cores, and a model of 1.5 GB that notes its loads."""
+
+    driver: Driver
+    folder: Path
+
+    def loads(self) -> list[int]:
+        """The processes that loaded the model, the driver's own left out."""
+        return [int(line) for line in (self.folder / "log").read_text().split()]
+
+    def executor(self) -> int:
+        """The Java process of the executor, known by the folder that it runs in."""
+        (pid,) = (pid for pid in processes() if "CoarseGrained" in command(pid) and self.is_ours(pid))
+        return pid
+
+    def is_ours(self, pid: int) -> bool:
+        """Whether a process runs in the folder of this test."""
+        return os.readlink(f"/proc/{pid}/cwd").startswith(str(self.folder / "work"))
+
+
+def processes() -> list[int]:
+    return [int(each) for each in os.listdir("/proc") if each.isdigit() and command(int(each))]
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def descendants(pid: int) -> list[int]:
+    children = [each for each in processes() if parent(each) == pid]
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+def own_bytes(pid: int) -> int:
+    """What a process takes, with its share of what several have mapped."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def answers(model: str, first: int) -> list[tuple[int, float]]:
+    """Score 128 partitions of ten rows."""
+    from spark_infer import score
+
+    rows = spark().range(first, first + 1280, 1, 128).selectExpr("id", "double(id) AS x")
+    scored = score(rows, model, hosting="executor")
+    return sorted((row.id, row.prediction) for row in scored.select("id", "prediction").collect())
+
+
+def doubled(first: int) -> list[tuple[int, float]]:
+    return [(each, 2.0 * each) for each in range(first, first + 1280)]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    conf = {**LIGHT, "spark.master": "local-cluster[1,2,1024]"}
+    environ = {
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_INFER_HOME": str(tmp_path / "store"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_WORKER_DIR": str(tmp_path / "work"),
+    }
+    (tmp_path / "log").touch()
+    (tmp_path / "where.txt").write_text(str(tmp_path / "log"))
+    example = pd.DataFrame({"x": [0.0, 1.0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            tmp_path / "model",
+            python_model=str(Path(__file__).parent / "models" / "heavy.py"),
+            artifacts={"log": str(tmp_path / "where.txt")},
+            signature=infer_signature(example, example["x"].rename("prediction")),
+            pip_requirements=["pandas"],
+        )
+    (tmp_path / "log").write_text("")
+    driver = Driver(conf, environ)
+    yield Running(driver, tmp_path)
+    driver.close()
+
+
+def test_a_large_model_is_loaded_once_and_ends_with_its_executor(running: Running) -> None:
+    model = str(running.folder / "model")
+    assert running.driver(answers, model, 0) == doubled(0)
+    (host,) = running.loads()
+    executor = running.executor()
+    workers = descendants(executor)
+    # One copy; the executor's Java and Python processes and their libraries beside it.
+    assert sum(own_bytes(pid) for pid in (executor, host, *workers)) < MODEL_BYTES + 1_500_000_000
+    time.sleep(IDLE_SECONDS)
+    assert len(descendants(executor)) < len(workers)
+    assert running.driver(answers, model, 5000) == doubled(5000)
+    assert running.loads() == [host]
+
+    os.kill(executor, signal.SIGKILL)
+    end = time.monotonic() + 5
+    while command(host) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not command(host)
+    assert running.driver(answers, model, 9000) == doubled(9000)
+    assert len(running.loads()) == 2
