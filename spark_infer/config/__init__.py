@@ -7,6 +7,7 @@ the keys of a job file. Every field's description is the text of the job-file re
 from __future__ import annotations
 
 from spark_infer.config.aggregate import AggregateConfig
+from spark_infer.config.compile import CompileOptions
 from spark_infer.config.frozen import ColumnName, Frozen, ModuleFunction
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.isolation import IsolationOptions
@@ -22,7 +23,6 @@ from spark_infer.config.score import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CACHE_BYTES,
     DEFAULT_MAX_BATCH_BYTES,
-    CompileOptions,
     ScoreOptions,
 )
 from spark_infer.config.source import PartitionValue, SourceConfig

@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar
 
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.annotations import groups
+from spark_infer.config.compile import CompileOptions
 from spark_infer.config.decode import DecodeOptions
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.incremental import IncrementalOptions
@@ -21,7 +22,7 @@ from spark_infer.config.job import JobConfig
 from spark_infer.config.quarantined import QuarantinedOptions
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.retry import RetryOptions
-from spark_infer.config.score import CompileOptions, ScoreOptions
+from spark_infer.config.score import ScoreOptions
 from spark_infer.config.steps import PostprocessStep
 from spark_infer.config.unit_size import UnitOptions
 from spark_infer.errors import ConfigError, did_you_mean, nearest_names

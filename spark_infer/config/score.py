@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from spark_infer.config.compile import CompileOptions
 from spark_infer.config.decode import DecodeOptions
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.config.frozen import LISTED, Frozen, ModuleFunction, NameList, PathText, TextList, rule
@@ -28,25 +29,6 @@ MOST_SECONDS = 366 * 86_400
 DEFAULT_MAX_BATCH_BYTES = 64 * 2**20
 DEFAULT_CACHE_BYTES = 4 * 2**30
 ERROR_COLUMN = "prediction_error"
-
-
-class CompileOptions(Frozen):
-    """What the model is compiled to, and how far its answers may differ.
-
-    Example:
-        >>> CompileOptions(bound=1e-4)
-        CompileOptions(to='onnx', bound=0.0001)
-    """
-
-    plain_key: ClassVar[str] = "to"
-
-    to: Literal["onnx"] = Field(default="onnx", description="What the model is compiled to.")
-    bound: float = Field(
-        default=1e-5,
-        ge=0,
-        allow_inf_nan=False,
-        description="Largest difference of a number from the original's, relative above 1. Labels must be equal.",
-    )
 
 
 def _sha256(digest: str) -> str:
