@@ -21,6 +21,9 @@ from spark_infer.core.scoring_steps import Model
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelProcessError
 
+_LEAST_SHARE = 32
+"""A batch ends where its padding costs more than this part of a full batch: about what another call costs."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedRows:
@@ -81,9 +84,9 @@ def predict_in_buckets(
     found: list[pa.RecordBatch] = []
     start = 0
     while start < len(order):
-        widest = int(prepared.sizes[order[start]])
-        rows = max(1, min(batch_cost, ceiling.rows or batch_cost) // widest)
-        some = order[start : start + min(rows, most_rows or rows)]
+        budget = min(batch_cost, ceiling.rows or batch_cost)
+        some = order[start : start + _rows_of_like_size(prepared.sizes[order[start:]], budget, most_rows)]
+        widest = int(prepared.sizes[some[0]])
         found.append(_predict_some(prepared, some, predict, ceiling, stats))
         stats.tokens += int(prepared.sizes[some].sum())
         stats.computed_tokens += widest * len(some)
@@ -91,6 +94,14 @@ def predict_in_buckets(
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
     return pa.concat_batches(found).take(pa.array(places))
+
+
+def _rows_of_like_size(sizes: npt.NDArray[np.int64], budget: int, most_rows: int | None) -> int:
+    """How many of these rows, the largest first, make a batch: those that fit, unless they would be padded much."""
+    widest = int(sizes[0])
+    fit = max(1, budget // widest)
+    padding = np.cumsum(widest - sizes[: min(fit, most_rows or fit)])
+    return int(np.searchsorted(padding, budget / _LEAST_SHARE, side="right"))
 
 
 def _predict_some(

@@ -125,17 +125,25 @@ def test_the_answers_are_those_of_the_rows_alone_however_they_are_cut(
 
 
 def test_a_window_is_prepared_once_and_cut_by_what_its_batches_cost_with_padding() -> None:
-    model, stats = Embedder(batch_cost=12), Stats()
+    model, stats = Embedder(batch_cost=12 * 10), Stats()
     texts = ["a", "abcdef", "abc", "ab", "abcde", "a", "abc"]
-    list(score_batches(table(texts, [3]), lambda: model, steps(), stats))
-    assert model.seen == [[6, 5], [3, 3, 2, 1], [1]]
+    list(score_batches(table([text * 10 for text in texts], [3]), lambda: model, steps(), stats))
+    assert model.seen == [[60], [50], [30, 30], [20], [10, 10]]
     assert model.prepared == 7
-    assert (stats.batches, stats.predicted, stats.rows_squared) == (3, 7, 4 + 16 + 1)
-    assert (stats.tokens, stats.computed_tokens) == (21, 12 + 12 + 1)
+    assert (stats.batches, stats.predicted, stats.rows_squared) == (5, 7, 1 + 1 + 4 + 1 + 4)
+    assert (stats.tokens, stats.computed_tokens) == (210, 210)
+
+
+def test_a_batch_ends_where_padding_costs_a_part_of_a_full_batch_or_no_more_fit() -> None:
+    model, stats = Embedder(batch_cost=64), Stats()  # two letters of padding for each
+    texts = ["abcdef", "abcde", "abcde", "abcd", "abc", "abc", "abc", *["a"] * 65]
+    list(score_batches(table(texts, []), lambda: model, steps(), stats))
+    assert model.seen == [[6, 5, 5], [4, 3, 3], [3, 1], [1] * 64]
+    assert (stats.tokens, stats.computed_tokens) == (6 + 10 + 4 + 9 + 65, 18 + 12 + 6 + 64)
 
 
 def test_batch_size_is_the_most_rows_of_a_batch_and_not_of_the_window_they_are_chosen_from() -> None:
-    model = Embedder(batch_cost=100)
+    model = Embedder(batch_cost=1_000)
     list(score_batches(table(["abcd", "a", "abc", "ab"], [1, 1]), lambda: model, steps(batch_size=2), Stats()))
     assert model.seen == [[4, 3], [2, 1]]
 

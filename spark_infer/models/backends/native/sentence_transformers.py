@@ -21,6 +21,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Column, Param, Tensor
 from spark_infer.errors import ConfigError, nearest
 from spark_infer.models.backends.spec import LoadSpec
+from spark_infer.runtime.deferred_import import deferred
 from spark_infer.runtime.memory import large_pages
 from spark_infer.runtime.process_state import this_process
 
@@ -97,7 +98,10 @@ def load(spec: LoadSpec, folder: Path) -> Embedder:
     if spec.accelerate:
         large_pages()
     import torch
-    from sentence_transformers import SentenceTransformer
+
+    # For distances, and for measures of training: they bring pandas, a fifth of what is imported.
+    with deferred("sklearn.metrics", "scipy.stats"):
+        from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(spec.threads)
     with suppress(RuntimeError):
