@@ -31,6 +31,7 @@ def predict(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: St
         raw = _prepared_and_predicted(inputs, model, steps, stats)
     else:
         raw = predict_in_pieces(inputs, lambda rows: _called(model.predict, rows, steps, stats), steps.ceiling, stats)
+    steps.seen(raw)
     if steps.echoes is not None:
         _require_order(steps.echoes, inputs, raw, model, steps)
     return raw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -17,14 +17,17 @@ from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
 from spark_infer.core.duplicates import Deduplication, Groups, group_rows, runs
 from spark_infer.core.expect import Watch
+from spark_infer.core.output_limit import OutputLimit
 from spark_infer.core.predict import predict
 from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelProcessError, SparkInferError, StepFailedError, UndecodableError
 
-_SEARCHED = 256
-"""Rows in which a row that fails is searched, where a model chooses its batches from many more."""
+_OUTPUT_FACTOR = 4
+"""How many times the bytes of a model batch its outputs may take."""
+_FEW_ROWS = 256
+"""Where a model chooses its batches from many rows: how many go first, and among how many a failing row is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,10 @@ def score_batches(
     rows = _rows_at_once(steps, model)
     search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
+    first_rows = _FEW_ROWS if prepares(model) else None
+    limit = OutputLimit(steps.raw_outputs, _OUTPUT_FACTOR * steps.max_batch_bytes, first_rows=first_rows)
+    steps = replace(steps, seen=limit.note)
+    cut = limit.cut(cut, together=lambda: search.batches if search.active else 1)
     bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats, any_size=steps.any_size)
     watch = Watch(steps.outputs, steps.expected, stats)
     for run in runs(cut, search, max_bytes=steps.max_batch_bytes):
@@ -111,9 +118,9 @@ def _without_bad_rows(
         # To see a process end again takes seconds, and to see it hang again as long as the first time.
         ended = error if len(run) == 1 and (isinstance(error, ModelProcessError) or _names_all(error, run[0])) else None
     left = run[done:]
-    if prepares(model) and sum(batch.num_rows for batch in left) > _SEARCHED:
+    if prepares(model) and sum(batch.num_rows for batch in left) > _FEW_ROWS:
         # A window holds many model batches, of which all but a few do not fail.
-        left, ended = [*rebatch(left, rows=_SEARCHED, max_bytes=steps.max_batch_bytes)], None
+        left, ended = [*rebatch(left, rows=_FEW_ROWS, max_bytes=steps.max_batch_bytes)], None
     for batch in left:
         yield ScoredBatch(batch, *bad.score(batch, score, steps.outputs, failed=ended))
 

@@ -52,6 +52,7 @@ class ScoringSteps:
         bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
         any_size: Whether the model is known to take batches of any size.
         ceiling: How many rows there is memory for in one predict call.
+        seen: Learns of the raw outputs of rows that are scored at once.
         expected: What the job expects of some outputs.
     """
 
@@ -72,4 +73,5 @@ class ScoringSteps:
     bad_rows: BadRowLimits | None = None
     any_size: bool = False
     ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
+    seen: Callable[[pa.RecordBatch], None] = lambda outputs: None
     expected: Mapping[str, ExpectedColumn] = field(default_factory=dict)

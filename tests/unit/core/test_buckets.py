@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.core.bad_rows import BadRowLimits
-from spark_infer.core.buckets import PreparedRows
+from spark_infer.core.buckets import PreparedRows, predict_in_buckets
 from spark_infer.core.contract import bind
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.core.outputs import Predictions
@@ -19,7 +19,7 @@ from spark_infer.core.scoring import ScoredBatch, score_batches
 from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import Stats
-from spark_infer.errors import PredictError
+from spark_infer.errors import ModelCrashedError, PredictError
 
 TABLE = pa.schema([("id", pa.int64()), ("text", pa.string())])
 OUTPUTS = pa.schema([("prediction", pa.list_(pa.float64()))])
@@ -175,6 +175,31 @@ def test_a_bad_row_is_found_among_few_rows_and_the_others_of_its_window_have_the
     assert [row for row, value in enumerate(found) if value is None] == [700]
     assert (stats.rows, stats.bad_rows) == (2_000, 1)
     assert model.prepared < 2 * 2_000 + 4 * 256
+
+
+def test_the_first_window_is_small_since_nothing_is_known_of_its_outputs() -> None:
+    windows: list[int] = []
+
+    class Counting(Embedder):
+        def prepare(self, inputs: pa.RecordBatch) -> PreparedRows:
+            windows.append(inputs.num_rows)
+            return super().prepare(inputs)
+
+    list(score_batches(table(["ab"] * 1_000, []), lambda: Counting(batch_cost=10_000), steps(), Stats()))
+    assert windows == [256, 744]
+
+
+def test_a_row_that_ends_its_process_is_named_by_its_place_among_all_rows() -> None:
+    prepared = PreparedRows(pa.RecordBatch.from_pydict({"x": [0, 1, 2]}), np.array([3, 1, 2]))
+
+    def crashes(rows: pa.RecordBatch) -> pa.RecordBatch:
+        if rows.column(0).to_pylist() == [2]:
+            raise ModelCrashedError.on_batch("signal 11", 1)
+        return rows
+
+    with pytest.raises(ModelCrashedError) as crashed:
+        predict_in_buckets(prepared, crashes, batch_cost=1, most_rows=None, ceiling=MemoryCeiling(), stats=Stats())
+    assert crashed.value.row == 2
 
 
 def test_what_preparing_raises_is_an_error_of_the_model() -> None:
