@@ -114,7 +114,8 @@ class ScoreOptions(Frozen):
     )
     deduplicate: Literal["never", "auto", "always"] = Field(
         default="never",
-        description="Whether equal rows of eight model batches are predicted once. `auto` does it for models whose "
+        description="Whether equal rows of a task are predicted once, as long as what is kept of them fits into 64 "
+        "MiB; rows of eight model batches are compared at once. `auto` does it for models whose "
         "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, "
         "sentence embedders), as long as it saves time; `always` takes your word for any model.",
     )

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-RUN_BATCHES = 8
-"""Most model batches whose rows are compared with each other."""
-
 Part = npt.NDArray[np.uint64] | npt.NDArray[np.bool_]
-
-
-class Deduplication:
-    """Whether it pays to look for equal rows; judged again after each run of batches.
-
-    Attributes:
-        active: Whether to look.
-        batches: How many model batches are compared with each other.
-
-    Args:
-        option: ``never``, ``always``, or ``auto``, which looks as long as it pays.
-        by_row: Whether the model's answer for a row is known to depend on that row alone.
-    """
-
-    def __init__(self, option: str, *, by_row: bool) -> None:
-        self.active = option == "always" or (option == "auto" and by_row)
-        self.batches = RUN_BATCHES if option == "always" else 1
-        self._measured = option == "auto"
-
-    def measure(self, *, rows: int, distinct: int, grouping: float, predict: float) -> None:
-        """Note what a run took: seconds to find its distinct rows, and to predict those."""
-        if self._measured:
-            self.active = predict * (rows - distinct) / max(1, distinct) > grouping
-            # From one batch on, so that a search in vain costs little.
-            self.batches = min(RUN_BATCHES, 2 * self.batches)
-
-
-def runs(batches: Iterable[pa.RecordBatch], search: Deduplication, *, max_bytes: int) -> Iterator[list[pa.RecordBatch]]:
-    """Gather batches whose rows are compared: one by one while that is not worth it."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if not search.active or len(held) >= search.batches or sum(each.nbytes for each in held) >= max_bytes:
-            yield held
-            held = []
-    if held:
-        yield held
 
 
 @dataclass(frozen=True)
@@ -76,9 +37,43 @@ def group_rows(batch: pa.RecordBatch) -> Groups | None:
 
     None where there are columns that cannot be compared so: maps, and arrays of anything but numbers.
     """
+    rows = _rows(batch, across=False)
+    if rows is None:
+        return None
+    encoded = rows.dictionary_encode()
+    group = encoded.indices.to_numpy()
+    first = np.empty(len(encoded.dictionary), np.int64)
+    first[group[::-1]] = np.arange(batch.num_rows)[::-1]  # of equal places the last one written stays: the first row
+    return Groups(pa.array(first), encoded.indices)
+
+
+def row_keys(batch: pa.RecordBatch) -> list[bytes] | None:
+    """Return bytes for each row of a batch: equal for rows that are equal to the last bit, in whichever batch they are.
+
+    Texts and arrays stand in them as BLAKE2b of 128 bits, and so does what is longer than 32 bytes as a whole. None
+    where `group_rows` returns None.
+    """
+    rows = _rows(batch, across=True)
+    if rows is None:
+        return None
+    keys: list[bytes] = rows.to_pylist()
+    return keys if rows.type.byte_width <= _LONGEST_KEY else [*map(_digest, keys)]
+
+
+_LONGEST_KEY = 32
+_DIGEST_BYTES = 16
+
+
+def _rows(batch: pa.RecordBatch, *, across: bool) -> pa.Array | None:
+    """Make one array of bytes of all columns; None where there is a column that cannot be compared so, or none.
+
+    Args:
+        batch: The rows.
+        across: Whether they are compared with rows of other batches too, which takes longer.
+    """
     parts: list[Part] = []
     for column in batch.columns:
-        found = _parts(column)
+        found = _parts(column, across=across)
         if found is None:
             return None
         parts += found
@@ -90,12 +85,18 @@ def group_rows(batch: pa.RecordBatch) -> Groups | None:
     keys = np.empty((batch.num_rows, len(words)), np.uint64)
     for index, word in enumerate(words):
         keys[:, index] = word
-    rows = pa.Array.from_buffers(pa.binary(8 * len(words)), batch.num_rows, [None, pa.py_buffer(keys)])
-    encoded = rows.dictionary_encode()
-    group = encoded.indices.to_numpy()
-    first = np.empty(len(encoded.dictionary), np.int64)
-    first[group[::-1]] = np.arange(batch.num_rows)[::-1]  # of equal places the last one written stays: the first row
-    return Groups(pa.array(first), encoded.indices)
+    return pa.Array.from_buffers(pa.binary(8 * len(words)), batch.num_rows, [None, pa.py_buffer(keys)])
+
+
+def _by_content(array: pa.Array) -> list[Part]:
+    encoded = array.cast(pa.large_binary()).dictionary_encode("encode")
+    digests = b"".join(map(_digest, encoded.dictionary.to_pylist()))
+    words = np.frombuffer(digests, np.uint64).reshape(len(encoded.dictionary), _DIGEST_BYTES // 8)
+    return list(words[encoded.indices.to_numpy()].T)
+
+
+def _digest(value: bytes | None) -> bytes:
+    return bytes(_DIGEST_BYTES) if value is None else blake2b(value, digest_size=_DIGEST_BYTES).digest()
 
 
 def _packed(flags: list[Part]) -> Part:
@@ -105,13 +106,13 @@ def _packed(flags: list[Part]) -> Part:
     return word
 
 
-def _parts(array: pa.Array) -> list[Part] | None:
+def _parts(array: pa.Array, *, across: bool) -> list[Part] | None:
     """Words and flags that tell the values of a column apart; None where there are none."""
     types = pa.types
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if types.is_struct(array.type):
-        return _struct(array)
+        return _struct(array, across=across)
     if types.is_list(array.type) or types.is_large_list(array.type):
         array = _lists_as_bytes(array)
     if array is None or types.is_map(array.type) or types.is_fixed_size_list(array.type):
@@ -121,27 +122,29 @@ def _parts(array: pa.Array) -> list[Part] | None:
     if types.is_boolean(array.type):
         array = array.cast(pa.uint8())
     if not types.is_primitive(array.type) and not types.is_decimal(array.type):
+        if across:
+            return _by_content(array)
         array = array.dictionary_encode("encode").indices
-    return list(_fixed(array))
+    return list(_fixed(array, flagged=across))
 
 
-def _fixed(array: pa.Array) -> Iterator[Part]:
+def _fixed(array: pa.Array, *, flagged: bool) -> Iterator[Part]:
     size = array.type.bit_width // 8
     words, unit = max(1, size // 8), np.dtype(f"u{min(8, size)}")
     data = array.buffers()[1] or pa.py_buffer(b"")
     values = np.frombuffer(data, unit, len(array) * words, array.offset * size).reshape(len(array), words)
-    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count or flagged else None
     if missing is not None:
-        yield missing
+        yield missing  # across batches always, since the place of a word says which column it is of
     for word in values.T:
         # What lies below a null does not count.
         yield (word if missing is None else np.where(missing, unit.type(0), word)).astype(np.uint64, copy=False)
 
 
-def _struct(array: pa.StructArray) -> list[Part] | None:
+def _struct(array: pa.StructArray, *, across: bool) -> list[Part] | None:
     parts: list[Part] = [array.is_null().to_numpy(zero_copy_only=False)]
     for child in array.flatten():
-        found = _parts(child)
+        found = _parts(child, across=across)
         if found is None:
             return None
         parts += found

@@ -15,7 +15,8 @@ from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.buckets import prepares
 from spark_infer.core.casts import retype
 from spark_infer.core.convert import project
-from spark_infer.core.duplicates import Deduplication, Groups, group_rows, runs
+from spark_infer.core.deduplication import Deduplication, runs
+from spark_infer.core.duplicates import Groups, group_rows
 from spark_infer.core.expect import Watch
 from spark_infer.core.output_limit import OutputLimit
 from spark_infer.core.predict import predict
@@ -61,7 +62,7 @@ def score_batches(
         return
     model = get_model()
     rows = _rows_at_once(steps, model)
-    search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)))
+    search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)), clock=stats.clock)
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
     first_rows = _FEW_ROWS if prepares(model) else None
     limit = OutputLimit(steps.raw_outputs, _OUTPUT_FACTOR * steps.max_batch_bytes, first_rows=first_rows)
@@ -137,7 +138,7 @@ def _rows_at_once(steps: ScoringSteps, model: Model) -> int:
 def _score_distinct(
     run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, search: Deduplication
 ) -> Iterator[ScoredBatch]:
-    """Score a run of batches, each of its distinct rows once."""
+    """Score a run of batches, each of its distinct rows once; those of earlier runs are known."""
     inputs = [_inputs(batch, steps, stats) for batch in run]
     began = stats.clock()
     with stats.timing("prepare"):
@@ -146,13 +147,24 @@ def _score_distinct(
     if groups is None:
         search.active = False
         groups = Groups.of_one(whole.num_rows)
-    grouped = stats.clock()
     distinct = whole if len(groups.first) == whole.num_rows else whole.take(groups.first)
-    pieces = rebatch([distinct], rows=_rows_at_once(steps, model), max_bytes=steps.max_batch_bytes)
-    raw = pa.concat_batches([predict(piece, model, steps, stats) for piece in pieces])
+    predicted, seconds = 0, 0.0
+
+    def predict_rows(rows: pa.RecordBatch) -> pa.RecordBatch:
+        nonlocal predicted, seconds
+        start = stats.clock()
+        pieces = rebatch([rows], rows=_rows_at_once(steps, model), max_bytes=steps.max_batch_bytes)
+        answers = pa.concat_batches([predict(piece, model, steps, stats) for piece in pieces])
+        predicted, seconds = predicted + rows.num_rows, seconds + stats.clock() - start
+        return answers
+
+    knows = bool(search.known)
+    raw = search.known.predict(distinct, predict_rows) if knows else predict_rows(distinct)
     if search.active:
-        seconds = {"grouping": grouped - began, "predict": stats.clock() - grouped}
-        search.measure(rows=whole.num_rows, distinct=distinct.num_rows, **seconds)
+        grouping = stats.clock() - began - seconds
+        search.measure(rows=whole.num_rows, predicted=predicted, grouping=grouping, predict=seconds)
+    if search.active and not knows and search.known.active:
+        search.known.keep(distinct, raw, row_seconds=search.row_seconds)
     start = 0
     for batch in run:
         with stats.timing("encode"):
