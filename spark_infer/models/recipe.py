@@ -12,7 +12,7 @@ import pyarrow as pa
 from spark_infer.config import ScoreOptions
 from spark_infer.core.bad_rows import BadRowLimits, with_errors
 from spark_infer.core.contract import bind
-from spark_infer.core.duplicates import RUN_BATCHES
+from spark_infer.core.deduplication import RUN_BATCHES
 from spark_infer.core.expect import check_expected
 from spark_infer.core.prediction_columns import choose_outputs
 from spark_infer.core.row_order import Echoes
