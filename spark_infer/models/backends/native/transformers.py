@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,6 +67,9 @@ def load(spec: LoadSpec, folder: Path) -> TransformersModel:
     import torch
 
     torch.set_num_threads(spec.threads)
+    with suppress(RuntimeError):
+        # Can be set once in a process, before anything runs in parallel.
+        torch.set_num_interop_threads(1)
     device = this_process().device.settle(
         spec, seen=spec.device != "cpu" and torch.cuda.is_available(), framework="torch"
     )

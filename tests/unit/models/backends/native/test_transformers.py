@@ -197,17 +197,34 @@ def test_rows_are_padded_only_where_that_changes_no_answer(change: dict[str, Any
     assert np.allclose(model.predict(inputs)["score"], wanted["score"], rtol=1e-5)
 
 
+def scored(folder: Path, texts: list[str | None], store: Path, **options: Any) -> pa.Table:
+    """Score texts as a job does."""
+    rows = pa.table({"text": texts})
+    ref = resolve(str(folder), tracking_uri=None, registry_uri=None, store=ModelStore(store))
+    files = ModelStore(store).path(ref.digest)
+    given = ScoreOptions(inputs=("text",), **options)
+    recipe = make_recipe(ref, rows.schema, given, folder=files, load_model=lambda spec: load(spec, files))
+    assert recipe.choice.backend == "transformers"
+    return pa.Table.from_batches(score_table_batches(recipe, lambda: files, iter(rows.to_batches()), Assignment()))
+
+
+TOO_LONG = "a text of many words " * 40
+
+
 def test_only_the_rows_that_the_model_fails_for_are_bad(classifying: Path, tmp_path: Path) -> None:
-    rows = pa.table({"text": [*texts(20), None, "a text of many words " * 40, *texts(5)]})
-    store = ModelStore(tmp_path / "store")
-    ref = resolve(str(classifying), tracking_uri=None, registry_uri=None, store=store)
-    files = store.path(ref.digest)
-    options = ScoreOptions(inputs=("text",), on_error="null")
-    recipe = make_recipe(ref, rows.schema, options, folder=files, load_model=lambda spec: load(spec, files))
-    scored = list(score_table_batches(recipe, lambda: files, iter(rows.to_batches()), Assignment()))
-    errors = [error for batch in scored for error in batch.column(recipe.error_column).to_pylist()]
+    answers = scored(classifying, [*texts(20), None, TOO_LONG, *texts(5)], tmp_path, on_error="null")
+    errors = answers["prediction_error"].to_pylist()
     assert [index for index, error in enumerate(errors) if error] == [20, 21]
     assert errors[20]["error_class"] == "InputValueError"
+    assert answers["label"].null_count == 2
+
+
+def test_the_configuration_of_a_job_replaces_that_of_the_model(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", classifier(), model_config={"truncation": False, "max_length": 16})
+    answers = scored(folder, [TOO_LONG, texts(1)[0]], tmp_path / "store", pyfunc_config={"truncation": True})
+    own = mlflow.pyfunc.load_model(str(folder), model_config={"truncation": True})
+    wanted = own.predict(pd.DataFrame({"text": [TOO_LONG, texts(1)[0]]}))
+    assert np.allclose(answers["score"], wanted["score"], rtol=1e-5)
 
 
 def test_loading_and_predicting_ask_nobody_and_write_nothing_on_the_screen(
