@@ -90,20 +90,32 @@ def dripping() -> Iterator[str]:
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run a real `mlflow server` on a folder with its database `mlflow.db` and its `files`."""
+    """Run what `mlflow server` starts, on a folder with its database `mlflow.db` and its `files`.
+
+    The command itself would import MLflow once more, only to wait for the server; the names of the variables that it
+    hands over are those of mlflow/server/constants.py.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
+    command = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(port)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder}/mlflow.db",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "files"),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    }
     with (folder / "server.log").open("wb") as log:
-        # A session of its own: the server starts workers, and all of them are stopped by its id.
-        process = subprocess.Popen(command, env=environ, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        # A session of its own, whose processes are all stopped by its id.
+        process = subprocess.Popen(
+            [*command, "mlflow.server.fastapi_app:app"],
+            env=environ,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_until_up(process, address, folder / "server.log")
