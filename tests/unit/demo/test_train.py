@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from spark_infer.demo import flights, train
+from tests.database import new_database
 
 # MLflow and its database layer warn about their own affairs; the demo sends that to its log.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -29,6 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = mlflow.get_tracking_uri()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
+    new_database(tmp_path / "demo" / "mlflow.db")
     yield tmp_path
     mlflow.set_tracking_uri(before)
     mlflow.set_registry_uri(before)
