@@ -16,12 +16,14 @@ def warm_up() -> None:
     """Import MLflow and scikit-learn, and do once what scikit-learn does on the first call of a process."""
     import mlflow.pyfunc
     import pyspark.worker
-    import skops.io
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    assert all((mlflow.pyfunc, pyspark.worker, skops.io))
+    from tests.light_skops import import_skops
+
+    assert all((mlflow.pyfunc, pyspark.worker))
+    import_skops()
     make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0], [1.0]], [0, 1]).predict([[0.0]])
     gc.collect()
     gc.freeze()  # or else each worker searches all of this for garbage

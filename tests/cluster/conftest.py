@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression
 from tests.cluster.driver import Driver
 from tests.cluster.standalone import LIGHT, Cluster, Node, standalone
 from tests.database import new_database
+from tests.light_skops import import_skops
 from tests.spark.made import CountingModel
 from tests.unit.models.files.objectstore import ObjectStore, object_store
 from tests.unit.models.registry.logged import using
@@ -86,6 +87,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with mlflow_server(folder) as (address, _):
         with using(address), warnings.catch_warnings(), mlflow.start_run():
             warnings.simplefilter("ignore")
+            import_skops()
             mlflow.sklearn.log_model(
                 fitted,
                 name="line",

@@ -21,6 +21,7 @@ from sklearn.linear_model import LinearRegression
 
 from spark_infer.tables.delta import delta_conf
 from tests.jvm import SMALL_TABLES
+from tests.light_skops import import_skops
 
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -63,6 +64,7 @@ def save_line(folder: Path) -> None:
     rows = pd.DataFrame({"x": np.arange(20.0), "n": np.arange(20) % 7})
     model = LinearRegression().fit(rows, 2 * rows.x)
     signature = infer_signature(rows, model.predict(rows))
+    import_skops()
     mlflow.sklearn.save_model(model, folder, signature=signature, pip_requirements=["scikit-learn"])
 
 

@@ -27,6 +27,7 @@ from spark_infer.cli.main import app
 from spark_infer.engines.local import units as local_units
 from tests.database import new_database
 from tests.here import tasks_here
+from tests.light_skops import import_skops
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     registry = new_database(folder / "mlflow.db")
     client = MlflowClient(tracking_uri=registry)
     client.create_registered_model("line")
+    import_skops()
     for slope in (1.0, 2.0):
         model = LinearRegression().fit(rows, slope * rows.x)
         where = folder / f"line-{slope}"

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.light_skops import import_skops
 from tests.line import save_line
 from tests.spark.made import CountingModel, FlowerModel, iris_like
 
@@ -31,6 +32,7 @@ def flower(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(inputs, labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import_skops()
         mlflow.sklearn.save_model(
             model,
             folder,
