@@ -13,10 +13,10 @@ from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.isolation import IsolationOptions
 from spark_infer.config.job import (
     JobConfig,
-    ModelConfig,
     QuarantineConfig,
     TargetConfig,
 )
+from spark_infer.config.model import ModelConfig
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.score import (
     CASTS,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from spark_infer.config.aggregate import AggregateConfig
 from spark_infer.config.duration import Duration
-from spark_infer.config.frozen import ColumnName, Frozen, NameList, PathText, TextList, rule
+from spark_infer.config.frozen import ColumnName, Frozen, NameList, TextList, rule
 from spark_infer.config.incremental import IncrementalOptions, key_problem, quarantined_key_problem
 from spark_infer.config.job_params import declared, text_of
+from spark_infer.config.model import ModelConfig
 from spark_infer.config.quarantined import QuarantinedOptions, quarantined_problem
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.retry import RetryOptions
@@ -23,62 +24,6 @@ from spark_infer.config.table import TableConfig
 from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
 from spark_infer.config.unit_size import UnitOptions
 from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
-
-
-class ModelConfig(Frozen):
-    """Which model."""
-
-    plain_key: ClassVar[str] = "uri"
-    free_names: ClassVar[tuple[str, ...]] = ("arguments",)
-
-    uri: PathText = Field(
-        min_length=1,
-        description="`models:/name@alias`, `models:/name/3`, `runs:/…`, a folder, or `python:module:name`.",
-    )
-    python: str | None = Field(
-        default=None,
-        description="`package.module:name` of a plain Python function or class, in place of `uri`: it takes batches of "
-        "the columns that `score.inputs` names. docs/python-models.md says more.",
-    )
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="For `python`: keyword arguments for the constructor of the class."
-    )
-    batch_format: Literal["auto", "numpy", "pandas", "pyarrow"] = Field(
-        default="auto",
-        description="For `python`: what it gets: a dict of numpy arrays, a pandas frame or a `pyarrow.RecordBatch`. "
-        "`auto` goes by the annotation of its parameter, else `numpy`.",
-    )
-    tracking_uri: str | None = Field(
-        default=None, description="MLflow tracking server or store; else MLflow's own setting."
-    )
-    registry_uri: str | None = Field(default=None, description="MLflow registry, where it is not the tracking server.")
-    download_seconds: float = Field(
-        default=3600.0,
-        gt=0,
-        le=MOST_SECONDS,
-        allow_inf_nan=False,
-        description="How long it may take to bring the model's files, before the command stops with an error.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _python_is_a_uri(cls, given: Any) -> Any:
-        """Write `python: package.module:name` as the URI that it is short for."""
-        if isinstance(given, Mapping) and given.get("python") is not None and given.get("uri") is None:
-            return {**given, "uri": f"python:{given['python']}"}
-        return given
-
-    @rule("uri", "python")
-    @staticmethod
-    def _one_model(uri: str, python: str | None) -> str:
-        wrong = python is not None and uri != f"python:{python}"
-        return "`uri` and `python` name two models: give one of them" if wrong else ""
-
-    @rule("uri", "arguments", "batch_format")
-    @staticmethod
-    def _keys_of_python(uri: str, arguments: Mapping[str, Any], batch_format: str) -> str:
-        wrong = (arguments or batch_format != "auto") and not uri.startswith("python:")
-        return "`arguments` and `batch_format` go with `python: package.module:name`" if wrong else ""
 
 
 class TargetConfig(TableConfig):

@@ -17,7 +17,7 @@ import yaml
 
 from spark_infer.core.signature import Signature
 from spark_infer.errors import ModelNotFoundError, ModelRefusedError
-from spark_infer.models.callables.code import PythonCode
+from spark_infer.models.callables.python_code import PythonCode
 
 MLMODEL = "MLmodel"
 

@@ -26,7 +26,13 @@ from spark_infer.spark.quiet import without_query_context
 logger = logging.getLogger(__name__)
 
 _NEEDED = ("numpy", "pyarrow", "pydantic")
-_OTHER_NAMES = {"onnx": "onnxruntime", "pyfunc": "mlflow", "pytorch": "torch", "spark": "pyspark"}
+_OTHER_NAMES = {
+    "callable": "pyarrow",
+    "onnx": "onnxruntime",
+    "pyfunc": "mlflow",
+    "pytorch": "torch",
+    "spark": "pyspark",
+}
 _MISMATCH = re.compile(r"PYTHON_VERSION_MISMATCH\W.*?version: ([\d.]+).*?driver: ([\d.]+)", re.DOTALL)
 
 

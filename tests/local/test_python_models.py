@@ -27,7 +27,7 @@ FLIGHTS = {"flight_id": [1, 2, 3], "dep_delay": [6.0, 40.0, 4.5], "distance": [2
 def defined(text: str, name: str = "predict") -> Any:
     """What a script or a notebook defines."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(text, names)
+    exec(compile(text, "script.py", "exec", dont_inherit=True), names)
     return names[name]
 
 
@@ -91,6 +91,14 @@ def test_the_job_of_the_page_runs(flights: Path, in_this_process: None) -> None:
         {"flight_id": 2, "arr_delay": 31.0, "late": True},
         {"flight_id": 3, "arr_delay": -4.5, "late": False},
     ]
+
+
+def test_the_annotated_function_of_the_page_runs(flights: Path, in_this_process: None) -> None:
+    page = (ROOT / "docs/python-models.md").read_text()
+    (code,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Flight" in each)
+    report = defined(code, "report")
+    assert (report.model_name, report.rows_scored) == ("speedy", 3)
+    assert pq.read_table("data/speedy").column("prediction").to_pylist() == [1.0, 35.0, -0.5]
 
 
 def test_a_module_that_is_not_here_is_refused_in_the_plan(flights: Path) -> None:

@@ -14,9 +14,9 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.errors import ModelLoadError, PlanError
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.callables.code import PICKLE, PythonCode
+from spark_infer.models.callables.callable_signature import predict_of
 from spark_infer.models.callables.pin import import_target
-from spark_infer.models.callables.signature import predict_of
+from spark_infer.models.callables.python_code import PICKLE, PythonCode
 from spark_infer.models.callables.sources import digest_of, package_sources
 
 

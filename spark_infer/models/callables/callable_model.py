@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 import pyarrow as pa
 
 from spark_infer.errors import ConfigError
-from spark_infer.models.callables.code import BatchFormat
+from spark_infer.models.callables.python_code import BatchFormat
 from spark_infer.models.ref import ModelRef
 from spark_infer.printable import kind_in_words
 

@@ -23,8 +23,8 @@ from spark_infer.core.exception_text import text_of
 from spark_infer.core.signature import Column
 from spark_infer.errors import ConfigError, EnvironmentProblem, ModelNotFoundError, install_extra, nearest
 from spark_infer.models.callables.callable_model import SCHEME, CallableModel
-from spark_infer.models.callables.code import PICKLE, BatchFormat, PythonCode
-from spark_infer.models.callables.signature import ParseDDL, columns_of, signature_of
+from spark_infer.models.callables.callable_signature import ParseDDL, columns_of, signature_of
+from spark_infer.models.callables.python_code import PICKLE, BatchFormat, PythonCode
 from spark_infer.models.callables.sources import digest_of, is_of_python, package_sources
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLModel

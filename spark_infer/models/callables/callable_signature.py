@@ -128,7 +128,15 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _fields(typed_dict: Any) -> Iterator[tuple[str, pa.DataType]]:
-    for name, hint in typing.get_type_hints(typed_dict).items():
+    try:
+        hints = typing.get_type_hints(typed_dict)
+    except NameError as error:
+        raise ConfigError(
+            f"The annotation {typed_dict.__name__} cannot be read here: {error}.",
+            next_step="import that name where the class is defined, not under TYPE_CHECKING; or say the columns with "
+            "`inputs` and `result_type`.",
+        ) from error
+    for name, hint in hints.items():
         yield name, _kind(hint)
 
 

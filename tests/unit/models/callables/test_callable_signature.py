@@ -13,7 +13,7 @@ import pytest
 from spark_infer.core.signature import ANY, Column, Param
 from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.errors import ConfigError, ModelRefusedError
-from spark_infer.models.callables.signature import columns_of, predict_of, signature_of
+from spark_infer.models.callables.callable_signature import columns_of, predict_of, signature_of
 
 
 class Flight(TypedDict):
@@ -81,6 +81,18 @@ class WithCall:
 def test_functions_classes_and_objects_take_one_batch(predictor: Any) -> None:
     assert signature_of(predictor, (), None)[0] is None
     assert callable(predict_of(predictor))
+
+
+def test_an_annotation_of_a_name_that_is_not_there_is_refused() -> None:
+    class Batch(TypedDict):
+        a: nowhere.Number  # type: ignore[name-defined]  # noqa: F821 - as under TYPE_CHECKING
+
+    def predict(batch: Any) -> Any:
+        return batch
+
+    predict.__annotations__["batch"] = Batch
+    with pytest.raises(ConfigError, match="annotation Batch cannot be read here"):
+        signature_of(predict, (), None)
 
 
 class WithNothing:
