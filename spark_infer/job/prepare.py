@@ -19,9 +19,10 @@ from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.engines.unit import Unit, cut_units
-from spark_infer.job.quarantine_plan import plan_quarantine, read_along
+from spark_infer.job.further_tables import plan_further_tables, summary_notes
+from spark_infer.job.quarantine_plan import read_along
 from spark_infer.job.row_count import check_planned_rows
-from spark_infer.job.summary_plan import plan_summary, read_inputs
+from spark_infer.job.summary_plan import read_inputs
 from spark_infer.job.trial import trial_key, trial_of, try_model
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
@@ -144,32 +145,13 @@ def _prepare(
         )
         if again is not None and run.start is not None and run.start.found.plan is None:
             again.refuse_gone(engine.tables, config)
-        quarantine = plan_quarantine(
-            engine.tables,
-            config,
-            ref,
-            job.source,
-            target=run.write,
-            plane=plane,
-            conf=engine.conf(),
-            accounted=run.start is not None,
-        )
-        summary = plan_summary(
-            engine.tables,
-            config,
-            job.recipe,
-            job.source,
-            others=[run.write.location, *([] if quarantine is None else [quarantine.write.location])],
-            plane=plane,
-            conf=engine.conf(),
-            accounted=run.start is not None,
-        )
+        quarantine, summary = plan_further_tables(engine, job, run, plane)
         is_done = run.start is not None and run.start.finished is not None
         is_counted = config.source.where is None and move is None and again is None and not is_done
         row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
         decided = {
             "plane": plane,
-            "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes),
+            "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes, *summary_notes(summary)),
             "started_at": run.started_at,
             "seconds": {"resolve": resolved - begin, "plan": clock() - resolved},
         }

@@ -13,8 +13,11 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob, Source
 from spark_infer.errors import PlanError, SchemaMismatchError
 from spark_infer.job.table_beside import plan_beside, refuse_other_writers
+from spark_infer.job.units.runs import before_running, report_in
+from spark_infer.job.units.start import Start
 from spark_infer.models.recipe import Recipe
 from spark_infer.observe.wording import named_values
+from spark_infer.printable import counted
 from spark_infer.tables.aggregate.groups import part_schema
 from spark_infer.tables.aggregate.measures import Measure, inputs_of, measures_of
 from spark_infer.tables.formats import format_of
@@ -51,6 +54,7 @@ class SummaryPlan:
         sink: How the driver writes it.
         by: The columns whose values make a group, and their types.
         measures: What is computed of each.
+        notes: What the reader of plan and report should know, a sentence each.
     """
 
     write: WritePlan
@@ -58,6 +62,7 @@ class SummaryPlan:
     sink: SinkSpec
     by: pa.Schema
     measures: tuple[Measure, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_inputs(recipe: Recipe, table: pa.Schema, config: JobConfig) -> Recipe:
@@ -84,7 +89,7 @@ def plan_summary(
     others: Sequence[TableLocation],
     plane: Plane,
     conf: Mapping[str, str],
-    accounted: bool,
+    start: Start | None,
 ) -> SummaryPlan | None:
     """Check that a job can write its summary; None where it has none.
 
@@ -96,7 +101,7 @@ def plan_summary(
         others: The target and the quarantine, where there is one.
         plane: Who reads and writes.
         conf: The session's settings.
-        accounted: Whether there is a ledger of the run.
+        start: The run; None where nobody keeps account of it.
 
     Raises:
         PlanError: It cannot, because Spark reads or writes the rows, or for reasons of the table.
@@ -105,7 +110,7 @@ def plan_summary(
     if wanted is None:
         return None
     instead = "compute the summary from the target when the job is done."
-    refuse_other_writers(plane, "aggregate", instead, accounted=accounted)
+    refuse_other_writers(plane, "aggregate", instead, accounted=start is not None)
     columns = _columns(recipe, source.table)
     measures = measures_of(wanted, columns)
     by = pa.schema([pa.field(name, columns.field(name).type) for name in wanted.by])
@@ -121,7 +126,21 @@ def plan_summary(
         plane=plane,
         conf=conf,
     )
-    return SummaryPlan(write=write, schema=schema, sink=sink, by=by, measures=measures)
+    lost = () if start is None or write.exists else _lost_groups(config.hide(wanted.name), start)
+    return SummaryPlan(write=write, schema=schema, sink=sink, by=by, measures=measures, notes=lost)
+
+
+@before_running()
+def _lost_groups(name: str, start: Start) -> tuple[str, ...]:
+    """Say that earlier runs had written into a summary that is not there any more."""
+    reports = filter(None, map(report_in, start.runs.of_all_slices()))
+    runs = sum(bool(each.get("summary_rows")) and each.get("summary") == name for each in reports)
+    if not runs:
+        return ()
+    return (
+        f"the summary {name} is gone, and with it the groups of {counted(runs, 'finished run')}: it is made again with "
+        "the groups of the runs that come now; restore it, or compute those of earlier runs from the target",
+    )
 
 
 def part_spec(plan: SummaryPlan, run_id: str, units: tuple[int, ...]) -> PartSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
@@ -155,6 +156,21 @@ def test_a_night_that_is_scored_again_has_one_summary(line: str, tmp_path: Path)
         ("2026-11-01", "day=2026-11-01", runs[2]),
         ("2026-11-02", "day=2026-11-02", runs[1]),
     }
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_summary_that_was_deleted_is_missed_and_made_again(line: str, tmp_path: Path, kind: str) -> None:
+    first, gone = rows_in(tmp_path / "in"), "is gone, and with it the groups of 1 finished run: "
+    assert not summary_job(line, first, tmp_path, kind, target={"mode": "append"}).run().warnings
+    shutil.rmtree(tmp_path / "by_day")
+    again = summary_job(line, first, tmp_path, kind, target={"mode": "append"}).run()
+    assert again.already_done
+    assert gone in again.warnings[-1]
+    later = summary_job(line, rows_in(tmp_path / "later", start=1_000), tmp_path, kind, target={"mode": "append"})
+    assert gone in later.plan().warnings[-1]
+    report = later.run()
+    assert gone in report.warnings[-1]
+    assert {row["run_id"] for row in summary(tmp_path / "by_day")} == {report.run_id}
 
 
 def test_quarantined_rows_are_not_summarised_and_a_column_that_is_not_kept_can_be_grouped_by(
