@@ -166,9 +166,9 @@ def test_a_summary_that_was_deleted_is_missed_and_made_again(line: str, tmp_path
     again = summary_job(line, first, tmp_path, kind, target={"mode": "append"}).run()
     assert again.already_done
     assert gone in again.warnings[-1]
-    later = summary_job(line, rows_in(tmp_path / "later", start=1_000), tmp_path, kind, target={"mode": "append"})
-    assert gone in later.plan().warnings[-1]
-    report = later.run()
+    later = summary_job(line, first, tmp_path, kind, target={"mode": "append"})
+    assert gone in later.plan(new_run=True).warnings[-1]
+    report = later.run(new_run=True)
     assert gone in report.warnings[-1]
     assert {row["run_id"] for row in summary(tmp_path / "by_day")} == {report.run_id}
 
