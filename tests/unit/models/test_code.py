@@ -50,7 +50,7 @@ def test_the_users_own_packages_and_forks_of_other_libraries_are_welcome(tmp_pat
     write(
         tmp_path,
         *("code/churn/__init__.py", "code/churn/types.py", "code/churn/json/__init__.py", "code/utils.py"),
-        *("code/transformers/__init__.py", "code/imblearn/__init__.py", "code/pluggy/__init__.py"),
+        *("code/setfit/__init__.py", "code/imblearn/__init__.py", "code/pluggy/__init__.py"),
         *("code/tests/__init__.py", "code/test/__init__.py", "code/logging/rules.txt", "code/json/schema.json"),
         *("code/__pycache__/json.cpython-311.pyc", "code/pickle.txt", "code/numpy_tools.py", "elsewhere/json.py"),
     )
