@@ -56,8 +56,9 @@ def load_model(
     Raises:
         ModelLoadError: It does not load.
     """
+    key = spec.key(ref.digest)
     return this_process().models.get(
-        spec.key(ref.digest),
+        key if host is None else (*key, repr(host.limits)),
         lambda: _load(spec, folder()) if host is None else host.model(_load_in_child, spec, folder),
         size_bytes=ref.size_bytes if spec.artefact is None else spec.artefact.size_bytes,
         max_bytes=cache_bytes,

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from spark_infer.engines.local import engine
+from spark_infer.errors import ResourcesError
 from tests.local.jobs import job
 
 
@@ -33,3 +36,16 @@ def test_one_load_serves_all_processes_with_the_same_answers_in_the_same_order(
     for name, table in found["worker"].items():
         assert isinstance(table, pa.Table)
         assert table.equals(found["executor"][name])
+
+
+def test_copies_that_do_not_fit_into_the_memory_become_one(
+    line: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "whole_memory_bytes", lambda: 1000)
+    plan = str(job(line, {"path": str(source)}, {"path": str(tmp_path / "out"), "format": "parquet"}).plan())
+    assert "1 copy of the model, in a process that all of them feed" in plan
+    assert "hosting: executor (the copies would not fit: 2 x " in plan
+    assert "of the 0.00 GB that an executor has for Python" in plan
+    refused = job(line, {"path": str(source)}, {"path": str(tmp_path / "out")}, score={"hosting": "worker"})
+    with pytest.raises(ResourcesError, match="2 copies of the model do not fit into the memory of an executor"):
+        refused.plan()

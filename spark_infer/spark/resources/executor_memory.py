@@ -23,7 +23,8 @@ def executor_memory(application: Application, setting: Setting) -> tuple[int | N
     """Return the bytes that an executor has for Python processes, and in all; None where nothing bounds them.
 
     YARN and Kubernetes end a container that takes more. In local mode all is on this machine. A standalone worker
-    bounds the Java heap alone.
+    bounds the Java heap alone, and `spark.executor.pyspark.memory` each Python process by its part: what they have
+    together says nothing then.
 
     Args:
         application: The application.
@@ -42,8 +43,8 @@ def executor_memory(application: Application, setting: Setting) -> tuple[int | N
     if overhead is None:
         factor = float(setting("spark.executor.memoryOverheadFactor") or factor)
         overhead = max(_LEAST_OVERHEAD_BYTES, int(heap * factor))
-    python = overhead + (_bytes(setting("spark.executor.pyspark.memory") or "", default_unit="m") or 0)
-    return python, python + heap
+    for_each = _bytes(setting("spark.executor.pyspark.memory") or "", default_unit="m")
+    return overhead if for_each is None else None, overhead + heap + (for_each or 0)
 
 
 def _bytes(text: str, *, default_unit: str) -> int | None:

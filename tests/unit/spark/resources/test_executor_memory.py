@@ -27,7 +27,7 @@ MB = 2**20
         ),
         (
             {"spark.master": "yarn", "spark.executor.pyspark.memory": "3g", "spark.executor.memoryOverhead": "1g"},
-            (4096 * MB, 5120 * MB),
+            (None, 5120 * MB),
         ),
         ({"spark.master": "yarn", "spark.executor.memory": "much"}, (None, None)),
         ({"spark.master": "spark://h:7077"}, (None, None)),
