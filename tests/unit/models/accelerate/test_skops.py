@@ -61,7 +61,8 @@ def test_loading_imports_neither_torch_nor_pytest_and_refuses_a_type_that_skops_
         "print([name for name in ('torch', 'pytest', 'skops') if name in sys.modules])\n"
         "try: load_skops(Path(sys.argv[2]), None, accelerate=True)\n"
         "except Exception as error: print(type(error).__name__)\n"
-        "import skops.io; print(len(skops.io.load(sys.argv[1])))\n"  # who uses skops later has its whole list
+        "from tests.light_skops import import_skops; import_skops()\n"  # who uses skops later has its whole list
+        "import skops.io; print(len(skops.io.load(sys.argv[1])))\n"
     )
     seen = run(program, str(saved), str(tmp_path / "untrusted.skops")).splitlines()
     assert seen == ["8.0", "[]", "UntrustedTypesFoundException", "2"]
