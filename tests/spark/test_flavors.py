@@ -27,8 +27,8 @@ from tests.unit.models.conformance.same import differences
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# Importing these costs each worker many seconds. What pyfunc serves goes through the doors as statsmodels does, and what
-# has a native backend as pytorch does; the conformance suite asks each of them.
+# Importing these costs each worker many seconds. What pyfunc serves goes through the doors as statsmodels does, and
+# what has a native backend as pytorch does; the conformance suite asks each of them.
 _DEAR = {"keras", "sentence_transformers", "transformers"}
 FLAVORS = [module.name for module in pkgutil.iter_modules(cases.__path__) if module.name not in _DEAR]
 HEADS = ("flavor", "model", "`model_udf`", "`score`", "`score_table`")
