@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import prod
 
 import pyarrow as pa
 
@@ -106,6 +107,22 @@ class _Available:
             depth, inner = depth + 1, inner.value_type
         return 1 if is_vector(inner) and depth == 0 else depth
 
+    def fixed_misfit(self, source: str, shape: Sequence[int]) -> str:
+        """Say that arrays of fixed sizes are no tensor of a shape; empty where they are, or where that is not known."""
+        sizes, inner = list[int](), self.schema.field(source).type if self.counts[source] == 1 else pa.null()
+        while pa.types.is_fixed_size_list(inner):
+            sizes.append(inner.list_size)
+            inner = inner.value_type
+        if not sizes or is_list(inner):
+            return ""
+        if len(sizes) > 1:
+            known = [size if wanted != -1 else -1 for size, wanted in zip(sizes, shape, strict=False)]
+            fits = len(sizes) == len(shape) and known == list(shape)
+        else:
+            fits = -1 in shape or sizes[0] == prod(shape)
+        found, wants = ("x".join("?" if size == -1 else str(size) for size in each) for each in (sizes, shape))
+        return "" if fits else f"column {source!r} holds {found} numbers a row, the model takes {wants}"
+
     def _refuse_cast(self, source: str, got: pa.DataType, wanted: pa.DataType, step: str) -> None:
         problem = f"column {source!r} is {spelled(got)}, the model takes {spelled(wanted)}"
         if step in CASTS:
@@ -181,6 +198,8 @@ def _tensor_column(available: _Available, item: Tensor, sources: Sequence[str]) 
             )
         return wanted
     depth = available.depth(sources[0])
+    if misfit := available.fixed_misfit(sources[0], shape[1:]):
+        available.problems.append(misfit)
     if len(shape) == 2 and shape[1] in (-1, 1) and depth == 0:
         return wanted
     if len(shape) > 2 and depth == len(shape) - 1:

@@ -211,6 +211,11 @@ def _require_session(spark: SparkSession, recipe: Recipe, schema: pa.Schema, sta
             "pipeline itself.",
             next_step="leave on_error out, and keep the rows that the pipeline fails for out with `where`.",
         )
+    if backend == SPARK and recipe.options.decode is not None:
+        raise PlanError(
+            "`decode` is for models that predict in workers, and Spark runs this pipeline itself.",
+            next_step="leave `decode` out, and decode in a step of the pipeline.",
+        )
     if backend == SPARK and recipe.options.isolation is not None:
         raise PlanError(
             "isolation: process is for models that predict in workers, and Spark runs this pipeline itself.",

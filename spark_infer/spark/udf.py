@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _LACKS = {
     "compile": "a compiled model is compared on rows of the table first, which a UDF does not see; use score",
+    "decode": "a UDF takes the model's columns, not the table's; use score",
     "preprocess": "a UDF takes the model's columns, not the table's; make them with Spark's functions, or use score",
     "resources": "a column expression cannot ask for resources; use score, or set them for the application",
     "where": "a UDF returns a value for each row; filter the DataFrame, or use score",

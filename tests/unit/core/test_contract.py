@@ -262,3 +262,28 @@ def test_a_table_that_lacks_thousands_of_columns_gives_a_short_error(required: b
     assert len(str(refused.value)) < 20_000
     if required:
         assert refused.value.problems[-1] == f"and {MANY - 30:,} more"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "problem"),
+    [
+        ((8, 8, 3), (-1, 8, 8, 3), ""),
+        ((8, 8, 3), (-1, -1, -1, 3), ""),
+        ((192,), (-1, 8, 8, 3), ""),
+        ((3, 8, 8), (-1, 8, 8, 3), "holds 3x8x8 numbers a row, the model takes 8x8x3"),
+        ((8, 8), (-1, 64), "holds 8x8 numbers a row, the model takes 64"),
+        ((81,), (-1, 64), "holds 81 numbers a row, the model takes 64"),
+    ],
+)
+def test_arrays_of_fixed_sizes_are_compared_with_the_tensor(
+    sizes: tuple[int, ...], shape: tuple[int, ...], problem: str
+) -> None:
+    kind = pa.float32()
+    for size in reversed(sizes):
+        kind = pa.list_(kind, size)
+    signature = Signature(inputs=(Tensor(name="image", dtype="float32", shape=shape),))
+    if not problem:
+        assert bind(pa.schema({"image": kind}), signature).sources == ("image",)
+        return
+    with pytest.raises(SchemaMismatchError, match=problem):
+        bind(pa.schema({"image": kind}), signature)
