@@ -1,7 +1,8 @@
 """What a model host costs: a model that does next to nothing, in the worker and in the host of its executor.
 
 One process scores float columns that lie in memory, by the whole path of a worker. The ways take turns, and the ratio
-is the median of those of the rounds.
+is the median of those of the rounds. Worker and host take turns too, so seconds of the processor, of both together, say
+what a quiet machine would need; those of the clock also count what else runs on this one.
 
 Run `python -m benchmarks.model_host`.
 """
@@ -48,17 +49,19 @@ def main() -> None:
         recipe, files = _prepared(Path(folder), batch, asked.batch_rows)
         hosted = replace(recipe, hosting=Hosting(threads=1, required=True))
         batches = [batch] * (asked.rows // asked.batch_rows)
-        found: dict[str, list[float]] = {"worker": [], "executor": []}
+        found: dict[str, list[tuple[float, float]]] = {"worker": [], "executor": []}
         ways = {"worker": recipe, "executor": hosted}
         answers = {name: _score(each, files, batches[:2])[1] for name, each in ways.items()}  # loads, too
         assert answers["worker"].equals(answers["executor"])
         for _ in range(asked.rounds):
             for name, each in ways.items():
                 found[name].append(_score(each, files, batches)[0])
-    for name, rates in found.items():
-        print(f"{name:<10}{statistics.median(rates):>14,.0f} rows/s")
-    ratios = sorted(there / here for here, there in zip(*found.values(), strict=True))
-    print(f"{'ratio':<10}{statistics.median(ratios):>14.2f} [{ratios[0]:.2f}..{ratios[-1]:.2f}]")
+    for kind, place in (("clock", 0), ("processor", 1)):
+        rates = {name: [each[place] for each in rounds] for name, rounds in found.items()}
+        for name, measured in rates.items():
+            print(f"{kind:<11}{name:<10}{statistics.median(measured):>14,.0f} rows/s")
+        ratios = sorted(there / here for here, there in zip(*rates.values(), strict=True))
+        print(f"{kind:<11}{'ratio':<10}{statistics.median(ratios):>14.2f} [{ratios[0]:.2f}..{ratios[-1]:.2f}]")
 
 
 def _prepared(folder: Path, batch: pa.RecordBatch, rows: int) -> tuple[Recipe, Path]:
@@ -81,13 +84,25 @@ def _prepared(folder: Path, batch: pa.RecordBatch, rows: int) -> tuple[Recipe, P
     ), files
 
 
-def _score(recipe: Recipe, files: Path, batches: list[pa.RecordBatch]) -> tuple[float, pa.Table]:
-    """Return rows a second, and the predictions."""
-    assigned = Assignment(cpus=1, executor=ProcessIdentity.of(os.getpid()))
-    began = time.perf_counter()
+def _score(recipe: Recipe, files: Path, batches: list[pa.RecordBatch]) -> tuple[tuple[float, float], pa.Table]:
+    """Return rows a second of the clock and of the processor, and the predictions."""
+    assigned = Assignment(cpus=1, executor=ProcessIdentity.own())
+    began, used = time.perf_counter(), time.process_time() + _host_seconds()
     scored = list(score_table_batches(recipe, lambda: files, batches, assigned))
-    seconds = time.perf_counter() - began
-    return sum(each.num_rows for each in scored) / seconds, pa.Table.from_batches(scored)
+    seconds, processor = time.perf_counter() - began, time.process_time() + _host_seconds() - used
+    rows = sum(each.num_rows for each in scored)
+    return (rows / seconds, rows / processor), pa.Table.from_batches(scored)
+
+
+def _host_seconds() -> float:
+    """Seconds of the processor that hosts of this process have used."""
+    found = 0.0
+    for folder in Path("/proc").iterdir():
+        command = folder / "cmdline"
+        if folder.name.isdigit() and f"host_process\0{os.getpid()}\0" in command.read_text():
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            found += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 if __name__ == "__main__":
