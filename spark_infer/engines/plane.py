@@ -146,7 +146,7 @@ def choose_plane(
 
 
 def _refuse_spark(config: JobConfig, scan: Scan, doubts: Sequence[str]) -> None:
-    if scan.reader != "parquet":
+    if scan.is_whole_files:
         raise PlanError(
             f"Workers read the files of {scan.uri.removeprefix('file://')} themselves, and that cannot be done here.",
             details=doubts,
@@ -196,7 +196,7 @@ def _looked_at(
     if listing is None or storage is None:
         return None, ["only Spark knows the files of the source"]
     doubts = [*listing.doubts, *deletion_doubts(listing)]
-    if doubts or scan.reader != "parquet":  # then nothing need be looked at
+    if doubts or scan.is_whole_files:  # then nothing need be looked at
         return listing, doubts
     some = [file.path for file in listing.files[:_FOOTERS_TO_LOOK_AT] if file.path not in listing.footers]
     large = too_large(listing, slots, most)

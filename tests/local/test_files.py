@@ -10,7 +10,6 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from mlflow.models import infer_signature
@@ -166,13 +165,3 @@ def test_what_cannot_be_done_is_refused_before_a_file_is_opened(
     with pytest.raises(error, match=text):
         score(network, images, tmp_path / "out", **more)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_model_batch_holds_no_more_than_its_bytes_once_it_is_decoded(
-    network: Path, images: Path, tmp_path: Path
-) -> None:
-    few = 5 * 64 * 4
-    report = score(network, images, tmp_path / "out", on_error="null", max_batch_bytes=few, units={"seconds": 300})
-    assert report.rows_scored == 21
-    assert report.batches >= 4
-    assert pa.types.is_int64(ds.dataset(tmp_path / "out").schema.field("prediction").type)

@@ -86,6 +86,11 @@ class Scan:
     reader: str = "parquet"
 
     @property
+    def is_whole_files(self) -> bool:
+        """Whether each file is one row, which has no footer and which Spark does not read."""
+        return self.reader == "files"
+
+    @property
     def handed_on(self) -> list[str]:
         """The names of the columns that readers hand on."""
         return [*self.schema.names, *(POSITION if self.positions else ())]
