@@ -62,7 +62,7 @@ class ModelModules:
             return
         for other in self.folders - folders:
             sys.path[:] = [path for path in sys.path if path != other]
-            names = [name for name, module in sys.modules.items() if _lies_in(module, other)]
+            names = [name for name, module in list(sys.modules.items()) if _lies_in(module, other)]
             self._parked[other] = {name: sys.modules.pop(name) for name in names}
         for path in folders - self.folders:
             if path not in sys.path:
@@ -73,7 +73,8 @@ class ModelModules:
 
 
 def _lies_in(module: ModuleType | None, folder: str) -> bool:
-    # Some libraries register objects that answer every attribute; only a real path counts.
-    file, search = getattr(module, "__file__", None), getattr(module, "__path__", None)
+    # Objects of some libraries answer every attribute, or import what is asked for: only what is there counts.
+    attributes = getattr(module, "__dict__", {})
+    file, search = attributes.get("__file__"), attributes.get("__path__")
     places = [file, *search] if isinstance(search, Iterable) else [file]
     return any(isinstance(place, str) and (place.startswith(folder + "/") or place == folder) for place in places)

@@ -24,6 +24,8 @@ WITHOUT_SPARK = (
 MODULES = [
     "config.addresses",
     "config.aggregate",
+    "config.compile",
+    "config.decode",
     "config.expect",
     "config.incremental",
     "config.isolation",
@@ -37,6 +39,7 @@ MODULES = [
     "core.value_check",
     "models.registry.uri",
     "printable",
+    "tables.files.table_snapshot",
     "tables.paths",
 ]
 

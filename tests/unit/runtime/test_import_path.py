@@ -7,13 +7,14 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from spark_infer.models.code import enter_code
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.runtime.child_process import Child
-from spark_infer.runtime.import_path import imports_from_current_folder
+from spark_infer.runtime.import_path import ModelModules, imports_from_current_folder
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
@@ -81,6 +82,20 @@ def test_a_child_starts_without_the_modules_of_a_model_that_this_process_has_loa
             found_by_child("errno_of_test")
     finally:
         enter_code(tmp_path, MLModel(flavors={}))
+
+
+def test_modules_that_import_what_they_are_asked_for_are_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lazy(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise ModuleNotFoundError(name)
+
+    monkeypatch.setitem(sys.modules, "lazy", Lazy("lazy"))
+    modules = ModelModules()
+    modules.enter({str(tmp_path)})
+    modules.enter(set())
+    assert "lazy" in sys.modules
 
 
 def test_the_current_folder_is_seen_however_the_path_names_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
