@@ -28,7 +28,7 @@ def status(
     log_file: LogFile = None,
     show_traceback: Traceback = False,
 ) -> None:
-    """List the runs of a job's target: finished, unfinished and how far, or given up."""
+    """List the runs of a job's target: how far each is, how its last command ended, and rows left in quarantine."""
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
         config, state = _state(output, job, params, overrides, log_file)

@@ -19,7 +19,8 @@ class ModelConfig(Frozen):
 
     uri: PathText = Field(
         min_length=1,
-        description="`models:/name@alias`, `models:/name/3`, `runs:/…`, a folder, or `python:module:name`.",
+        description="`models:/name@alias`, `models:/name/3`, `runs:/…`, a folder, or `python:module:name`; not needed "
+        "beside `python`.",
     )
     python: str | None = Field(
         default=None,

@@ -53,8 +53,8 @@ class ScoreOptions(Frozen):
     )
     params: dict[str, Any] = Field(
         default_factory=dict,
-        description="Inference parameters of the model's signature; those of sentence embedders are in "
-        "docs/deep-models.md.",
+        description="Inference parameters of the model's signature; those of sentence embedders and "
+        "of pipelines are in docs/deep-models.md.",
     )
     pyfunc_config: dict[str, Any] = Field(
         default_factory=dict,
@@ -106,8 +106,9 @@ class ScoreOptions(Frozen):
         default=None,
         ge=1,
         description=f"Most rows per predict call. Without it, what suits the model: {DEFAULT_BATCH_SIZE:,}, more for "
-        "scikit-learn and XGBoost, fewer for PyTorch on the CPU; the plan says how many. Sentence embedders "
-        "choose their batches by tokens, and this is the most texts of one.",
+        "scikit-learn and XGBoost, fewer for PyTorch on the CPU; the plan says how many. Sentence "
+        "embedders and most pipelines of transformers choose their batches by tokens, and this is the most texts of "
+        "one.",
     )
     max_batch_bytes: int = Field(
         default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
@@ -117,7 +118,8 @@ class ScoreOptions(Frozen):
         description="Whether equal rows of a task are predicted once, as long as what is kept of them fits into 64 "
         "MiB; rows of eight model batches are compared at once. `auto` does it for models whose "
         "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, "
-        "sentence embedders), as long as it saves time; `always` takes your word for any model.",
+        "sentence embedders, most pipelines of transformers), as long as it saves time; `always` takes your word "
+        "for any model.",
     )
     row_order: Literal["check", "trust"] = Field(
         default="check",
