@@ -174,7 +174,7 @@ def to_array(values: Values, name: str, wanted: pa.DataType, rows: int) -> pa.Ar
         shape = getattr(values, "shape", (rows,))
         raise PredictionShapeError(
             f"The model returned {got} values of shape {tuple(shape)} for {name!r}: not {spelled(wanted)}.",
-            next_step="say the type you want with result_type, or log the model with the outputs it really returns.",
+            next_step="say the type you want with result_type, or let the model declare what it really returns.",
         ) from None
 
 

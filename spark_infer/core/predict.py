@@ -82,9 +82,9 @@ def _require_order(
 def _guarded(ask: Callable[[pa.RecordBatch], _Answer], rows: pa.RecordBatch, steps: ScoringSteps) -> _Answer:
     try:
         return ask(rows)
-    except SparkInferError:
+    except (SparkInferError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # the model's code may raise one of its own
         raise PredictError(
             f"Model {steps.label} raised on a batch of {rows.num_rows} rows.",
             details=[*describe_exception(error, show_values=steps.show_values), *steps.binding.absent_warnings()],

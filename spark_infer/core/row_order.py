@@ -76,7 +76,9 @@ def find_row_order(predict: Predict, inputs: pa.RecordBatch) -> RowOrder:
             constant = all(_is_constant(column.to_pylist()) for column in answers[0].columns)
             return RowOrder(count, unknown="all rows that the model was tried with get one answer" if constant else "")
         moved = _moved(predict, rows, orders)
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the model's code may raise one of its own
         return RowOrder(count, unknown="the model raised for rows in another order")
     return RowOrder(count, moved, "" if moved else "an answer depends on several rows, on their order or on chance")
 

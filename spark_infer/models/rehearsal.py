@@ -67,9 +67,13 @@ def rehearse(recipe: Recipe, model: Model, folder: Path) -> Rehearsal:
     which = "rows of zeros and empty texts" if example is None else "its own input example"
     try:
         answer = model.predict(rows)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the model's code may raise one of its own
         if binding.absent and _predicts_complete(recipe, folder):
             raise binding.cannot_do_without(f"Model {recipe.label}") from error
+        if isinstance(error, PredictionShapeError):
+            raise _broken_promise(error, recipe, which) from error
         told = _described(error, show_values=recipe.show_values)
         if example is None:
             return Rehearsal(warning=f"the model was tried with {which} and raised {told[0]}; real rows may differ")
@@ -131,12 +135,21 @@ def _compare(answer: Predictions, recipe: Recipe, rows: int, which: str) -> None
     try:
         to_batch(answer, recipe.raw_outputs, rows)
     except PredictionShapeError as error:
-        raise ModelRefusedError(
-            f"Model {recipe.label} does not return what was promised for it; it was tried with {which}.",
-            details=[error.what, *error.details],
-            next_step="say what it returns with result_type, one value for each row; or log the model again with the "
-            "outputs that its pyfunc returns (and with an input_example, where made-up rows mislead it).",
-        ) from error
+        raise _broken_promise(error, recipe, which) from error
+
+
+def _broken_promise(error: PredictionShapeError, recipe: Recipe, which: str) -> ModelRefusedError:
+    or_else = (
+        "log the model again with the outputs that its pyfunc returns (and with an input_example, where made-up rows "
+        "mislead it)."
+        if recipe.ref.mlmodel.code is None
+        else "let the function return an array, a list or a frame of that many rows."
+    )
+    return ModelRefusedError(
+        f"Model {recipe.label} does not return what was promised for it; it was tried with {which}.",
+        details=[error.what, *error.details],
+        next_step=f"say what it returns with result_type, one value for each row; or {or_else}",
+    )
 
 
 def _described(error: BaseException, *, show_values: bool) -> tuple[str, ...]:

@@ -33,6 +33,13 @@ def refused_load(error: ModelLoadError, ref: ModelRef, backend: str, folder: Pat
     if module is None:
         unlike = differences(ref, backend, folder)
         return ModelRefusedError(error.what, details=[*error.details, *unlike], next_step=error.next_step)
+    if ref.mlmodel.code is not None:
+        return EnvironmentProblem(
+            f"The Python model {ref.name} cannot be loaded by this Python.",
+            details=[f"{module} is not installed"],
+            next_step=f"install the package that holds {module} on the driver and the workers; a module of your own "
+            "may lie in a folder of PYTHONPATH, or travel with spark-submit --py-files.",
+        )
     return _not_installed([module], folder)
 
 

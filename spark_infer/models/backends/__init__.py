@@ -59,9 +59,9 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
         from spark_infer.models.backends import pyfunc
 
         return pyfunc.load(spec, folder)
-    except SparkInferError:
+    except (SparkInferError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # the model's code may raise one of its own
         raise _refused(error, spec) from (error if spec.show_values else _without_message(error))
 
 
@@ -69,10 +69,16 @@ def _refused(error: BaseException, spec: LoadSpec) -> ModelLoadError:
     """Say why a model does not load; the message of its code may hold what `extra_env` holds."""
     module = missing_module(error)
     place, message = describe_exception(error, show_values=spec.show_values)
+    next_step = (
+        "install the model's requirements.txt in the Python of the workers."
+        if spec.backend != CALLABLE
+        else "make the class and call its `setup` in plain Python to see the cause; packages that they import must be "
+        "installed on the driver and the workers."
+    )
     return ModelLoadError(
         f"The model does not load with backend {spec.backend!r}: {type(error).__name__}.",
         details=[place, message if module is None or spec.show_values else f"No module named {module!r}"],
-        next_step="install the model's requirements.txt in the Python of the workers.",
+        next_step=next_step,
     )
 
 

@@ -17,7 +17,7 @@ from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.callables.callable_signature import predict_of
 from spark_infer.models.callables.pin import import_target
 from spark_infer.models.callables.python_code import PICKLE, PythonCode
-from spark_infer.models.callables.sources import digest_of, package_sources
+from spark_infer.models.callables.sources import digest_of, sources_of
 
 
 def load(spec: LoadSpec, folder: Path) -> LoadedCallable:
@@ -28,6 +28,7 @@ def load(spec: LoadSpec, folder: Path) -> LoadedCallable:
     """
     code = spec.mlmodel.code
     assert code is not None
+    _require_same_sources(code)
     predictor = _imported(code) if code.target else _unpickled(folder)
     if isinstance(predictor, type):
         predictor = predictor(**code.arguments)
@@ -74,17 +75,20 @@ class LoadedCallable:
         del self._predict
 
 
+def _require_same_sources(code: PythonCode) -> None:
+    if digest_of(sources_of(code.modules)) == code.sources:
+        return
+    packages = sorted({module.partition(".")[0] for module in code.modules})
+    raise ModelLoadError(
+        f"A package of the Python model{f' {code.target!r}' if code.target else ''} is not here, or is another than on "
+        f"the driver when the run was planned: {', '.join(packages)}.",
+        details=["one run uses one version of a model, so the source of its packages must be the same everywhere"],
+        next_step="install the same version of the package on the driver and on the workers, or ship it with "
+        "spark-submit --py-files.",
+    )
+
+
 def _imported(code: PythonCode) -> Any:
-    module = code.target.partition(":")[0]
-    if digest_of(package_sources(module)) != code.sources:
-        top = module.partition(".")[0]
-        raise ModelLoadError(
-            f"The package {top!r} of the Python model {code.target!r} is not here, or is another than on the driver "
-            "when the run was planned.",
-            details=["one run uses one version of a model, so the source of its package must be the same everywhere"],
-            next_step="install the same version of the package on the driver and on the workers, or ship it with "
-            "spark-submit --py-files.",
-        )
     try:
         return import_target(code.target)
     except PlanError as error:

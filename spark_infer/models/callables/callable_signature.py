@@ -77,9 +77,14 @@ def signature_of(
         outputs: What its user says that it returns.
 
     Raises:
-        ModelRefusedError: It does not take one batch.
+        ModelRefusedError: It does not take one batch, or is `async`.
     """
     function = predict_of(predictor)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ModelRefusedError(
+            f"{_named(predictor)} is `async`, and a model returns its predictions when it is called.",
+            next_step="write `def`; a function that waits for others calls `asyncio.run` inside.",
+        )
     batch, keywords = _parameters(function, predictor)
     hints = _hints(function)
     hint = hints.get(batch.name, inspect.Parameter.empty)

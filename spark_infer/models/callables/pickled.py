@@ -13,7 +13,7 @@ import pickle
 import re
 import types
 from collections.abc import Iterator, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -25,7 +25,19 @@ _PLACE = "<python model>"
 """Stands for the file of a function in the stack of an exception."""
 
 
-def dump(predictor: object, name: str) -> bytes:
+class Dumped(NamedTuple):
+    """A pickled predictor.
+
+    Attributes:
+        data: The pickle.
+        modules: Full names of the modules that it refers to by name, or takes something from.
+    """
+
+    data: bytes
+    modules: frozenset[str]
+
+
+def dump(predictor: object, name: str) -> Dumped:
     """Pickle a predictor by value as far as its code cannot be imported.
 
     Args:
@@ -51,30 +63,61 @@ def load(data: bytes) -> Any:
     return _Unpickler(io.BytesIO(data)).load()
 
 
-def _dumped(value: object) -> bytes:
+def _dumped(value: object, within: frozenset[int] = frozenset()) -> Dumped:
     file = io.BytesIO()
-    _Pickler(file, protocol=5).dump(value)
-    return file.getvalue()
+    pickler = _Pickler(file, protocol=5, within=within)
+    pickler.dump(value)
+    return Dumped(file.getvalue(), frozenset(pickler.modules))
+
+
+class _InsideItselfError(Exception):
+    """A set is reached from one of its own values."""
+
+
+def _plain_order(value: Any) -> tuple[str, str]:
+    return type(value).__name__, repr(value)
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+    def __init__(self, file: io.BytesIO, protocol: int, *, within: frozenset[int]) -> None:
         super().__init__(file, protocol=protocol)
-        self._sets: dict[int, tuple[int, Set[Any]]] = {}
+        self.modules: set[str] = set()
+        self._sets: dict[int, tuple[int, Set[Any], list[Any]]] = {}
+        self._within = within
 
     def persistent_id(self, obj: Any) -> Any:
-        """Write a set of plain values in an order of its own, and one that is met again as the same."""
-        if type(obj) not in (set, frozenset) or not all(type(each) in _PLAIN for each in obj):
+        """Write a set in an order of its own, and one that is met again as the same."""
+        if type(obj) not in (set, frozenset):
             return None
-        number, _ = self._sets.setdefault(id(obj), (len(self._sets), obj))  # which keeps it, and so its id
-        return number, type(obj) is frozenset, sorted(obj, key=lambda each: (type(each).__name__, repr(each)))
+        if id(obj) in self._within:
+            raise _InsideItselfError
+        if id(obj) not in self._sets:
+            try:
+                values = self._in_order(obj)
+            except _InsideItselfError:
+                if self._within:
+                    raise
+                return None  # and in the order of this process
+            self._sets[id(obj)] = len(self._sets), obj, values  # which keeps it, and so its id
+        number, _, values = self._sets[id(obj)]
+        return number, type(obj) is frozenset, values
+
+    def _in_order(self, values: Set[Any]) -> list[Any]:
+        """Sort plain values by their texts, and others by their pickles."""
+        if all(type(each) in _PLAIN for each in values):
+            return sorted(values, key=_plain_order)
+        within = self._within | {id(values)}
+        return sorted(values, key=lambda each: _dumped(each, within).data)
 
     def reducer_override(self, obj: Any) -> Any:
-        """Leave out what says where code stood and which process made a class."""
+        """Leave out what says where code stood and which process made a class; note what is taken from modules."""
         if isinstance(obj, types.CodeType):
             placeless = obj.replace(co_filename=_PLACE, co_firstlineno=1)
             return self.dispatch_table[types.CodeType](placeless)
         reduced = super().reducer_override(obj)
+        if reduced is NotImplemented:
+            module = obj.__name__ if isinstance(obj, types.ModuleType) else getattr(obj, "__module__", None)
+            self.modules |= {module} if isinstance(module, str) else set()
         if not isinstance(reduced, tuple) or len(reduced) < 3:
             return reduced
         make, arguments, state, *rest = reduced

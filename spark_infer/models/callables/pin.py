@@ -1,20 +1,22 @@
 """From a plain Python model to a `ModelRef`: its code gets a digest, and a folder in the store like any model's files.
 
-What stands in the digest: the pickled code with all that it holds, or the source of every module of its package; and
-what its user says of it. Not in it: other packages, data files, and what the code reads when it runs.
+What stands in the digest: the pickled code with all that it holds, the source of every module of its package (of a
+pickle: of each package that it refers to and that is not an installed library), and what its user says of it. Not in
+it: other packages, data files, and what the code reads when it runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -25,11 +27,14 @@ from spark_infer.errors import ConfigError, EnvironmentProblem, ModelNotFoundErr
 from spark_infer.models.callables.callable_model import SCHEME, CallableModel
 from spark_infer.models.callables.callable_signature import ParseDDL, columns_of, signature_of
 from spark_infer.models.callables.python_code import PICKLE, BatchFormat, PythonCode
-from spark_infer.models.callables.sources import digest_of, is_of_python, package_sources
+from spark_infer.models.callables.sources import digest_of, is_installed, is_of_python, package_sources, sources_of
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.trust.policy import require_trusted
+
+if TYPE_CHECKING:
+    from spark_infer.models.callables.pickled import Dumped
 
 _FACTS = "python_model.json"
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -55,12 +60,18 @@ def pin_callable(
     name = model.name or target or _own_name(model.predictor)
     given = model.inputs if model.inputs is not None else options.inputs
     inputs = () if given is None else columns_of(given, parse_ddl)
-    data = None if target else _pickled(model.predictor, name)
-    sources = require_sources(target) if target else {}
+    data = None
+    if target:
+        require_target(target)
+        modules: tuple[str, ...] = (target.partition(":")[0],)
+    else:
+        data, named = _pickled(model.predictor, name)
+        modules = _own_modules(model.predictor, named)
+    sources = digest_of(sources_of(modules))
     facts = {
         "name": name,
         "target": target,
-        "sources": digest_of(sources),
+        "sources": sources,
         "arguments": hashlib.sha256(_as_json(model.arguments, name).encode()).hexdigest(),
         "batch_format": model.batch_format,
         "inputs": [[column.name, str(column.type)] for column in inputs],
@@ -69,7 +80,8 @@ def pin_callable(
     digest = store.receive(partial(_write, json.dumps(facts, sort_keys=True, indent=1), data))
     code = PythonCode(
         target=target,
-        sources=digest_of(sources) if target else "",
+        modules=modules,
+        sources=sources,
         batch_format=model.batch_format,
         arguments=dict(model.arguments),
     )
@@ -93,6 +105,7 @@ def import_target(target: str) -> Any:
 
     Raises:
         ModelNotFoundError: The module does not import, or holds nothing of that name.
+        ConfigError: The name is that of a function or class of Python's standard library.
     """
     module_name, _, path = target.partition(":")
     try:
@@ -107,7 +120,16 @@ def import_target(target: str) -> Any:
         if not hasattr(found, part):
             raise ModelNotFoundError(f"Module {module_name!r} has no {path!r}{nearest(part, names)}.")
         found = getattr(found, part)
+    if (inspect.isroutine(found) or inspect.isclass(found)) and is_of_python(found.__module__ or ""):
+        raise _of_python(target)
     return found
+
+
+def _of_python(target: str) -> ConfigError:
+    return ConfigError(
+        f"{target!r} is a part of Python itself, and no model.",
+        next_step="name a function or class of your own: package.module:name.",
+    )
 
 
 _WHERE_MODULES_ARE = (
@@ -172,28 +194,31 @@ def _by_value(module: str) -> bool:
     return bool(outer & cloudpickle.list_registry_pickle_by_value())
 
 
-def require_sources(target: str) -> dict[str, str]:
-    """Find the source of the package that a name is in; imports nothing."""
+def require_target(target: str) -> None:
+    """Require that a name is that of a module with a source that is not one of Python; imports nothing."""
     module = target.partition(":")[0]
     if not _TARGET.fullmatch(target):
         raise ConfigError(
             f"{target!r} does not name a Python model.", next_step="write package.module:name, without brackets."
         )
     if is_of_python(module):
-        raise ConfigError(
-            f"{target!r} is a part of Python itself, and no model.",
-            next_step="name a function or class of your own: package.module:name.",
-        )
-    sources = package_sources(module)
-    if not sources:
+        raise _of_python(target)
+    if not package_sources(module):
         raise ModelNotFoundError(
             f"The Python model {target!r} cannot be imported here: there is no module {module!r} with a source.",
             next_step=_WHERE_MODULES_ARE,
         )
-    return sources
 
 
-def _pickled(predictor: object, name: str) -> bytes:
+def _own_modules(predictor: Any, named: Set[str]) -> tuple[str, ...]:
+    """Return the modules of a pickle whose source is its user's: of what is called, and all that are not installed."""
+    while isinstance(predictor, partial):
+        predictor = predictor.func
+    own = getattr(getattr(predictor, "__self__", predictor), "__module__", None)
+    return tuple(sorted(each for each in named if not is_of_python(each) and (each == own or not is_installed(each))))
+
+
+def _pickled(predictor: object, name: str) -> Dumped:
     try:
         from spark_infer.models.callables.pickled import dump
     except ModuleNotFoundError as error:
@@ -220,7 +245,6 @@ def _as_json(arguments: Mapping[str, Any], name: str) -> str:
 
 
 def _write(facts: str, data: bytes | None, folder: Path) -> None:
-
     (folder / _FACTS).write_text(facts, encoding="utf-8")
     if data is not None:
         (folder / PICKLE).write_bytes(data)

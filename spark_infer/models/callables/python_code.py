@@ -18,12 +18,14 @@ class PythonCode:
 
     Attributes:
         target: ``module:name`` of what is imported where it runs; "" for code that lies pickled in the model's folder.
-        sources: Digest of the source of the package that it is imported from.
+        modules: Those whose packages must have the same source everywhere: of the target, or that the pickle names.
+        sources: Digest of these sources.
         batch_format: What it gets.
         arguments: Of the constructor of a class.
     """
 
     target: str
+    modules: tuple[str, ...]
     sources: str
     batch_format: BatchFormat
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders that package managers install into."""
 
 
 def package_sources(module: str) -> dict[str, str]:
@@ -41,8 +45,24 @@ def is_of_python(module: str) -> bool:
     return module.partition(".")[0] in {*sys.stdlib_module_names, *sys.builtin_module_names}
 
 
+def is_installed(module: str) -> bool:
+    """Whether a package manager put a module where it is; false of what lies in a folder or a ZIP file of its user."""
+    spec = _find(module.partition(".")[0], None)
+    places = [] if spec is None else [spec.origin or "", *(spec.submodule_search_locations or ())]
+    return any(_INSTALLED & set(Path(place).parts) for place in places)
+
+
+def sources_of(modules: Iterable[str]) -> dict[str, str]:
+    """Return `package_sources` of several modules together; those without a source add nothing."""
+    found: dict[str, str] = {}
+    for module in modules:
+        if module not in found:
+            found |= package_sources(module)
+    return found
+
+
 def digest_of(sources: dict[str, str]) -> str:
-    """Return one digest for the sources of a package."""
+    """Return one digest for the sources of packages."""
     return hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()
 
 

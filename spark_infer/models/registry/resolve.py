@@ -10,7 +10,7 @@ import os
 from spark_infer.config import ScoreOptions
 from spark_infer.config.secrets import without_secrets
 from spark_infer.models.callables.callable_model import as_callable_model
-from spark_infer.models.callables.pin import pin_callable, require_sources
+from spark_infer.models.callables.pin import pin_callable, require_target
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import read_mlmodel
 from spark_infer.models.ref import ModelRef
@@ -79,7 +79,7 @@ def require_listed(uri: str, *, tracking_uri: str | None = None, registry_uri: s
     """
     plain_python = as_callable_model(uri)
     if plain_python is not None:
-        require_sources(str(plain_python.predictor))
+        require_target(str(plain_python.predictor))
         return
     wanted = parse_uri(uri)
     if isinstance(wanted, FolderUri):

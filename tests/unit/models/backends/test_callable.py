@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from spark_infer.models.callables.pin import pin_callable
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
+from spark_infer.models.rehearsal import rehearse
+from spark_infer.models.unloadable import refused_load
 
 TABLE = pa.record_batch({"a": pa.array([1, 2, 3]), "b": pa.array([0.5, None, 2.5]), "t": pa.array(["x", None, "z"])})
 
@@ -181,15 +185,143 @@ def test_a_worker_with_another_source_than_the_driver_refuses_to_load(module: Pa
         load(recipe.load, store.path(ref.digest))
 
 
-def test_a_function_of_a_module_is_imported_by_name(module: Path, store: ModelStore) -> None:
+OWN = """
+import os
+from functools import partial
+class Halved:
+    def predict(self, batch):
+        return batch["b"] / 2
+    @classmethod
+    def of_class(cls, batch):
+        return batch["b"] / 2
+def predict(batch, by=2):
+    return batch["b"] / by
+"""
+
+
+@pytest.mark.parametrize("where", ["", "site-packages"])
+@pytest.mark.parametrize(
+    "made", ["own.Halved()", "own.Halved().predict", "own.Halved.of_class", "partial(own.predict, by=3)"]
+)
+def test_an_object_of_a_module_has_another_version_with_another_source(
+    made: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: ModelStore
+) -> None:
+    path = tmp_path / where / "owned.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(OWN)
+    monkeypatch.syspath_prepend(str(path.parent))
+    own = importlib.import_module("owned")
+    try:
+        model = CallableModel(eval(made, {"own": own, "partial": partial}))
+        ref, recipe = pinned(model, store, inputs="b", result_type="double")
+        assert ref == pinned(model, store, inputs="b", result_type="double")[0]
+        load(recipe.load, store.path(ref.digest))
+        path.write_text(OWN.replace("/", "*"))
+        assert pinned(model, store, inputs="b", result_type="double")[0].digest != ref.digest
+        with pytest.raises(ModelLoadError, match="another than on the driver when the run was planned: owned"):
+            load(recipe.load, store.path(ref.digest))
+    finally:
+        sys.modules.pop("owned")
+
+
+def test_code_of_a_script_has_another_version_with_another_source_of_what_it_uses(
+    module: Path, store: ModelStore
+) -> None:
     import halved  # type: ignore[import-not-found]  # it exists while this test runs
+
+    for text in ("halved.predict(batch)", "predict(batch)"):
+        names: dict[str, Any] = {"__name__": "__main__", "halved": halved, "predict": halved.predict, "np": np}
+        exec(f"def own(batch):\n    return np.abs({text})", names)
+        before = pin_callable(CallableModel(names["own"]), ScoreOptions(), store, parse_ddl)
+        assert before.mlmodel.code is not None
+        assert before.mlmodel.code.modules == ("halved",)
+        module.write_text(module.read_text() + "# changed\n")
+        assert pin_callable(CallableModel(names["own"]), ScoreOptions(), store, parse_ddl).digest != before.digest
+
+
+def test_a_function_of_a_module_is_imported_by_name(module: Path, store: ModelStore) -> None:
+    import halved
 
     ref, _ = pinned(CallableModel(halved.predict), store, inputs="b", result_type="double")
     assert ref == pinned(CallableModel("halved:predict"), store, inputs="b", result_type="double")[0]
     assert not (store.path(ref.digest) / "callable.pkl").exists()
 
 
-@pytest.mark.parametrize("target", ["os:getcwd", "builtins:print", "subprocess:run"])
-def test_what_is_python_s_own_is_no_model(target: str, store: ModelStore) -> None:
+@pytest.mark.parametrize(
+    "target",
+    ["os:getcwd", "builtins:print", "subprocess:run", "python_s:os.system", "python_s:Path", "python_s:os.path.join"],
+)
+def test_what_is_python_s_own_is_no_model(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: ModelStore
+) -> None:
+    (tmp_path / "python_s.py").write_text("import os\nfrom pathlib import Path\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError, match="a part of Python itself"):
         pinned(CallableModel(target), store, inputs="a")
+
+
+class NoSuch(BaseException):
+    """Raised by models; `except Exception` lets it through."""
+
+
+@pytest.mark.parametrize("error", [NoSuch("x"), GeneratorExit(), SystemExit(3), StopIteration()], ids=repr)
+def test_whatever_a_model_raises_is_an_error_of_the_model(error: BaseException, store: ModelStore) -> None:
+    def predict(batch: Any) -> Any:
+        raise error
+
+    ref, recipe = pinned(CallableModel(predict), store, inputs="a", result_type="long")
+    model = load(recipe.load, store.path(ref.digest))
+    assert type(error).__name__ in str(rehearse(recipe, model, store.path(ref.digest)).warning)
+
+    class Unmade:
+        def setup(self) -> None:
+            raise error
+
+        def predict(self, batch: Any) -> Any:
+            return batch
+
+    with pytest.raises(ModelLoadError, match=type(error).__name__) as caught:
+        pinned(CallableModel(Unmade), store, inputs="a")
+    assert "requirements.txt" not in str(caught.value)
+
+
+def test_an_interrupt_of_its_user_is_none_of_the_model(store: ModelStore) -> None:
+    def predict(batch: Any) -> Any:
+        raise KeyboardInterrupt
+
+    ref, recipe = pinned(CallableModel(predict), store, inputs="a", result_type="long")
+    with pytest.raises(KeyboardInterrupt):
+        rehearse(recipe, load(recipe.load, store.path(ref.digest)), store.path(ref.digest))
+
+
+@pytest.mark.parametrize(
+    ("predict", "complaint"),
+    [
+        (lambda batch: None, "returned NoneType, which holds no rows"),
+        (lambda batch: batch["a"][1:], r"value\(s\) of 'prediction' for a batch of"),
+    ],
+)
+def test_the_plan_finds_what_holds_no_value_for_each_row(
+    predict: Callable[..., Any], complaint: str, store: ModelStore
+) -> None:
+    ref, recipe = pinned(CallableModel(predict), store, inputs="a", result_type="long")
+    folder = store.path(ref.digest)
+    with pytest.raises(ModelRefusedError, match=complaint) as caught:
+        rehearse(recipe, load(recipe.load, folder), folder)
+    assert "pyfunc" not in str(caught.value)
+
+
+def test_a_package_that_its_code_lacks_is_named_without_mlflow_s_files(store: ModelStore) -> None:
+    class Unmade:
+        def setup(self) -> None:
+            import gonelib  # type: ignore[import-not-found]  # noqa: F401 - it is nowhere
+
+        def predict(self, batch: Any) -> Any:
+            return batch
+
+    ref = pin_callable(CallableModel(Unmade), ScoreOptions(), store, parse_ddl)
+    with pytest.raises(ModelLoadError) as caught:
+        pinned(CallableModel(Unmade), store, inputs="a")
+    refused = refused_load(caught.value, ref, "callable", store.path(ref.digest))
+    assert "gonelib is not installed" in str(refused)
+    assert "log the model again" not in str(refused)

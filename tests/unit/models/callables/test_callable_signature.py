@@ -95,6 +95,18 @@ def test_an_annotation_of_a_name_that_is_not_there_is_refused() -> None:
         signature_of(predict, (), None)
 
 
+async def waiting(batch: Any) -> Any:
+    """Return a coroutine."""
+    return batch
+
+
+class Waiting:
+    """Returns rows one by one, later."""
+
+    async def predict(self, batch: Any) -> Any:
+        yield batch
+
+
 class WithNothing:
     """Takes no batches."""
 
@@ -105,6 +117,8 @@ class WithNothing:
         (lambda: 1, r"takes \(\), and a model takes one batch"),
         (lambda a, b: 1, r"takes \(a, b\), and a model takes one batch"),
         (lambda batch, *, least: 1, "a model takes one batch"),
+        (waiting, "waiting is `async`"),
+        (Waiting, "Waiting is `async`"),
         (WithNothing, "WithNothing has no method `predict`"),
         (WithNothing(), "WithNothing has no method `predict`"),
     ],

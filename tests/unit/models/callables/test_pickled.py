@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,18 +20,21 @@ from spark_infer.models.callables.pickled import dump
 STOP = {"the", "of", "and", "a", "in"}
 class Kind(enum.Enum):
     ONE = 1
+    TWO = 2
+PAIRS = {(1, "a"), (2, "b"), (3, "c"), ("d", frozenset({"e", "f"}))}
+KINDS = {Kind.ONE, Kind.TWO, "three", len, (Kind.ONE, "x")}
 class Model:
     words = frozenset({"x", "yy", "zzz"})
     def __init__(self):
         self.seen = {"q", "w", "e"}
     def predict(self, batch):
-        return [word in {"aa", "bb", "cc"} or word in STOP or Kind.ONE for word in batch]
+        return [word in {"aa", "bb", "cc"} or word in STOP or word in {("x", "y"), ("z",)} or KINDS for word in batch]
 def predict(batch):
-    return [word in STOP for word in batch] + [Model, other]
+    return [word in STOP or word in PAIRS for word in batch] + [Model, other]
 def other():
     return Kind.ONE
 for each in (predict, Model, Model(), lambda batch: predict(batch)):
-    print(hashlib.sha256(dump(each, "model")).hexdigest())
+    print(hashlib.sha256(dump(each, "model").data).hexdigest())
     assert dump(each, "model") == dump(each, "model")
 """
 
@@ -61,9 +65,29 @@ def test_a_set_that_two_functions_share_is_one_set_again() -> None:
         "seen = {1}\nmore = [seen]\ndef add():\n    seen.add(2)\ndef get():\n    return more[0]\npair = (add, get)",
         "pair",
     )
-    add, get = load(dump(both, "pair"))
+    add, get = load(dump(both, "pair").data)
     add()
     assert get() == {1, 2}
+
+
+def test_a_set_that_one_of_its_values_holds_travels() -> None:
+    node = defined("class Node:\n    def predict(self, batch):\n        return batch", "Node")
+    first, second = node(), node()
+    first.others = second.others = {first, second}
+    made = load(dump(first, "node").data)
+    assert made in made.others
+    assert len(made.others) == 2
+
+
+def test_the_modules_that_code_takes_something_from_are_known() -> None:
+    function = defined("def predict(batch):\n    return Tried(json.dumps(batch))", "predict", json=json, Tried=Tried)
+    assert {"json", __name__} <= dump(function, "predict").modules
+    assert __name__ in dump(Tried(), "tried").modules
+    assert __name__ not in dump(defined("def predict(batch):\n    return batch", "predict"), "predict").modules
+
+
+class Tried:
+    """A class that can be imported."""
 
 
 def test_what_cannot_travel_is_named() -> None:
