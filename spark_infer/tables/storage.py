@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pyarrow import ArrowException, fs
 
+from spark_infer.errors import SourceError
 from spark_infer.tables.spark_listing import has_hidden_loop, is_hidden, is_hidden_folder, without_loops
 
 _ATOMIC_RENAME = ("file", "hdfs", "viewfs")
@@ -104,7 +105,14 @@ class Storage:
             entries = without_loops(self.root)
         else:
             entries = self.files.get_file_info(fs.FileSelector(self.root, recursive=True, allow_not_found=True))
-        found = [(entry.path[len(self.root) :].lstrip("/"), entry) for entry in entries]
+        try:
+            found = [(entry.path[len(self.root) :].lstrip("/"), entry) for entry in entries]
+        except UnicodeDecodeError:
+            raise SourceError(
+                f"A name below {self.root} is not UTF-8, so that the folder cannot be listed.",
+                next_step="rename that file or folder; `LC_ALL=C find FOLDER -name '*[! -~]*'` lists those of other "
+                "characters than ASCII.",
+            ) from None
         return sorted(found, key=lambda each: each[0])
 
     def names(self, path: str = "") -> list[str]:

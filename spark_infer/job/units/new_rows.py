@@ -16,7 +16,7 @@ from spark_infer.job.units.fingerprint import digest, scoring_digest
 from spark_infer.job.units.runs import Runs, before_running
 from spark_infer.job.units.seen_versions import remember
 from spark_infer.models.ref import ModelRef
-from spark_infer.tables.bookmark import ALL_ROWS, BY_KEY, Bookmark, BookmarkMove, FileMark, Span
+from spark_infer.tables.bookmark import ALL_ROWS, BY_KEY, SCORE_ALL, Bookmark, BookmarkMove, FileMark, Span
 from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.signed import signed
 from spark_infer.tables.snapshot import Snapshot
@@ -190,10 +190,11 @@ def _after_bookmark(place: BookmarkPlace, config: JobConfig, wanted: WantedRows)
     if found is None:
         return wanted
     if found.selection != now.selection:
+        way_out = SCORE_ALL if config.source.files else BY_KEY
         raise TargetError(
             "The target holds predictions of other rows than this job selects: `where` or `partition_filter` changed.",
             details=[f"it holds those of {config.hide(config.source.name)} up to {found.up_to}"],
-            next_step=f"give this selection another `name`, with which all its rows are scored; {BY_KEY}",
+            next_step=f"give this selection another `name`, with which all its rows are scored; {way_out}",
         )
     if found.scoring == now.scoring:
         return replace(wanted, span=place.span(found))

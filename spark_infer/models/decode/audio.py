@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from math import gcd
 
 import numpy as np
@@ -15,6 +16,18 @@ from spark_infer.models.decode.encoded import UndecodableFileError
 
 MOST_SAMPLES = 2**26
 """Of all channels of a file, which are in memory at once."""
+
+MOST_RATIO = 2**16
+"""The larger number of the shortened ratio of two rates, to which the time and the memory of resampling grow."""
+
+_CUT = re.compile(r"^\s*(?:data|SSND|BODY|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+"""What libsndfile notes where WAV, AIFF, SVX or AU say another size of their samples than there is."""
+
+_MP3_LENGTH = b"Xing", b"Info"
+"""The tags by which an MP3 says how long it is; without one, libsndfile estimates it."""
+
+_UNKNOWN_SIZE = 2**31 - 2**16
+"""From here on a size says that the writer did not know it: it wrote to a pipe."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -45,7 +58,10 @@ class DecodedRows:
             if misfit := _misfit(sound, how):
                 raise UndecodableFileError(misfit)
             rate = sound.samplerate
-            samples = sound.read(dtype="float32", always_2d=True).mean(axis=1)
+            samples = sound.read(dtype="float32", always_2d=True)
+            if len(samples) < sound.frames and (sound.format != "MP3" or any(tag in content for tag in _MP3_LENGTH)):
+                raise UndecodableFileError(f"it has {len(samples):,} of the {sound.frames:,} samples that it says")
+        samples = samples.mean(axis=1)
         if rate != how.sampling_rate:
             common = gcd(rate, how.sampling_rate)
             samples = self._resampled(samples, how.sampling_rate // common, rate // common)
@@ -71,10 +87,16 @@ class DecodedRows:
 def _misfit(sound: soundfile.SoundFile, how: AudioDecoding) -> str:
     """Say why a sound is not read, by its header; empty where it is."""
     rate, samples = sound.samplerate, sound.frames * sound.channels
+    if any(int(found) < int(said) < _UNKNOWN_SIZE for said, found in _CUT.findall(sound.extra_info)):
+        return "it is cut off: it says that it has more samples than there are"
+    if not samples:
+        return "it has no samples"
     if samples > MOST_SAMPLES:
         return f"it has {samples:,} samples, and at most {MOST_SAMPLES:,} are read"
     if sound.frames > how.max_seconds * rate:
         return f"it has {sound.frames / rate:,.1f} seconds, and `max_seconds` is {how.max_seconds:g}"
     if rate != how.sampling_rate and not how.resample:
         return f"it has {rate:,} samples a second, and `sampling_rate` is {how.sampling_rate:,} without `resample`"
+    if max(rate, how.sampling_rate) // gcd(rate, how.sampling_rate) > MOST_RATIO:
+        return f"it has {rate:,} samples a second, and the ratio to {how.sampling_rate:,} is too odd to resample"
     return ""

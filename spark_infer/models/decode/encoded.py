@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections.abc import Iterator
@@ -22,12 +23,22 @@ Reason = tuple[str, str]
 Contents = Iterator[bytes | Reason]
 """For each row its bytes, or the class and the text of the reason why there are none."""
 
-_NOT_OPENED = {
-    FileNotFoundError: "there is no such file",
-    PermissionError: "this process may not read it",
-    IsADirectoryError: "it is a folder",
-    NotADirectoryError: "there is no such file",
+_NOT_FILES = {
+    fs.FileType.NotFound: ("FileNotFoundError", "there is no such file"),
+    fs.FileType.Directory: ("IsADirectoryError", "it is a folder"),
+    fs.FileType.Unknown: ("OSError", "it is not a regular file"),
 }
+_NOT_OPENED = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOTDIR: "there is no such file",
+    errno.EACCES: "this process may not read it",
+    errno.EPERM: "this process may not read it",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "its path is too long",
+    errno.ELOOP: "a link on its path leads back to itself",
+    errno.ENXIO: "it is not a regular file",
+}
+"""What is the fault of a path; other errors are those of the file system."""
 
 
 def contents_of(column: pa.Array, how: Encoded) -> Contents:
@@ -36,7 +47,7 @@ def contents_of(column: pa.Array, how: Encoded) -> Contents:
     Raises:
         StepFailedError: A file cannot be reached, which is not the fault of its row.
     """
-    return _stored(column, how.max_bytes) if how.root is None else _opened(column, how.root, how.max_bytes)
+    return _stored(column, how.max_bytes) if how.root is None else _opened(column, how, how.root)
 
 
 def _stored(column: pa.Array, most: int) -> Contents:
@@ -50,7 +61,7 @@ def _stored(column: pa.Array, most: int) -> Contents:
             yield content.to_pybytes()
 
 
-def _opened(column: pa.Array, root: str, most: int) -> Contents:
+def _opened(column: pa.Array, how: Encoded, root: str) -> Contents:
     files, base = _file_system(root)
     for path in column.to_pylist():
         if path is None:
@@ -61,18 +72,25 @@ def _opened(column: pa.Array, root: str, most: int) -> Contents:
             yield "PermissionError", "it does not lie below `root`"
             continue
         try:
-            info = files.get_file_info(place)
-            if info.type == fs.FileType.File and info.size > most:
-                yield _too_large(info.size, most)
-                continue
-            with files.open_input_file(place) as stream:
-                yield stream.read()
-        except tuple(_NOT_OPENED) as error:
-            yield type(error).__name__, next(why for kind, why in _NOT_OPENED.items() if isinstance(error, kind))
+            yield _read(files, place, how.max_bytes)
         except (OSError, pa.ArrowException) as error:
-            raise StepFailedError(
-                f"A file that column {column!r} names cannot be reached.", next_step="run the same command again."
-            ) from error
+            number = errno.ENOENT if isinstance(error, FileNotFoundError) else getattr(error, "errno", None)
+            if number not in _NOT_OPENED:
+                raise StepFailedError(
+                    f"A file that column {how.column!r} names cannot be reached.",
+                    next_step="run the same command again.",
+                ) from error
+            yield type(error).__name__, _NOT_OPENED[number]
+
+
+def _read(files: fs.FileSystem, place: str, most: int) -> bytes | Reason:
+    info = files.get_file_info(place)
+    if info.type in _NOT_FILES:  # to open a pipe would wait for whoever writes to it
+        return _NOT_FILES[info.type]
+    if info.size > most:
+        return _too_large(info.size, most)
+    with files.open_input_file(place) as stream:
+        return bytes(stream.read())
 
 
 def _too_large(size: int, most: int) -> Reason:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from spark_infer.config.decode import ImageDecoding
 from spark_infer.models.decode.encoded import UndecodableFileError
@@ -18,6 +18,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
 """Modes of at most eight bits a channel, which Pillow converts by a rule; it would cut off the rest of others."""
+
+_MOST_BITS = 8
 
 
 class DecodedRows:
@@ -48,6 +50,8 @@ class DecodedRows:
                 )
             if image.mode not in _MODES:
                 raise UndecodableFileError(f"its pixels are of mode {image.mode}, which {how.mode} cannot hold")
+            if (bits := _bits(image)) > _MOST_BITS:
+                raise UndecodableFileError(f"it has {bits} bits a channel, and {how.mode} holds {_MOST_BITS}")
             found = image.convert(how.mode)
         height, width = how.size
         if found.size != (width, height):
@@ -72,6 +76,18 @@ class DecodedRows:
         for size in reversed(self._how.shape):
             column = pa.FixedSizeListArray.from_arrays(column, size)
         return column
+
+
+def _bits(image: ImageFile.ImageFile) -> int:
+    """How many bits a channel has in the file; the mode is that of Pillow's memory, with eight for more."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+    layout = image.tile[0].args if image.tile else None
+    if image.format == "PNG" and isinstance(layout, str):
+        return 16 if ";16" in layout else 8
+    if image.format == "PPM" and isinstance(layout, tuple):
+        return int(layout[1]).bit_length()
+    return 8
 
 
 def _scaled(pixels: npt.NDArray[np.uint8], how: ImageDecoding) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import pyarrow as pa
 
 from spark_infer.errors import SourceError
-from spark_infer.tables.bookmark import ALL_ROWS, Span
+from spark_infer.tables.bookmark import ALL_ROWS, SCORE_ALL, Span
 from spark_infer.tables.listing import Listing, SourceFile
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.new_files import spanned
@@ -52,7 +52,7 @@ def snapshot(location: TableLocation, patterns: Sequence[str], span: Span = ALL_
         )
     files = [
         SourceFile(file.path, file.size, rows=1, modified_ns=file.modified_ns)
-        for file in spanned(location, wanted, span)
+        for file in spanned(location, wanted, span, way_out=SCORE_ALL)  # a file has no keys
     ]
     return Snapshot(
         location=location,

@@ -18,7 +18,9 @@ def mark_of(file: DataFile) -> FileMark:
     return file.size, file.modified_ns
 
 
-def spanned(location: TableLocation, files: Sequence[DataFile], span: Span) -> list[DataFile]:
+def spanned(
+    location: TableLocation, files: Sequence[DataFile], span: Span, *, way_out: str | None = None
+) -> list[DataFile]:
     """Return the files whose rows are to be read.
 
     Where rows are merged by keys, and those that are gone stay in the target, files that were written again are new.
@@ -27,6 +29,7 @@ def spanned(location: TableLocation, files: Sequence[DataFile], span: Span) -> l
         location: The table.
         files: The files that it has now.
         span: Which of its rows.
+        way_out: What to do where they are refused; None for what the span says.
 
     Raises:
         SourceError: Files whose rows were scored, or were about to be, are gone or were written again.
@@ -35,13 +38,13 @@ def spanned(location: TableLocation, files: Sequence[DataFile], span: Span) -> l
     takes_changes = bool(span.keys) and not span.removes
     for mark in (None if takes_changes else span.since, span.to):
         if mark is not None:
-            _refuse_changed(location, span, mark, there)
+            _refuse_changed(location, way_out or span.way_out, mark, there)
     before = {} if span.since is None else span.since.files
     wanted = there if span.to is None else span.to.files
     return [file for file in files if file.path in wanted and before.get(file.path) != there[file.path]]
 
 
-def _refuse_changed(location: TableLocation, span: Span, mark: Bookmark, there: dict[str, FileMark]) -> None:
+def _refuse_changed(location: TableLocation, way_out: str, mark: Bookmark, there: dict[str, FileMark]) -> None:
     gone = [path for path in mark.files if path not in there]
     written = [path for path, known in mark.files.items() if path in there and there[path] != known]
     if not gone and not written:
@@ -52,5 +55,5 @@ def _refuse_changed(location: TableLocation, span: Span, mark: Bookmark, there: 
     raise SourceError(
         f"{len(shown):,} files of {location.name} whose rows were scored are gone or were written again.",
         details=[*shown[:_MOST_SHOWN], *(["…"] if len(shown) > _MOST_SHOWN else [])],
-        next_step=span.way_out,
+        next_step=way_out,
     )

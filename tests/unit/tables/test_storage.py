@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,15 @@ def test_a_link_to_another_folder_is_followed(tmp_path: Path) -> None:
     storage = open_storage(f"file://{tmp_path}/in")
     assert storage is not None
     assert [file.path for file in storage.data_files()] == ["a=1/b=1/x.parquet", "a=2/b=1/x.parquet"]
+
+
+@pytest.mark.parametrize("links", [{}, {".loop": "."}], ids=["plain", "with a hidden loop"])
+def test_a_name_that_is_not_utf_8_is_refused_with_its_folder(tmp_path: Path, links: dict[str, str]) -> None:
+    (tmp_path / "in").mkdir()
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/\xff.txt")).touch()
+    storage = open_storage(f"file://{tmp_path}")
+    assert storage is not None
+    with pytest.raises(SourceError, match=f"A name below {tmp_path} is not UTF-8"):
+        storage.data_files()

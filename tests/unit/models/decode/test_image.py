@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import signal
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +19,7 @@ from PIL import Image
 
 from spark_infer.config.decode import DecodeOptions
 from spark_infer.core.steps import Step
-from spark_infer.errors import ConfigError, SchemaMismatchError, UndecodableError
+from spark_infer.errors import ConfigError, SchemaMismatchError, StepFailedError, UndecodableError
 from spark_infer.models.decode.decoding import compile_decode, decoded_schema
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3
@@ -71,15 +75,50 @@ def test_images_of_other_sizes_and_formats_are_resized_as_pillow_does() -> None:
         assert np.array_equal(found, wanted), kind
 
 
-def png_of(width: int, height: int) -> bytes:
+def png_of(width: int, height: int, *, bits: int = 8, colours: int = 0) -> bytes:
     """A few bytes whose header promises so many pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(b"\0" * 100))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def tiff_of_16_bits() -> bytes:
+    """An image of three channels of 16 bits, which Pillow reads but does not write."""
+    entries = [(256, 4, 1), (257, 4, 1), (258, 3, 16), (262, 3, 2), (273, 4, 8), (277, 3, 3), (278, 4, 1), (279, 4, 6)]
+    pixels = struct.pack("<3H", 300, 40_000, 65_535)
+    bits = struct.pack("<3H", 16, 16, 16)
+    head = b"II*\0" + struct.pack("<I", 20) + pixels + bits
+    fields = b"".join(
+        struct.pack("<HHII", tag, kind, 3 if tag == 258 else 1, 14 if tag == 258 else value)
+        for tag, kind, value in entries
+    )
+    return head + struct.pack("<H", len(entries)) + fields + struct.pack("<I", 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "bits"),
+    [
+        (png_of(4, 4, bits=16, colours=2), 16),
+        (png_of(4, 4, bits=16, colours=4), 16),
+        (png_of(4, 4, bits=16, colours=6), 16),
+        (b"P6 1 1 65535\n" + struct.pack(">3H", 300, 40_000, 65_535), 16),
+        (b"P6 1 1 1000\n" + struct.pack(">3H", 1, 500, 1_000), 10),
+        (b"P3 1 1 65535\n300 40000 65535\n", 16),
+        (tiff_of_16_bits(), 16),
+    ],
+    ids=["RGB", "LA", "RGBA", "PPM", "PPM of 1,000", "plain PPM", "TIFF"],
+)
+def test_channels_of_more_than_eight_bits_are_refused_and_not_cut_off(content: bytes, bits: int) -> None:
+    with pytest.raises(UndecodableError, match=f"it has {bits} bits a channel, and RGB holds 8"):
+        decoded(content, size=4)
+
+
+def test_a_portable_pixmap_of_fewer_levels_is_scaled() -> None:
+    assert decoded(b"P6 1 1 100\n\x00\x32\x64", size=1, dtype="uint8").reshape(-1).tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +170,33 @@ def test_paths_are_opened_below_their_root_alone(tmp_path: Path) -> None:
         with pytest.raises(UndecodableError) as raised:
             how(pa.RecordBatch.from_pydict({"file": pa.array([bad], pa.string())}))
         assert [*raised.value.reasons] == [0], bad
+
+
+def test_a_path_where_no_file_is_is_the_fault_of_its_row_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    os.mknod(tmp_path / "socket", stat.S_IFSOCK | 0o600)
+    names = ["folder", "loop", "x" * 300, "x/" * 2_500, "pipe", "socket", "folder/none"]
+    how = step(size=4, column="file", root=str(tmp_path))
+    signal.alarm(10)  # ends a process that waits
+    with pytest.raises(UndecodableError) as raised:
+        how(pa.RecordBatch.from_pydict({"file": names}))
+    signal.alarm(0)
+    assert [*raised.value.reasons] == [*range(len(names))]
+
+
+def test_a_file_system_that_fails_is_not_the_fault_of_a_row_and_no_path_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def get_file_info(self, place: str) -> None:
+            raise OSError(errno.EIO, "no answer")
+
+    monkeypatch.setattr("pyarrow.fs.LocalFileSystem", Broken)
+    with pytest.raises(StepFailedError, match="A file that column 'file' names cannot be reached") as raised:
+        step(size=4, column="file", root=str(tmp_path))(pa.RecordBatch.from_pydict({"file": ["Alice.png"]}))
+    assert "Alice" not in str(raised.value)
 
 
 def test_the_schema_is_known_before_anything_is_decoded() -> None:

@@ -62,8 +62,10 @@ def test_a_file_that_was_scored_and_has_changed_is_refused_and_new_ones_are_foun
     assert new is not None
     assert [file.path for file in new.files] == ["0.jpg"]
     (tmp_path / "a.jpg").write_bytes(b"other")
-    with pytest.raises(SourceError, match="gone or were written again"):
+    with pytest.raises(SourceError, match="gone or were written again") as refused:
         snapshot(location, ["**"], Span(since=mark))
+    assert "target.mode=overwrite" in refused.value.next_step
+    assert "incremental" not in refused.value.next_step  # files have no keys by which rows are new
 
 
 def test_a_folder_without_such_files_is_refused_with_one_that_is_there(tmp_path: Path) -> None:
