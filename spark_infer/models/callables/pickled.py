@@ -20,6 +20,8 @@ import cloudpickle
 from spark_infer.errors import ModelRefusedError
 
 _PLAIN = (bool, bytes, float, int, str, type(None))
+_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+"""What is written as a name where it can be imported."""
 _TRACKER_ID = re.compile("[0-9a-f]{32}")
 _PLACE = "<python model>"
 """Stands for the file of a function in the stack of an exception."""
@@ -115,9 +117,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             placeless = obj.replace(co_filename=_PLACE, co_firstlineno=1)
             return self.dispatch_table[types.CodeType](placeless)
         reduced = super().reducer_override(obj)
-        if reduced is NotImplemented:
-            module = obj.__name__ if isinstance(obj, types.ModuleType) else getattr(obj, "__module__", None)
-            self.modules |= {module} if isinstance(module, str) else set()
+        if reduced is NotImplemented and isinstance(obj, _NAMED):
+            module = obj.__name__ if isinstance(obj, types.ModuleType) else obj.__module__
+            self.modules |= {module} - {None}
         if not isinstance(reduced, tuple) or len(reduced) < 3:
             return reduced
         make, arguments, state, *rest = reduced

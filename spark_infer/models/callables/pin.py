@@ -215,7 +215,8 @@ def _own_modules(predictor: Any, named: Set[str]) -> tuple[str, ...]:
     while isinstance(predictor, partial):
         predictor = predictor.func
     own = getattr(getattr(predictor, "__self__", predictor), "__module__", None)
-    return tuple(sorted(each for each in named if not is_of_python(each) and (each == own or not is_installed(each))))
+    others = (each for each in named if not (is_of_python(each) or _by_value(each)))
+    return tuple(sorted(each for each in others if each == own or not is_installed(each)))
 
 
 def _pickled(predictor: object, name: str) -> Dumped:

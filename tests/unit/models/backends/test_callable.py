@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -237,6 +238,27 @@ def test_code_of_a_script_has_another_version_with_another_source_of_what_it_use
         assert before.mlmodel.code.modules == ("halved",)
         module.write_text(module.read_text() + "# changed\n")
         assert pin_callable(CallableModel(names["own"]), ScoreOptions(), store, parse_ddl).digest != before.digest
+
+
+def test_a_module_that_travels_by_value_need_not_be_where_the_model_runs(module: Path, store: ModelStore) -> None:
+    import halved
+
+    module.write_text("class Halved:\n    def predict(self, batch):\n        return batch['b'] / 2\n")
+    importlib.reload(halved)
+    names: dict[str, Any] = {"__name__": "__main__", "halved": halved}
+    exec("def own(batch):\n    return halved.Halved().predict(batch)", names)
+    cloudpickle.register_pickle_by_value(halved)
+    try:
+        made = [
+            pinned(CallableModel(each), store, inputs="b", result_type="double")
+            for each in (halved.Halved(), names["own"])
+        ]
+    finally:
+        cloudpickle.unregister_pickle_by_value(halved)
+    module.unlink()
+    sys.modules.pop("halved")
+    for ref, recipe in made:
+        load(recipe.load, store.path(ref.digest))
 
 
 def test_a_function_of_a_module_is_imported_by_name(module: Path, store: ModelStore) -> None:
