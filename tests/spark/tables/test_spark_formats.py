@@ -6,14 +6,15 @@ import pytest
 
 from spark_infer.config import JobConfig
 from spark_infer.job.session import _format_conf
-from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, SparkFormat, spark_format_of
+from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, SparkFormat, SparkSource, spark_format_of
 from spark_infer.tables.delta import delta_conf
 from spark_infer.tables.formats import FORMATS, format_of
 
 
 def test_a_session_reads_and_writes_every_table_format() -> None:
     assert list(SPARK_FORMATS) == list(FORMATS)
-    named = {each for each in (*vars(SparkFormat), *SparkFormat.__annotations__) if not each.startswith("_")}
+    parts = [each for part in (SparkSource, SparkFormat) for each in (*vars(part), *part.__annotations__)]
+    named = {each for each in parts if not each.startswith("_")}
     for name in FORMATS:
         assert {each for each in dir(spark_format_of(name)) if not each.startswith("_")} == named
         assert format_of(name).is_installed()
