@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import ScoreOptions
-from spark_infer.errors import ResourcesError, RunError
+from spark_infer.errors import PlanError, ResourcesError, RunError
 from spark_infer.printable import counted
 from spark_infer.runtime.executor_process import java_ancestor
 
@@ -32,6 +32,7 @@ class ExecutorShape:
         shares_gpu: Whether several tasks share a GPU.
         python_bytes: Memory that is meant for its Python processes; None where that is not known.
         whole_bytes: Memory that it cannot exceed, with all of its processes; None where that is not known.
+        is_here: Whether it is known to run on this machine, as this user.
     """
 
     tasks: int | None
@@ -39,6 +40,7 @@ class ExecutorShape:
     shares_gpu: bool = False
     python_bytes: int | None = None
     whole_bytes: int | None = None
+    is_here: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +82,13 @@ def choose_hosting(
 
     Raises:
         ResourcesError: What was asked for is known not to fit.
+        PlanError: The folder of the hosts of this machine is not this user's alone.
     """
-    copies, cpus = shape.tasks or 1, shape.cpus
+    copies = shape.tasks or 1
     arithmetic = _arithmetic(shape, size_bytes)
     if options.hosting == "executor":
         _refuse(1, size_bytes, shape, next_step="give the executors more memory.")
-        return HostingChoice(hosting=Hosting(threads=copies * cpus, required=True), why=arithmetic)
+        return HostingChoice(hosting=_hosting(shape, required=True), why=arithmetic)
     if options.hosting == "worker":
         _refuse(copies, size_bytes, shape, next_step="set hosting: executor, with which an executor has one copy.")
         return HostingChoice(why=arithmetic)
@@ -95,9 +98,20 @@ def choose_hosting(
     needed = None if size_bytes is None else copies * size_bytes
     if gpu or (needed is not None and shape.python_bytes is not None and needed > shape.python_bytes):
         why = "tasks share a GPU" if gpu else "the copies would not fit"
-        hosting = Hosting(threads=copies * cpus, required=False)
+        hosting = _hosting(shape, required=False)
         return HostingChoice(hosting=hosting, why=f"{why}: {arithmetic}" if arithmetic else why)
     return HostingChoice(why=arithmetic)
+
+
+def _hosting(shape: ExecutorShape, *, required: bool) -> Hosting:
+    if shape.is_here:
+        from spark_infer.runtime.host.host_place import folder_of_hosts
+
+        try:
+            folder_of_hosts()
+        except RunError as error:
+            raise PlanError(error.what, details=error.details, next_step=error.next_step) from None
+    return Hosting(threads=(shape.tasks or 1) * shape.cpus, required=required)
 
 
 def _arithmetic(shape: ExecutorShape, size_bytes: int | None) -> str:

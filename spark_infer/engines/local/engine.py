@@ -130,7 +130,9 @@ class LocalEngine:
     def executor_shape(self) -> ExecutorShape:
         """Return what this machine has for its processes."""
         here, memory = self.here, whole_memory_bytes()
-        return ExecutorShape(tasks=here.processes, cpus=here.cpus, python_bytes=memory, whole_bytes=memory)
+        return ExecutorShape(
+            tasks=here.processes, cpus=here.cpus, python_bytes=memory, whole_bytes=memory, is_here=True
+        )
 
     def workers_are_here(self) -> bool:
         """Return True: there are no others."""

@@ -11,6 +11,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,11 +122,16 @@ def _ask_by_labels(pipeline: Any, rows: list[Any], config: Config) -> Sequence[A
 def _labels(value: Any) -> tuple[str, ...]:
     """Labels in a list, in the text of a JSON list, or between commas."""
     if isinstance(value, str):
-        try:
+        with suppress(json.JSONDecodeError):
             value = json.loads(value)
-        except json.JSONDecodeError:
-            value = [label.strip() for label in value.split(",") if label.strip()]
-    return tuple(value) if isinstance(value, list) else (str(value),)
+    if isinstance(value, str):
+        value = [label.strip() for label in value.split(",") if label.strip()]
+    if not isinstance(value, list) or any(type(label) not in (str, int, float) for label in value):
+        raise InputValueError(
+            "Column 'candidate_labels' holds JSON other than a list of texts.",
+            next_step="""write labels between commas, or as a JSON list of texts: '["2024", "2025"]'.""",
+        )
+    return tuple(value)
 
 
 def _images(inputs: pa.RecordBatch) -> list[Any]:

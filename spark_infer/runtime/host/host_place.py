@@ -38,7 +38,7 @@ class HostPlace:
         Raises:
             RunError: Somebody else has made the folder, or may enter it.
         """
-        base = private_folder(Path(tempfile.gettempdir()) / f"spark_infer-{os.geteuid()}")
+        base = folder_of_hosts()
         machine = _digest(executor.machine)
         _remove_left_behind(base, machine, executor.machine)
         folder = private_folder(base / f"host-{machine}-{executor.pid}-{executor.born}")
@@ -85,6 +85,15 @@ class HostPlace:
                 return int(note.read_text())
             time.sleep(0.02)
         return None
+
+
+def folder_of_hosts() -> Path:
+    """Return the folder of all hosts of this user on this machine, made where it is missing.
+
+    Raises:
+        RunError: Somebody else has made it, or may enter it.
+    """
+    return private_folder(Path(tempfile.gettempdir()) / f"spark_infer-{os.geteuid()}")
 
 
 def _remove_left_behind(base: Path, machine: str, full_machine: str) -> None:

@@ -239,12 +239,15 @@ class HostServer:
         answers = predict_joined([each.batch for each in chosen], predict, self._join_limit)
         self._last_call_seconds = time.monotonic() - began
         self._asked_at = time.monotonic()
-        for each, predictions in zip(chosen, answers, strict=True):
-            self._answer_batch(each.client, predictions)
+        for each in chosen:
+            del each.batch
+            self._answer_batch(each.client, answers.pop(0))
 
     def _answer_batch(self, client: _Client, predictions: Any) -> None:
         if client not in self._clients:
             return
+        assert client.memory is not None
+        client.memory.take_back()
         try:
             if isinstance(predictions, BaseException):
                 _answer(client, Kind.EXCEPTION, CarriedException.of(predictions))

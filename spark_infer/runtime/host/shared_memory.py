@@ -11,6 +11,7 @@ import mmap
 import os
 import pickle
 import struct
+import weakref
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +25,8 @@ _MOST_PIECES = 512
 
 WAITING, PREDICTED_ALONE, PREDICTED_WITH_OTHERS = 0, 1, 2
 """How far a batch had come, in the first byte of its memory: known also after the process that read it has ended."""
+_KEPT = 1
+"""Byte of the memory that says that the model still holds a batch of it, which must not be written over."""
 
 
 def share(value: object) -> int:
@@ -76,7 +79,7 @@ class SentBatches:
 
     def write(self, batch: pa.RecordBatch) -> int:
         """Write a batch as an Arrow stream in place of the one before, and return its length."""
-        if self._memory is not None:
+        if self._memory is not None and not self._memory[_KEPT]:
             try:
                 return self._written(batch, self._memory)
             except OSError:  # does not fit
@@ -134,11 +137,19 @@ class ReceivedBatches:
             self._memory = _mapped(file, mmap.PROT_READ | mmap.PROT_WRITE)
         finally:
             os.close(file)
+        self._lent: weakref.ref[memoryview] | None = None
 
     def read(self, length: int) -> pa.RecordBatch:
         """Return the batch that lies there; its columns are the memory itself."""
-        with pa.ipc.open_stream(pa.py_buffer(memoryview(self._memory)[_HEAD_BYTES : _HEAD_BYTES + length])) as stream:
+        view = memoryview(self._memory)[_HEAD_BYTES : _HEAD_BYTES + length]
+        self._lent = weakref.ref(view)  # which lives as long as any column of the batch, or an array made of it
+        with pa.ipc.open_stream(pa.py_buffer(view)) as stream:
             return stream.read_next_batch()
+
+    def take_back(self) -> None:
+        """Have the client write its next batch elsewhere if somebody here, such as the model, still holds this one."""
+        if self._lent is not None and self._lent() is not None:
+            self._memory[_KEPT] = 1
 
     def note(self, state: int) -> None:
         """Note how far the batch has come."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from spark_infer.config import ScoreOptions
-from spark_infer.errors import ConfigError, ResourcesError
+from spark_infer.errors import ConfigError, PlanError, ResourcesError
 from spark_infer.models.hosting import ExecutorShape, Hosting, choose_hosting
 
 GB = 10**9
@@ -78,3 +80,18 @@ def test_a_process_of_its_own_for_each_worker_and_one_for_all_of_them_do_not_go_
     with pytest.raises(ConfigError, match="leave one out"):
         validated(ScoreOptions, {"hosting": "executor", "isolation": "process"})
     assert chosen("auto", 3 * GB, isolation="process")[0] is None
+
+
+def test_a_folder_of_hosts_that_others_may_enter_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    here = replace(SHAPE, is_here=True)
+    assert chosen("executor", GB, here)[0] == Hosting(threads=8, required=True)
+    (folder,) = tmp_path.iterdir()
+    folder.chmod(0o755)
+    for hosting in ("executor", "auto"):
+        with pytest.raises(PlanError, match="not this user's alone"):
+            chosen(hosting, 3 * GB, here)
+    assert chosen("executor", GB)[0] == Hosting(threads=8, required=True)  # on another machine
+    assert chosen("worker", GB, here)[0] is None

@@ -122,11 +122,9 @@ class Embedder:
 
     Attributes:
         batch_cost: The most tokens of a batch, padding included.
-        by_row: The embedding of a text is its own, but for the last digits, which depend on its batch.
+        by_row: Whether the embedding of a text is its own, but for the last digits, which depend on its batch.
+        how: How texts reach the model, for the plan.
     """
-
-    by_row = True
-    how = "texts are tokenised once and embedded in batches of like length, no MLflow"
 
     def __init__(self, model: SentenceTransformer, params: Mapping[str, Any], device: str) -> None:
         self.batch_cost = _TOKENS_ON_CPU if device == "cpu" else _TOKENS_ON_GPU
@@ -137,6 +135,10 @@ class Embedder:
         self._truncate: int | None = params.get("truncate_dim") or model.truncate_dim
         self._precision: Literal["float32", "binary", "ubinary"] = params.get("precision") or "float32"
         self._same, self._padding = _tokenised(model, self._prompt)
+        # Padding on the left moves the tokens of a text, and with them the positions that many models add.
+        self._alike = getattr(getattr(model, "tokenizer", None), "padding_side", "right") == "left"
+        self.by_row = self._padding is not None or not self._alike
+        self.how = _how(tokens=self._padding is not None, alike=self._alike)
 
     def outputs(self) -> pa.Schema | None:
         """One array for each text."""
@@ -158,7 +160,15 @@ class Embedder:
         return PreparedRows(tokens, np.maximum(np.diff(tokens.column(0).offsets.to_numpy()).astype(np.int64), 1))
 
     def predict_prepared(self, rows: pa.RecordBatch) -> Predictions:
-        """Embed one model batch."""
+        """Embed one model batch; where padding would change embeddings, texts of one length at a time."""
+        if self._padding is None or not self._alike or not rows.num_rows:
+            return {None: self._embedded(rows)}
+        sizes = np.diff(rows.column(0).offsets.to_numpy())
+        groups = [np.flatnonzero(sizes == size) for size in np.unique(sizes)]
+        found = np.concatenate([self._embedded(rows.take(pa.array(group))) for group in groups])
+        return {None: found[np.argsort(np.concatenate(groups))]}
+
+    def _embedded(self, rows: pa.RecordBatch) -> npt.NDArray[Any]:
         import torch
         from sentence_transformers.util import batch_to_device, truncate_embeddings
 
@@ -171,7 +181,7 @@ class Embedder:
             if self._normalize:
                 found = torch.nn.functional.normalize(found, p=2, dim=1)
             found = found.cpu()
-        return {None: self._quantized(found)}
+        return self._quantized(found)
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
         """Embed texts as one batch."""
@@ -203,8 +213,6 @@ class Embedder:
         sizes = np.diff(rows.column(0).offsets.to_numpy())
         places = np.arange(sizes.max(initial=1))
         mask = places < sizes[:, None]
-        if self._model.tokenizer.padding_side == "left":
-            mask = mask[:, ::-1]
         features = dict(self._same)
         for name, value in padding.items():
             padded = np.full(mask.shape, value, np.int64)
@@ -251,6 +259,14 @@ def _prompt(model: SentenceTransformer, params: Mapping[str, Any]) -> str | None
         return str(params["prompt"])
     name = params.get("prompt_name") or model.default_prompt_name
     return None if name is None else model.prompts.get(name)
+
+
+def _how(*, tokens: bool, alike: bool) -> str:
+    if not alike:
+        return "texts are tokenised once and embedded in batches of like length, no MLflow"
+    if tokens:
+        return "texts are tokenised once and embedded in batches of one length, since it pads on the left, no MLflow"
+    return "texts are embedded as the library pads them, on the left, where the texts beside one may count; no MLflow"
 
 
 def _tokenised(model: SentenceTransformer, prompt: str | None) -> tuple[dict[str, Any], dict[str, int] | None]:

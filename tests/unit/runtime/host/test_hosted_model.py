@@ -20,6 +20,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from spark_infer.core.buckets import predict_in_buckets, prepares
+from spark_infer.core.memory_ceiling import MemoryCeiling
+from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelCrashedError, ModelHungError, ModelLoadError
 from spark_infer.runtime.host.host_place import HostPlace
 from spark_infer.runtime.host.hosted_model import HostedModel, HostLimits
@@ -30,6 +33,7 @@ from tests.unit.runtime.host.doubling import (
     CRASHES,
     HANGS,
     HOLDS_THE_LOCK,
+    KEEPS,
     NAPS,
     RAISES,
     TOO_MANY,
@@ -132,6 +136,30 @@ def test_workers_share_one_load_and_get_what_the_model_answers(shared_executor: 
         assert (model.by_row, model.batch_rows, model.outputs()) == (True, 64, Doubling().outputs())
     assert [one.take_loads(), two.take_loads(), one.take_loads()] == [1, 0, 0]
     assert len(shared_executor.hosts()) == 1
+
+
+def test_what_a_model_keeps_of_a_batch_is_not_written_over(shared_executor: Executor) -> None:
+    model = shared_executor.worker("shared")
+    assert doubled(model, KEEPS, 1) == [2 * KEEPS, 2]
+    assert doubled(model, 3, 4) == [6, 8]
+    assert doubled(model, KEEPS, 5) == [2 * KEEPS, 2, 2 * KEEPS, 10]
+
+
+def test_token_batches_reach_the_model_and_their_answers_are_in_order(shared_executor: Executor) -> None:
+    model, stats = shared_executor.worker("shared"), Stats()
+    assert prepares(model)
+    words = ["zebra", "a", "a long text, which is alone", "bc", "zz", "quick", "d"]
+
+    def predict(some: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.record_batch({str(name): values for name, values in model.predict_prepared(some).items()})
+
+    prepared = model.prepare(pa.record_batch({"text": words}))
+    found = predict_in_buckets(
+        prepared, predict, batch_cost=model.batch_cost, most_rows=None, ceiling=MemoryCeiling(), stats=stats
+    )
+    assert found["y"].to_pylist() == [2 * sum(word.encode()) for word in words]
+    assert found["rows"].to_pylist() == [2, 2, 1, 2, 2, 2, 2]  # beside those of as many tokens
+    assert stats.tokens == stats.computed_tokens == sum(map(len, words))
 
 
 def test_each_feeder_gets_its_own_rows_in_its_order(shared_executor: Executor) -> None:

@@ -101,3 +101,18 @@ def test_descriptors_are_closed() -> None:
     sent.close()
     del sent
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_batch_that_the_model_keeps_stays_as_it_was(sent: SentBatches) -> None:
+    length = sent.write(pa.record_batch({"x": [1, 2, 3]}))
+    host = received(sent)
+    kept = host.read(length).column(0)
+    host.take_back()
+    sent.write(pa.record_batch({"x": [4, 5, 6]}))
+    assert kept.to_pylist() == [1, 2, 3]
+    host = received(sent)  # of the new memory, in which the batches go on
+    host.read(length)
+    host.take_back()
+    sent.write(pa.record_batch({"x": [7, 8, 9]}))
+    assert sent.take_descriptor() is None
+    assert host.read(length).column(0).to_pylist() == [7, 8, 9]

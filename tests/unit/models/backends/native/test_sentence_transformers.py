@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -12,7 +14,7 @@ from spark_infer.core.signature import Column, Param, Signature, Tensor
 from spark_infer.errors import ConfigError
 from spark_infer.models.backends.choose_backend import choose
 from spark_infer.models.backends.native import declared_outputs, params_of
-from spark_infer.models.backends.native.sentence_transformers import unfit
+from spark_infer.models.backends.native.sentence_transformers import Embedder, unfit
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.params import resolve_params
 
@@ -83,3 +85,42 @@ def test_embeddings_are_arrays_of_what_was_asked_for() -> None:
     of_one_text = Signature(inputs=(TEXT,), outputs=(Tensor(name=None, dtype="float32", shape=(-1,)),))
     assert kind(MLModel(flavors={NAME: {}}, signature=of_one_text)) == pa.list_(pa.float32())
     assert declared_outputs(NAME, MLModel(flavors={NAME: {}}), {}) is None
+
+
+class PaddingOn:
+    """As much of a model as an embedder looks at, whose texts are padded on one side."""
+
+    truncate_dim = default_prompt_name = None
+
+    def __init__(self, side: str, features: str = "input_ids") -> None:
+        self.tokenizer = SimpleNamespace(pad_token_id=0, padding_side=side)
+        self._features = features
+
+    def eval(self) -> Any:
+        return self
+
+    def preprocess(self, texts: list[str], prompt: str | None) -> dict[str, Any]:
+        return {name: np.ones((len(texts), 3)) for name in ("input_ids", self._features, "attention_mask")}
+
+
+def test_texts_that_padding_would_change_are_embedded_beside_those_of_their_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together: list[list[int]] = []
+
+    def embedded(_model: Embedder, rows: pa.RecordBatch) -> Any:
+        tokens = rows.column("input_ids").to_pylist()
+        together.append([len(row) for row in tokens])
+        return np.array([[row[0]] for row in tokens])
+
+    monkeypatch.setattr(Embedder, "_embedded", embedded)
+    rows = pa.record_batch({"input_ids": [[1, 9], [2], [3, 9], [4, 9, 9], [5]]})
+    for side, lengths in (("left", [[1, 1], [2, 2], [3]]), ("right", [[2, 1, 2, 3, 1]])):
+        together.clear()
+        model = Embedder(PaddingOn(side), {}, "cpu")  # type: ignore[arg-type]  # what it looks at
+        found = model.predict_prepared(rows)[None]
+        assert np.asarray(found).tolist() == [[1], [2], [3], [4], [5]]
+        assert together == lengths
+        assert model.by_row
+        assert ("one length" in model.how) is (side == "left")
+    assert not Embedder(PaddingOn("left", "position_ids"), {}, "cpu").by_row  # type: ignore[arg-type]  # the same
