@@ -117,10 +117,10 @@ def test_texts_that_padding_would_change_are_embedded_beside_those_of_their_leng
     rows = pa.record_batch({"input_ids": [[1, 9], [2], [3, 9], [4, 9, 9], [5]]})
     for side, lengths in (("left", [[1, 1], [2, 2], [3]]), ("right", [[2, 1, 2, 3, 1]])):
         together.clear()
-        model = Embedder(PaddingOn(side), {}, "cpu")  # type: ignore[arg-type]  # what it looks at
+        model = Embedder(PaddingOn(side), {}, "cpu")
         found = model.predict_prepared(rows)[None]
         assert np.asarray(found).tolist() == [[1], [2], [3], [4], [5]]
         assert together == lengths
         assert model.by_row
         assert ("one length" in model.how) is (side == "left")
-    assert not Embedder(PaddingOn("left", "position_ids"), {}, "cpu").by_row  # type: ignore[arg-type]  # the same
+    assert not Embedder(PaddingOn("left", "position_ids"), {}, "cpu").by_row
