@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from spark_infer import Report, score_table
-from spark_infer.errors import PlanError, SourceError, UndecodableError, UnfinishedRunError
+from spark_infer.errors import PlanError, SourceError, TargetError, UndecodableError, UnfinishedRunError
 from spark_infer.runtime.failpoints import InjectedError
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -118,6 +118,9 @@ def test_new_files_are_scored_once_and_damaged_ones_are_found_again(
     [row] = ds.dataset(tmp_path / "aside", partitioning="hive").to_table().to_pylist()
     assert (row["source_file"], row["source_row"]) == ("1/damaged.png", 0)
     assert row["path"] == f"{images}/1/damaged.png"
+    with pytest.raises(TargetError, match="other rows than this job selects") as refused:
+        score(network, images, tmp_path / "out", **night, source={"where": "length > 8"})
+    assert "incremental" not in refused.value.next_step  # files have no keys by which rows are new
 
 
 def test_a_run_that_broke_goes_on_with_the_files_that_it_began_with(
