@@ -95,7 +95,8 @@ def _failed(rows: Rows, contents: Contents) -> Iterator[tuple[int, tuple[str, st
             except (MemoryError, ImportError):
                 raise
             except Exception as error:  # decoders raise whatever a damaged file leads them to
-                reason = type(error).__name__, str(error) if isinstance(error, UndecodableFileError) else _NOT_DECODED
+                known = isinstance(error, UndecodableFileError)
+                reason = UndecodableFileError.__name__, str(error) if known else _NOT_DECODED
         else:
             reason = content
         rows.skip()

@@ -54,7 +54,7 @@ def _stored(column: pa.Array, most: int) -> Contents:
     for value in column:
         content = value.as_buffer()
         if content is None:
-            yield "ValueError", "it is null"
+            yield UndecodableFileError.__name__, "it is null"
         elif content.size > most:
             yield _too_large(content.size, most)
         else:
@@ -65,7 +65,7 @@ def _opened(column: pa.Array, how: Encoded, root: str) -> Contents:
     files, base = _file_system(root)
     for path in column.to_pylist():
         if path is None:
-            yield "ValueError", "it is null"
+            yield UndecodableFileError.__name__, "it is null"
             continue
         place = _place(path, root, base)
         if place is None:
@@ -94,7 +94,7 @@ def _read(files: fs.FileSystem, place: str, most: int) -> bytes | Reason:
 
 
 def _too_large(size: int, most: int) -> Reason:
-    return "ValueError", f"it has {size:,} bytes, and `max_bytes` is {most:,}"
+    return UndecodableFileError.__name__, f"it has {size:,} bytes, and `max_bytes` is {most:,}"
 
 
 def _file_system(root: str) -> tuple[fs.FileSystem, str]:

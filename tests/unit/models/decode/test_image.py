@@ -141,8 +141,9 @@ def test_what_cannot_be_decoded_is_named_without_its_content(
     batch = table(encoded(), content, path=["/data/good.png", "/data/name=Alice/bad.png"])
     with pytest.raises(UndecodableError) as raised:
         step(size=(4, 6), **({"max_bytes": 2**20} | image))(batch if "max_bytes" not in image else batch.slice(1))
-    [(row, (_, text))] = raised.value.reasons.items()
+    [(row, (name, text))] = raised.value.reasons.items()
     assert row == (0 if "max_bytes" in image else 1)
+    assert name == "UndecodableFileError"
     assert text.startswith("/data/name=…/bad.png cannot be decoded: ")
     assert reason in text
     assert text in str(raised.value)
