@@ -231,8 +231,10 @@ def test_a_failure_leaves_the_target_as_it_was_and_no_process(
     assert "500 is in the batch" not in str(caught.value)
     assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == before
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", ".out.spark_infer"}
-    ledger = {path.name.split(".")[0] for path in (tmp_path / ".out.spark_infer").rglob("*") if path.is_file()}
+    files = [path for path in (tmp_path / ".out.spark_infer").rglob("*") if path.is_file()]
+    ledger = {path.name.split(".")[0] for path in files if path.parent.name != "ends"}
     assert ledger == {"000001", "plan", "report", "tasks"}  # whose turn it was, and none of the files that were written
+    assert len([path for path in files if path.parent.name == "ends"]) == 1
     assert not children()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ def job(spark: SparkSession, counting: CountingModel, tmp_path: Path) -> dict[st
 
 def test_the_plan_tells_tasks_and_copies(spark: SparkSession, job: dict[str, Any]) -> None:
     plan = ScoringJob(JobConfig.model_validate(job)).plan(spark)
-    assert plan.tasks == (
+    *tasks, hosting = plan.tasks
+    assert tasks == [
         "at most 2 at once on 1 executor with 2 cores",
         "each takes 1 core",
         "2 copies of the model, one in each Python worker",
-    )
+    ]
+    assert re.fullmatch(r"hosting: worker \(2 x [\d.]+ GB = [\d.]+ GB of the [\d.]+ GB that .*\)", hosting)
     assert "  tasks   at most 2 at once on 1 executor with 2 cores\n          each takes 1 core\n" in str(plan)
 
 
