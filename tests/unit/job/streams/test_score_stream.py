@@ -21,7 +21,10 @@ from spark_infer.models.ref import ModelRef
         ({"batchsize": 5}, "did you mean 'batch_size'?"),
         ({"trigger": "once"}, "expected `available_now`"),
         ({"target": {"path": "out", "mode": "overwrite"}}, "set target.mode to append"),
-        ({"model": ModelRef.__new__(ModelRef), "refresh_model": True}, "a ModelRef is one version"),
+        (
+            {"model": ModelRef.__new__(ModelRef), "refresh_model": True},
+            "a ModelRef or a Python function is one version",
+        ),
     ],
 )
 def test_what_a_stream_does_not_have_is_refused_with_what_to_do(given: dict[str, Any], hint: str) -> None:
