@@ -49,6 +49,7 @@ WHERE_FRAMEWORKS_ARE_IMPORTED = {
         "spark_infer/models/backends/native/pytorch.py",
         "spark_infer/models/backends/native/sentence_transformers.py",
         "spark_infer/models/backends/native/transformers.py",
+        "spark_infer/models/backends/torch_device.py",
     ],
     "transformers": ["spark_infer/models/backends/native/transformers.py"],
     "xgboost": ["spark_infer/models/backends/native/xgboost.py"],

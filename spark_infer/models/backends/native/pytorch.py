@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import pickle
 import zipfile
@@ -22,8 +21,7 @@ from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
 from spark_infer.models.backends.pickled import check_importable, imported_by, may_unpickle, require_unpickling
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.runtime.memory import large_pages
-from spark_infer.runtime.process_state import this_process
+from spark_infer.models.backends.torch_device import prepare_torch
 
 if TYPE_CHECKING:
     import torch
@@ -77,18 +75,8 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
         ModelRefusedError: It was exported for a fixed number of rows.
         DeviceError: A GPU was asked for, and torch does not see it.
     """
-    if spec.accelerate:
-        large_pages()
-    import torch
-
     require_unpickling(otherwise=", or use backend='pyfunc' for a model saved as pt2")
-    torch.set_num_threads(spec.threads)
-    with contextlib.suppress(RuntimeError):
-        # Can be set once in a process, before anything runs in parallel.
-        torch.set_num_interop_threads(1)
-    device = this_process().device.settle(
-        spec, seen=spec.device != "cpu" and torch.cuda.is_available(), framework="torch"
-    )
+    device = prepare_torch(spec)
     data = folder / spec.mlmodel.flavors["pytorch"]["model_data"]
     if (data / "model.pt2").exists() and not (data / "model.pth").exists():
         module, rows = _exported(data / "model.pt2", device)

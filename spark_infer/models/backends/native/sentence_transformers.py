@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,9 +20,7 @@ from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Column, Param, Tensor
 from spark_infer.errors import ConfigError, nearest
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.runtime.deferred_import import deferred
-from spark_infer.runtime.memory import large_pages
-from spark_infer.runtime.process_state import this_process
+from spark_infer.models.backends.torch_device import prepare_torch
 
 if TYPE_CHECKING:
     import torch
@@ -95,21 +92,9 @@ def load(spec: LoadSpec, folder: Path) -> Embedder:
     Raises:
         DeviceError: A GPU was asked for, and torch does not see it.
     """
-    if spec.accelerate:
-        large_pages()
-    import torch
+    device = prepare_torch(spec)
+    from sentence_transformers import SentenceTransformer
 
-    # For distances, and for measures of training: they bring pandas, a fifth of what is imported.
-    with deferred("sklearn.metrics", "scipy.stats"):
-        from sentence_transformers import SentenceTransformer
-
-    torch.set_num_threads(spec.threads)
-    with suppress(RuntimeError):
-        # Can be set once in a process, before anything runs in parallel.
-        torch.set_num_interop_threads(1)
-    device = this_process().device.settle(
-        spec, seen=spec.device != "cpu" and torch.cuda.is_available(), framework="torch"
-    )
     # MLflow trusts the code in the model's folder too; what a model may run was decided before (`models.trust`).
     model = SentenceTransformer(
         str(folder / _data(spec.mlmodel)), device=device, local_files_only=True, trust_remote_code=True
@@ -138,7 +123,7 @@ class Embedder:
         # Padding on the left moves the tokens of a text, and with them the positions that many models add.
         self._alike = getattr(getattr(model, "tokenizer", None), "padding_side", "right") == "left"
         self.by_row = self._padding is not None or not self._alike
-        self.how = _how(tokens=self._padding is not None, alike=self._alike)
+        self.how = _how(tokenised=self._padding is not None, alike=self._alike)
 
     def outputs(self) -> pa.Schema | None:
         """One array for each text."""
@@ -261,11 +246,12 @@ def _prompt(model: SentenceTransformer, params: Mapping[str, Any]) -> str | None
     return None if name is None else model.prompts.get(name)
 
 
-def _how(*, tokens: bool, alike: bool) -> str:
+def _how(*, tokenised: bool, alike: bool) -> str:
+    if tokenised:
+        length = "one length, since it pads on the left" if alike else "like length"
+        return f"texts are tokenised once and embedded in batches of {length}, no MLflow"
     if not alike:
-        return "texts are tokenised once and embedded in batches of like length, no MLflow"
-    if tokens:
-        return "texts are tokenised once and embedded in batches of one length, since it pads on the left, no MLflow"
+        return "texts are embedded in batches of like length, as the library tokenises them, no MLflow"
     return "texts are embedded as the library pads them, on the left, where the texts beside one may count; no MLflow"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,8 +17,7 @@ from spark_infer.models.backends.pipeline_fit import left_to_pyfunc
 from spark_infer.models.backends.pipeline_tasks import Config, Task, for_pipeline, task_of
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.models.backends.token_rows import pack, unpack
-from spark_infer.runtime.memory import large_pages
-from spark_infer.runtime.process_state import this_process
+from spark_infer.models.backends.torch_device import prepare_torch
 
 if TYPE_CHECKING:
     from spark_infer.config import ScoreOptions
@@ -62,17 +60,7 @@ def load(spec: LoadSpec, folder: Path) -> TransformersModel:
         ModelLoadError: The installed transformers lacks one of its classes.
         DeviceError: A GPU was asked for, and torch does not see it.
     """
-    if spec.accelerate:
-        large_pages()
-    import torch
-
-    torch.set_num_threads(spec.threads)
-    with suppress(RuntimeError):
-        # Can be set once in a process, before anything runs in parallel.
-        torch.set_num_interop_threads(1)
-    device = this_process().device.settle(
-        spec, seen=spec.device != "cpu" and torch.cuda.is_available(), framework="torch"
-    )
+    device = prepare_torch(spec)
     flavor = spec.mlmodel.flavors["transformers"]
     task = task_of(flavor)
     assert task is not None
