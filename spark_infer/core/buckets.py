@@ -112,9 +112,8 @@ def _predict_some(
     stats: Stats,
 ) -> pa.RecordBatch:
     widest = int(prepared.sizes[some[0]])
-    of_these = MemoryCeiling(note=lambda rows: ceiling.lower(rows * widest))
     try:
-        return predict_in_pieces(prepared.inputs.take(pa.array(some)), predict, of_these, stats)
+        return predict_in_pieces(prepared.inputs.take(pa.array(some)), predict, ceiling.of_size(widest), stats)
     except ModelProcessError as error:
         if error.row is not None:
             error.row = int(some[error.row])

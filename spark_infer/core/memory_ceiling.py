@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import pyarrow as pa
 
@@ -28,12 +29,37 @@ class MemoryCeiling:
 
     Args:
         rows: What is known of it from before; None for nothing.
-        note: Keeps a lower one for the processes that come after this one.
+        note: Keeps a lower one for the other processes.
+        known: What these have found out.
+        alone: Held while a batch is halved, so that processes that run out of memory together halve one after the
+            other, and all but the first find out without trying.
     """
 
-    def __init__(self, rows: int | None = None, note: Callable[[int], None] = lambda rows: None) -> None:
+    def __init__(
+        self,
+        rows: int | None = None,
+        note: Callable[[int], None] = lambda rows: None,
+        *,
+        known: Callable[[], int | None] = lambda: None,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.rows = rows
-        self._note = note
+        self._note, self._known, self.alone = note, known, alone
+
+    def look(self) -> int | None:
+        """Learn what other processes have found out, and return the ceiling."""
+        found = self._known()
+        if found is not None and (self.rows is None or found < self.rows):
+            self.rows = found
+        return self.rows
+
+    def of_size(self, size: int) -> MemoryCeiling:
+        """Return the same ceiling for rows that take ``size`` each of what this one counts."""
+        return MemoryCeiling(
+            note=lambda rows: self.lower(rows * size),
+            known=lambda: None if self.look() is None else max(1, (self.rows or 0) // size),
+            alone=self.alone,
+        )
 
     def lower(self, rows: int) -> None:
         """Remember that so many rows can be predicted, and twice as many cannot."""
@@ -61,14 +87,15 @@ def predict_in_pieces(
 ) -> pa.RecordBatch:
     """Predict a batch: whole, or in pieces of as many rows as there is memory for.
 
-    What ran out of memory is halved and tried again. The size is remembered only when the whole batch has been
-    predicted with it: a row that takes all memory by itself says nothing of batches.
+    What ran out of memory is halved and tried again, or cut to what another process has found out meanwhile. The size
+    is remembered only when the whole batch has been predicted with it: a row that takes all memory by itself says
+    nothing of batches.
 
     Args:
         inputs: The rows.
         predict: Predicts some of them.
         ceiling: How many rows at once.
-        stats: Counts batches that were cut.
+        stats: Counts batches that were cut, and calls that ran out of memory.
 
     Raises:
         Exception: What ``predict`` raises; that memory ran out, for one row alone.
@@ -76,23 +103,30 @@ def predict_in_pieces(
     rows = inputs.num_rows
     size, start = min(rows, ceiling.rows or rows), 0
     found: list[pa.RecordBatch] = []
-    while start < rows:
-        piece = inputs if size == rows else inputs.slice(start, size)
-        try:
-            found.append(predict(piece))
-            start += piece.num_rows
-            continue
-        except Exception as error:
-            if isinstance(error, ModelProcessError) and piece.num_rows == 1:
-                error.row = start
-            if piece.num_rows == 1 or not is_out_of_memory(error):
-                raise
-        # The exception is gone here, and with it the tensors that the frames of its traceback held.
-        gc.collect()
-        size = piece.num_rows // 2
-    if size == rows:
-        return found[0]
-    ceiling.lower(size)
+    with ExitStack() as searching:
+        searched = False
+        while start < rows:
+            piece = inputs if size == rows else inputs.slice(start, size)
+            try:
+                found.append(predict(piece))
+                start += piece.num_rows
+                continue
+            except Exception as error:
+                if isinstance(error, ModelProcessError) and piece.num_rows == 1:
+                    error.row = start
+                if piece.num_rows == 1 or not is_out_of_memory(error):
+                    raise
+            # The exception is gone here, and with it the tensors that the frames of its traceback held.
+            gc.collect()
+            stats.out_of_memory += 1
+            size = piece.num_rows // 2
+            if not searched:
+                searching.enter_context(ceiling.alone())
+                known, searched = ceiling.look(), True
+                size = known if known is not None and known < piece.num_rows else size
+        if size == rows:
+            return found[0]
+        ceiling.lower(size)
     stats.cut_batches += 1
     stats.cut_rows += size
     return pa.concat_batches(found)

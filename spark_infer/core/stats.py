@@ -32,6 +32,7 @@ class Counters:
         rows_squared: The square of the rows of each model batch, added up, from which their spread follows.
         tokens: What rows take of the batches that they are predicted in, where a model chooses its batches by that.
         computed_tokens: The same with padding: what the model computed.
+        out_of_memory: Calls of the model that ran out of memory, after which the batch was cut.
         cut_batches: Batches that were predicted in pieces, since there was too little memory for them.
         cut_rows: The most rows of a piece, added up over these batches.
         load: Seconds spent loading the model.
@@ -54,6 +55,7 @@ class Counters:
     rows_squared: int = 0
     tokens: int = 0
     computed_tokens: int = 0
+    out_of_memory: int = 0
     cut_batches: int = 0
     cut_rows: int = 0
     load: float = 0.0

@@ -128,7 +128,8 @@ def _warnings(job: PreparedJob, written: Written, found: TaskTotals | None, tota
     if totals.cut_batches:
         warnings.append(
             f"batches were cut to {totals.cut_rows // totals.cut_batches:,} rows: out of memory "
-            f"({totals.cut_batches:,} batches; score.batch_size sets how many rows there are in one)"
+            f"({totals.cut_batches:,} batches, {totals.out_of_memory:,} calls of the model failed; score.batch_size "
+            "sets how many rows there are in one)"
         )
     for name, missing in unvarying(totals.outputs, totals.rows - totals.bad_rows):
         if totals.rows >= MANY:

@@ -246,6 +246,7 @@ def _ceiling(key: Hashable) -> MemoryCeiling:
     known = this_process().ceilings
     if key not in known:
         known[key] = ceiling_on_this_node(key, os.environ)
+    known[key].look()
     return known[key]
 
 

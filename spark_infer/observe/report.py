@@ -71,6 +71,7 @@ class Report:
         batches: Model batches.
         rows_squared: The square of the rows of each of them, added up (`batch_rows`).
         tokens: What the predicted rows take of their batches, where the model pads these: tokens of texts.
+        out_of_memory: Calls of the model that ran out of memory, after which batches were cut.
         computed_tokens: The same with padding (`padding_efficiency`).
         run: Name of the run in the ledger beside the target; empty where nobody kept one.
         units: Units of the run.
@@ -132,6 +133,7 @@ class Report:
     rows_squared: int = 0
     tokens: int = 0
     computed_tokens: int = 0
+    out_of_memory: int = 0
     rows_predicted: int | None = None
     bad_rows: int = 0
     error_classes: Mapping[str, int] = field(default_factory=dict)

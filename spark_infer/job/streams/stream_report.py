@@ -23,6 +23,7 @@ _SUMS = (
     "rows_squared",
     "tokens",
     "computed_tokens",
+    "out_of_memory",
 )
 
 _MOST_VERSIONS = 1_000

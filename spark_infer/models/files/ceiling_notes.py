@@ -11,23 +11,27 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.files.lock import held
 from spark_infer.models.files.notes import read_note, write_note
 from spark_infer.models.files.root import worker_root
 
 _KIND = "ceilings"
 _DAYS = 7
 _SECONDS = _DAYS * 86_400
+_WAIT_SECONDS = 60.0
+"""How long a process waits for another one of this node that finds out how many rows there is memory for."""
 
 
 def ceiling_on_this_node(
     key: Hashable, environ: Mapping[str, str], clock: Callable[[], float] = time.time
 ) -> MemoryCeiling:
-    """Return what is known of a model's memory on this node; what becomes known is kept for other processes.
+    """Return what is known of a model's memory on this node; what becomes known is shared with other processes.
 
     Args:
         key: The model, how it is loaded, and its device; its `repr` stands for it.
@@ -44,9 +48,21 @@ def ceiling_on_this_node(
         with suppress(OSError):
             write_note(root, _KIND, name, json.dumps({"rows": rows, "since": int(clock())}).encode())
 
-    try:
-        found = json.loads(read_note(root, _KIND, name) or b"null")
-        rows, age = int(found["rows"]), clock() - found["since"]
-    except (ValueError, TypeError, KeyError):
-        return MemoryCeiling(note=note)
-    return MemoryCeiling(rows if rows > 0 and 0 <= age < _SECONDS else None, note)
+    def known() -> int | None:
+        try:
+            found = json.loads(read_note(root, _KIND, name) or b"null")
+            rows, age = int(found["rows"]), clock() - found["since"]
+        except (ValueError, TypeError, KeyError):
+            return None
+        return rows if rows > 0 and 0 <= age < _SECONDS else None
+
+    return MemoryCeiling(known(), note, known=known, alone=lambda: _alone(root, name))
+
+
+@contextmanager
+def _alone(root: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a model's ceiling on this node, where there is a folder for it."""
+    with ExitStack() as lock:
+        with suppress(OSError):
+            lock.enter_context(held(root / "models" / "locks" / f"ceiling-{name}.lock", wait_seconds=_WAIT_SECONDS))
+        yield

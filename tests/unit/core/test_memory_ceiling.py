@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -198,3 +200,19 @@ def test_a_row_whose_exception_has_no_text_is_a_bad_row() -> None:
 def test_other_failures_are_not_about_memory() -> None:
     for error in (ValueError("no room"), RuntimeError("CUDA error: device-side assert triggered"), OSError("no file")):
         assert not is_out_of_memory(error)
+
+
+def test_what_another_process_found_out_meanwhile_is_taken_over_after_one_call_that_fails() -> None:
+    node: list[int] = []
+
+    @contextmanager
+    def after_the_other() -> Iterator[None]:
+        node.append(20)
+        yield
+
+    model = Cramped(30)
+    ceiling = MemoryCeiling(known=lambda: node[-1] if node else None, alone=after_the_other)
+    outputs, stats = scored(model, 100, ceiling=ceiling)
+    assert outputs == [2.0 * row for row in range(100)]
+    assert (model.calls, node) == ([100, 20, 20, 20, 20, 20], [20])
+    assert (stats.out_of_memory, ceiling.rows) == (1, 20)
