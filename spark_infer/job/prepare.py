@@ -24,10 +24,10 @@ from spark_infer.job.quarantine_plan import read_along
 from spark_infer.job.row_count import check_planned_rows
 from spark_infer.job.summary_plan import read_inputs
 from spark_infer.job.trial import trial_key, trial_of, try_model
+from spark_infer.job.units.choose_quarantined import choose_quarantined, scoring_again
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
-from spark_infer.job.units.quarantined_rows import quarantined_rows, scoring_again
 from spark_infer.job.writers import with_writers
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.callables.callable_model import as_callable_model
@@ -120,7 +120,7 @@ def _prepare(
         ref = model or resolved_model(config)
         resolved = clock()
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
-        again = quarantined_rows(engine.tables, config, new_run=new_run)
+        again = choose_quarantined(engine.tables, config, new_run=new_run)
         if again is not None:
             wanted = replace(wanted, span=again.span, notes=again.notes)
         pin = find_pin(engine.tables, config, new_run=new_run)
@@ -137,6 +137,7 @@ def _prepare(
                 schema=job.schema,
                 move=move,
                 again=again,
+                pin=pin,
                 now=now,
                 new_run=new or wanted.gives_up,
             ),

@@ -26,8 +26,7 @@ class WritePlan:
         keys: The columns to merge by; empty for the other modes.
         filled: Columns of a Delta table that the rows do not bring: null there, or filled by Delta itself.
         later_texts: Text columns of staged rows that the table they are merged into is partitioned by.
-        at_once: Whether rows that are added are all seen at the same moment, although units could be seen as they are
-            done.
+        at_once: Whether no row is seen before all are scored, although units could be seen as they are done.
     """
 
     location: TableLocation
@@ -64,7 +63,12 @@ class WritePlan:
     @property
     def one_by_one(self) -> bool:
         """Whether units are seen as they are done: only where they are added to what is there."""
-        return self.mode.adds_only and self.exists and not self.at_once
+        return self.adds_to_table and not self.at_once
+
+    @property
+    def adds_to_table(self) -> bool:
+        """Whether rows are added to a table that is there."""
+        return self.mode.adds_only and self.exists
 
     @property
     def creates(self) -> bool:

@@ -110,6 +110,22 @@ def test_a_killed_night_blocks_no_other_and_goes_on_with_its_source(
     assert {state for _, state in job.states()} == {"finished"}
 
 
+@pytest.mark.parametrize("mode", ["append", "overwrite_partitions"])
+def test_a_run_of_which_all_is_scored_needs_no_file_of_its_source(
+    nightly: Any, breaks: Callable[[str], None], mode: str
+) -> None:
+    job = nightly("parquet", mode)
+    breaks("finish:1:raise")
+    with pytest.raises(InjectedError):
+        job.job(2).run()
+    breaks("")
+    (job.source / "day=2026-11-02" / "2.parquet").unlink()
+    report = job.job(2).run()
+    assert (report.rows_scored, report.rows_read, report.units_before) == (FILES, FILES, report.units)
+    assert any("without what came since" in each for each in report.warnings)
+    assert job.ids() == of_days(2)
+
+
 def test_a_version_that_is_gone_is_named(nightly: Any, breaks: Callable[[str], None]) -> None:
     job = nightly("parquet", "append")
     breaks("sealed:2:raise")

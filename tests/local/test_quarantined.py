@@ -121,8 +121,32 @@ def test_a_repeat_that_breaks_moves_each_row_once(
     if point in ("leave:1", "remove:1"):
         with pytest.raises(UnfinishedRunError, match="without --new-run"):
             again(scoring, moody, new_run=True)
+    # All is scored: what became of the source, or of the files of the quarantine, keeps nothing from its end.
+    (tmp_path / "in" / "0.parquet").unlink()
+    if kind == "delta":
+        DeltaTable(tmp_path / "aside").optimize.compact()
     again(scoring, moody)
     assert seen(tmp_path) == ([key for key in ALL if key not in STILL_BAD], STILL_BAD)
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_repeat_that_breaks_before_all_is_scored_has_moved_nothing_and_can_be_given_up(
+    strict: str, moody: str, line: str, tmp_path: Path, breaks: Callable[[str], None], kind: str
+) -> None:
+    scoring = first(strict, rows_in(tmp_path / "in"), tmp_path, kind)
+    scoring.run()
+    before = seen(tmp_path)
+    breaks("seal:2:raise")
+    with pytest.raises(InjectedError):
+        again(scoring, moody)
+    breaks("")
+    assert seen(tmp_path) == before
+    (tmp_path / "in" / "0.parquet").rename(tmp_path / "0.parquet")
+    with pytest.raises(UnfinishedRunError, match="no longer as it was"):
+        again(scoring, moody)
+    (tmp_path / "0.parquet").rename(tmp_path / "in" / "0.parquet")
+    again(scoring, line, new_run=True)
+    assert seen(tmp_path) == (ALL, [])
 
 
 def test_rows_of_a_target_that_was_emptied_stay_in_the_quarantine(

@@ -15,6 +15,7 @@ from spark_infer.engines.unit import Unit
 from spark_infer.errors import TargetError
 from spark_infer.job.units.fingerprint import deciding_facts
 from spark_infer.job.units.new_rows import lists_of
+from spark_infer.job.units.pinned_source import Pin
 from spark_infer.job.units.quarantined_rows import QuarantinedRows
 from spark_infer.job.units.runs import before_running
 from spark_infer.job.units.start import Start, look_up
@@ -99,6 +100,7 @@ def choose_run(
     schema: pa.Schema,
     move: BookmarkMove | None,
     again: QuarantinedRows | None,
+    pin: Pin | None,
     now: datetime,
     new_run: bool,
 ) -> ChosenRun:
@@ -114,6 +116,7 @@ def choose_run(
         schema: The target's columns.
         move: How an incremental run moves the bookmark of its target; None for other runs.
         again: The quarantined rows that are scored again; None for other runs.
+        pin: What the job's unfinished run began with; None where there is none.
         now: When the command began, UTC.
         new_run: Whether the user wants a new run whatever was done before.
 
@@ -131,6 +134,7 @@ def choose_run(
         move=move,
         again=None if again is None else again.facts,
     )
+    facts |= {} if pin is None or new_run else pin.scored_facts
     start = look_up(config, snapshot, location, facts, exists=exists, new_run=new_run, started_at=now)
     write = start.write(location, config) if start is not None else None
     if write is not None and write.exists and not exists and not format_of(location.format).is_replaced_by_rename:
@@ -141,8 +145,8 @@ def choose_run(
         )
     _refuse_made_keys(config, recipe)
     write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
-    is_whole = move is not None or again is not None
-    write = replace(write, at_once=is_whole and bool(format_of(location.format).log_folder))
+    moves_bookmark = move is not None and bool(format_of(location.format).log_folder)
+    write = replace(write, at_once=moves_bookmark or again is not None)
     _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
         return ChosenRun(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.fingerprint import FILES, NEW_ROWS, Facts, differences, fingerprint, mode_of
+from spark_infer.job.units.fingerprint import FILES, NEW_ROWS, SOURCE_STATE, Facts, differences, fingerprint, mode_of
 from spark_infer.job.units.other_runs import busy
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import FINGERPRINT_DIGITS, Runs, plan_in, report_in
 from spark_infer.tables.ledger.drivers import at_work
 from spark_infer.tables.ledger.ledger import JOURNAL, Ledger
 from spark_infer.tables.ledger.signed import damaged
-
-_SOURCE_STATE = {"source version", FILES}
-"""Facts that a commit to the source changes."""
 
 StillThere = Callable[["RunPlan", Mapping[str, Any], bool], bool]
 """Whether the target still holds what a run reported; the last argument says whether it is the job's newest run."""
@@ -147,7 +144,7 @@ def _finished_before(ledger: Ledger, facts: Facts, still_there: StillThere) -> F
     plan, report = plan_in(ledger), report_in(ledger)
     if plan is None or report is None or not facts.get("params"):
         return None
-    if {name for name in {**plan.facts, **facts} if plan.facts.get(name) != facts.get(name)} - _SOURCE_STATE:
+    if {name for name in {**plan.facts, **facts} if plan.facts.get(name) != facts.get(name)}.difference(SOURCE_STATE):
         return None
     is_same = facts[FILES] is not None and plan.facts[FILES] == facts[FILES]
     if not (is_same or mode_of(facts).adds_only) or not still_there(plan, report, True):

@@ -40,6 +40,9 @@ FILES = "source files"
 
 FILE_DIGITS = 12
 
+SOURCE_STATE = ("source version", FILES)
+"""Facts that a commit to the source changes."""
+
 NEW_ROWS = "new rows"
 """The fact of an incremental run that says which rows it reads, by the bookmarks that it moves between."""
 

@@ -14,7 +14,15 @@ from spark_infer.engines.base import Engine
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import Source
 from spark_infer.errors import SourceError, UnfinishedRunError
-from spark_infer.job.units.fingerprint import FILE_DIGITS, FILES, file_digest, job_key, source_state, version_in
+from spark_infer.job.units.fingerprint import (
+    FILE_DIGITS,
+    FILES,
+    SOURCE_STATE,
+    file_digest,
+    job_key,
+    source_state,
+    version_in,
+)
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import Runs, before_running, plan_in
 from spark_infer.job.units.slices import slice_key, slice_of
@@ -42,6 +50,11 @@ class Pin:
     run: str
     plan: RunPlan
     is_scored: bool
+
+    @property
+    def scored_facts(self) -> dict[str, Any]:
+        """What the run planned of the state of its source, which nothing depends on once all of it is scored."""
+        return {name: self.plan.facts.get(name) for name in SOURCE_STATE} if self.is_scored else {}
 
     def reads(self, file: SourceFile) -> bool:
         """Whether a file of a table without versions is one that the run began with, and unchanged."""
@@ -85,6 +98,8 @@ def find_pin(lookup: TableLookup, config: JobConfig, *, new_run: bool) -> Pin | 
 def open_pinned(engine: Engine[Any], config: JobConfig, span: Span, pin: Pin | None) -> Source:
     """Open the source of a job in the state that its run began with, or else as it is now.
 
+    Where that state is gone and all of it is scored, no row is left to read: then the source has columns alone.
+
     Args:
         engine: Reads it.
         config: The job.
@@ -93,8 +108,18 @@ def open_pinned(engine: Engine[Any], config: JobConfig, span: Span, pin: Pin | N
 
     Raises:
         SourceError: It cannot be read as asked for.
-        UnfinishedRunError: That state is gone.
+        UnfinishedRunError: That state is gone, and some of it is not scored.
     """
+    try:
+        return _open_as_then(engine, config, span, pin)
+    except UnfinishedRunError:
+        if pin is None or not pin.is_scored:
+            raise
+        source = engine.open_source(config.source, Span(reads=lambda file: False))
+        return replace(source, snapshot=replace(source.snapshot, version=version_in(pin.plan.facts)))
+
+
+def _open_as_then(engine: Engine[Any], config: JobConfig, span: Span, pin: Pin | None) -> Source:
     version = None if pin is None else version_in(pin.plan.facts)
     if pin is None or (version is None and not pin.digests):
         return engine.open_source(config.source, span)
@@ -126,7 +151,7 @@ def pin_warnings(pin: Pin | None, source: Source) -> tuple[str, ...]:
     """Say that a run goes on with an older state of its source."""
     if pin is None or source.snapshot.is_newest:
         return ()
-    state = source_state(source.snapshot)
+    state = pin.plan.facts["source version"]
     return (f"run {pin.run} goes on with the source as it was when it began ({state}), without what came since",)
 
 

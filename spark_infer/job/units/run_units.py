@@ -18,6 +18,7 @@ from spark_infer.job.quarantine_plan import quarantine_sink
 from spark_infer.job.summary_plan import part_spec, with_summary
 from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
 from spark_infer.job.units.drive import Check, Outcome, clean, drive
+from spark_infer.job.units.quarantined_rows import quarantine_table
 from spark_infer.job.units.retries import retried
 from spark_infer.job.units.row_limits import RowLimits
 from spark_infer.job.units.rows_left import rows_left_behind
@@ -178,10 +179,15 @@ def _publisher(job: PreparedJob, work: PublishWork, target: Publisher) -> Publis
     table_format = format_of(plan.write.location.format)
     table_format.make_empty(aside)
     both = WithQuarantine(target, table_format.publisher(aside))
-    if job.again is None:
+    again = job.again
+    if again is None:
         return both
-    leaving = job.again.files
-    return ThenRemoved(both, lambda: table_format.remove_files(aside, leaving))
+
+    def remove() -> None:
+        there = quarantine_table(job.engine.tables, job.config)
+        table_format.remove_files(aside, again.leaving(there))
+
+    return ThenRemoved(both, remove)
 
 
 def _check(job: PreparedJob, start: Start, *, exact: bool) -> Check:

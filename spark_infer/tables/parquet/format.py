@@ -101,7 +101,7 @@ class ParquetFormat:
 
     def publisher(self, work: PublishWork) -> Publisher:
         """Moves of files, or exchanges of folders."""
-        return AppendUnits(work) if work.plan.one_by_one else PublishWhole(work)
+        return AppendUnits(work) if work.plan.adds_to_table else PublishWhole(work)
 
     def make_empty(self, work: PublishWork) -> None:
         """Put a file with the columns and no rows into the folder."""

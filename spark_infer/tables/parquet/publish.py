@@ -23,9 +23,8 @@ from spark_infer.tables.storage import Storage, partition_values
 class AppendUnits:
     """Whole files, moved in one by one: a reader may see some files of a unit before the others."""
 
-    one_by_one = True
-
     def __init__(self, work: PublishWork) -> None:
+        self.one_by_one = work.plan.one_by_one
         self._work = work
 
     def publish(self, sealed: Sealed) -> int | None:
@@ -34,7 +33,10 @@ class AppendUnits:
         return None
 
     def finish(self, entries: Sequence[Sealed]) -> Ended:
-        """Every unit is in its place."""
+        """Every unit is in its place, or moved there now where none was to be seen before all are scored."""
+        if not self.one_by_one:
+            for sealed in entries:
+                self.publish(sealed)
         settle(self._work.table, [file.path for file in all_files(entries) if file.path != EMPTY_TABLE_FILE])
         return Ended()
 

@@ -31,5 +31,9 @@ class AgainWorld(World):
         lost = {*self.new_keys, *failing} - {*seen, *aside}
         assert not lost, f"rows are in neither table: {sorted(lost)}"
         assert len(aside) <= len({*aside}) + len(failing), f"quarantined rows are doubled: {aside}"
+        ledger = self.disk.files_below("/w/.t.spark_infer")
+        is_scored = sum(path.split("/")[1] == "units" for path in ledger) == len(self.units) or self.is_finished()
+        moved = {*self.new_keys} & {*seen}
+        assert is_scored or not moved, f"rows move while others are to be scored, from files that may go: {moved}"
         if self.is_finished():
             assert aside == failing, f"finished, and the quarantine has {aside}"

@@ -168,7 +168,7 @@ def _command(
         scope=scope if mode == "overwrite_partitions" else None,
         how="",
         partition_types=("int",),
-        at_once=new_rows or (bool(leaving) and kind == "delta"),
+        at_once=new_rows or bool(leaving),
     )
     start = begin(start, plan, None)
     if start.finished is not None:

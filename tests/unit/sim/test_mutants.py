@@ -217,6 +217,11 @@ def never_leaves(patch: Patch) -> None:
     patch.setattr(ThenRemoved, "finish", lambda self, entries: self._publisher.finish(entries))
 
 
+def moves_unit_by_unit(patch: Patch) -> None:
+    """Rows that are scored again are seen in the target while others of the run are not scored."""
+    patch.setattr(WritePlan, "one_by_one", WritePlan.adds_to_table)
+
+
 def removed_not_stored(patch: Patch) -> None:
     """A power cut brings removed files back."""
     keep = SimDisk.keep
@@ -328,7 +333,7 @@ MUTANTS: list[Callable[[Patch], None]] = [
 ]
 
 
-OF_AGAIN = (leaves_first, never_leaves, removed_not_stored)
+OF_AGAIN = (leaves_first, never_leaves, moves_unit_by_unit, removed_not_stored)
 """What only shows where quarantined rows are scored again."""
 
 OF_SUMMARIES = (parts_not_sealed, summary_first, summary_not_sealed, summary_beside_the_rows)
