@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spark_infer.cli.options import AsJson, LogFile, Traceback
 from spark_infer.cli.output import Output
+from spark_infer.config.secrets import hide
 from spark_infer.errors import ModelRefusedError, SparkInferError
 from spark_infer.printable import printable_lines
 
@@ -47,6 +50,21 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    batch_invariance: Annotated[
+        Path | None,
+        typer.Option(
+            "--batch-invariance",
+            metavar="JOB",
+            help="Measure how much predictions of this job file change with the batches that rows of its table are in.",
+            show_default=False,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", min=0.0, help="With --batch-invariance: largest change of a number, relative above 1."
+        ),
+    ] = 1e-5,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -54,13 +72,15 @@ def doctor(
     """Check what a run needs from this machine, and say how to mend what does not fit.
 
     Looks at Python, Java, Spark, Delta, MLflow, the workers' interpreter, memory and disk. Starts no Spark
-    unless asked to. Exit code 0: all is well; 2: the model of --row-order is refused, as by plan; 3: else.
+    unless asked to. Exit code 0: all is well; 2: the model of --row-order or the job of --batch-invariance is refused,
+    or its predictions change by more than --tolerance; 3: else.
 
     \b
     Examples:
       spark-infer doctor
       spark-infer doctor --deep --json
       spark-infer doctor --row-order models:/demand@champion --source data/days
+      spark-infer doctor --batch-invariance job.yaml --tolerance 1e-6
     """  # noqa: D301 - \b keeps the lines of the examples apart
     if source is not None and row_order is None:
         raise typer.BadParameter("it goes with --row-order MODEL.", param_hint="--source")
@@ -70,12 +90,14 @@ def doctor(
         from spark_infer.cli.logfile import open_log
 
         findings = look_around(os.environ, tracking_uri=tracking_uri)
-        if deep or row_order is not None:
+        if deep or row_order is not None or batch_invariance is not None:
             output.log_file = open_log(log_file, name="doctor", environ=os.environ, hide=output.hide)
         if deep:
             findings.append(_run_small_job(output))
         if row_order is not None:
             findings.append(_try_row_order(row_order, source, tracking_uri))
+        if batch_invariance is not None:
+            findings += _try_batches(output, batch_invariance, tolerance)
         problems = [finding for finding in findings if finding.status == "problem"]
         well = not problems
         facts = {"well": well, "findings": [finding.to_dict() for finding in findings]}
@@ -112,6 +134,27 @@ def _try_row_order(model: str, source: str | None, tracking_uri: str | None) -> 
     if found.moved:
         return Finding("row order", "problem", f"{model}: {found}", NEXT_STEP, ModelRefusedError.exit_code)
     return Finding("row order", "note" if found.unknown else "ok", f"{model}: {found}")
+
+
+def _try_batches(output: Output, path: Path, tolerance: float) -> list[Finding]:
+    """Let a job's model predict rows in several batches."""
+    from spark_infer.cli.finding import Finding
+    from spark_infer.config.load import load_job
+    from spark_infer.job.batch_invariance import batch_invariance_of
+
+    try:
+        config = load_job(path)
+        output.hide = partial(hide, known=config.known_secrets())
+        changes = batch_invariance_of(config)
+    except SparkInferError as error:
+        return [Finding("batches", "problem", error.what, error.next_step, error.exit_code)]
+    fix = "set `score.batch_size` to the number of rows that it was made for; predictions depend on the rows beside one"
+    return [
+        Finding("batches", "problem", str(change), fix, ModelRefusedError.exit_code)
+        if change.worst.size > tolerance
+        else Finding("batches", "ok", str(change))
+        for change in changes
+    ]
 
 
 def _run_small_job(output: Output) -> Finding:

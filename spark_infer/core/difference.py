@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +48,39 @@ def worst_difference(original: pa.RecordBatch, compiled: pa.RecordBatch) -> Diff
     return worst
 
 
+def differences(original: pa.RecordBatch, other: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """Return how much each row of two batches of answers differs: by its worst column.
+
+    Raises:
+        ModelRefusedError: A column is of a type that cannot be compared.
+    """
+    sizes = [_sizes(original.column(name), other.column(name), name) for name in original.schema.names]
+    return _largest([np.zeros(original.num_rows), *sizes])
+
+
 def _sizes(a: pa.Array, b: pa.Array, name: str) -> npt.NDArray[np.float64]:
     """How much each row differs."""
     if is_list(a.type):
         return _list_sizes(a, b, name)
+    if pa.types.is_struct(a.type):
+        inside = [_sizes(x, y, name) for x, y in zip(a.flatten(), b.flatten(), strict=True)]
+        missing = a.is_null().to_numpy(zero_copy_only=False) ^ b.is_null().to_numpy(zero_copy_only=False)
+        return _largest([np.where(missing, math.inf, 0.0), *inside])
     if pa.types.is_nested(a.type):
         raise ModelRefusedError(
-            f"Output {name!r} is {spelled(a.type)}, which the parity gate of `compile` cannot compare.",
-            next_step="leave `compile` out.",
+            f"Output {name!r} is {spelled(a.type)}, and two of these cannot be compared.",
+            next_step="leave `compile` out, or take other outputs with `result_type`.",
         )
     missing_a, missing_b = (each.is_null().to_numpy(zero_copy_only=False) for each in (a, b))
     x, y = (each.to_numpy(zero_copy_only=False) for each in (a, b))
     sizes = _number_sizes(x, y) if pa.types.is_floating(a.type) else np.where(x == y, 0.0, math.inf)
     sizes = np.where(missing_a & missing_b, 0.0, sizes)
     return np.where(missing_a ^ missing_b, math.inf, sizes)
+
+
+def _largest(sizes: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    largest: npt.NDArray[np.float64] = np.max(sizes, axis=0)
+    return largest
 
 
 def _number_sizes(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from spark_infer.core.difference import Difference, worst_difference
+from spark_infer.core.difference import Difference, differences, worst_difference
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.sample_rows import Sample
 
@@ -53,9 +53,16 @@ def test_the_worst_of_all_columns_is_found() -> None:
     assert found == Difference(output="q", row=0, size=0.5)
 
 
-def test_a_struct_cannot_be_compared() -> None:
-    rows = batch(p=[{"a": 1}])
-    with pytest.raises(ModelRefusedError, match="cannot compare"):
+def test_the_fields_of_a_struct_are_compared_and_a_missing_one_differs_by_infinity() -> None:
+    left = batch(p=[{"a": 0.0, "b": "x"}, {"a": 0.0, "b": "x"}, None, None])
+    right = batch(p=[{"a": 0.5, "b": "x"}, {"a": 0.5, "b": "y"}, None, {"a": None, "b": None}])
+    assert differences(left, right).tolist() == [0.5, math.inf, 0.0, math.inf]
+    assert worst_difference(left, right) == Difference(output="p", row=1, size=math.inf)
+
+
+def test_a_map_cannot_be_compared() -> None:
+    rows = pa.RecordBatch.from_arrays([pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))], ["p"])
+    with pytest.raises(ModelRefusedError, match="cannot be compared"):
         worst_difference(rows, rows)
 
 
