@@ -32,6 +32,8 @@ _USUAL_PAGE_BYTES = 8 * 2**20
 _MOST_ROWS_OF_LISTS = 2**26
 
 _HEADER_BYTES = 256
+"""Of a page's header, as a rule; one with statistics also holds the least and the greatest text of the page."""
+_LONGER = 16
 
 
 class TooLargeError(Exception):
@@ -172,10 +174,19 @@ class Chunk:
     def _dictionary(self) -> Page | None:
         """The page that a column of texts begins with, if that is its dictionary."""
         ahead = self._chunk.data_page_offset - self._start
-        first = next(pages(bytes(self._stream.read_at(ahead or _HEADER_BYTES, self._start))), None)
+        first = self._first_page(ahead or _HEADER_BYTES)
         if first is not None and first.is_dictionary and not ahead:  # a footer that does not say where it stands
             first = next(pages(self._read()), None)
         return first if first is not None and first.is_dictionary else None
+
+    def _first_page(self, count: int) -> Page | None:
+        """The first page, by so many bytes of the chunk; by more where its header, which may hold texts, has more."""
+        try:
+            return next(pages(bytes(self._stream.read_at(count, self._start))), None)
+        except ValueError:
+            if count >= self._chunk.total_compressed_size:
+                raise
+        return self._first_page(_LONGER * count)
 
     def _read(self) -> bytes:
         return bytes(self._stream.read_at(self._chunk.total_compressed_size, self._start))
