@@ -12,6 +12,7 @@
     │   ├── StepError              a preprocess or postprocess step cannot be imported or used
     │   ├── SourceError            the source table cannot be found or read
     │   ├── TargetError            the target exists, is the source, or does not fit the write mode
+    │   │   └── BookmarkMovedError     another command has added new rows while this one was planned
     │   ├── UnfinishedRunError     an unfinished run of this job planned something else
     │   └── LedgerRefusedError     a LedgerError that was found before anything ran
     └── RunError                   failed while running; says what was and was not written
@@ -59,6 +60,7 @@ from spark_infer.errors.next_steps import (
     nearest_names,
 )
 from spark_infer.errors.plan import (
+    BookmarkMovedError,
     ConfigError,
     EnvironmentProblem,
     ModelNotFoundError,
@@ -106,6 +108,7 @@ from spark_infer.errors.run import (
 
 __all__ = [
     "MOST_PROBLEMS",
+    "BookmarkMovedError",
     "CommitConflictError",
     "ConfigError",
     "DeadlineError",

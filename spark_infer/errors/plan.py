@@ -126,5 +126,9 @@ class TargetError(PlanError):
     """The target exists, is the source itself, or does not fit the write mode."""
 
 
+class BookmarkMovedError(TargetError):
+    """Another command has added new rows to the target while this one was planned; a further plan knows them."""
+
+
 class UnfinishedRunError(PlanError):
     """An unfinished run of this job planned something else; the details are the differences."""

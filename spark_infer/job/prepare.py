@@ -19,6 +19,7 @@ from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.engines.unit import Unit, cut_units
+from spark_infer.errors import BookmarkMovedError
 from spark_infer.job.further_tables import plan_further_tables, summary_notes
 from spark_infer.job.quarantine_plan import read_along
 from spark_infer.job.row_count import check_planned_rows
@@ -72,7 +73,7 @@ def prepare_job(
 
         return prepare_stream(engine, config, model=model, new_run=new_run, loads=loads, deadline=until)
     prepare = partial(_prepare, engine, config, model, new_run=new_run, loads=loads, deadline=until, clock=clock)
-    return until.plan(prepare, engine.call_in_thread)
+    return until.plan(partial(_planned_again, prepare), engine.call_in_thread)
 
 
 def match_job(
@@ -103,6 +104,14 @@ def match_job(
 
     until = deadline or Deadline.of(config)
     return until.plan(match, engine.call_in_thread)
+
+
+def _planned_again(prepare: Callable[[], PreparedJob]) -> PreparedJob:
+    """Plan once more where another command has added new rows meanwhile, which are no longer new."""
+    try:
+        return prepare()
+    except BookmarkMovedError:
+        return prepare()
 
 
 def _prepare(

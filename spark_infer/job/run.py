@@ -19,7 +19,7 @@ from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
 from spark_infer.job.further_tables import summary_notes
 from spark_infer.job.row_count import too_few
 from spark_infer.job.units.concurrent_drivers import drive_shared, taking_part
-from spark_infer.job.units.drive import clean
+from spark_infer.job.units.drive import clean, clean_newest
 from spark_infer.job.units.new_rows import remember_seen
 from spark_infer.job.units.retries import retried
 from spark_infer.job.units.run_units import begun_job, conclude, done_by_others, run_units
@@ -50,6 +50,8 @@ def run_job(
         return run_stream(job, on_progress=on_progress)
     if job.nothing_new:
         remember_seen(job)
+        if job.start is not None:
+            clean_newest(job.start.runs)
         return nothing_new(job)
     if job.start is not None and (done := done_by_others(job.start, job.deadline.sleep)) is not None:
         return replace(done, warnings=(*done.warnings, *summary_notes(job.summary)))

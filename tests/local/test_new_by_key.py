@@ -15,6 +15,8 @@ from deltalake import DeltaTable, write_deltalake
 from spark_infer import ScoringJob
 from spark_infer.errors import SourceError, WriteError
 from spark_infer.runtime.failpoints import InjectedError
+from spark_infer.tables import source as source_module
+from spark_infer.tables.unknown_keys import with_unknown_keys
 from tests.local.new_rows import Break, append, counts, doubled, new_rows, predictions, put
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -46,6 +48,27 @@ def test_a_changed_table_adds_the_rows_whose_keys_are_not_there(line: str, tmp_p
     append(source, 15)
     assert counts(scoring.run()) == (6, 3, False)
     assert predictions(tmp_path) == doubled(18)
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_command_that_is_planned_while_another_adds_its_rows_adds_none(
+    line: str, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path / "in", 0, 6)
+    scoring, compare = by_key(line, tmp_path, kind), with_unknown_keys
+    scoring.run()
+    append(tmp_path / "in", 6)
+    DeltaTable(tmp_path / "in").update(predicate="id = 1", updates={"x": "x + 100"})
+
+    def compare_then_wait(*tables: Any) -> Any:
+        new = compare(*tables)
+        monkeypatch.undo()
+        assert scoring.run().rows_scored == 3
+        return new
+
+    monkeypatch.setattr(source_module, "with_unknown_keys", compare_then_wait)
+    assert scoring.run().nothing_new
+    assert predictions(tmp_path) == doubled(9)
 
 
 @pytest.mark.parametrize("kind", ["delta", "parquet"])

@@ -167,6 +167,13 @@ def clean(runs: Runs, ledger: Ledger) -> None:
         logger.warning("Could not clean %s: %s", ledger.folder.root, error)
 
 
+def clean_newest(runs: Runs) -> None:
+    """Remove what a command left that was killed when it had finished the newest run; where nothing is to be done."""
+    for _, _, ledger in runs.all()[-1:]:
+        if ledger.report() is not None:
+            clean(runs, ledger)
+
+
 def _remove_oldest_list(runs: Runs) -> None:
     """Remove the list of files that the last of the newest runs does not need, should the target be restored."""
     for _, _, older in runs.all()[:-_MOST_LISTS][-1:]:

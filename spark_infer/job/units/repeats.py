@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spark_infer.errors import TargetError
+from spark_infer.errors import BookmarkMovedError, TargetError
 from spark_infer.job.units.fingerprint import (
     FILE_DIGITS,
     FILES,
@@ -103,6 +103,25 @@ def refuse_rows_after_bookmark(runs: Runs, facts: Facts, holds_rows: Callable[[M
                 ],
                 next_step=SCORE_ALL,
             )
+
+
+def refuse_moved_bookmark(facts: Facts, now: Bookmark | None, target: str) -> None:
+    """Refuse an incremental run that was planned before another one has added new rows: they would be new once more.
+
+    Args:
+        facts: What decides the rows of the new run.
+        now: The bookmark of the target.
+        target: The target, as it is shown.
+
+    Raises:
+        BookmarkMovedError: So it is.
+    """
+    if NEW_ROWS in facts and Bookmark.of_facts(facts[NEW_ROWS]["found"] or {}) != now:
+        raise BookmarkMovedError(
+            f"Another command has added new rows to {target} while this one was planned.",
+            details=["nothing has run, and nothing has changed"],
+            next_step="run the same command again: it scores what is new since then.",
+        )
 
 
 def _reads_after(found: Bookmark, before: Facts, now: Facts) -> bool:

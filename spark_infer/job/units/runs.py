@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from spark_infer.config import JobConfig
 from spark_infer.errors import LedgerError, LedgerRefusedError, TargetError, WriteError
-from spark_infer.job.units.fingerprint import Facts, fingerprint
+from spark_infer.job.units.fingerprint import Facts, fingerprint, job_key
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.slices import slice_in, slice_key
 from spark_infer.tables.durable import disk_of
-from spark_infer.tables.ledger.access import Access
+from spark_infer.tables.formats import format_of
+from spark_infer.tables.ledger.access import Access, access_of
 from spark_infer.tables.ledger.ledger import BELIEVED, CLOSED, REPORT, Ledger
 from spark_infer.tables.ledger.signed import damaged, leads_outside, stamped_in
+from spark_infer.tables.location import TableLocation
 from spark_infer.tables.paths import stays_inside
 from spark_infer.tables.storage import Storage
 
@@ -121,6 +124,40 @@ class Runs:
         """The ledger of a run that may not be there yet."""
         key = f"{self.key}-{self.part}" if self.part else self.key
         return Ledger(self.root.below(f"{self.name}.{key}.{number:04}.{digest[:FINGERPRINT_DIGITS]}"), self.access)
+
+
+def runs_beside(
+    table: Storage, config: JobConfig, source: TableLocation, target: TableLocation, facts: Facts, *, new_run: bool
+) -> Runs:
+    """The runs of a job's slice, after a look at the folder of the target, beside which their ledgers lie.
+
+    Args:
+        table: That folder.
+        config: The job.
+        source: Where its rows come from.
+        target: Where they go.
+        facts: What decides them.
+        new_run: Whether the user wants a new run whatever was done before.
+
+    Raises:
+        TargetError: The folder cannot be used in the way of the job, or has too long a name.
+        LedgerError: Somebody else may have made or changed the ledgers.
+    """
+    runs = Runs.of(table, config.name, job_key(source), slice_key(slice_in(facts)), access_of(table, config.target))
+    runs = runs if new_run else runs.as_before_slices(facts)
+    if runs.is_inside and format_of(target.format).is_replaced_by_rename and config.target.write_mode.replaces_table:
+        raise TargetError(
+            f"The folder {table.root} cannot be exchanged for another: it is a mount point, or its parent cannot be "
+            "written to.",
+            next_step="choose a folder below it, or write a Delta table.",
+        )
+    if runs.is_too_long:
+        raise TargetError(
+            f"The name of the target is too long: {table.name}",
+            details=["the account of its runs lies beside it, in a folder whose name has a few letters more"],
+            next_step="choose a shorter name.",
+        )
+    return runs
 
 
 @contextmanager

@@ -16,20 +16,19 @@ from pyarrow import ArrowException
 from spark_infer.config import JobConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.unit import WHOLE, Unit, Way, from_json, to_json
-from spark_infer.errors import LedgerError, TargetError
+from spark_infer.errors import LedgerError
+from spark_infer.job.units.bookmark_place import BookmarkPlace
 from spark_infer.job.units.find_run import Found, find_run
-from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, job_key, mode_of
+from spark_infer.job.units.fingerprint import NEW_ROWS, fingerprint, mode_of
 from spark_infer.job.units.other_runs import at_the_same_moment, keep_one, refuse_begun_beside
 from spark_infer.job.units.overlap import make_way, overlapping
-from spark_infer.job.units.repeats import refuse_repeated_append, refuse_rows_after_bookmark
+from spark_infer.job.units.repeats import refuse_moved_bookmark, refuse_repeated_append, refuse_rows_after_bookmark
 from spark_infer.job.units.run_plan import RunPlan, written_of
-from spark_infer.job.units.runs import Runs, plan_in, report_in
-from spark_infer.job.units.slices import slice_in, slice_key
+from spark_infer.job.units.runs import Runs, plan_in, report_in, runs_beside
 from spark_infer.job.units.target_state import target_state_of
 from spark_infer.job.units.ways import begun_otherwise, can_score
 from spark_infer.tables.check_target import planned_write
 from spark_infer.tables.formats import format_of
-from spark_infer.tables.ledger.access import access_of
 from spark_infer.tables.ledger.ledger import Ledger
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
@@ -211,22 +210,8 @@ def look_up(
     table = location.storage()
     if table is None:
         return None
-    access, part = access_of(table, config.target), slice_key(slice_in(facts))
-    runs = Runs.of(table, config.name, job_key(snapshot.location), part, access)
-    runs = runs if new_run else runs.as_before_slices(facts)
     table_format = format_of(location.format)
-    if runs.is_inside and table_format.is_replaced_by_rename and config.target.write_mode.replaces_table:
-        raise TargetError(
-            f"The folder {table.root} cannot be exchanged for another: it is a mount point, or its parent cannot be "
-            "written to.",
-            next_step="choose a folder below it, or write a Delta table.",
-        )
-    if runs.is_too_long:
-        raise TargetError(
-            f"The name of the target is too long: {table.name}",
-            details=["the account of its runs lies beside it, in a folder whose name has a few letters more"],
-            next_step="choose a shorter name.",
-        )
+    runs = runs_beside(table, config, snapshot.location, location, facts, new_run=new_run)
     there = target_state_of(table, table_format, config.target.write_mode)
 
     def touched(ledger: Ledger, plan: RunPlan) -> bool:
@@ -237,8 +222,13 @@ def look_up(
     if found.report is None and not found.done:
         giving_way = make_way(runs, facts, touched, new_run=new_run)
         found = replace(found, replaces=(*found.replaces, *giving_way))
-    new_rows = facts.get(NEW_ROWS)
+    if plan is None and NEW_ROWS in facts:
+        place = BookmarkPlace(
+            table=table, location=location, exists=exists, written=table_format.written, runs=runs, config=config
+        )
+        refuse_moved_bookmark(facts, place.bookmark(), location.name)
     if plan is None and exists and not new_run and snapshot.listed is None:  # else no key of the target is read
+        new_rows = facts.get(NEW_ROWS)
         refuse = refuse_rows_after_bookmark if new_rows and new_rows["found"] else refuse_repeated_append
         refuse(runs, facts, partial(table_format.written.holds_rows, table))
     return Start(

@@ -17,10 +17,12 @@ from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.unit import Unit
 from spark_infer.engines.unit_run import Scored
 from spark_infer.errors import TargetError, WriteError
+from spark_infer.job.units.bookmark_place import move_in
 from spark_infer.job.units.concurrent_drivers import Beating, drive_shared, taking_part
-from spark_infer.job.units.drive import Outcome, clean, drive
+from spark_infer.job.units.drive import Outcome, clean, clean_newest, drive
 from spark_infer.job.units.find_run import find_run
-from spark_infer.job.units.runs import Runs
+from spark_infer.job.units.repeats import refuse_moved_bookmark
+from spark_infer.job.units.runs import Runs, plan_in, report_in
 from spark_infer.job.units.start import Start, begin
 from spark_infer.job.units.target_state import target_state_of
 from spark_infer.tables.bookmark import Bookmark, BookmarkMove
@@ -53,7 +55,7 @@ BOOKMARK = Bookmark(job="job.00000000", source_id="source", source_version=7, se
 
 def keys_of(unit: Unit, day: int | None = None) -> list[int]:
     """Two rows, one of each partition; or both of the partition of a day."""
-    first = 2 * unit.ordinal
+    first = 2 * int(unit.tasks[0].pieces[0].path.partition(".")[0])
     return [first, first + 1] if day is None else [2 * first + day, 2 * first + 2 + day]
 
 
@@ -74,6 +76,7 @@ def command(
     *,
     day: int | None = None,
     leaving: Sequence[str] = (),
+    known: Callable[[], Sequence[int]] | None = None,
     beating: Beating,
     sleep: Callable[[float], None],
     silent_looks: int,
@@ -91,6 +94,7 @@ def command(
         random: Decides what workers do first.
         day: The partition that is scored and replaced; None for all.
         leaving: Files that leave the table of quarantined rows, whose rows are scored again.
+        known: The keys that the target has, of a run whose rows are new where it lacks them; None for other runs.
         beating: Calls what shows that this driver is at work.
         sleep: Lets others work.
         silent_looks: How patient it is with others.
@@ -107,13 +111,14 @@ def command(
         random,
         day=day,
         leaving=leaving,
+        known=known,
         beating=beating,
         sleep=sleep,
         silent_looks=silent_looks,
     )
     try:
         return once()
-    except TargetError:  # as `choose_run_and_writers` looks once more
+    except TargetError:  # as `choose_run_and_writers` looks once more, and `prepare_job` plans
         return once()
 
 
@@ -129,6 +134,7 @@ def _command(
     *,
     day: int | None,
     leaving: Sequence[str],
+    known: Callable[[], Sequence[int]] | None,
     beating: Beating,
     sleep: Callable[[float], None],
     silent_looks: int,
@@ -141,6 +147,17 @@ def _command(
         "target settings": {"mode": mode, "partitions": {"p": days}},
     }
     runs = Runs.of(table, "job", "0" * 8, "" if day is None else f"{day:08}")
+    if known is not None:
+        move, goes_on = move_of(runs, table, kind)
+        disk.step("keys")
+        there = known()
+        if not goes_on:  # else the rows are those of its tasks
+            new = [unit for unit in units if not {*keys_of(unit)} & {*there}]
+            units = tuple(replace(unit, ordinal=ordinal) for ordinal, unit in enumerate(new))
+        if move.found == move.to or not units:
+            clean_newest(runs)
+            return "nothing"
+        facts["new rows"] = {name: each and each.to_facts() for name, each in vars(move).items()}
     found = find_run(
         runs,
         facts,
@@ -151,15 +168,19 @@ def _command(
     if found.report is not None:
         clean(runs, found.ledger)
         return "nothing"
+    if found.plan is None and known is not None:
+        refuse_moved_bookmark(facts, move_of(runs, table, kind)[0].found, table.root)
     run_id = found.plan.run_id if found.plan else f"{random.getrandbits(64):016x}"
     start = Start(
         runs=runs, found=found, run_id=run_id, started_at=AT, facts=facts, units=units, touched=lambda *_: True
     )
+    if known is not None:
+        start = start.with_units(units)
     scope, _ = partition_scope({"p": days}, {"p": "int"})
     exists = bool(table.kind()) if found.plan is None else bool(found.plan.write["exists"])
     if found.plan is None and exists and mode == "error_if_exists":
         raise TargetError("exists already")
-    new_rows = mode == NEW_ROWS
+    new_rows = mode == NEW_ROWS or known is not None
     plan = WritePlan(
         location=TableLocation(kind, table.uri),
         mode=MODES["append" if new_rows else mode],
@@ -168,7 +189,7 @@ def _command(
         scope=scope if mode == "overwrite_partitions" else None,
         how="",
         partition_types=("int",),
-        at_once=new_rows or bool(leaving),
+        at_once=mode == NEW_ROWS or bool(leaving),
     )
     start = begin(start, plan, None)
     if start.finished is not None:
@@ -216,10 +237,21 @@ def _command(
             "some_files": files,
             "in_table": format_of(kind).written.contents(table),
             "target_version": max(outcome.versions, default=None),
+            **(BOOKMARK.to_facts() if new_rows else {}),
         }
         ledger.finish(stamped(report))
         clean(runs, ledger)
     return "done"
+
+
+def move_of(runs: Runs, table: Storage, kind: str) -> tuple[BookmarkMove, bool]:
+    """How a command moves the bookmark, from where it is now or as an unfinished run does; whether that goes on."""
+    ledgers = [ledger for *_, ledger in runs.all()]
+    reports = [report for ledger in ledgers if (report := report_in(ledger)) is not None]
+    plan = plan_in(ledgers[-1]) if ledgers and ledgers[-1].report() is None else None
+    begun = None if plan is None else move_in(plan.facts)
+    there = format_of(kind).written.bookmark(table, BOOKMARK.job, reports[-1] if reports else None)
+    return begun or BookmarkMove(found=there, since=None, to=BOOKMARK), begun is not None
 
 
 def publisher_of(

@@ -18,6 +18,7 @@ from spark_infer.job.units import concurrent_drivers
 from spark_infer.job.units import drive as drive_module
 from spark_infer.job.units.concurrent_drivers import Turns, Watched
 from spark_infer.job.units.drive import _InOrder
+from spark_infer.job.units.start import Start
 from spark_infer.tables.bookmark import Bookmark
 from spark_infer.tables.delta import publish as delta_publish
 from spark_infer.tables.delta import written_before
@@ -36,6 +37,8 @@ from spark_infer.tables.publishing.work import PublishWork
 from spark_infer.tables.storage import Storage
 from tests.unit.sim import command as command_module
 from tests.unit.sim.again import AgainWorld
+from tests.unit.sim.by_key import MODES as KEYED
+from tests.unit.sim.by_key import KeyedWorld
 from tests.unit.sim.command import NEW_ROWS
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.lives import live
@@ -288,6 +291,16 @@ def bookmark_elsewhere(patch: Patch) -> None:
     patch.setattr(Bookmark, "to_facts", lambda self: {})
 
 
+def planned_before_others(patch: Patch) -> None:
+    """A run adds the rows that were new when it was planned, whoever has added them since."""
+    patch.setattr(command_module, "refuse_moved_bookmark", lambda facts, now, target: None)
+
+
+def cut_again(patch: Patch) -> None:
+    """A run that goes on has the units of the rows that are new now, and not those that it was cut into."""
+    patch.setattr(Start, "with_units", lambda self, units: replace(self, units=tuple(units)))
+
+
 def never_waits(patch: Patch) -> None:
     """Drivers take the staged folder from each other, and the slower one fails, as it did before there were turns."""
     patch.setattr(Turns, "wait", lambda self: None)
@@ -336,6 +349,9 @@ MUTANTS: list[Callable[[Patch], None]] = [
 OF_AGAIN = (leaves_first, never_leaves, moves_unit_by_unit, removed_not_stored)
 """What only shows where quarantined rows are scored again."""
 
+OF_KEYS = (planned_before_others, cut_again)
+"""What only shows where rows are new by their keys."""
+
 OF_SUMMARIES = (parts_not_sealed, summary_first, summary_not_sealed, summary_beside_the_rows)
 """What only shows where runs have a summary."""
 
@@ -372,6 +388,13 @@ def test_a_mistake_with_quarantined_rows_is_found(
     mutant(monkeypatch)
     with pytest.raises(AssertionError):
         live_many(lives([("delta", "append"), ("parquet", "append")]), AgainWorld)
+
+
+@pytest.mark.parametrize("mutant", OF_KEYS, ids=lambda mutant: mutant.__name__)
+def test_a_mistake_with_keys_is_found(mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant(monkeypatch)
+    with pytest.raises((AssertionError, IndexError)):
+        live_many(lives([*KEYED.items()]), KeyedWorld)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)

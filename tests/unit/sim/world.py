@@ -106,6 +106,7 @@ class World:
         self.new_was_seen = False
         self.checked = -1
         self.leaving: tuple[str, ...] = ()
+        self.known: Callable[[], list[int]] | None = None
         if self.mode != "error_if_exists":
             self._make_old(TABLE)
         if self.summarises and self.seed % 16 >= 8:
@@ -227,6 +228,7 @@ class World:
                     self.random,
                     day=day,
                     leaving=self.leaving,
+                    known=self.known,
                     beating=partial(self._beating, driver),
                     sleep=lambda seconds: self._sleep(),
                     silent_looks=self.silent_looks,
