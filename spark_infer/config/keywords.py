@@ -42,7 +42,7 @@ class UdfKeywords(TypedDict, total=False):
     predict_method: str | Sequence[str] | None
     allow_casts: str | Sequence[str] | None
     postprocess: str | Mapping[str, Any] | Sequence[PostprocessStep | Mapping[str, Any] | str] | None
-    batch_size: int | None
+    batch_size: int | str | None
     max_batch_bytes: int | None
     deduplicate: str | None
     row_order: str | None

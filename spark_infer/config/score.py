@@ -102,13 +102,13 @@ class ScoreOptions(Frozen):
     postprocess: tuple[PostprocessStep, ...] = Field(
         default=(), description="Steps over the model's outputs, in order."
     )
-    batch_size: int | None = Field(
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
         default=None,
-        ge=1,
         description=f"Most rows per predict call. Without it, what suits the model: {DEFAULT_BATCH_SIZE:,}, more for "
         "scikit-learn and XGBoost, fewer for PyTorch on the CPU; the plan says how many. Sentence "
         "embedders and most pipelines of transformers choose their batches by tokens, and this is the most texts of "
-        "one.",
+        "one. `auto` has each worker measure it on its rows: from 64 rows on it doubles, up to 131,072, and keeps the "
+        "smallest size within 5 % of the fastest.",
     )
     max_batch_bytes: int = Field(
         default=DEFAULT_MAX_BATCH_BYTES, ge=1, description="Bytes of input per predict call; a larger row goes alone."
@@ -230,6 +230,11 @@ class ScoreOptions(Frozen):
     )
 
     @property
+    def asked_batch_rows(self) -> int | None:
+        """Rows of a model batch, where they are asked for by number."""
+        return None if self.batch_size == "auto" else self.batch_size
+
+    @property
     def checks_row_order(self) -> bool:
         """Whether the order of the answers is in question: a row that is predicted alone has no other place."""
         return self.row_order == "check" and self.batch_size != 1
@@ -251,11 +256,8 @@ class ScoreOptions(Frozen):
     @staticmethod
     def _limits_go_with_their_policy(on_error: str, max_bad_rows: int | None) -> str:
         wrong = on_error == "fail" and max_bad_rows is not None
-        return (
-            "`max_bad_rows` goes with `on_error: null` or `quarantine`: now the first bad row ends the job"
-            if wrong
-            else ""
-        )
+        why = "`max_bad_rows` goes with `on_error: null` or `quarantine`: now the first bad row ends the job"
+        return why if wrong else ""
 
     @rule("hosting", "isolation")
     @staticmethod
@@ -271,14 +273,11 @@ class ScoreOptions(Frozen):
     @rule("trust", "digests")
     @staticmethod
     def _digests_go_with_their_policy(trust: str, digests: tuple[str, ...]) -> str:
-        return (
-            ""
-            if (trust == "digests") == bool(digests)
-            else (
-                "`trust: digests` and `digests`, a list of them, go together: give both or neither; "
-                "`spark-infer models inspect` shows a model's digest"
-            )
+        why = (
+            "`trust: digests` and `digests`, a list of them, go together: give both or neither; "
+            "`spark-infer models inspect` shows a model's digest"
         )
+        return "" if (trust == "digests") == bool(digests) else why
 
     @field_validator("on_error", mode="before")
     @classmethod

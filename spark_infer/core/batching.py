@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 
 from spark_infer.config import DEFAULT_BATCH_SIZE
 
 
-def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+def rebatch(
+    batches: Iterable[pa.RecordBatch], *, rows: int | Callable[[], int], max_bytes: int
+) -> Iterator[pa.RecordBatch]:
     """Cut a stream of record batches into others: at most ``rows`` rows each, order kept.
 
     A batch of exactly ``rows`` rows passes through without a copy, also after an odd one, which then goes alone; all
@@ -18,20 +20,24 @@ def rebatch(batches: Iterable[pa.RecordBatch], *, rows: int, max_bytes: int) -> 
 
     Args:
         batches: Record batches of one schema, of any sizes; empty ones are dropped.
-        rows: Rows of a model batch, at least 1.
+        rows: Rows of a model batch, at least 1; or what says how many, and is asked before each batch.
         max_bytes: Bytes of a model batch, counted on its Arrow buffers.
     """
+    asked = rows if callable(rows) else lambda: rows
     held: list[pa.RecordBatch] = []
-    missing, held_bytes = rows, 0
+    wanted = missing = asked()
+    held_bytes = 0
     for batch in batches:
-        if held and (batch.num_rows == rows or held_bytes + batch.nbytes > max_bytes):
+        if held and (batch.num_rows == wanted or held_bytes + batch.nbytes > max_bytes):
             yield from _bounded(_joined(held), max_bytes)
-            held, missing, held_bytes = [], rows, 0
+            wanted = missing = asked()
+            held, held_bytes = [], 0
         while batch.num_rows >= missing:
             held.append(batch.slice(0, missing))
             batch = batch.slice(missing)
             yield from _bounded(_joined(held), max_bytes)
-            held, missing, held_bytes = [], rows, 0
+            wanted = missing = asked()
+            held, held_bytes = [], 0
         if batch.num_rows:
             held.append(batch)
             missing -= batch.num_rows

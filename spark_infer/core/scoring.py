@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -61,8 +62,10 @@ def score_batches(
     if first is None:
         return
     model = get_model()
-    rows = _rows_at_once(steps, model)
+    if prepares(model) or getattr(model, "batch_rows", None) == 1:
+        steps = replace(steps, search=None)  # its batches are chosen by tokens, or are one row
     search = Deduplication(steps.deduplicate, by_row=bool(getattr(model, "by_row", False)), clock=stats.clock)
+    rows = partial(_rows_at_once, steps, model)
     cut = rebatch(chain([first], arriving), rows=rows, max_bytes=steps.max_batch_bytes)
     first_rows = _FEW_ROWS if prepares(model) else None
     limit = OutputLimit(steps.raw_outputs, _OUTPUT_FACTOR * steps.max_batch_bytes, first_rows=first_rows)
@@ -93,7 +96,9 @@ def _score_each(
     run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, _search: Deduplication
 ) -> Iterator[ScoredBatch]:
     for batch in run:
-        yield ScoredBatch(batch, score_batch(batch, model, steps, stats))
+        with _measured(batch, steps, stats):
+            outputs = score_batch(batch, model, steps, stats)
+        yield ScoredBatch(batch, outputs)
 
 
 def _without_bad_rows(
@@ -131,7 +136,20 @@ def _names_all(error: SparkInferError, batch: pa.RecordBatch) -> bool:
     return isinstance(error, UndecodableError) and error.rows == batch.num_rows
 
 
+@contextmanager
+def _measured(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> Iterator[None]:
+    """Tell the search for a batch size, if there is one, what a batch takes."""
+    began = stats.clock()
+    yield
+    if steps.search is not None and not steps.search.found:
+        steps.search.note(batch.num_rows, stats.clock() - began, ceiling=steps.ceiling.rows)
+        if steps.search.found:
+            stats.batch_choices[steps.search.found] += 1
+
+
 def _rows_at_once(steps: ScoringSteps, model: Model) -> int:
+    if steps.search is not None:
+        return min(steps.search.rows, steps.most_rows or steps.search.rows)
     return model_rows(None if prepares(model) else steps.batch_size, model, most=steps.most_rows)
 
 
@@ -153,8 +171,11 @@ def _score_distinct(
     def predict_rows(rows: pa.RecordBatch) -> pa.RecordBatch:
         nonlocal predicted, seconds
         start = stats.clock()
-        pieces = rebatch([rows], rows=_rows_at_once(steps, model), max_bytes=steps.max_batch_bytes)
-        answers = pa.concat_batches([predict(piece, model, steps, stats) for piece in pieces])
+        answered = []
+        for piece in rebatch([rows], rows=partial(_rows_at_once, steps, model), max_bytes=steps.max_batch_bytes):
+            with _measured(piece, steps, stats):
+                answered.append(predict(piece, model, steps, stats))
+        answers = pa.concat_batches(answered)
         predicted, seconds = predicted + rows.num_rows, seconds + stats.clock() - start
         return answers
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from spark_infer.config.expect import ExpectedColumn
 from spark_infer.core.bad_rows import BadRowLimits
+from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.binding import Binding
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.core.outputs import Predictions
@@ -43,6 +44,7 @@ class ScoringSteps:
         preprocess: From table batch to a batch with the model's columns; None leaves the table's.
         postprocess: From the model's outputs to those wanted.
         batch_size: Rows of a model batch; None for what suits the model.
+        search: Finds out how many rows of a batch the model is fast with; None where that is not wanted.
         max_batch_bytes: Bytes of a model batch.
         most_rows: Most rows that are prepared at once, whatever suits the model; None for any number.
         deduplicate: Whether equal rows are predicted once: ``never``, ``auto`` or ``always``.
@@ -64,6 +66,7 @@ class ScoringSteps:
     postprocess: Step
     prepared: pa.Schema | None = None
     batch_size: int | None
+    search: BatchSearch | None = None
     max_batch_bytes: int
     most_rows: int | None = None
     deduplicate: str = "never"

@@ -74,6 +74,7 @@ STATS_TYPE = pa.struct(
         *(pa.field(name, pa.int64()) for name in COUNTS),
         *(pa.field(name, pa.float64()) for name in SECONDS),
         pa.field("error_classes", pa.string()),
+        pa.field("batch_choices", pa.string()),
         pa.field("worker", pa.string()),
     ]
 )
@@ -85,10 +86,12 @@ class Stats(Counters):
 
     Attributes:
         errors: Bad rows by the class of the exception.
+        batch_choices: How many rows of a batch were found to be best, and why (`core.batch_search`).
         outputs: Prediction column to what was counted of it (`core.expect`).
     """
 
     errors: Counter[str] = field(default_factory=Counter)
+    batch_choices: Counter[str] = field(default_factory=Counter)
     outputs: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     clock: Clock = field(default=time.perf_counter, repr=False)
 
@@ -111,6 +114,8 @@ class Stats(Counters):
         taken = {name: getattr(self, name) for name in (*COUNTS, *SECONDS)}
         if self.errors:
             taken["error_classes"] = json.dumps(self.errors)
+        if self.batch_choices:
+            taken["batch_choices"] = json.dumps(self.batch_choices)
         if any(self.outputs.values()):
             taken["outputs"] = json.dumps(self.outputs)
         self.__init__(clock=self.clock)  # type: ignore[misc]
@@ -130,11 +135,13 @@ class TaskTotals(Counters):
 
     Attributes:
         error_classes: Bad rows by the class of the exception, as far as tasks brought that along.
+        batch_choices: What workers found of batch sizes, and how many of them found that.
         outputs: Prediction column to what was counted of it, as far as tasks brought that along.
     """
 
     workers: int = 0
     error_classes: Mapping[str, int] = field(default_factory=dict)
+    batch_choices: Mapping[str, int] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
@@ -145,12 +152,15 @@ class TaskTotals(Counters):
         # A task without rows asked for no model.
         named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
         workers = len(named) + sum(int(each.get("workers") or 0) for each in taken)
-        errors = sum((Counter(json.loads(each.get("error_classes") or "{}")) for each in taken), Counter())
+        errors, choices = (
+            dict(sum((Counter(json.loads(each.get(name) or "{}")) for each in taken), Counter[str]()).most_common())
+            for name in ("error_classes", "batch_choices")
+        )
         outputs: dict[str, Counter[str]] = defaultdict(Counter)
         for each in taken:
             for name, counts in json.loads(each.get("outputs") or "{}").items():
                 outputs[name].update(counts)
-        return cls(**sums, workers=workers, error_classes=dict(errors.most_common()), outputs=dict(outputs))
+        return cls(**sums, workers=workers, error_classes=errors, batch_choices=choices, outputs=dict(outputs))
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -159,5 +169,5 @@ class TaskTotals(Counters):
 
     def as_task(self) -> dict[str, Any]:
         """Return the sums as what one task would have counted; of the workers only how many."""
-        texts = {name: json.dumps(getattr(self, name)) for name in ("error_classes", "outputs")}
+        texts = {name: json.dumps(getattr(self, name)) for name in ("error_classes", "batch_choices", "outputs")}
         return {**vars(self), **texts}

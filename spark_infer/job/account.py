@@ -102,6 +102,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         **{name: getattr(totals, name) for name in SHOWN_COUNTS},
         rows_predicted=totals.predicted if found is not None else None,
         error_classes=totals.error_classes,
+        batch_choices=totals.batch_choices,
         rows_quarantined=written.quarantined,
         summary="" if config.aggregate is None else config.hide(config.aggregate.name),
         quarantine="" if config.quarantine is None else config.hide(config.quarantine.name),

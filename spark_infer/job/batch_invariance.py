@@ -74,7 +74,7 @@ def batch_invariance_of(config: JobConfig, *, most_rows: int = ROWS) -> list[Cha
 
 def _changes(job: MatchedJob, rows: pa.Table) -> Iterator[Change]:
     recipe, count = job.recipe, rows.num_rows
-    usual = job.batch_rows if recipe.options.batch_size is None else recipe.options.batch_size
+    usual = job.batch_rows
     in_order = np.arange(count)
     wanted = _predictions(recipe, job.folder, rows, in_order, usual)
     shuffled = np.random.default_rng(0).permutation(count)

@@ -130,7 +130,8 @@ def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
 
 def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: bool, by_row: bool) -> tuple[str, ...]:
     score = config.score
-    bounds = f", at most {rows:,} rows and {size(score.max_batch_bytes)} at a time" if bounded else ""
+    most = "as many rows as each worker measures to be fast (batch_size: auto)" if score.batch_size == "auto" else ""
+    bounds = f", {most or f'at most {rows:,} rows'} and {size(score.max_batch_bytes)} at a time" if bounded else ""
     steps = [_decoded(score.decode)] if score.decode else []
     steps += [f"preprocess with {score.preprocess}"] if score.preprocess else []
     steps.append(f"{' and '.join(methods)}{bounds}")

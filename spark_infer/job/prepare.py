@@ -204,7 +204,7 @@ def _match(
     if loads:
         scoring = engine.compiled(scoring, source, plane)
     trial = trial_of(scoring, rehearsal) if known is None else known
-    batch_rows = model_rows(config.score.batch_size, trial, most=scoring.recipe.most_rows)
+    batch_rows = model_rows(config.score.asked_batch_rows, trial, most=scoring.recipe.most_rows)
     gpu = uses_gpu(recipe.load.backend)
     choice = choose_hosting(config.score, engine.executor_shape(), trial.size_bytes, uses_gpu=gpu)
     scoring = replace(scoring, recipe=replace(scoring.recipe, hosting=choice.hosting))
@@ -229,6 +229,7 @@ def _match(
             *filter(None, [source.snapshot.note]),
             *pin_warnings(pin, source),
             *_model_warnings(scoring, rehearsal),
+            *_batch_warnings(config, by_row=trial.by_row),
         ),
         started_at=now,
         seconds={},
@@ -278,6 +279,15 @@ def _with_writers(
         )
     engine.check_writers(plane, agreed.write)
     return plane
+
+
+def _batch_warnings(config: JobConfig, *, by_row: bool) -> tuple[str, ...]:
+    if config.score.batch_size != "auto" or by_row:
+        return ()
+    return (
+        "batch_size: auto cuts rows by what is measured: if this model looks at the rows beside one, which is not "
+        "known, predictions change from run to run; `spark-infer tune` measures a number to set",
+    )
 
 
 def _model_warnings(scoring: Scoring, rehearsal: Rehearsal) -> tuple[str, ...]:

@@ -197,7 +197,7 @@ def find_host(recipe: Recipe, spec: LoadSpec, executor: ProcessIdentity) -> Mode
             threads=spec.threads,
             load_seconds=options.load_seconds,
             predict_seconds=options.predict_seconds,
-            max_rows=options.batch_size,
+            max_rows=options.asked_batch_rows,
             max_bytes=options.max_batch_bytes,
             size_bytes=ref.size_bytes if spec.artefact is None else spec.artefact.size_bytes,
             cache_bytes=options.cache_bytes,

@@ -139,14 +139,14 @@ class Recipe:
             prepared=self.prepared,
             preprocess=_before(self.options, show_values=self.show_values, without=self.hidden),
             postprocess=_finish(self.options, self.output, show_values=self.show_values),
-            batch_size=self.options.batch_size,
+            batch_size=self.options.asked_batch_rows,
             max_batch_bytes=self.options.max_batch_bytes,
             most_rows=self.most_rows,
             deduplicate=self.options.deduplicate,
             show_values=self.show_values,
             echoes=Echoes(self.load.binding, self.raw_outputs) if self.options.checks_row_order else None,
             bad_rows=None if self.options.on_error == "fail" else BadRowLimits.of(self.options),
-            any_size=self.any_size or self.options.batch_size is None,
+            any_size=self.any_size or self.options.asked_batch_rows is None,
             expected=self.options.expect,
         )
 

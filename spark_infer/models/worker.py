@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from spark_infer.config import IsolationOptions, ScoreOptions
 from spark_infer.core.bad_rows import ERROR_TYPE
+from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.core.scoring import ScoredBatch, score_batches
 from spark_infer.core.scoring_steps import Model
@@ -228,8 +229,12 @@ def _scored_aloud(
         process.threads.set(threads, loaded=stats.loads > loads)
         return model
 
+    key = spec.key(recipe.ref.digest)
     steps = replace(
-        steps, predict_limit=partial(limit, "predict", predict_seconds), ceiling=_ceiling(spec.key(recipe.ref.digest))
+        steps,
+        predict_limit=partial(limit, "predict", predict_seconds),
+        ceiling=_ceiling(key),
+        search=process.batch_searches.setdefault(key, BatchSearch()) if recipe.options.batch_size == "auto" else None,
     )
     counted = False
     for scored in score_batches(batches, get_model, steps, stats):

@@ -69,6 +69,8 @@ class Report:
         workers: Python workers that scored.
         retries: Attempts of tasks that failed before another one succeeded.
         batches: Model batches.
+        batch_choices: For `batch_size: auto`, how many rows of a batch were found to be best and why, and how many
+            workers found that.
         rows_squared: The square of the rows of each of them, added up (`batch_rows`).
         tokens: What the predicted rows take of their batches, where the model pads these: tokens of texts.
         out_of_memory: Calls of the model that ran out of memory, after which batches were cut.
@@ -130,6 +132,7 @@ class Report:
     workers: int = 0
     retries: int = 0
     batches: int = 0
+    batch_choices: Mapping[str, int] = field(default_factory=dict)
     rows_squared: int = 0
     tokens: int = 0
     computed_tokens: int = 0
@@ -207,7 +210,8 @@ class Report:
         facts |= {name: list(getattr(self, name)) for name in _TUPLES}
         facts["quarantined_runs"] = None if self.quarantined_runs is None else list(self.quarantined_runs)
         facts |= {
-            name: dict(getattr(self, name)) for name in ("params", "job_params", "target_columns", "error_classes")
+            name: dict(getattr(self, name))
+            for name in ("params", "job_params", "target_columns", "error_classes", "batch_choices")
         }
         facts["rows_per_second"] = self.rows_per_second
         facts["padding_efficiency"] = self.padding_efficiency

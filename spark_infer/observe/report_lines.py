@@ -74,6 +74,8 @@ def report_lines(report: Report) -> Iterator[str]:
         yield _fact("", f"{report.rows_predicted:,} predicted, {others} are equal to one of them")
     if report.computed_tokens:
         yield _fact("", _batches(report))
+    for found, workers in report.batch_choices.items():
+        yield _fact("", f"batch_size auto: {found} (measured by {count(workers, 'worker')})")
     if report.bad_rows:
         yield _fact("", _bad_rows(report))
     if report.summary:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Hashable, MutableMapping
 from pathlib import Path
 
+from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.runtime.deadline import StepDeadlines
 from spark_infer.runtime.device import ProcessDevice
@@ -34,6 +35,7 @@ class ProcessState:
         hashed_entries: Entries of the store of model files that were hashed, by path. A forked worker inherits them:
             same node, same files.
         ceilings: How many rows there is memory for in one predict call, by how the model was loaded.
+        batch_searches: How many rows of a batch a model is fast with, by how it was loaded.
         models_warned_of: Digests of models whose differences from this Python were logged.
 
     Args:
@@ -50,6 +52,7 @@ class ProcessState:
         self.stop_signals = StopSignals()
         self.hashed_entries: set[Path] = set()
         self.ceilings: dict[Hashable, MemoryCeiling] = {}
+        self.batch_searches: dict[Hashable, BatchSearch] = {}
         self.models_warned_of: set[str] = set()
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from spark_infer import Report, ScoringJob
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import PlanError
 from spark_infer.job.tune.measure import tune
 from spark_infer.job.tune.sample_table import some_rows, write_sample
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from tests.local.conftest import save_from_code
 
 
 def config(model: str, source: Path, target: Path, **more: object) -> JobConfig:
@@ -68,3 +71,21 @@ def test_the_sample_is_spread_over_the_table_and_written_in_files_for_every_core
     write_sample(rows, tmp_path / "sample", 8)
     assert len(list((tmp_path / "sample").iterdir())) == 8
     assert pq.read_table(tmp_path / "sample").equals(rows)
+
+
+def test_each_worker_measures_a_batch_size_where_the_job_asks_for_that(tmp_path: Path, in_this_process: None) -> None:
+    model = save_from_code(tmp_path / "model", "levelling.py")
+    rows = pa.table({"id": np.arange(7_000), "x": np.arange(7_000) / 4})
+    (tmp_path / "many").mkdir()
+    pq.write_table(rows, tmp_path / "many" / "a.parquet")
+    document = config(model, tmp_path / "many", tmp_path / "out").model_dump() | {"score": {"batch_size": "auto"}}
+    job = ScoringJob(JobConfig.model_validate(document))
+    plan = job.plan()
+    assert any("as many rows as each worker measures to be fast" in step for step in plan.steps)
+    assert any("if this model looks at the rows beside one" in warning for warning in plan.warnings)
+    report = job.run()
+    assert pq.read_table(tmp_path / "out").sort_by("id")["prediction"].equals(pc.multiply(rows["x"], 2))
+    ((found, workers),) = report.batch_choices.items()
+    assert (workers, f"batch_size auto: {found} (measured by 1 worker)" in str(report)) == (1, True)
+    assert int(found.split()[0]) in (128, 256, 512)  # 128 on a machine that does nothing else
+    assert Report.of_dict(report.to_dict()).batch_choices == report.batch_choices

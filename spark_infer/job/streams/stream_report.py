@@ -57,6 +57,7 @@ def with_batch(stream: Report, batch: Report, *, run_id: str) -> Report:
         seconds=seconds,
         task_seconds=_added(stream.task_seconds, batch.task_seconds),
         error_classes=_added(stream.error_classes, batch.error_classes),
+        batch_choices=_added(stream.batch_choices, batch.batch_choices),
         workers=max(stream.workers, batch.workers),
         micro_batches=stream.micro_batches + 1,
         nothing_new=False,

@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from spark_infer.core.batch_search import NEAR
 from spark_infer.printable import printable_lines
-
-NEAR = 0.03
-"""Rates that differ by less than this share count as equal."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,10 @@ def test_a_keyword_takes_what_a_job_file_can_say_and_what_an_option_holds(name: 
 def test_a_door_shows_its_options_in_its_signature_and_its_docstring() -> None:
     shown = inspect.signature(door).parameters
     assert list(shown) == ["uri", "mine", *UdfKeywords.__annotations__]
-    assert (str(shown["batch_size"]), shown["cache_bytes"].default) == ("batch_size: 'int | None' = None", 4 * 2**30)
+    assert (str(shown["batch_size"]), shown["cache_bytes"].default) == (
+        "batch_size: 'int | str | None' = None",
+        4 * 2**30,
+    )
     text = " ".join((door.__doc__ or "").split())
     for name in UdfKeywords.__annotations__:
         assert f"{name}: {ScoreOptions.settings()[name].description}" in text
