@@ -20,6 +20,7 @@ from pyspark.sql import functions as F  # noqa: N812 - as all Spark code has it
 from pyspark.sql.types import StructType
 
 import spark_infer
+from benchmarks.encoded import DECODE, decoded
 from benchmarks.worker import Values, predict, score_batches, score_frames, to_names
 from benchmarks.workload import Workload
 
@@ -68,6 +69,8 @@ def _named(workload: Workload) -> str | dict[str, str]:
 
 
 def _options(workload: Workload) -> dict[str, Any]:
+    if workload.feeds in DECODE:
+        return {"inputs": list(workload.features), "decode": DECODE[workload.feeds]}
     if workload.feeds == "tensor":
         return {"inputs": list(workload.features)}
     if not workload.labels:
@@ -79,7 +82,7 @@ def _options(workload: Workload) -> dict[str, Any]:
 def spark_udf(spark: SparkSession, workload: Workload, target: Path) -> None:
     """mlflow.pyfunc.spark_udf in the workers' own Python environment."""
     mlflow.set_tracking_uri(workload.tracking_uri)
-    call = mlflow.pyfunc.spark_udf(spark, workload.model_uri, result_type=workload.raw_type, env_manager="local")
+    call = mlflow.pyfunc.spark_udf(spark, workload.udf_uri, result_type=workload.raw_type, env_manager="local")
     scores = workload.outputs[-1][0]
     scored = spark.read.parquet(workload.source).select(*workload.keep, call(*workload.features).alias(scores))
     if workload.labels:
@@ -126,6 +129,8 @@ def _make_predict(workload: Workload) -> Callable[..., Any]:
         return answers | {label: to_names(answers[label], labels=workload.labels)}
 
     def of_columns(*columns: Values) -> Any:
+        if workload.feeds in DECODE:
+            return answered(decoded(columns[0], workload.feeds))
         if workload.feeds == "tensor":
             return answered(columns[0])
         if workload.feeds == "frame":

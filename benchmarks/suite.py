@@ -1,4 +1,4 @@
-"""The benchmark suite: eight kinds of work, every peer, and what each technique is worth.
+"""The benchmark suite: ten kinds of work, every peer, and what each technique is worth.
 
     python -m benchmarks.suite                                  # everything at full size: hours
     python -m benchmarks.suite --check --scale 0.01             # only that all engines answer alike: minutes
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from benchmarks.environment import set_environment
 from benchmarks.options import CORES, RESULTS, shared_parser, silence_mlflow
 
-WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "W9", "W0-1", "W0-5", "W0-20", "W0-80", "W0-200")
+WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "W8", "W9", "W11", "W0-1", "W0-5", "W0-20", "W0-80", "W0-200")
 SMALL_SHARE = 0.25
 
 

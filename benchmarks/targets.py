@@ -19,7 +19,9 @@ TARGETS: dict[str, tuple[float, float, float]] = {
     "W4": (2.0, 1.5, 0.9),
     "W5": (3.0, 1.5, 0.7),
     "W6": (10.0, 2.0, 0.85),
+    "W8": (1.5, 1.0, 0.9),
     "W9": (10.0, 1.5, 0.9),
+    "W11": (1.5, 1.0, 0.9),
 }
 """For each workload, how many times as fast as each of `RIVALS` ours shall be."""
 

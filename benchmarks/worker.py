@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from benchmarks.encoded import DECODE, decoded
 from benchmarks.workload import Workload
 
 Values = npt.NDArray[Any]
@@ -30,7 +31,7 @@ def load_once(workload: Workload) -> Predict:
     # Trained on a DataFrame, fed with a matrix whose columns are in the order of the names.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     model = mlflow.pyfunc.load_model(workload.model_folder).get_raw_model()
-    if workload.feeds == "tensor":
+    if workload.feeds == "tensor" or workload.feeds in DECODE:
         return _torch_predict(model)
     predict: Predict = getattr(model, "inplace_predict", None) or getattr(model, workload.method)
     return predict
@@ -64,6 +65,8 @@ def to_input(batch: pa.RecordBatch, workload: Workload) -> Any:
     """Give an Arrow batch the form in which the model takes it."""
     if workload.feeds == "frame":
         return batch.select(list(workload.features)).to_pandas()
+    if workload.feeds in DECODE:
+        return decoded(batch.column(workload.features[0]).to_pylist(), workload.feeds)
     if workload.feeds == "tensor":
         column = batch.column(workload.features[0])
         flat = column.flatten().to_numpy(zero_copy_only=False)
@@ -122,6 +125,8 @@ def score_frames(frames: Iterator[Any], workload: Workload) -> Iterator[Any]:
 def _frame_to_input(frame: Any, workload: Workload) -> Any:
     if workload.feeds == "frame":
         return frame[list(workload.features)]
+    if workload.feeds in DECODE:
+        return decoded(frame[workload.features[0]], workload.feeds)
     if workload.feeds == "tensor":
         return np.stack(frame[workload.features[0]])
     return frame[list(workload.features)].to_numpy(workload.dtype)

@@ -20,7 +20,8 @@ class Workload:
         rows: Rows in all files together.
         files: How many files.
         features: The columns that the model reads, in its order.
-        feeds: What the model takes: `matrix`, `frame` (pandas) or `tensor` (one array column).
+        feeds: What the model takes: `matrix`, `frame` (pandas), `tensor` (one array column), or `images` or `sounds`
+            (one column of encoded files, decoded to a tensor).
         dtype: Of the matrix or the tensor.
         method: What is called: `predict` or `predict_proba`.
         raw_type: Spark's name for what the model returns, as `spark_udf` has to be told.
@@ -29,6 +30,7 @@ class Workload:
         keep: The columns of the source that are written too.
         tolerance: How far a float may lie from the reference's; 0 asks for the same bits.
         model_uri: The model in the registry.
+        udf_uri: The same model for `spark_udf`: behind a pyfunc that decodes, where the column is encoded files.
         model_folder: A local copy of the same model, for engines that load it by hand.
         tracking_uri: The MLflow store that holds it.
         spark_conf: Settings of the Spark session that belong to the workload.
@@ -49,6 +51,7 @@ class Workload:
     keep: tuple[str, ...]
     tolerance: float
     model_uri: str
+    udf_uri: str
     model_folder: str
     tracking_uri: str
     spark_conf: tuple[tuple[str, str], ...]

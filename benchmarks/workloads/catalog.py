@@ -14,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.encoded import DECODE
 from benchmarks.workload import SEED, Workload
-from benchmarks.workloads import linear, mixed, network, trees
+from benchmarks.workloads import encoded_files, linear, mixed, network, trees
+from benchmarks.workloads.decoding_model import log_decoding_model
 from benchmarks.workloads.spec import Spec
 
-SPECS: dict[str, Spec] = {**linear.SPECS, **trees.SPECS, **mixed.SPECS, **network.SPECS}
+SPECS: dict[str, Spec] = {**linear.SPECS, **trees.SPECS, **mixed.SPECS, **network.SPECS, **encoded_files.SPECS}
 
 FULL_SIZE_FROM = 0.1
 """Below this scale models have a tenth of their trees or units: a trial, not a measurement."""
@@ -35,6 +37,7 @@ def make_workload(
     store = _register(spec, work / f"mlflow-{name}-{size}-{mark}", 1.0 if full_size else 0.1)
     source = _write_table(spec, work / f"table-{name}-{rows}-{mark}", rows)
     columns = pq.read_schema(next(source.glob("*.parquet"))).names
+    uris = json.loads((store / "done.json").read_text())
     return Workload(
         name=name,
         source=str(source),
@@ -49,7 +52,8 @@ def make_workload(
         labels=spec.labels,
         keep=tuple(columns) if spec.keep_all else ("id",),
         tolerance=spec.tolerance,
-        model_uri=json.loads((store / "done.json").read_text())["uri"],
+        model_uri=uris["uri"],
+        udf_uri=uris["udf_uri"],
         model_folder=str(store / "model"),
         tracking_uri=f"sqlite:///{store}/mlflow.db",
         spark_conf=(("spark.sql.execution.arrow.maxRecordsPerBatch", str(batch_rows)), *spec.spark_conf),
@@ -101,5 +105,9 @@ def _register(spec: Spec, folder: Path, share: float) -> Path:
         logged = spec.train(frame, random, share)
     uri = f"models:/benchmark/{logged.registered_model_version}"
     mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model"))
-    (folder / "done.json").write_text(json.dumps({"uri": uri}))
+    udf_uri = uri
+    if spec.feeds in DECODE:
+        with mlflow.start_run():
+            udf_uri = log_decoding_model(folder / "model", spec.feeds, *spec.features)
+    (folder / "done.json").write_text(json.dumps({"uri": uri, "udf_uri": udf_uri}))
     return folder

@@ -19,7 +19,18 @@ def _table(predictions: pa.Array) -> pa.Table:
 
 
 def _workload() -> Workload:
-    names = ("model_uri", "model_folder", "tracking_uri", "source", "feeds", "dtype", "method", "raw_type", "name")
+    names = (
+        "model_uri",
+        "udf_uri",
+        "model_folder",
+        "tracking_uri",
+        "source",
+        "feeds",
+        "dtype",
+        "method",
+        "raw_type",
+        "name",
+    )
     return Workload(
         **dict.fromkeys(names, ""),
         rows=3,

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def _workload(folder: Path) -> Workload:
-    names = ("model_uri", "model_folder", "tracking_uri", "feeds", "dtype", "method", "raw_type", "name")
+    names = ("model_uri", "udf_uri", "model_folder", "tracking_uri", "feeds", "dtype", "method", "raw_type", "name")
     return Workload(
         **dict.fromkeys(names, ""),
         source=str(folder / "no table"),
