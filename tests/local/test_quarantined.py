@@ -180,6 +180,22 @@ def test_rows_of_one_run_alone_are_scored_again(strict: str, line: str, tmp_path
     assert seen(tmp_path) == ([*range(2 * ROWS)], [])
 
 
+def test_rows_of_a_run_are_added_as_long_as_the_target_has_others_of_it(strict: str, line: str, tmp_path: Path) -> None:
+    nightly = {"path": str(rows_in(tmp_path / "in")), "where": f"id < {ROWS}"}
+    scoring = first(strict, nightly, tmp_path, "delta", target={"mode": "append"})
+    one = scoring.run().run_id
+    two = next_night(scoring, strict, tmp_path).run_id
+    table = DeltaTable(tmp_path / "out")
+    table.delete(f"id < {ROWS}")
+    table.delete(f"id > {ROWS + 9}")  # of the second night nine rows are left: 405 is a bad one
+    table.optimize.compact()
+    report = again(scoring, line)
+    assert (report.quarantined_runs, report.rows_scored) == ((two,), 4)
+    assert any("4 rows of" in each and "stay" in each for each in report.warnings)
+    assert seen(tmp_path) == ([*range(ROWS, ROWS + 10), *(ROWS + key for key in BAD if key > 9)], [*BAD])
+    assert {row["run_id"] for row in quarantined(tmp_path / "aside")} == {one}
+
+
 def test_rows_that_a_later_run_replaced_are_not_added(strict: str, line: str, tmp_path: Path) -> None:
     scoring = first(strict, rows_in(tmp_path / "in"), tmp_path, "delta", target={"mode": "overwrite"})
     scoring.run()

@@ -7,7 +7,7 @@ to see the files that one commit added or removed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -70,12 +70,16 @@ class DeltaWritten:
         return list(taken_back(table, report.get("some_files") or ()))
 
     def holds_rows(self, table: Storage, report: Mapping[str, Any]) -> bool:
-        """Whether the log has commits of the run, still has some of its files, and the table was not emptied."""
+        """Whether the log has commits of the run, and the table still has rows of them, in whatever files."""
         # Spark's files are not in the report.
         files = list(report.get("some_files") or ()) or added_in(table, report.get("target_version"))
         holds = _took(table, report) and (not files or len(taken_back(table, files)) < len(files))
         state = newest_state(table) if holds else None
-        return holds and (state is None or any(file.rows != 0 for file in state.files))
+        if state is None:
+            return holds
+        there = {file.path for file in state.files if file.rows != 0}
+        made_of_them = _made_of(table, files, report) if there else None
+        return bool(there if made_of_them is None else there & made_of_them)
 
     def holds_some_of(self, table: Storage, ledger: Ledger, run_id: str) -> bool:
         """Whether the log has commits of the run."""
@@ -140,10 +144,26 @@ def taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
 
 
 def _taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
+    return sorted(_followed(storage, paths)[1])
+
+
+def _made_of(storage: Storage, files: Sequence[str], report: Mapping[str, Any]) -> set[str] | None:
+    """The files of a run and those that commits have made of them; None where not all of either are known."""
+    versions, listing = report.get("target_versions") or (), list_log(storage)
+    if not versions or listing is None or report.get("files_written") != len(files):
+        return None
+    if not listing.commits.issuperset(range(min(versions), listing.newest + 1)):
+        return None
+    with reading(storage):
+        return _followed(storage, files)[0]
+
+
+def _followed(storage: Storage, paths: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Follow files through the log: these and what their rows were rewritten into, and which were taken back."""
     ours, gone = set(paths), set[str]()
     listing = list_log(storage)
     if not ours or listing is None:
-        return []
+        return ours, gone
     for version in sorted(listing.commits):
         actions = list(commit_actions(storage, [f"_delta_log/{version:020}.json"]))
         added, removed = (
@@ -154,7 +174,7 @@ def _taken_back(storage: Storage, paths: Iterable[str]) -> list[str]:
             gone |= removed & ours  # a mere append removes nothing
         elif removed & ours:
             ours |= added  # the same rows, or what an update left of them, in other files
-    return sorted(gone)
+    return ours, gone
 
 
 def metrics_of(folder: Storage, version: int) -> Mapping[str, str]:
