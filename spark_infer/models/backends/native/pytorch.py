@@ -108,7 +108,13 @@ def _unpickled(data: Path, device: str) -> torch.nn.Module:
         scripted: torch.nn.Module = torch.jit.load(path, map_location=device).eval()  # type: ignore[no-untyped-call]
         return scripted
     try:
-        loaded = torch.load(path, map_location=device, pickle_module=_pickle_module(data), weights_only=False)
+        loaded = torch.load(
+            path,
+            map_location=device,
+            pickle_module=_pickle_module(data),
+            weights_only=False,
+            mmap=zipfile.is_zipfile(path),  # workers of a node share the weights' pages; torch's old format has none
+        )
     except (ImportError, AttributeError) as error:
         raise ModelLoadError(
             f"The model needs code that this Python cannot import ({type(error).__name__}: {text_of(error)}).",

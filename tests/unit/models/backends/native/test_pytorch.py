@@ -107,6 +107,26 @@ def test_a_module_that_writes_into_its_input_leaves_the_tables_column_alone(tmp_
     assert ROWS.to_pydict() == before
 
 
+@pytest.mark.parametrize("mapped", [True, False])
+def test_weights_stay_in_their_file_where_its_format_lets_them(mapped: bool, tmp_path: Path) -> None:
+    module = nn.Linear(2, 1)
+    folder = save(tmp_path, module, _use_new_zipfile_serialization=mapped)
+    spec = spec_of(folder, ROWS.schema, inputs=["x"])
+    loaded = load(spec, folder)
+    (answer,) = loaded.predict(project(ROWS, spec.binding)).values()
+    assert np.asarray(answer).tolist() == module(torch.tensor([[1.0, 2], [3, 4], [5, 6]])).tolist()
+    assert ("/model.pth" in mapping_of(loaded._module.weight.data_ptr())) is mapped  # type: ignore[attr-defined]
+
+
+def mapping_of(address: int) -> str:
+    """What is mapped at an address of this process."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, end = (int(each, 16) for each in line.split()[0].split("-"))
+        if start <= address < end:
+            return line
+    raise AssertionError(address)
+
+
 def test_a_module_that_takes_gradients_answers_as_in_its_pyfunc(tmp_path: Path) -> None:
     folder = save(tmp_path, Gradient())
     (answer,) = predict(folder).values()
