@@ -7,6 +7,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --ann
 	--custom-compile-command "make requirements" $(UPGRADE)
 # Files stay whole, and the slow ones, which come first, begin first.
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
+# Each shows what it printed when it ends.
+TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs --output-sync=target
 
 # What the surrounding shell says about another Python, Spark or MLflow must not leak into .venv.
 unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
@@ -14,8 +16,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_
 unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
-.PHONY: help java venv demo test check classes lint format types contracts unit spark gpu soak bench bench-quick bench-ablations docs site build requirements clean
+.PHONY: help java venv demo test check classes lint format types contracts unit others spark gpu soak bench bench-quick bench-ablations docs site build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -30,12 +31,13 @@ demo: ## Train a model on real flights, register it, and score a Delta table wit
 	@sh requirements/install.sh demo
 	@$(BIN)/spark-infer demo
 
+# Tests wait for processes and for Spark, and the two halves of them fill each other's pauses.
 test: java lint ## Run every check: lint, types, contracts and the whole test suite
-	@$(MAKE) --no-print-directory classes & made=$$!; $(MAKE) --no-print-directory types; typed=$$?; wait $$made && exit $$typed
-	@$(MAKE) --no-print-directory unit
-	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE) 3 --durations 25
+	+@$(TOGETHER) types classes
+	+@$(TOGETHER) unit others
 
-check: lint types unit ## Run what needs no Spark, before each commit: lint, types and the unit tests
+check: lint ## Run what needs no Spark, before each commit: lint, types and the unit tests
+	+@$(TOGETHER) types unit
 
 classes: venv ## Make the archive of classes that the JVMs of the tests start from
 	@$(BIN)/python -m tests.jvm > /dev/null
@@ -58,11 +60,15 @@ contracts: venv ## Check that imports point the way setup.cfg says
 unit: venv ## Run the tests that need no Spark, as if PySpark were not installed
 	$(BIN)/python -m pytest -p tests.without_spark tests/unit $(SIDE_BY_SIDE) 2
 
+others: java classes ## Run all other tests: those that start Spark, processes or commands
+	$(BIN)/python -m pytest --ignore tests/unit $(SIDE_BY_SIDE) 3 --durations 25
+
 spark: java venv ## Run the tests that start Spark
 	$(BIN)/python -m pytest tests/spark
 
 soak: java venv ## Run the longer tests that `make test` leaves out
 	$(BIN)/python -m pytest -m soak --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m "hypothesis and not soak" --hypothesis-profile soak
 
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu

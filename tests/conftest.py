@@ -28,6 +28,10 @@ _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 4 * 2**30
 _WITH_SESSION = "tests/spark/"
 _own_folder = pytest.StashKey[Path]()
+# Random examples: few in each round; `make soak` has as many as hypothesis takes by default, and more.
+settings.register_profile("suite", deadline=None, print_blob=True, max_examples=25)
+settings.register_profile("soak", settings.get_profile("suite"), max_examples=200)
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,8 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = jvm.options()
     os.environ["TZ"] = "UTC"
     time.tzset()
-    settings.register_profile("suite", deadline=None, print_blob=True)
-    settings.load_profile("suite")
 
 
 def _has_room(folder: Path) -> bool:

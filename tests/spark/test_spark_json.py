@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.errors import PySparkException
 from pyspark.ml.linalg import MatrixUDT, VectorUDT
@@ -107,7 +107,6 @@ def test_each_type_is_the_one_in_which_spark_sends_it(kind: DataType) -> None:
         assert field.type.equals(wanted, check_metadata=True)
 
 
-@settings(max_examples=100, deadline=None)
 @given(structs(TYPES))
 def test_a_schema_of_all_types_and_depths_comes_back_as_it_was(schema: StructType) -> None:
     arrow = in_arrow(schema)
@@ -121,7 +120,6 @@ def test_a_schema_of_all_types_and_depths_comes_back_as_it_was(schema: StructTyp
         assert field.type == (pa.null() if wanted is None else wanted)
 
 
-@settings(max_examples=50, deadline=None)
 @given(TYPES)
 def test_a_type_of_arrow_alone_is_the_one_that_spark_makes_of_it(kind: DataType) -> None:
     arrow = sent(kind)

@@ -77,7 +77,7 @@ def check(both: Callable[[str], Both], data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_a_random_model_answers_as_its_pyfunc_does(both: Callable[[str], Both], data: st.DataObject) -> None:
     check(both, data)
 

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.sim.world import World
 
 LIVES = [
-    pytest.param(range(120), id="120 lives"),
-    pytest.param(range(120, 1250), id="1130 lives", marks=pytest.mark.soak),
+    pytest.param(range(40), id="40 lives"),
+    pytest.param(range(40, 1250), id="1210 lives", marks=pytest.mark.soak),
 ]
 """For each format and write mode, eight of them."""
 

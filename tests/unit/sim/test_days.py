@@ -10,8 +10,8 @@ from tests.unit.sim.days import MODES, DaysWorld
 from tests.unit.sim.lives import live_all
 
 LIVES = [
-    pytest.param(range(50), id="50 lives"),
-    pytest.param(range(50, 1100), id="1050 lives", marks=pytest.mark.soak),
+    pytest.param(range(25), id="25 lives"),
+    pytest.param(range(25, 1100), id="1075 lives", marks=pytest.mark.soak),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
@@ -77,7 +77,6 @@ NUMBERS = st.one_of(
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda each: "-".join(name for name, _ in each.steps[:-1]))
-@settings(max_examples=60, deadline=None)
 @given(values=hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.just(WIDTH)), elements=NUMBERS))
 def test_any_values_come_to_the_same_bits_or_are_refused_by_both(pipeline: Pipeline, values: Matrix) -> None:
     expected, found = through(pipeline, values.copy()), columns_of(pipeline, values)

@@ -85,7 +85,7 @@ def batch_of(words: list[str | None]) -> pa.RecordBatch:
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
 @pytest.mark.parametrize("name", BY_VALUE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 3)  # each fits a transformer
 @given(batches=st.lists(WORDS.filter(bool), min_size=1, max_size=4))
 def test_the_numbers_are_those_of_the_transformer_alone(name: str, batches: list[list[str | None]]) -> None:
     alone = fitted(BY_VALUE[name])
@@ -100,7 +100,7 @@ def test_the_numbers_are_those_of_the_transformer_alone(name: str, batches: list
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
 @pytest.mark.parametrize("name", SPARSE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 3)  # each fits a transformer
 @given(batches=st.lists(WORDS.filter(bool), min_size=1, max_size=4))
 def test_a_sparse_matrix_has_the_same_numbers_in_the_same_order(name: str, batches: list[list[str | None]]) -> None:
     alone = fitted(SPARSE[name])

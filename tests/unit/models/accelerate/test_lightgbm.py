@@ -73,8 +73,14 @@ def model_text(objective: str) -> str:
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    ("objective", "dtype"),
+    [
+        *((objective, np.float64) for objective in OBJECTIVES),
+        ("binary", np.float32),
+        *(pytest.param(other, np.float32, marks=pytest.mark.soak) for other in OBJECTIVES if other != "binary"),
+    ],
+)
 def test_every_objective_answers_the_same_bits(objective: str, dtype: Any) -> None:
     model = lightgbm.Booster(model_str=model_text(objective))
     rows = table(20_000).astype(dtype)

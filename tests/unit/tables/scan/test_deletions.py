@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.errors import SourceError
@@ -31,7 +31,6 @@ ROWS = 60
     st.integers(0, ROWS),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
 def test_the_rows_that_are_left_are_read_by_row_groups_batches_and_a_condition(
     tmp_path_factory: pytest.TempPathFactory, deleted: set[int], group: int, batch: int, least: int, columns: bool
 ) -> None:

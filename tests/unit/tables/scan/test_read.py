@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_infer.errors import SourceReadError, SparkMustReadError
@@ -151,7 +151,6 @@ def test_a_damaged_file_is_named(scan: Scan) -> None:
     st.integers(1, 20),
     st.integers(0, 40),
 )
-@settings(deadline=None, max_examples=40)
 def test_texts_are_the_same_whether_their_pages_hold_a_dictionary_or_not(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str | None], group: int, batch: int, alone: int
 ) -> None:

