@@ -106,6 +106,10 @@ class QuarantineConfig(TableConfig):
     )
 
 
+class CacheConfig(TableConfig):
+    """Where predictions are kept from one run to the next: a table of its own, partitioned by model and options."""
+
+
 class JobConfig(Frozen):
     """A table job: source, model, steps, target.
 
@@ -199,6 +203,12 @@ class JobConfig(Frozen):
         default=None,
         description="For `score.on_error: quarantine`: the table for rows that the model fails for, on the disk of the "
         "target. It is made if it does not exist.",
+    )
+    cache: CacheConfig | None = Field(
+        default=None,
+        description="A prediction cache, on the disk of the target: rows whose model inputs an earlier run has "
+        "predicted with this model and these options are answered from it, and new predictions are added. It is made "
+        "if it does not exist. docs/prediction-cache.md says what counts as the same.",
     )
     aggregate: AggregateConfig | None = Field(
         default=None,

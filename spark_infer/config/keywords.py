@@ -91,6 +91,7 @@ class JobKeywords(ScoreKeywords, total=False):
     units: UnitOptions | Mapping[str, Any] | None
     incremental: bool | IncrementalOptions | Mapping[str, Any] | None
     quarantine: str | Mapping[str, Any] | None
+    cache: str | Mapping[str, Any] | None
     aggregate: AggregateConfig | Mapping[str, Any] | None
     quarantined: bool | QuarantinedOptions | Mapping[str, Any] | None
 

@@ -46,6 +46,7 @@ STREAM_RULE = (
     "source.version",
     "target.mode",
     "incremental",
+    "cache",
     "aggregate",
     "quarantined",
     "min_rows",
@@ -66,6 +67,7 @@ def stream_problem(
     version: int | None,
     mode: str,
     incremental: IncrementalOptions | None,
+    cache: object,
     aggregate: object,
     quarantined: QuarantinedOptions | None,
     min_rows: int,
@@ -88,6 +90,9 @@ def stream_problem(
         _mode_problem(mode): not MODES[mode].adds_only,
         "the checkpoint says which rows are new: leave `incremental` out": incremental is not None
         and incremental.enabled,
+        "Spark reads a stream, and only workers that read files look up a prediction cache: leave `cache` out": (
+            cache is not None
+        ),
         "a summary is of a whole run, and a stream has none: leave `aggregate` out": aggregate is not None,
         "a stream quarantines rows without their place in a file, by which `quarantined` finds them: score them with a "
         "job whose source is the quarantine table": quarantined is not None and quarantined.enabled,

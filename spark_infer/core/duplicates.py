@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Part = npt.NDArray[np.uint64] | npt.NDArray[np.bool_]
+Digests = npt.NDArray[np.uint64]
+"""A row of two words for each row of a batch."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Groups:
 def group_rows(batch: pa.RecordBatch) -> Groups | None:
     """Group the rows of a batch that are equal to the last bit; NaN equals NaN of the same bits, null equals null.
 
-    None where there are columns that cannot be compared so: maps, and arrays of anything but numbers.
+    None where there are columns for which that takes long: maps, and arrays of anything but numbers.
     """
     rows = _rows(batch, across=False)
     if rows is None:
@@ -51,13 +53,24 @@ def row_keys(batch: pa.RecordBatch) -> list[bytes] | None:
     """Return bytes for each row of a batch: equal for rows that are equal to the last bit, in whichever batch they are.
 
     Texts and arrays stand in them as BLAKE2b of 128 bits, and so does what is longer than 32 bytes as a whole. None
-    where `group_rows` returns None.
+    for a batch without columns.
     """
     rows = _rows(batch, across=True)
     if rows is None:
         return None
     keys: list[bytes] = rows.to_pylist()
     return keys if rows.type.byte_width <= _LONGEST_KEY else [*map(_digest, keys)]
+
+
+def row_digests(batch: pa.RecordBatch) -> Digests:
+    """Return BLAKE2b of 128 bits for each row: the same in every process, batch and encoding of equal values.
+
+    Rows have equal digests where they are equal to the last bit, in columns of the same types; NaN equals NaN of the
+    same bits, and -0.0 is not 0.0. Types and names of columns are not a part of it.
+    """
+    rows = _rows(batch, across=True)
+    keys = [b""] * batch.num_rows if rows is None else rows.to_pylist()
+    return np.frombuffer(b"".join(map(_digest, keys)), np.uint64).reshape(-1, _DIGEST_BYTES // 8)
 
 
 _LONGEST_KEY = 32
@@ -77,15 +90,18 @@ def _rows(batch: pa.RecordBatch, *, across: bool) -> pa.Array | None:
         if found is None:
             return None
         parts += found
-    if not parts:
-        return None
+    return _joined(parts, batch.num_rows) if parts else None
+
+
+def _joined(parts: list[Part], rows: int) -> pa.Array:
+    """Make one array of bytes of what tells the values of some columns apart."""
     flags = [part for part in parts if part.dtype == np.bool_]
     words = [part for part in parts if part.dtype != np.bool_]
     words += [_packed(flags[start : start + 64]) for start in range(0, len(flags), 64)]
-    keys = np.empty((batch.num_rows, len(words)), np.uint64)
+    keys = np.empty((rows, len(words)), np.uint64)
     for index, word in enumerate(words):
         keys[:, index] = word
-    return pa.Array.from_buffers(pa.binary(8 * len(words)), batch.num_rows, [None, pa.py_buffer(keys)])
+    return pa.Array.from_buffers(pa.binary(8 * len(words)), rows, [None, pa.py_buffer(keys)])
 
 
 def _by_content(array: pa.Array) -> list[Part]:
@@ -113,6 +129,8 @@ def _parts(array: pa.Array, *, across: bool) -> list[Part] | None:
         array = array.dictionary_decode()
     if types.is_struct(array.type):
         return _struct(array, across=across)
+    if across and types.is_nested(array.type):
+        return _lists(array)
     if types.is_list(array.type) or types.is_large_list(array.type):
         array = _lists_as_bytes(array)
     if array is None or types.is_map(array.type) or types.is_fixed_size_list(array.type):
@@ -151,15 +169,42 @@ def _struct(array: pa.StructArray, *, across: bool) -> list[Part] | None:
     return parts
 
 
+def _lists(array: pa.Array) -> list[Part]:
+    """Digests of arrays and maps of anything, which do not depend on what else is in the batch."""
+    if pa.types.is_map(array.type):
+        array = array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))
+    if pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.large_list(array.type.value_field))
+    if not _is_number(array.type.value_type):
+        elements = _joined(_parts(array.values, across=True) or [], len(array.values))
+        return _by_content(_as_bytes(array, elements.buffers()[1], elements.type.byte_width))
+    width, values = array.type.value_type.bit_width // 8, array.values
+    nulls = values.is_null().cast(pa.uint8())
+    unit = np.dtype(f"u{width}")
+    words = np.frombuffer(values.buffers()[1] or b"", unit, len(values), values.offset * width)
+    words = np.where(nulls.to_numpy(), unit.type(0), words)
+    return [
+        *_by_content(_as_bytes(array, pa.py_buffer(words), width)),
+        *_by_content(_as_bytes(array, pa.py_buffer(nulls.to_numpy()), 1)),
+    ]
+
+
 def _lists_as_bytes(array: pa.Array) -> pa.Array | None:
     """Arrays of numbers as what they are in memory; None where they are of something else, or hold nulls."""
     values = array.values
-    plain = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-    if not plain or values.null_count:
+    if not _is_number(values.type) or values.null_count:
         return None
     width = values.type.bit_width // 8
-    ends = array.offsets.to_numpy().astype(np.int64) * width
     data = values.buffers()[1] or pa.py_buffer(b"")
-    bytes_ = data.slice(values.offset * width, len(values) * width)
+    return _as_bytes(array, data.slice(values.offset * width, len(values) * width), width)
+
+
+def _as_bytes(array: pa.Array, data: pa.Buffer, width: int) -> pa.Array:
+    """Make one value of bytes of each array; ``data`` has ``width`` bytes for each of their elements."""
+    ends = array.offsets.to_numpy().astype(np.int64) * width
     valid = pa.array(array.is_valid()).buffers()[1] if array.null_count else None
-    return pa.Array.from_buffers(pa.large_binary(), len(array), [valid, pa.py_buffer(ends), bytes_])
+    return pa.Array.from_buffers(pa.large_binary(), len(array), [valid, pa.py_buffer(ends), data])
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

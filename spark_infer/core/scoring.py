@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -25,6 +25,9 @@ from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelProcessError, SparkInferError, StepFailedError, UndecodableError
+
+Ask = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""From model inputs to raw outputs."""
 
 _OUTPUT_FACTOR = 4
 """How many times the bytes of a model batch its outputs may take."""
@@ -89,7 +92,19 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
         PredictionShapeError: The model returned the wrong rows, columns or types.
         StepFailedError: A preprocess or postprocess step failed.
     """
-    return _outputs(predict(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
+    return _outputs(_predicted(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
+
+
+def _predicted(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
+    return _answered(inputs, partial(predict, model=model, steps=steps, stats=stats), steps)
+
+
+def _answered(inputs: pa.RecordBatch, ask: Ask, steps: ScoringSteps) -> pa.RecordBatch:
+    return ask(inputs) if steps.cache is None else steps.cache.predict(inputs, ask)
+
+
+def _trying(steps: ScoringSteps, *, keeps: bool) -> AbstractContextManager[None]:
+    return nullcontext() if steps.cache is None else steps.cache.trying(keeps=keeps)
 
 
 def _score_each(
@@ -113,7 +128,8 @@ def _without_bad_rows(
     score = partial(score_batch, model=model, steps=steps, stats=stats)
     done, ended = 0, None
     try:
-        bad.probe(run[0], score)
+        with _trying(steps, keeps=False):
+            bad.probe(run[0], score)
         for each in scored:
             done, bad.rows = done + 1, bad.rows + each.rows.num_rows
             yield each
@@ -128,7 +144,9 @@ def _without_bad_rows(
         # A window holds many model batches, of which all but a few do not fail.
         left, ended = [*rebatch(left, rows=_FEW_ROWS, max_bytes=steps.max_batch_bytes)], None
     for batch in left:
-        yield ScoredBatch(batch, *bad.score(batch, score, steps.outputs, failed=ended))
+        with _trying(steps, keeps=True):
+            answered = bad.score(batch, score, steps.outputs, failed=ended)
+        yield ScoredBatch(batch, *answered)
 
 
 def _names_all(error: SparkInferError, batch: pa.RecordBatch) -> bool:
@@ -139,9 +157,10 @@ def _names_all(error: SparkInferError, batch: pa.RecordBatch) -> bool:
 @contextmanager
 def _measured(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> Iterator[None]:
     """Tell the search for a batch size, if there is one, what a batch takes."""
-    began = stats.clock()
+    began, found_before = stats.clock(), stats.prediction_cache_hits
     yield
-    if steps.search is not None and not steps.search.found:
+    predicted_all = stats.prediction_cache_hits == found_before
+    if steps.search is not None and not steps.search.found and predicted_all:
         steps.search.note(batch.num_rows, stats.clock() - began, ceiling=steps.ceiling.rows)
         if steps.search.found:
             stats.batch_choices[steps.search.found] += 1
@@ -179,12 +198,15 @@ def _score_distinct(
         predicted, seconds = predicted + rows.num_rows, seconds + stats.clock() - start
         return answers
 
+    answer_rows = partial(_answered, ask=predict_rows, steps=steps)
     knows = bool(search.known)
-    raw = search.known.predict(distinct, predict_rows) if knows else predict_rows(distinct)
-    if search.active:
+    raw = search.known.predict(distinct, answer_rows) if knows else answer_rows(distinct)
+    # What the cache answers says nothing of what it takes to predict.
+    judges = search.active and (predicted > 0 or steps.cache is None)
+    if judges:
         grouping = stats.clock() - began - seconds
         search.measure(rows=whole.num_rows, predicted=predicted, grouping=grouping, predict=seconds)
-    if search.active and not knows and search.known.active:
+    if judges and search.active and not knows and search.known.active:
         search.known.keep(distinct, raw, row_seconds=search.row_seconds)
     start = 0
     for batch in run:

@@ -15,6 +15,7 @@ from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.binding import Binding
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.core.outputs import Predictions
+from spark_infer.core.prediction_cache import PredictionCache
 from spark_infer.core.row_order import Echoes
 from spark_infer.core.steps import Step
 
@@ -56,6 +57,7 @@ class ScoringSteps:
         ceiling: How many rows there is memory for in one predict call.
         seen: Learns of the raw outputs of rows that are scored at once.
         expected: What the job expects of some outputs.
+        cache: Answers that earlier runs have kept; None where there is no such cache.
     """
 
     label: str
@@ -78,3 +80,4 @@ class ScoringSteps:
     ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
     seen: Callable[[pa.RecordBatch], None] = lambda outputs: None
     expected: Mapping[str, ExpectedColumn] = field(default_factory=dict)
+    cache: PredictionCache | None = None

@@ -29,6 +29,8 @@ class Counters:
         fallbacks: Loads on the CPU where a GPU was asked for.
         unaccelerated: Tasks whose model was seen to answer otherwise in a faster way, and answered without it.
         retries: Earlier attempts of the task, which failed.
+        prediction_cache_hits: Rows whose answers were found among those that earlier runs have kept.
+        prediction_cache_misses: Rows that were looked up there in vain, and predicted.
         rows_squared: The square of the rows of each model batch, added up, from which their spread follows.
         tokens: What rows take of the batches that they are predicted in, where a model chooses its batches by that.
         computed_tokens: The same with padding: what the model computed.
@@ -52,6 +54,8 @@ class Counters:
     fallbacks: int = 0
     unaccelerated: int = 0
     retries: int = 0
+    prediction_cache_hits: int = 0
+    prediction_cache_misses: int = 0
     rows_squared: int = 0
     tokens: int = 0
     computed_tokens: int = 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from spark_infer.core.prediction_cache import PredictionCache
 from spark_infer.core.stats import Stats
 from spark_infer.errors import RunError
 from spark_infer.models.recipe import Recipe
@@ -16,8 +17,10 @@ from spark_infer.models.worker import score_rows, score_table_batches, scored_co
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.paths import logged_path
+from spark_infer.tables.prediction_cache.index import open_index
 from spark_infer.tables.scan.read import read_task
 from spark_infer.tables.scan.task import Scan, ScanTask
+from spark_infer.tables.sink.new_predictions import NewPredictions
 from spark_infer.tables.sink.quarantine import Quarantine
 from spark_infer.tables.sink.sink import ParquetSink
 from spark_infer.tables.sink.sink_spec import SinkSpec, WrittenFile
@@ -90,9 +93,11 @@ def written_files(
     out = ParquetSink(sink, task.number)
     aside = None if sink.quarantine is None else Quarantine(sink.quarantine, task)
     part = None if sink.parts is None else Part(sink.parts, task.number)
+    new = None if sink.cache is None else NewPredictions(sink.cache, task.number)
+    cache = None if sink.cache is None or new is None else PredictionCache(open_index(sink.cache).find, new.add, stats)
     this_process().failpoints.reach("task")
     try:
-        for scored in score_rows(work.recipe, folder, rows, assigned, stats):
+        for scored in score_rows(work.recipe, folder, rows, assigned, stats, cache=cache):
             this_process().failpoints.reach("batch")
             with stats.timing("write"):
                 good = scored if aside is None else aside.without_bad_rows(scored)
@@ -103,12 +108,13 @@ def written_files(
                     if part is not None:
                         part.add(batch, good)
         with stats.timing("write"):
-            files = [*out.close(), *(aside.close() if aside else ()), *(part.close() if part else ())]
+            others = (each.close() for each in (aside, part, new) if each is not None)
+            files = [*out.close(), *(file for written in others for file in written)]
         this_process().failpoints.reach("task_written")
     except BaseException as error:
-        out.abort()
-        if aside:
-            aside.abort()
+        for each in (out, aside, new):
+            if each is not None:
+                each.abort()
         if isinstance(error, RunError):
             error.details = (*error.details, *_where(work.recipe, task, sink, stats.rows))
         raise

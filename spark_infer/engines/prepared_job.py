@@ -26,6 +26,7 @@ from spark_infer.tables.spark_json import type_names
 
 if TYPE_CHECKING:
     from spark_infer.engines.base import Engine
+    from spark_infer.job.cache_plan import CachePlan
     from spark_infer.job.quarantine_plan import QuarantinePlan
     from spark_infer.job.summary_plan import SummaryPlan
     from spark_infer.job.units.quarantined_rows import QuarantinedRows
@@ -153,6 +154,7 @@ class PreparedJob(MatchedJob):
         run_id: Unique name of the run.
         write: What the write will do.
         quarantine: The table for rows that the model fails for; None where there is none.
+        cache: The table that predictions are kept in; None where there is none.
         summary: The table for the summary of the run; None where there is none.
         start: The run to begin or to go on with; None where no ledger of it can be kept.
         bookmark: How an incremental run moves the bookmark of its target; None for other runs.
@@ -163,6 +165,7 @@ class PreparedJob(MatchedJob):
     run_id: str
     write: WritePlan
     quarantine: QuarantinePlan | None = None
+    cache: CachePlan | None = None
     summary: SummaryPlan | None = None
     start: Start | None
     bookmark: BookmarkMove | None

@@ -104,6 +104,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         error_classes=totals.error_classes,
         batch_choices=totals.batch_choices,
         rows_quarantined=written.quarantined,
+        cache="" if config.cache is None else config.hide(config.cache.name),
         summary="" if config.aggregate is None else config.hide(config.aggregate.name),
         quarantine="" if config.quarantine is None else config.hide(config.quarantine.name),
         warnings=config.hide(tuple(_warnings(job, written, found, totals))),

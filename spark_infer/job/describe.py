@@ -45,7 +45,7 @@ def plan_of(job: PreparedJob) -> Plan:
             PlannedColumn(column=column.source, model_column=column.target, type=spelled(column.type), cast=column.cast)
             for column in recipe.load.binding.columns
         ),
-        steps=hide(_steps(config, recipe.load.methods, rows=job.batch_rows, bounded=job.by_workers, by_row=job.by_row)),
+        steps=hide(_steps(job)),
         outputs={field.name: spelled(field.type) for field in recipe.outputs},
         target=hide(config.target.name),
         target_format=job.write.location.format,
@@ -82,6 +82,8 @@ def _beside(job: PreparedJob) -> Iterator[str]:
     aside, wanted = job.config.quarantine, job.config.aggregate
     if aside is not None:
         yield f"rows that the model fails for go to {aside.name}"
+    if job.cache is not None and job.config.cache is not None:
+        yield f"new predictions go to {job.config.cache.name} too"
     if wanted is not None and job.summary is not None:
         groups = f"by {', '.join(wanted.by)}" if wanted.by else "of all rows"
         how = job.summary.write.how
@@ -128,15 +130,20 @@ def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
     return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
 
 
-def _steps(config: JobConfig, methods: tuple[str, ...], *, rows: int, bounded: bool, by_row: bool) -> tuple[str, ...]:
-    score = config.score
+def _steps(job: PreparedJob) -> tuple[str, ...]:
+    score, methods, bounded = job.config.score, job.recipe.load.methods, job.by_workers
     most = "as many rows as each worker measures to be fast (batch_size: auto)" if score.batch_size == "auto" else ""
-    bounds = f", {most or f'at most {rows:,} rows'} and {size(score.max_batch_bytes)} at a time" if bounded else ""
+    bounds = f", {most or f'at most {job.batch_rows:,} rows'} and {size(score.max_batch_bytes)} at a time"
+    bounds = bounds if bounded else ""
     steps = [_decoded(score.decode)] if score.decode else []
     steps += [f"preprocess with {score.preprocess}"] if score.preprocess else []
+    if job.cache is not None:
+        steps.append(
+            f"look up in the prediction cache, which has {job.cache.rows:,} predictions of this model and options"
+        )
     steps.append(f"{' and '.join(methods)}{bounds}")
     if bounded and score.deduplicate != "never":
-        steps.append(_deduplicated(score.deduplicate, by_row=by_row))
+        steps.append(_deduplicated(score.deduplicate, by_row=job.by_row))
     steps += [f"postprocess: {_described(step)}" for step in score.postprocess]
     if score.isolation is not None:
         steps.append("the model is in a process of its own, which is started again where it ends")

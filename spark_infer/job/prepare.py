@@ -20,7 +20,7 @@ from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.engines.unit import Unit, cut_units
 from spark_infer.errors import BookmarkMovedError
-from spark_infer.job.further_tables import plan_further_tables, summary_notes
+from spark_infer.job.further_tables import further_notes, plan_further_tables
 from spark_infer.job.quarantine_plan import read_along
 from spark_infer.job.row_count import check_planned_rows
 from spark_infer.job.summary_plan import read_inputs
@@ -155,13 +155,13 @@ def _prepare(
         )
         if again is not None and run.start is not None and run.start.found.plan is None:
             again.refuse_gone(engine.tables, config)
-        quarantine, summary = plan_further_tables(engine, job, run, plane)
+        quarantine, cache, summary = plan_further_tables(engine, job, run, plane)
         is_done = run.start is not None and run.start.finished is not None
         is_counted = config.source.where is None and move is None and again is None and not is_done
         row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
         decided = {
             "plane": plane,
-            "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes, *summary_notes(summary)),
+            "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes, *further_notes(cache, summary)),
             "started_at": run.started_at,
             "seconds": {"resolve": resolved - begin, "plan": clock() - resolved},
         }
@@ -171,6 +171,7 @@ def _prepare(
             write=run.write,
             start=run.start,
             quarantine=quarantine,
+            cache=cache,
             summary=summary,
             bookmark=move,
             again=again,

@@ -16,7 +16,7 @@ from spark_infer.engines.unit import Way
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
-from spark_infer.job.further_tables import summary_notes
+from spark_infer.job.further_tables import further_notes
 from spark_infer.job.row_count import too_few
 from spark_infer.job.units.concurrent_drivers import drive_shared, taking_part
 from spark_infer.job.units.drive import clean, clean_newest
@@ -54,7 +54,7 @@ def run_job(
             clean_newest(job.start.runs)
         return nothing_new(job)
     if job.start is not None and (done := done_by_others(job.start, job.deadline.sleep)) is not None:
-        return replace(done, warnings=(*done.warnings, *summary_notes(job.summary)))
+        return replace(done, warnings=(*done.warnings, *further_notes(job.summary)))
     engine = job.engine
     with engine.running():
         seconds = engine.prepare_workers(job)

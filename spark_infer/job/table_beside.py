@@ -57,6 +57,7 @@ def plan_beside(
     constants: Mapping[str, Any],
     plane: Plane,
     conf: Mapping[str, str],
+    instead: str = "",
 ) -> tuple[WritePlan, SinkSpec]:
     """Check that a table besides the target can be written as asked; nothing changes.
 
@@ -70,6 +71,7 @@ def plan_beside(
         constants: Those with one value in all rows.
         plane: Who reads and writes.
         conf: The session's settings.
+        instead: What else the user can do where an existing table does not fit; "" for what holds for most.
 
     Raises:
         PlanError: It cannot.
@@ -78,7 +80,7 @@ def plan_beside(
         write = plan_write(lookup, wanted, snapshot=snapshot, schema=schema)
     except TargetError as error:  # whose words are for targets
         what = re.sub(r"\b([Tt]he) target\b", rf"\1 {name}", error.what)
-        next_step = f"choose another {name}, or other columns for it."
+        next_step = instead or f"choose another {name}, or other columns for it."
         raise TargetError(what, details=error.details, next_step=next_step) from error
     for other in others:
         _refuse_place(name, write.location, other)

@@ -15,6 +15,7 @@ from spark_infer.config import IsolationOptions, ScoreOptions
 from spark_infer.core.bad_rows import ERROR_TYPE
 from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.memory_ceiling import MemoryCeiling
+from spark_infer.core.prediction_cache import PredictionCache
 from spark_infer.core.scoring import ScoredBatch, score_batches
 from spark_infer.core.scoring_steps import Model
 from spark_infer.core.stats import Stats
@@ -180,7 +181,13 @@ def _errors(scored: ScoredBatch) -> pa.Array:
 
 
 def score_rows(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment, stats: Stats
+    recipe: Recipe,
+    folder: Callable[[], Path],
+    batches: Iterable[pa.RecordBatch],
+    assigned: Assignment,
+    stats: Stats,
+    *,
+    cache: PredictionCache | None = None,
 ) -> Iterator[ScoredBatch]:
     """Score batches of a table; each batch comes with all of its columns, and with the errors of its rows.
 
@@ -190,12 +197,18 @@ def score_rows(
         batches: Record batches of the table.
         assigned: What Spark assigned to the task.
         stats: Takes what scoring cost.
+        cache: Answers that earlier runs have kept; None where there is no such cache.
     """
-    return capturing(_scored_aloud(recipe, folder, batches, assigned, stats))
+    return capturing(_scored_aloud(recipe, folder, batches, assigned, stats, cache))
 
 
 def _scored_aloud(
-    recipe: Recipe, folder: Callable[[], Path], batches: Iterable[pa.RecordBatch], assigned: Assignment, stats: Stats
+    recipe: Recipe,
+    folder: Callable[[], Path],
+    batches: Iterable[pa.RecordBatch],
+    assigned: Assignment,
+    stats: Stats,
+    cache: PredictionCache | None,
 ) -> Iterator[ScoredBatch]:
     stats.retries = assigned.attempt
     if recipe.load.accelerate:
@@ -235,6 +248,7 @@ def _scored_aloud(
         predict_limit=partial(limit, "predict", predict_seconds),
         ceiling=_ceiling(key),
         search=process.batch_searches.setdefault(key, BatchSearch()) if recipe.options.batch_size == "auto" else None,
+        cache=cache,
     )
     counted = False
     for scored in score_batches(batches, get_model, steps, stats):

@@ -54,7 +54,11 @@ class Report:
         summary: Path or name of the table that holds the run's summary; empty where there is none.
         summary_rows: Rows that this run added to it, one for each group.
         error_classes: How many of these by the class of the exception, where tasks brought that along.
-        rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once.
+        rows_predicted: Rows that the model was asked for; fewer where equal ones were predicted once, or were found in
+            the prediction cache.
+        cache: Path or name of the prediction cache; empty where there is none.
+        prediction_cache_hits: Model inputs that were found in it; equal rows count once where these are looked for.
+        prediction_cache_misses: Those that were looked up in vain, predicted and added.
         rows_replaced: Rows of the target that scored ones took the place of, by key; None but for a merge.
         rows_added: Rows that a merge added; None but for a merge.
         rows_removed: Rows that a merge removed, which are gone from the source; None where it removes none.
@@ -138,6 +142,9 @@ class Report:
     computed_tokens: int = 0
     out_of_memory: int = 0
     rows_predicted: int | None = None
+    cache: str = ""
+    prediction_cache_hits: int = 0
+    prediction_cache_misses: int = 0
     bad_rows: int = 0
     error_classes: Mapping[str, int] = field(default_factory=dict)
     rows_quarantined: int = 0

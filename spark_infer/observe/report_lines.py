@@ -69,7 +69,9 @@ def report_lines(report: Report) -> Iterator[str]:
     rate = report.rows_per_second
     speed = f", {rate:,.0f} rows/s" if rate else ""
     yield _fact("rows", f"{report.rows_read:,} read, {report.rows_scored:,} scored{speed}")
-    if report.rows_predicted is not None and report.rows_predicted < report.rows_read - report.bad_rows:
+    if report.cache:
+        yield _fact("", _cached(report))
+    elif report.rows_predicted is not None and report.rows_predicted < report.rows_read - report.bad_rows:
         others = "the other good ones" if report.bad_rows else "the others"
         yield _fact("", f"{report.rows_predicted:,} predicted, {others} are equal to one of them")
     if report.computed_tokens:
@@ -103,6 +105,13 @@ def _batches(report: Report) -> str:
     mean, deviation = report.batch_rows or (0.0, 0.0)
     sizes = f"{count(report.batches, 'model batch', 'model batches')} of {mean:,.0f} ± {deviation:,.0f} rows"
     return f"{sizes}, {report.tokens:,} tokens, {report.padding_efficiency or 0:.0%} of those computed"
+
+
+def _cached(report: Report) -> str:
+    hits, misses = report.prediction_cache_hits, report.prediction_cache_misses
+    equal = report.rows_read - report.bad_rows - hits - misses
+    others = f", {equal:,} equal to one of these" if equal > 0 else ""
+    return f"{hits:,} found in the prediction cache {report.cache}, {misses:,} predicted and added{others}"
 
 
 def _bad_rows(report: Report) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, MutableMapping
 from pathlib import Path
+from typing import Any
 
 from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.memory_ceiling import MemoryCeiling
@@ -37,6 +38,7 @@ class ProcessState:
         ceilings: How many rows there is memory for in one predict call, by how the model was loaded.
         batch_searches: How many rows of a batch a model is fast with, by how it was loaded.
         models_warned_of: Digests of models whose differences from this Python were logged.
+        prediction_index: Where the predictions of the last prediction cache stand, and of which files that was made.
 
     Args:
         environ: The environment of the process.
@@ -54,6 +56,7 @@ class ProcessState:
         self.ceilings: dict[Hashable, MemoryCeiling] = {}
         self.batch_searches: dict[Hashable, BatchSearch] = {}
         self.models_warned_of: set[str] = set()
+        self.prediction_index: tuple[Hashable, Any] | None = None
 
 
 _state = ProcessState(os.environ)

@@ -360,3 +360,23 @@ def test_equal_rows_are_predicted_once_and_the_report_says_so(
     assert "7 predicted, the others are equal to one of them" in str(report)
     wrong = spark.read.parquet(str(tmp_path / "out")).where("abs(prediction - 2 * x) > 1e-9 OR x <> id % 7")
     assert wrong.count() == 0
+
+
+def test_workers_of_spark_look_up_and_keep_predictions(spark: SparkSession, line: str, tmp_path: Path) -> None:
+    write_numbers(tmp_path / "in", "delta")
+    found = []
+    for name, where in (("one", f"id < {ROWS // 2}"), ("two", "id >= 0")):
+        report = score_table(
+            spark,
+            source={"path": str(tmp_path / "in"), "where": where},
+            target={"path": str(tmp_path / name), "keep": ["id"]},
+            model=line,
+            cache={"path": str(tmp_path / "cache"), "format": "parquet"},
+        )
+        found.append((report.prediction_cache_hits, report.prediction_cache_misses))
+    assert found == [(0, ROWS // 2), (ROWS // 2, ROWS - ROWS // 2)]
+    rows = DeltaTable(tmp_path / "two").to_pyarrow_table().sort_by("id")
+    assert rows.column("prediction").to_pylist() == [key / 2 for key in range(ROWS)]
+    # Whoever cleans a cache with Spark sees it as it is.
+    cached = spark.read.parquet(str(tmp_path / "cache"))
+    assert cached.where("model_version is not null").count() == cached.select("row_digest").distinct().count() == ROWS

@@ -264,6 +264,9 @@ class SparkEngine:
         if job.quarantine is not None:
             error.next_step = "use on_error: null, with which Spark can read the rows."
             raise error
+        if job.cache is not None:
+            error.next_step = "take `cache` out, with which Spark can read the rows."
+            raise error
         if job.summary is not None:
             error.next_step = "take `aggregate` out, with which Spark can read the rows."
             raise error

@@ -66,7 +66,7 @@ def _on_sample(
     }
     if config.quarantine is not None:  # measuring adds no rows to it
         document |= {"quarantine": None, "score": {**document["score"], "on_error": "null"}}
-    document |= {"aggregate": None}
+    document |= {"aggregate": None, "cache": None}
     if engine == "local":
         document["resources"] = {"cpus": cpus}
     return JobConfig.model_validate({**document, "plane": plane, "engine": engine})

@@ -234,6 +234,7 @@ def _seal(ledger: Ledger, scored: Scored, into: Storage, session: str, check: Ch
         files=tuple(file for file in scored.files if file.is_scored),
         quarantined=tuple(file for file in scored.files if file.aside),
         parts=tuple(file for file in scored.files if file.part),
+        cached=tuple(file for file in scored.files if file.cached),
         stats=tuple(scored.stats),
         seconds=scored.seconds,
     )

@@ -14,6 +14,7 @@ from spark_infer.engines.unit import Way
 from spark_infer.engines.unit_run import Score, Scored, UnitRun
 from spark_infer.errors import TooFewRowsError, UnfinishedRunError, WriteError
 from spark_infer.job.account import facts_of, mark_of, report_of
+from spark_infer.job.cache_plan import cache_spec, with_cache
 from spark_infer.job.quarantine_plan import quarantine_sink
 from spark_infer.job.summary_plan import part_spec, with_summary
 from spark_infer.job.units.concurrent_drivers import drive_shared, follow, taking_part
@@ -86,7 +87,7 @@ def run_units(
             return drive(
                 ledger,
                 start.units,
-                with_summary(job, work, _publisher(job, work, publisher(work))),
+                with_summary(job, work, with_cache(job, work, _publisher(job, work, publisher(work)))),
                 folder=work.folder,
                 score=scorer(UnitRun(spec=sink, tasks=start.tasks, units=len(start.units))),
                 check=_check(job, start, exact=_reads_all(job, start)),
@@ -244,7 +245,9 @@ def _sink(job: PreparedJob, start: Start) -> SinkSpec | None:
         aside = QuarantineSpec(sink=replace(sink, units=units), columns=job.quarantine.columns, run_id=job.run_id)
     if job.summary is not None:
         parts = part_spec(job.summary, job.run_id, units)
-    return replace(job.plane.sink, run_id=job.run_id, constants=values, units=units, quarantine=aside, parts=parts)
+    cache = None if job.cache is None else cache_spec(job.cache, job.recipe, job.run_id, job.started_at)
+    sink = replace(job.plane.sink, run_id=job.run_id, constants=values, units=units)
+    return replace(sink, quarantine=aside, parts=parts, cache=cache)
 
 
 def _report(job: PreparedJob, start: Start, outcome: Outcome, work: PublishWork, seconds: dict[str, float]) -> Report:

@@ -26,6 +26,10 @@ CALLABLE = "callable"
 """Name of the backend that runs a plain Python function or class."""
 
 
+_ANSWERS = 1
+"""Changes when a backend answers otherwise than in the version before, or rows are hashed otherwise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
     """A compiled model in the store."""
@@ -82,13 +86,31 @@ class LoadSpec:
 
     def key(self, digest: str) -> tuple[str, ...]:
         """What makes the loaded model unique in a process; by which table columns it is fed does not."""
+        how = (*self._asked, self.threads, self.accelerate)
+        device = (self.device, self.address or "", "hosted" if self.hosted else repr(self.isolation))
+        return (self.files(digest), self.backend, *device, repr(how), self._config, self.variables_digest)
+
+    def answers_digest(self, digest: str, outputs: pa.Schema) -> str:
+        """Return one text for all that decides the answer to a row besides the row; where it is computed does not.
+
+        Args:
+            digest: The model's.
+            outputs: What the model returns.
+        """
+        returned = [(field.name, str(field.type)) for field in outputs]
+        decides = (_ANSWERS, self.files(digest), self.backend, self._asked, self._config, self.variables_digest)
+        return hashlib.sha256(repr((*decides, returned)).encode()).hexdigest()
+
+    @property
+    def _asked(self) -> tuple[Any, ...]:
         inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
         fed = (inputs, self.binding.numbered, self.binding.tensors)
-        how = (self.methods, self.by_signature, fed, sorted(self.params.items()), self.threads, self.accelerate)
+        return (self.methods, self.by_signature, fed, sorted(self.params.items()))
+
+    @property
+    def _config(self) -> str:
         # Python's notation keeps apart what JSON's does not: orders, lists and tuples, numbers and texts as keys.
-        config = repr(dict(self.config))
-        device = (self.device, self.address or "", "hosted" if self.hosted else repr(self.isolation))
-        return (self.files(digest), self.backend, *device, repr(how), config, self.variables_digest)
+        return repr(dict(self.config))
 
     @property
     def variables_digest(self) -> str:

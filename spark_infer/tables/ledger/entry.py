@@ -10,7 +10,7 @@ from spark_infer.tables.ledger.signed import damaged, facts_in, leads_outside, s
 from spark_infer.tables.paths import is_name, stays_inside
 from spark_infer.tables.sink.sink_spec import WrittenFile
 
-_FILES = ("files", "quarantined", "parts")
+_FILES = ("files", "quarantined", "parts", "cached")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Sealed:
         files: The files of scored rows, below that folder.
         quarantined: Those of rows that the model fails for, there too.
         parts: Those that hold parts of the run's summary, there too.
+        cached: Those of new predictions for the prediction cache, there too.
         stats: What its tasks cost, as they told it.
         seconds: Wall seconds from the first of its tasks to the seal.
     """
@@ -32,6 +33,7 @@ class Sealed:
     files: tuple[WrittenFile, ...]
     quarantined: tuple[WrittenFile, ...] = ()
     parts: tuple[WrittenFile, ...] = ()
+    cached: tuple[WrittenFile, ...] = ()
     stats: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
 
@@ -43,11 +45,18 @@ class Sealed:
     @property
     def every_file(self) -> tuple[WrittenFile, ...]:
         """All that its tasks wrote and somebody counts on."""
-        return (*self.files, *self.quarantined, *self.parts)
+        return (*self.files, *self.quarantined, *self.parts, *self.cached)
 
     def aside(self) -> Sealed:
         """The unit as the table of quarantined rows sees it."""
-        return replace(self, files=self.quarantined, quarantined=(), parts=())
+        return self._with_only(self.quarantined)
+
+    def for_cache(self) -> Sealed:
+        """The unit as the prediction cache sees it."""
+        return self._with_only(self.cached)
+
+    def _with_only(self, files: tuple[WrittenFile, ...]) -> Sealed:
+        return replace(self, files=files, quarantined=(), parts=(), cached=())
 
     def to_json(self) -> bytes:
         """Write it as JSON."""

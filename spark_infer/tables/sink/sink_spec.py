@@ -36,6 +36,7 @@ class SinkSpec:
         units: The unit of each task, by the task's number.
         quarantine: What becomes of rows that the model fails for; None where there are none.
         parts: What is summarised of the rows; None for nothing.
+        cache: Which predictions are looked up, and how new ones are kept; None without a prediction cache.
     """
 
     uri: str = ""
@@ -52,6 +53,7 @@ class SinkSpec:
     units: tuple[int, ...] = ()
     quarantine: QuarantineSpec | None = None
     parts: PartSpec | None = None
+    cache: CacheSpec | None = None
 
     def into(self, uri: str) -> SinkSpec:
         """Return the same for a folder."""
@@ -62,11 +64,12 @@ class SinkSpec:
         return replace(self._with_others(lambda sink: sink.by(session)), run_id=f"{self.run_id}-{session}")
 
     def _with_others(self, change: Callable[[SinkSpec], SinkSpec]) -> SinkSpec:
-        aside, parts = self.quarantine, self.parts
+        aside, parts, cache = self.quarantine, self.parts, self.cache
         return replace(
             self,
             quarantine=aside and replace(aside, sink=change(aside.sink)),
             parts=parts and replace(parts, sink=change(parts.sink)),
+            cache=cache and replace(cache, sink=change(cache.sink)),
         )
 
     @property
@@ -106,6 +109,27 @@ class PartSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CacheSpec:
+    """Which predictions of earlier runs are looked up, and how new ones are kept.
+
+    Attributes:
+        sink: How new ones become files, in the same folder as the others.
+        uri: The table of the earlier ones.
+        scoring: What decides an answer besides the row, as one text (`LoadSpec.answers_digest`).
+        digest: The model's digest.
+        files: The files of these predictions, below the table's folder, as they were when the run was planned.
+        outputs: What the model returns.
+    """
+
+    sink: SinkSpec
+    uri: str
+    scoring: str
+    digest: str
+    files: tuple[str, ...]
+    outputs: pa.Schema
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrittenFile:
     """A file that a task wrote.
 
@@ -117,6 +141,7 @@ class WrittenFile:
         statistics: Delta's statistics of its columns: ``minValues``, ``maxValues``, ``nullCount``.
         aside: Whether it holds quarantined rows, and belongs into the table for these.
         part: Whether it holds a part of the summary, and belongs into no table.
+        cached: Whether it holds new predictions for the prediction cache.
     """
 
     path: str
@@ -126,11 +151,12 @@ class WrittenFile:
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     aside: bool = False
     part: bool = False
+    cached: bool = False
 
     @property
     def is_scored(self) -> bool:
         """Whether it holds scored rows, and belongs into the target."""
-        return not (self.aside or self.part)
+        return not (self.aside or self.part or self.cached)
 
 
 def file_metadata(columns: pa.Schema) -> dict[str, str]:

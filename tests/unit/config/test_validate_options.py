@@ -50,7 +50,7 @@ def test_all_problems_of_all_groups_come_at_once_and_show_no_value() -> None:
         ("score", "partition_filter", " (it goes under 'source')"),
         ("score", "tracking_uri", " (it goes under 'model')"),
         ("score", "gpu", " (it goes under 'resources')"),
-        ("score", "format", " (it goes under 'source' or 'target' or 'quarantine' or 'aggregate')"),
+        ("score", "format", " (it goes under 'source' or 'target' or 'quarantine' or 'cache' or 'aggregate')"),
         ("score", "deadline_seconds", " (it is a key of the job itself, not of a group)"),
         ("target", "batch_size", " (it goes under 'score')"),
         ("score", "batchsize", " (did you mean 'batch_size'?)"),

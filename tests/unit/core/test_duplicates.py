@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_infer.core.duplicates import group_rows
+from spark_infer.core.duplicates import group_rows, row_digests
 
 OTHER_NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000001))[0]
 VALUES: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -77,3 +77,51 @@ def test_what_cannot_be_compared_by_its_bits_is_left_alone(column: pa.Array) -> 
 
 def test_a_batch_without_columns_has_no_equal_rows() -> None:
     assert group_rows(pa.RecordBatch.from_pylist([], schema=pa.schema([]))) is None
+
+
+NESTED: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "numbers": (pa.list_(pa.float32()), [[], [1.0], [1.0, None], [None], [0.0], [-0.0], [float("nan")], None]),
+    "texts": (pa.list_(pa.string()), [[], ["a", "b"], ["ab"], [None], [""], None]),
+    "flags": (pa.list_(pa.list_(pa.bool_())), [[], [[]], [None], [[True]], [[None]], [[True], []], None]),
+    "map": (pa.map_(pa.string(), pa.int32()), [[], [("a", 1)], [("a", None)], [("a", 1), ("b", 1)], None]),
+    "objects": (
+        pa.list_(pa.struct([("a", pa.decimal128(20, 2)), ("b", pa.string())])),
+        [[], [{"a": Decimal("0.00"), "b": ""}], [{"a": None, "b": ""}], [None], None],
+    ),
+    "tensor": (pa.list_(pa.float64(), 2), [[1.0, 2.0], [1.0, None], None]),
+}
+
+
+@pytest.mark.parametrize("kind", [*VALUES, *NESTED])
+def test_a_row_has_one_digest_whatever_batch_and_encoding_it_is_in(kind: str) -> None:
+    type_, values = (VALUES | NESTED)[kind]
+
+    def digests(*rows: Any, first: int = 0, encoded: bool = False) -> list[Any]:
+        column = pa.array(rows, type_).slice(first)
+        column = column.dictionary_encode() if encoded else column
+        return [*row_digests(pa.RecordBatch.from_arrays([column], names=["a"])).tolist()]
+
+    alone = [digests(value)[0] for value in values]
+    assert digests(*values) == alone
+    assert digests(values[-1], values[0], *values, first=2) == alone
+    assert len({*map(tuple, alone)}) == len(values)
+    if kind in ("string", "double", "long"):
+        assert digests(*values, encoded=True) == alone
+
+
+def test_a_digest_is_the_same_in_every_version() -> None:
+    columns = {
+        "text": pa.array(["Grüße", None]),
+        "x": pa.array([1.5, -0.0]),
+        "many": pa.array([[1.0, None], []], pa.list_(pa.float32())),
+    }
+    digests = row_digests(pa.RecordBatch.from_pydict(columns))
+    assert [row.tobytes().hex() for row in digests] == [
+        "161ab2ec62245c3287ef29187e673257",
+        "bc0089e5975bf373e9d4eae96d7d7c39",
+    ]
+
+
+def test_rows_without_columns_are_equal() -> None:
+    rows = pa.RecordBatch.from_pylist([{}, {}], schema=pa.schema([]))
+    assert row_digests(rows).shape == (rows.num_rows, 2)

@@ -1,0 +1,67 @@
+"""The columns of a prediction cache."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from spark_infer.core.duplicates import Digests
+from spark_infer.errors import SchemaMismatchError
+
+DIGEST, SCORING, ROW = "model_digest", "scoring_digest", "row_digest"
+
+PARTITIONS = pa.schema([(DIGEST, pa.string()), (SCORING, pa.string())])
+"""The model, and all that decides its answer to a row besides the row."""
+
+OF_RUN = pa.schema(
+    [("model_name", pa.string()), ("model_version", pa.string()), ("cached_at", pa.timestamp("us", "UTC"))]
+)
+"""Columns with one value in all rows of a run."""
+
+ROW_BYTES = 16
+
+
+def cache_schema(outputs: pa.Schema) -> pa.Schema:
+    """Return the columns of a cache for what a model returns.
+
+    Raises:
+        SchemaMismatchError: An output has the name of another column.
+    """
+    own = [*PARTITIONS, pa.field(ROW, pa.binary()), *OF_RUN]
+    taken = {field.name for field in own}
+    twice = [name for name in outputs.names if name.casefold() in taken]
+    if twice:
+        raise SchemaMismatchError(
+            "The prediction cache has columns of its own with the names of the model's outputs.",
+            problems=[f"output {name!r} is the name of such a column" for name in twice],
+            next_step="leave `cache` out; no model with such outputs can have one.",
+        )
+    return pa.schema([*own, *(pa.field(field.name, field.type) for field in outputs)])
+
+
+def as_column(digests: Digests) -> pa.Array:
+    """Make a column of digests."""
+    ends = np.arange(len(digests) + 1, dtype=np.int32) * ROW_BYTES
+    data = np.ascontiguousarray(digests)
+    return pa.Array.from_buffers(pa.binary(), len(digests), [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
+def as_digests(column: pa.Array) -> Digests:
+    """Read digests from a column.
+
+    Raises:
+        ValueError: Its values are not digests.
+    """
+    ends = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
+    if column.null_count or (np.diff(ends) != ROW_BYTES).any():
+        raise ValueError(f"{ROW} has values that are not of {ROW_BYTES} bytes")
+    data = column.buffers()[2] or b""
+    return np.frombuffer(data, np.uint64, 2 * len(column), int(ends[0])).reshape(-1, 2)
+
+
+def digests_in(file: pq.ParquetFile) -> Digests:
+    """Read the digests of all rows of a file."""
+    column = file.read(columns=[ROW]).column(ROW).cast(pa.binary())
+    chunks = [as_digests(chunk) for chunk in column.chunks]
+    return np.concatenate(chunks) if chunks else np.empty((0, 2), np.uint64)
