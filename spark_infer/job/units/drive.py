@@ -137,18 +137,29 @@ def drive(
         _tidy(ledger, folder(session), session)
         raise
     outcome.entries = [sealed[unit.ordinal] for unit in units]
+    _finish(ledger, publisher, outcome, turn, least_rows)
+    return outcome
+
+
+def _finish(
+    ledger: Ledger,
+    publisher: Publisher,
+    outcome: Outcome,
+    turn: Callable[[], Mapping[str, Any] | None],
+    least_rows: int,
+) -> None:
+    """Publish what is left of a run that is scored, when it is this driver's turn."""
     if (rows := sum(entry.rows for entry in outcome.entries)) < least_rows:
         raise too_few(rows, least_rows)
     this_process().failpoints.reach("finish")
     outcome.report = turn()
     if outcome.report is not None:
-        return outcome
+        return
     refuse_taken_over(ledger)
-    with signals.held_back():
+    with this_process().stop_signals.held_back():
         outcome.ended = publisher.finish(outcome.entries)
     outcome.made(outcome.ended.version)
     this_process().failpoints.reach("published")
-    return outcome
 
 
 def clean(runs: Runs, ledger: Ledger) -> None:

@@ -105,14 +105,26 @@ def run_units(
         except TooFewRowsError:
             ledger.close(b"{}")  # nothing of it is published, and the next command begins again
             raise
-        if not isinstance(outcome, Outcome):
-            clean(start.runs, ledger)
-            return Report.again(outcome)
-        if outcome.report is not None:
-            clean(start.runs, ledger)
-            return _with_own_counts(Report.again(outcome.report), outcome)
-        report = _report(job, start, outcome, work, {**(seconds or {}), "score_and_write": clock() - begun})
-        conclude(start, report, {**_marks(work, outcome), **mark_of(job), **job.tried})
+        whole = {**(seconds or {}), "score_and_write": clock() - begun}
+        return _concluded(job, start, work, outcome, whole)
+
+
+def _concluded(
+    job: PreparedJob,
+    start: Start,
+    work: PublishWork,
+    outcome: Outcome | Mapping[str, Any],
+    seconds: dict[str, float],
+) -> Report:
+    """Report a run, and say in the ledger that it is finished where no other driver has done so."""
+    if not isinstance(outcome, Outcome):
+        clean(start.runs, work.ledger)
+        return Report.again(outcome)
+    if outcome.report is not None:
+        clean(start.runs, work.ledger)
+        return _with_own_counts(Report.again(outcome.report), outcome)
+    report = _report(job, start, outcome, work, seconds)
+    conclude(start, report, {**_marks(work, outcome), **mark_of(job), **job.tried})
     return report
 
 
