@@ -14,7 +14,6 @@ import typer
 
 from spark_infer.cli.options import AsJson, LogFile, Traceback
 from spark_infer.cli.output import Output
-from spark_infer.config.secrets import hide
 from spark_infer.errors import ModelRefusedError, SparkInferError
 from spark_infer.printable import printable_lines
 
@@ -140,6 +139,7 @@ def _try_batches(output: Output, path: Path, tolerance: float) -> list[Finding]:
     """Let a job's model predict rows in several batches."""
     from spark_infer.cli.finding import Finding
     from spark_infer.config.load import load_job
+    from spark_infer.config.secrets import hide
     from spark_infer.job.batch_invariance import batch_invariance_of
 
     try:

@@ -145,12 +145,11 @@ def verified(output: Output, uri: str, *, engine: str, master: str | None, **ask
     """Verify a model, on this machine or on the workers of Spark."""
     from spark_infer.job.session import session_of
     from spark_infer.job.verify import THIS_MACHINE, SparkWorkers, verify_model
-    from spark_infer.spark.descriptors import STDOUT, descriptors_to
 
     with ProgressLine(output.screen) as line:
         if not output.as_json:
             line.note("scoring the example")
-        with nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT):
+        with _quiet(output):
             session = partial(session_of, master, log_file=output.log_file)
             return verify_model(uri, **asked, workers=THIS_MACHINE if engine == "local" else SparkWorkers(session))
 
@@ -181,12 +180,31 @@ def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bo
     with job_engine(config, log_file=output.log_file) as engine:
         if not output.as_json:
             line.note("checking model and tables")
-        with _quiet(output):
+        with _quiet(output), _loads_shown(output, line):
             yield engine
 
 
-def _quiet(output: Output) -> AbstractContextManager[object]:
-    """A model that prints while it loads must not write between the lines of the result."""
-    from spark_infer.spark.descriptors import STDOUT, descriptors_to
+@contextmanager
+def _loads_shown(output: Output, line: ProgressLine) -> Iterator[None]:
+    """Say on the screen when this process loads a model."""
+    from spark_infer.runtime.process_state import this_process
 
-    return nullcontext() if output.log_file is None else descriptors_to(output.log_file, STDOUT)
+    models = this_process().models
+    models.on_load = None if output.as_json else partial(line.note, "loading the model")
+    try:
+        yield
+    finally:
+        models.on_load = None
+
+
+def _quiet(output: Output) -> AbstractContextManager[object]:
+    """A model that prints while it loads must not write between the lines of the result, nor over the progress.
+
+    Whoever asks for the log of the workers on the screen gets what libraries write there, too.
+    """
+    from spark_infer.runtime.output_capture import LOG_LEVEL
+    from spark_infer.spark.descriptors import STDOUT, descriptors_to, libraries_to
+
+    if output.log_file is None:
+        return nullcontext()
+    return descriptors_to(output.log_file, STDOUT) if os.environ.get(LOG_LEVEL) else libraries_to(output.log_file)

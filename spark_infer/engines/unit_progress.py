@@ -55,6 +55,10 @@ class UnitProgress:
 
         return tell
 
+    def begin(self) -> None:
+        """Tell that tasks begin, which have the model to load first."""
+        self._tell()
+
     def task(self) -> None:
         """Take one task that ended, of a unit whose tasks end one by one."""
         with self._lock:

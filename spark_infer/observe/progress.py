@@ -67,9 +67,11 @@ class Progress:
 
     def __str__(self) -> str:
         parts = [f"{self.share:4.0%}", f"{self.tasks_done:,} of {self.tasks_total:,} tasks"]
+        if not self.tasks_done:
+            parts.append("loading the model and scoring the first rows")
         if self.units_total > 1:
             parts.append(f"{self.units_done:,} of {self.units_total:,} units")
-        if self.rows_done is not None:
+        if self.rows_done is not None and self.tasks_done:
             parts.append(f"about {self.rows_done:,} rows")
         if self.rows_per_second is not None:
             parts.append(f"{self.rows_per_second:,.0f} rows/s")

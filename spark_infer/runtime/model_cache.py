@@ -37,11 +37,15 @@ class ModelCache:
     cycles collected before the next one is loaded, so that two never stand side by side because none ran.
     Models stay on one GPU: before one is asked for at another address, those of the old address go.
 
+    Attributes:
+        on_load: Called before a model is loaded: that takes seconds, and somebody may wait for it.
+
     Args:
         resident_bytes: Tells the memory of this process; what loading added to it is the size of a model.
     """
 
     def __init__(self, resident_bytes: Callable[[], int]) -> None:
+        self.on_load: Callable[[], None] | None = None
         self._resident_bytes = resident_bytes
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
@@ -75,6 +79,8 @@ class ModelCache:
                 return cast(T, self._entries[key].model)  # a key stands for one way to load
             self._make_room(max_bytes - size_bytes)
             before = self._resident_bytes()
+            if self.on_load is not None:
+                self.on_load()
             with stats.timing("load"):
                 model = load()
             loads = loads_elsewhere(model, 1)

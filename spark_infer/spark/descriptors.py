@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import TextIO
 
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.runtime.private_files import private
@@ -53,3 +54,28 @@ def descriptors_to(log_file: Path, *descriptors: int) -> Iterator[int]:
             for descriptor, screen in screens.items():
                 os.dup2(screen, descriptor)
                 os.close(screen)
+
+
+@contextmanager
+def libraries_to(log_file: Path) -> Iterator[None]:
+    """Append to a file what libraries write by themselves: native code on both descriptors, and `print`.
+
+    What goes through `sys.stderr` still comes to the screen, unless another block captures that.
+
+    Args:
+        log_file: As for `descriptors_to`.
+
+    Raises:
+        EnvironmentProblem: The file cannot be written.
+    """
+    ours: TextIO = sys.stderr
+    if sys.stderr is not sys.__stderr__ or ours is None:  # somebody has replaced it, and with it what is on the screen
+        with descriptors_to(log_file, STDOUT):
+            yield
+        return
+    with (
+        open(os.dup(STDERR), "w", encoding=ours.encoding, errors=ours.errors, buffering=1) as screen,
+        descriptors_to(log_file, STDOUT, STDERR),
+        redirect_stderr(screen),
+    ):
+        yield

@@ -170,7 +170,7 @@ def test_progress_counts_tasks_and_units(line: str, files: Path, tmp_path: Path,
     seen: list[Progress] = []
     scoring.run(on_progress=seen.append)
     ends = [(each.tasks_done, each.tasks_total, each.units_done, each.units_total) for each in seen]
-    assert (ends[0], ends[-1]) == ((1, 4, 4, FILES), (4, 4, FILES, FILES))
+    assert (ends[0], ends[1], ends[-1]) == ((0, 4, 4, FILES), (1, 4, 4, FILES), (4, 4, FILES, FILES))
     assert seen[-1].rows_done == 4 * ROWS
 
 

@@ -51,6 +51,8 @@ class LocalUnits:
         for empty in gathered.empty():
             progress.unit()
             yield empty
+        if gathered.numbers:
+            progress.begin()
         for number, (files, stats) in do_tasks(
             work, gathered.numbers, self._here.processes, gathered.is_wanted, job.deadline
         ):

@@ -41,7 +41,7 @@ def test_rows_rate_and_time_left_follow_from_the_tasks() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert str(Progress(0, 12, 4_000, 5.0)) == "0%, 0 of 12 tasks, about 0 rows"
+    assert str(Progress(0, 12, 4_000, 5.0)) == "0%, 0 of 12 tasks, loading the model and scoring the first rows"
     assert str(Progress(3, 12, None, 5.0)) == "25%, 3 of 12 tasks, 15 s left"
     assert Progress(0, 0, None, 0.0).eta_seconds is None
     assert str(Progress(3, 12, None, 5.0, 1, 1)) == "25%, 3 of 12 tasks, 15 s left"
@@ -99,7 +99,7 @@ def test_a_file_gets_a_plain_line_every_ten_seconds() -> None:
             line(Progress(seconds, 20, None, float(seconds)))
     assert screen.text.splitlines() == [
         "starting Spark",
-        "scoring: 0%, 0 of 20 tasks",
+        "scoring: 0%, 0 of 20 tasks, loading the model and scoring the first rows",
         "scoring: 50%, 10 of 20 tasks, 10 s left",
         "scoring: 100%, 20 of 20 tasks, 0 s left",
     ]
