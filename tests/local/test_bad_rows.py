@@ -25,6 +25,7 @@ from spark_infer.errors import (
 )
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import job, read
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -173,9 +174,14 @@ def test_bad_rows_go_to_a_table_of_their_own(moody: str, tmp_path: Path, kind: s
     assert f"4 quarantined in {tmp_path / 'aside'}: 4 ValueError" in str(report)
 
 
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
-@pytest.mark.parametrize("mode", ["error_if_exists", "append"])
-@pytest.mark.parametrize("point", ["seal:2", "sealed:3", "placed:1", "placed:2", "finish:1", "published:1"])
+@pytest.mark.parametrize(
+    ("point", "mode", "kind"),
+    pairwise(
+        ["seal:2", "sealed:3", "placed:1", "placed:2", "finish:1", "published:1"],
+        ["error_if_exists", "append"],
+        ["delta", "parquet"],
+    ),
+)
 def test_a_run_that_breaks_quarantines_each_row_once(
     moody: str, tmp_path: Path, breaks: Callable[[str], None], kind: str, mode: str, point: str
 ) -> None:

@@ -13,6 +13,7 @@ from spark_infer.errors import TargetError, UnfinishedRunError
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import job
 from tests.local.new_rows import Break, append, counts, doubled, new_rows, predictions, put
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -80,8 +81,7 @@ def test_a_first_run_that_broke_is_not_begun_beside_by_another_parameter(
     assert predictions(tmp_path) == doubled(5)
 
 
-@pytest.mark.parametrize("source", ["delta", "parquet"])
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize(("kind", "source"), pairwise(["delta", "parquet"], ["delta", "parquet"]))
 def test_the_bookmark_is_that_of_all_parameters(line: str, tmp_path: Path, kind: str, source: str) -> None:
     for number, value in enumerate((1, 2, 1, 1, 2)):
         append(tmp_path / "in", 3 * number) if source == "delta" else put(tmp_path, f"{number}", 3 * number)
@@ -90,8 +90,7 @@ def test_the_bookmark_is_that_of_all_parameters(line: str, tmp_path: Path, kind:
     assert predictions(tmp_path) == doubled(15)
 
 
-@pytest.mark.parametrize("source", ["delta", "parquet"])
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize(("kind", "source"), pairwise(["delta", "parquet"], ["delta", "parquet"]))
 def test_new_rows_that_a_plain_run_has_appended_are_refused(line: str, tmp_path: Path, kind: str, source: str) -> None:
     def grow(number: int) -> None:
         append(tmp_path / "in", 3 * number) if source == "delta" else put(tmp_path, f"{number}", 3 * number)

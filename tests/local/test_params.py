@@ -19,6 +19,7 @@ from spark_infer.errors import RunError, SourceError, UnfinishedRunError
 from spark_infer.job.scoring import ScoringJob
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import read
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -83,8 +84,7 @@ def of_days(*days: int, files: int = FILES) -> list[int]:
     return [100 * day + number for day in days for number in range(files)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "kind"), pairwise(MODES, KINDS))
 def test_a_killed_night_blocks_no_other_and_goes_on_with_its_source(
     nightly: Any, breaks: Callable[[str], None], kind: str, mode: str
 ) -> None:
@@ -139,8 +139,7 @@ def test_a_version_that_is_gone_is_named(nightly: Any, breaks: Callable[[str], N
     assert job.job(2).run(new_run=True).rows_scored == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "kind"), pairwise(MODES, KINDS))
 def test_a_new_table_is_made_by_one_night_and_joined_by_the_other(
     nightly: Any, breaks: Callable[[str], None], kind: str, mode: str
 ) -> None:

@@ -14,13 +14,13 @@ from spark_infer.tables.local_tables import LocalTables
 from tests.gate import Gate
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
 from tests.local.jobs import job, read
+from tests.pairwise import pairwise
 
 SOON = 1e-9
 
 
 @pytest.mark.usefixtures("in_this_process")
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
-@pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.parametrize(("mode", "kind"), pairwise(["append", "overwrite"], ["delta", "parquet"]))
 def test_commands_without_time_do_a_unit_each_and_publish_as_the_mode_allows(
     line: str, files: Path, tmp_path: Path, kind: str, mode: str
 ) -> None:

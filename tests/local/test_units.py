@@ -19,6 +19,7 @@ from spark_infer.observe.progress import Progress
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.eight import EACH, FILES, ROWS, exact, old_rows
 from tests.local.jobs import job, read
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -33,9 +34,10 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("point", ["seal:3", "publish:3", "placed:1", "finish:1"])
+@pytest.mark.parametrize(
+    ("point", "mode", "kind"),
+    pairwise(["seal:3", "publish:3", "placed:1", "finish:1"], MODES, ["delta", "parquet"]),
+)
 def test_a_run_that_breaks_goes_on_and_writes_each_row_once(
     line: str, files: Path, tmp_path: Path, breaks: Break, kind: str, mode: str, point: str
 ) -> None:
@@ -219,8 +221,7 @@ def test_a_report_that_is_damaged_never_counts_as_none(line: str, files: Path, t
             scoring.run()
 
 
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
-@pytest.mark.parametrize("where", [None, "id < 0"], ids=["rows", "no rows"])
+@pytest.mark.parametrize(("where", "kind"), pairwise([None, "id < 0"], ["delta", "parquet"]))
 def test_a_staged_folder_that_a_slow_driver_makes_again_does_not_keep_a_run_from_its_end(
     line: str, files: Path, tmp_path: Path, breaks: Break, kind: str, where: str | None
 ) -> None:

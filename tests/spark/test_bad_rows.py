@@ -81,7 +81,10 @@ def test_a_udf_returns_null_for_bad_rows_and_the_reason_where_it_is_asked_for(
     holds([{"id": row["id"], **row["both"].asDict()} for row in found], error="why")
 
 
-@pytest.mark.parametrize(("kind", "plane"), [("delta", "spark"), ("parquet", "spark"), ("delta", "direct")])
+@pytest.mark.parametrize(
+    ("kind", "plane"),
+    [("delta", "spark"), pytest.param("parquet", "spark", marks=pytest.mark.soak), ("delta", "direct")],
+)
 def test_a_table_job_of_either_plane_leaves_bad_rows_without_a_prediction(
     spark: SparkSession, moody: str, source: str, tmp_path: Path, kind: str, plane: str
 ) -> None:

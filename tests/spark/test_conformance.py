@@ -16,12 +16,15 @@ from tests.spark.tables.seen import no_spark_job
 # Where Spark commits what it writes, nothing is sealed before.
 # Whether a run goes on is decided without Spark: one mode that adds rows and one that replaces them show it here.
 OFTEN = ("error_if_exists_goes_on", "overwrite_goes_on")
+ONE_FORMAT = ("append_goes_on_after_published", "overwrite_partitions_goes_on_after_sealed")
 PAIRS = [
     pytest.param(
         name,
         case,
         id=f"{name}-{case.__name__}",
-        marks=[pytest.mark.soak] if case.__name__.startswith(OFTEN) else [],
+        marks=[pytest.mark.soak]
+        if case.__name__.startswith(OFTEN) or (not each.spark_commits and case.__name__ in ONE_FORMAT)
+        else [],
     )
     for name, each in FORMATS.items()
     for case in CASES

@@ -109,7 +109,9 @@ def test_a_value_without_a_place_is_an_error_that_names_the_column(
     assert {found["broken", str(index), door] for index in range(len(BROKEN))} == {"refused"}
 
 
-@pytest.mark.parametrize(("zone", "used"), [("America/St_Johns", DOORS), ("Asia/Kolkata", DOORS[:2])])
+@pytest.mark.parametrize(
+    ("zone", "used"), [("America/St_Johns", DOORS), pytest.param("Asia/Kolkata", DOORS[:2], marks=pytest.mark.soak)]
+)
 def test_the_session_s_time_zone_changes_nothing(zone: str, used: tuple[str, ...], doors: Doors) -> None:
     with setting(doors.spark, "spark.sql.session.timeZone", zone):
         for door in used:

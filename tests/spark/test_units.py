@@ -53,7 +53,13 @@ def expected(copies: int = 1) -> list[tuple[int, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fault"), [("delta", "seal:3"), ("delta", "placed:1"), ("parquet", "sealed:4"), ("parquet", "report:1")]
+    ("kind", "fault"),
+    [
+        pytest.param("delta", "seal:3", marks=pytest.mark.soak),
+        ("delta", "placed:1"),
+        ("parquet", "sealed:4"),
+        pytest.param("parquet", "report:1", marks=pytest.mark.soak),
+    ],
 )
 def test_units_of_workers_go_on(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, fault: str

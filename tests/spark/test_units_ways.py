@@ -68,7 +68,10 @@ def test_spark_begins_anew_what_workers_had_begun(
     assert job(line, source, target, **BY_WORKERS).run(spark).already_done
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("parquet", "append"), ("delta", "append"), ("parquet", "overwrite")])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [pytest.param("parquet", "append", marks=pytest.mark.soak), ("delta", "append"), ("parquet", "overwrite")],
+)
 def test_spark_refuses_what_workers_have_done_in_part(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, kind: str, mode: str
 ) -> None:

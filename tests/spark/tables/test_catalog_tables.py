@@ -44,7 +44,7 @@ def test_a_table_is_made_added_to_and_replaced(
     assert spark.table(table).count() == 1
 
 
-@both_formats
+@pytest.mark.parametrize("kind", ["delta", pytest.param("parquet", marks=pytest.mark.soak)])
 def test_a_failing_job_leaves_the_name_free_and_the_old_rows_in_place(
     spark: SparkSession, flights: DataFrame, failing: DataFrame, put: Put, table: str, kind: str
 ) -> None:

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.spark.tables.settings import settings
+from tests.pairwise import pairwise
 from tests.spark.tables.conftest import Put
 from tests.spark.tables.seen import hidden_beside, read_back, tree
 
@@ -62,8 +63,7 @@ def test_rows_that_a_filter_below_left_out_do_not_trip_the_check_of_the_scope(
     assert stored(tmp_path / "some", "parquet") == expected(0, 1, 3, 4, 6, 7, 9, 10)
 
 
-@both_formats
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "kind"), pairwise(MODES, ["delta", "parquet"]))
 def test_a_failing_job_leaves_every_byte_of_the_old_table(
     tmp_path: Path, failing: DataFrame, put: Put, kind: Format, mode: str
 ) -> None:
