@@ -112,7 +112,8 @@ def plan_cache(
 
 
 def _refuse_several_rows_at_a_time(job: MatchedJob) -> None:
-    if job.by_row or job.config.score.deduplicate == "always" or not job.scoring.loads:
+    is_loaded = job.scoring.loads and not job.nothing_new
+    if job.by_row or job.config.score.deduplicate == "always" or not is_loaded:
         return
     raise PlanError(
         "cache needs a model whose answer for a row depends on that row alone, which is not known of this one.",

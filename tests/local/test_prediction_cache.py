@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ from spark_infer.errors import ConfigError, PlanError, TargetError
 from spark_infer.runtime.failpoints import InjectedError
 from tests.line import save_line
 from tests.local.jobs import job, read
+from tests.local.test_two_summaries import wait_until_stopped
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -199,3 +205,48 @@ def test_a_cache_of_other_outputs_or_with_a_damaged_file_is_refused(line: str, t
     with pytest.raises(PlanError, match="not a readable Parquet file"):
         night(line, tmp_path, "two", range(9), kind).run()
     assert not (tmp_path / "two-out").exists()
+
+
+def test_a_command_without_new_rows_needs_no_model(line: str, tmp_path: Path) -> None:
+    scoring = night(line, tmp_path, "one", range(30), "parquet", incremental=True)
+    assert scoring.run().prediction_cache_misses == 30
+    assert "is new" in str(scoring.run())
+    pq.write_table(pa.table({"id": [7, 30], "x": [7 / 4, 30 / 4]}), tmp_path / "one" / "more.parquet")
+    assert counts(scoring.run()) == (1, 1, 1)
+
+
+PROGRAM = "import json, sys; from tests.here import run_here; run_here(json.loads(sys.argv[1]))"
+
+
+def start(scoring: Any, fault: str) -> subprocess.Popen[str]:
+    """Run a job in a process of its own, which a signal ends or stops at a point."""
+    environ = {**os.environ, "SPARK_INFER_TESTING": "1", "SPARK_INFER_FAULT": fault}
+    document = json.dumps(scoring.config.model_dump(mode="json", exclude_unset=True))
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, document], env=environ, stderr=subprocess.PIPE, text=True)
+
+
+@KINDS
+def test_runs_that_add_at_the_same_moment_and_one_that_is_killed_there(line: str, tmp_path: Path, kind: str) -> None:
+    """Two of three nights stop before they add to the cache and go on together; the third one is killed there."""
+    nights = {"one": range(60), "two": range(30, 90), "three": range(90, 120)}
+    jobs = {name: night(line, tmp_path, name, ids, kind) for name, ids in nights.items()}
+    faults = {"one": "cache:1:sigstop", "two": "cache:1:sigstop", "three": "cache:2:sigkill"}
+    running = {name: start(jobs[name], fault) for name, fault in faults.items()}
+    try:
+        for name in ("one", "two"):
+            wait_until_stopped(running[name])
+        for name in ("one", "two"):
+            running[name].send_signal(signal.SIGCONT)
+        ended = {name: process.wait(60) for name, process in running.items()}
+    finally:
+        for process in running.values():
+            process.kill()
+            process.communicate()
+    assert ended == {"one": 0, "two": 0, "three": -signal.SIGKILL}
+    jobs["three"].run()
+    assert all(holds(tmp_path, name, ids) for name, ids in nights.items())
+    # What two runs have predicted at the same time is there twice, and nothing else is.
+    assert sorted(cached(tmp_path).column("prediction").to_pylist()) == sorted(
+        key / 2 for ids in nights.values() for key in ids
+    )
+    assert counts(night(line, tmp_path, "four", range(120), kind).run()) == (120, 0, 0)
