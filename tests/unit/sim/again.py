@@ -15,7 +15,7 @@ class AgainWorld(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.quarantines = True
+        self.quarantines, self.caches = True, False
         held = {f"p=0/old-q{unit.ordinal}": [*keys_of(unit), *bad_keys_of(unit)] for unit in self.units}
         self.leaving = tuple(held)
         for path, keys in held.items():

@@ -16,7 +16,7 @@ class KeyedWorld(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.quarantines = self.summarises = False
+        self.quarantines = self.summarises = self.caches = False
         self.known = self.seen
         self._there = [key for unit in self.units[1:] if self.random.random() < 0.5 for key in keys_of(unit)]
         if self._there:

@@ -33,6 +33,7 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import partition_scope
+from spark_infer.tables.publishing.with_cache import WithCache
 from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
 from spark_infer.tables.publishing.with_summary import WithSummary
 from spark_infer.tables.publishing.work import Publisher, PublishWork
@@ -50,6 +51,8 @@ NEW_ROWS = "append of new rows"
 """The write mode of an incremental run: all units in one commit, with the bookmark."""
 SUMMARISED = 2_000
 """The row of partition 0 in a summary of all rows of the run; that of partition 1 is the next."""
+CACHED = 5_000
+"""The new prediction of unit 0; that of unit 1 is the next."""
 BOOKMARK = Bookmark(job="job.00000000", source_id="source", source_version=7, selection="all")
 
 
@@ -74,6 +77,7 @@ def command(
     units: tuple[Unit, ...],
     random: Random,
     *,
+    cache: Storage | None = None,
     day: int | None = None,
     leaving: Sequence[str] = (),
     known: Callable[[], Sequence[int]] | None = None,
@@ -92,6 +96,7 @@ def command(
         mode: The write mode.
         units: What is to be scored.
         random: Decides what workers do first.
+        cache: The prediction cache; None where the run has none.
         day: The partition that is scored and replaced; None for all.
         leaving: Files that leave the table of quarantined rows, whose rows are scored again.
         known: The keys that the target has, of a run whose rows are new where it lacks them; None for other runs.
@@ -109,6 +114,7 @@ def command(
         mode,
         units,
         random,
+        cache=cache,
         day=day,
         leaving=leaving,
         known=known,
@@ -132,6 +138,7 @@ def _command(
     units: tuple[Unit, ...],
     random: Random,
     *,
+    cache: Storage | None,
     day: int | None,
     leaving: Sequence[str],
     known: Callable[[], Sequence[int]] | None,
@@ -215,12 +222,20 @@ def _command(
         begins = Deadline(None, Random(session).choice(TIMES)).begins
 
         def do_the_rest() -> Outcome | Mapping[str, Any]:
+            target = publisher_of(work, publishing, aside, leaving)
             return drive(
                 ledger,
                 start.units,
-                with_summary(work, publishing, publisher_of(work, publishing, aside, leaving), summary, days),
+                with_summary(work, publishing, with_cache(work, publishing, target, cache), summary, days),
                 folder=work.folder,
-                score=scorer(disk, random, day, quarantines=aside is not None, summarises=summary is not None),
+                score=scorer(
+                    disk,
+                    random,
+                    day,
+                    quarantines=aside is not None,
+                    summarises=summary is not None,
+                    caches=cache is not None,
+                ),
                 check=stored,
                 session=session,
                 turn=turns.wait,
@@ -296,7 +311,18 @@ def with_summary(
     return WithSummary(target, publishing.publisher(own), own, make)
 
 
-def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool, summarises: bool) -> Any:
+def with_cache(work: PublishWork, publishing: TableFormat, target: Publisher, cache: Storage | None) -> Publisher:
+    """The publisher of the run, and of its new predictions where there is a cache for them."""
+    if cache is None:
+        return target
+    location = TableLocation(work.plan.location.format, cache.uri)
+    plan = replace(work.plan, location=location, mode=MODES["append"], exists=True, scope=None, at_once=False)
+    own = replace(work, plan=plan, table=cache, bookmark=None)
+    publishing.make_empty(own)
+    return WithCache(target, publishing.publisher(own))
+
+
+def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool, summarises: bool, caches: bool) -> Any:
     """Workers that write one file for each partition, in units of any order."""
 
     def score(
@@ -312,6 +338,10 @@ def scorer(disk: SimDisk, random: Random, day: int | None, *, quarantines: bool,
                 content = json.dumps([key]).encode()
                 disk.write(folder.at(path), content)
                 files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": str(key % 2)}, aside=bad))
+            if caches:
+                path, content = f"p=0/unit-{unit.ordinal}-new-{session}", json.dumps([CACHED + unit.ordinal]).encode()
+                disk.write(folder.at(path), content)
+                files.append(WrittenFile(path=path, size=len(content), rows=1, values={"p": "0"}, cached=True))
             if summarises:
                 path, content = f"part-{unit.ordinal}-{session}", json.dumps(len(keys_of(unit, day))).encode()
                 disk.write(folder.at(path), content)

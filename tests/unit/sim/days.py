@@ -14,7 +14,7 @@ class DaysWorld(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.quarantines = self.summarises = False
+        self.quarantines = self.summarises = self.caches = False
         if self.random.random() < 0.5:
             self.disk.nodes.clear()
             self.disk.lasting.clear()

@@ -31,6 +31,7 @@ from spark_infer.tables.ledger.signed import stamped
 from spark_infer.tables.parquet import publish as parquet_publish
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.move_files import READY, STAGED
+from spark_infer.tables.publishing.with_cache import WithCache
 from spark_infer.tables.publishing.with_quarantine import ThenRemoved, WithQuarantine
 from spark_infer.tables.publishing.with_summary import WithSummary
 from spark_infer.tables.publishing.work import PublishWork
@@ -43,7 +44,7 @@ from tests.unit.sim.command import NEW_ROWS
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.lives import live
 from tests.unit.sim.log import SimReady
-from tests.unit.sim.world import MODES, World, has_summary, is_patient
+from tests.unit.sim.world import MODES, World, has_cache, has_summary, is_patient
 
 LIVES = 250
 ALL = [*itertools.product(("delta", "parquet"), MODES), ("delta", NEW_ROWS)]
@@ -235,6 +236,32 @@ def removed_not_stored(patch: Patch) -> None:
     patch.setattr(SimDisk, "keep", only_files)
 
 
+def predictions_not_sealed(patch: Patch) -> None:
+    """The entry of a unit does not name its new predictions: only the command that scored it knows them."""
+    to_json = Sealed.to_json
+    patch.setattr(Sealed, "to_json", lambda self: to_json(replace(self, cached=())))
+
+
+def predictions_of_units_alone(patch: Patch) -> None:
+    """New predictions are kept unit by unit, also where units are published at the end."""
+    patch.setattr(WithCache, "finish", lambda self, entries: self._target.finish(entries))
+
+
+def predictions_by_the_session(patch: Patch) -> None:
+    """New predictions have names of their own in each command that publishes them."""
+    add = WithCache._add
+
+    def again(self: WithCache, sealed: Any) -> None:
+        for file in sealed.cached:
+            there = self._cache._work.folder(sealed.session)  # type: ignore[attr-defined]
+            if (content := there.read(file.path)) is not None:
+                path = f"p=0/unit-{sealed.unit}-again-{self._cache._work.session}"  # type: ignore[attr-defined]
+                there.files.write(self._cache._work.table.at(path), content)  # type: ignore[attr-defined]
+        add(self, sealed)
+
+    patch.setattr(WithCache, "_add", again)
+
+
 def parts_not_sealed(patch: Patch) -> None:
     """The entry of a unit does not name the parts of the summary: those of an earlier command are left out."""
     to_json = Sealed.to_json
@@ -343,6 +370,9 @@ MUTANTS: list[Callable[[Patch], None]] = [
     never_waits,
     never_looks_again,
     waits_for_the_dead,
+    predictions_not_sealed,
+    predictions_of_units_alone,
+    predictions_by_the_session,
 ]
 
 
@@ -354,6 +384,9 @@ OF_KEYS = (planned_before_others, cut_again)
 
 OF_SUMMARIES = (parts_not_sealed, summary_first, summary_not_sealed, summary_beside_the_rows)
 """What only shows where runs have a summary."""
+
+OF_CACHES = (predictions_not_sealed, predictions_of_units_alone, predictions_by_the_session)
+"""What only shows where runs have a prediction cache."""
 
 OF_TURNS = (never_waits, never_looks_again, waits_for_the_dead)
 """What only shows where drivers wait for each other, and so expect to end well."""
@@ -401,6 +434,7 @@ def test_a_mistake_with_keys_is_found(mutant: Callable[[Patch], None], monkeypat
 def test_a_mistake_is_found(mutant: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
     worlds = is_patient if mutant in OF_TURNS else has_summary if mutant in OF_SUMMARIES else lambda seed: True
+    worlds = has_cache if mutant in OF_CACHES else worlds
     several = lives([SHOWS_IN[mutant]] if mutant in SHOWS_IN else ALL, worlds)
     with pytest.raises((AssertionError, ValueError, KeyError, IndexError)):
         live_many(several)

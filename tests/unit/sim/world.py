@@ -19,11 +19,11 @@ from spark_infer.tables.delta.bookmarks import bookmark_in
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE
 from spark_infer.tables.scan.task import Piece, ScanTask
 from spark_infer.tables.storage import Storage
-from tests.unit.sim.command import BOOKMARK, NEW_ROWS, SUMMARISED, bad_keys_of, command, keys_of
+from tests.unit.sim.command import BOOKMARK, CACHED, NEW_ROWS, SUMMARISED, bad_keys_of, command, keys_of
 from tests.unit.sim.disk import SimDisk
 from tests.unit.sim.log import commit_in, commit_text, live
 
-TABLE, ASIDE, SUMMARY = "/w/t", "/w/q", "/w/s"
+TABLE, ASIDE, SUMMARY, CACHE = "/w/t", "/w/q", "/w/s", "/w/c"
 OLD = {"p=0/old-0": [-4, -2], "p=1/old-1": [-3, -1]}
 CROWDS = ((1,), (1, 1, 2), (1, 2, 3))
 """How many drivers begin at once: in each life one of a line."""
@@ -39,6 +39,11 @@ def is_patient(seed: int) -> bool:
 def has_summary(seed: int) -> bool:
     """Whether runs have a summary, in the life of a seed; with patient drivers and with others."""
     return seed % 8 in (3, 4)
+
+
+def has_cache(seed: int) -> bool:
+    """Whether runs have a prediction cache, in the life of a seed; with patient drivers and with others."""
+    return seed % 8 in (1, 6)
 
 
 class DeadError(BaseException):
@@ -93,6 +98,7 @@ class World:
         self.crowd = self.random.choice(CROWDS)
         self.quarantines = self.seed % 2 == 1
         self.summarises = has_summary(self.seed)
+        self.caches = has_cache(self.seed)
         # In some worlds each driver takes all others for dead: that may cost errors, and never a row.
         self.silent_looks = 3 if is_patient(self.seed) else 0
         self.disk = SimDisk(self.random)
@@ -126,6 +132,10 @@ class World:
     @property
     def summary(self) -> Storage | None:
         return Storage(f"file://{SUMMARY}", SUMMARY, self.disk) if self.summarises else None
+
+    @property
+    def cache(self) -> Storage | None:
+        return Storage(f"file://{CACHE}", CACHE, self.disk) if self.caches else None
 
     @property
     def new_keys(self) -> list[int]:
@@ -226,6 +236,7 @@ class World:
                     self.mode,
                     self.units,
                     self.random,
+                    cache=self.cache,
                     day=day,
                     leaving=self.leaving,
                     known=self.known,
@@ -307,6 +318,7 @@ class World:
             self.new_was_seen = self.new_was_seen or (seen == self.after and self.before != self.after)
         self._check_quarantine(seen)
         self._check_summary(seen)
+        self._check_cache()
         if self.mode == NEW_ROWS:
             moved = bookmark_in(self.table, BOOKMARK.job) is not None
             assert moved == (seen == self.after), f"the bookmark is {'' if moved else 'not '}there, beside {seen}"
@@ -338,6 +350,16 @@ class World:
         assert not set(there) & set(new) or seen == self.after, f"a summary of rows that are not there: {there}, {seen}"
         assert there == after or not self.is_finished(), f"finished, and the summary is not there: {there}"
 
+    def _check_cache(self) -> None:
+        """New predictions are kept once, and all of them unless the disk refused some."""
+        if not self.caches:
+            return
+        there, wanted = self.seen(CACHE), [CACHED + unit.ordinal for unit in self.units]
+        assert len(there) == len(set(there)), f"predictions are doubled in the cache: {there}"
+        assert set(there) <= set(wanted), f"predictions out of nowhere: {there}"
+        refused = any(line.endswith((" refused", " lost")) for line in self.trace)
+        assert there == wanted or refused or not self.is_finished(), f"finished, and predictions are lost: {there}"
+
     def is_finished(self) -> bool:
         return any(path.endswith("/report.json") for path in self.disk.files_below("/w/.t.spark_infer"))
 
@@ -352,6 +374,7 @@ class World:
         assert self.seen() == self.after, "a power cut after the end loses rows"
         self._check_quarantine(self.after)
         self._check_summary(self.after)
+        self._check_cache()
 
     def _make_old(self, table: str) -> None:
         for path, keys in OLD.items():
