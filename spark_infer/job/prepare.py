@@ -156,8 +156,8 @@ def _prepare(
         if again is not None and run.start is not None and run.start.found.plan is None:
             again.refuse_gone(engine.tables, config)
         quarantine, cache, summary = plan_further_tables(engine, job, run, plane)
-        is_done = run.start is not None and run.start.finished is not None
-        is_counted = config.source.where is None and move is None and again is None and not is_done
+        is_scored = (run.start is not None and run.start.finished is not None) or (pin is not None and pin.is_scored)
+        is_counted = config.source.where is None and move is None and again is None and not is_scored
         row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
         decided = {
             "plane": plane,

@@ -149,9 +149,11 @@ def refuse_other_reader(pin: Pin | None, source: Source, plane: Plane) -> None:
 
 def pin_warnings(pin: Pin | None, source: Source) -> tuple[str, ...]:
     """Say that a run goes on with an older state of its source."""
-    if pin is None or source.snapshot.is_newest:
+    if pin is None:
         return ()
     state = pin.plan.facts["source version"]
+    if source.snapshot.is_newest and source_state(source.snapshot) == state:
+        return ()
     return (f"run {pin.run} goes on with the source as it was when it began ({state}), without what came since",)
 
 
