@@ -107,7 +107,7 @@ def both(
     served = compile_recipe(recipe, own, store, lambda: sample)
     assert served.parity is not None
     this_process().threads.set(threads)
-    return own, load(served.load, store.path(served.load.files(ref.digest))), served.parity.worst
+    return own, load(served.load, store.path(served.load.files(ref.digest))), served.parity.found.numbers.size
 
 
 def raced(sides: tuple[Model, ...], rows: list[pa.RecordBatch], rounds: int) -> list[list[float]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # MLflow asks for a model's card when it saves one
 
+import numpy as np
 import tokenizers
 import torch
 import transformers
@@ -67,6 +68,33 @@ def bert(kind: str, labels: tuple[str, ...] = (), **settings: Any) -> Any:
         label2id={label: index for index, label in enumerate(labels)} or None, **_WIDTH, **settings,
     )  # fmt: skip
     return getattr(transformers, kind)(config).eval()
+
+
+def embedder(folder: Path) -> Any:
+    """Return a small embedder of 32 numbers with random weights that are always the same; its parts are in a folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    for part in (bert("BertModel", initializer_range=0.5), tokenizer()):
+        part.save_pretrained(folder)
+    first = Transformer(str(folder), max_seq_length=32)
+    return SentenceTransformer(modules=[first, Pooling(32), Normalize()], device="cpu", prompts={"query": "find: "})
+
+
+def save_embedder(folder: Path) -> Path:
+    """Save `embedder` with MLflow, and return its folder."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 32))])
+    mlflow.sentence_transformers.save_model(
+        embedder(folder / "parts"),
+        str(folder / "model"),
+        signature=ModelSignature(Schema([ColSpec("string", "text")]), outputs),
+        pip_requirements=["sentence-transformers"],
+    )
+    return folder / "model"
 
 
 @cache

@@ -135,9 +135,9 @@ class ScoreOptions(Frozen):
     )
     compile: CompileOptions | None = Field(
         default=None,
-        description="`onnx` compiles a scikit-learn, XGBoost or LightGBM model for ONNX Runtime, and refuses the job "
-        "unless it answers rows of the table as the original does. `{to: onnx, bound: 1e-5}` says how far numbers may "
-        "differ.",
+        description="Makes another form of the model, and refuses the job unless it answers rows of the table as the "
+        "original does: `onnx` (scikit-learn, XGBoost, LightGBM, models of texts), `int8` (models of texts), `bfloat16`"
+        " or `float16` (PyTorch). `{to: onnx, bound: 1e-5}` says how far numbers may differ.",
     )
     trust: Literal["any", "registry", "digests"] = Field(
         default="any",

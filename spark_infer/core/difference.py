@@ -101,3 +101,23 @@ def _list_sizes(a: pa.Array, b: pa.Array, name: str) -> npt.NDArray[np.float64]:
     sizes = np.zeros(len(a))
     np.maximum.at(sizes, rows, inner)
     return sizes
+
+
+def cosines(a: pa.Array, b: pa.Array) -> npt.NDArray[np.float64]:
+    """Return the cosine similarity of the lists of numbers in each row; -1 where only one is a list, or the longer one.
+
+    Lists that are equal have 1, also where all of their numbers are zero, and two nulls.
+    """
+    lengths = [each.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False) for each in (a, b)]
+    if (lengths[0] != lengths[1]).any():
+        return np.where(lengths[0] == lengths[1], 1.0, -1.0)
+    x, y = (each.flatten().to_numpy(zero_copy_only=False).astype(np.float64) for each in (a, b))
+    rows = np.repeat(np.arange(len(a)), np.maximum(lengths[0], 0))
+
+    def sums(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.bincount(rows, values, minlength=len(a)).astype(np.float64)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = sums(x * y) / np.sqrt(sums(x * x) * sums(y * y))
+    same = sums((x != y).astype(np.float64)) == 0
+    return np.where(same, 1.0, np.where(np.isnan(found), -1.0, found))

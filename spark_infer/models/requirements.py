@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.models.backends.spec import CALLABLE, COMPILED
+from spark_infer.models.backends.spec import CALLABLE, COMPILED, COMPILED_TEXTS
 from spark_infer.models.mlmodel import MLModel
 
 
@@ -43,6 +43,7 @@ class _Framework:
 
 _FRAMEWORKS: Mapping[str, _Framework] = {
     COMPILED: _Framework("onnxruntime", "onnxruntime", ""),
+    COMPILED_TEXTS: _Framework("onnxruntime", "onnxruntime", ""),
     "catboost": _Framework("catboost", "catboost", "catboost_version"),
     "lightgbm": _Framework("lightgbm", "lightgbm", "lgb_version"),
     "onnx": _Framework("onnxruntime", "onnxruntime", ""),
@@ -59,7 +60,10 @@ _FRAMEWORKS: Mapping[str, _Framework] = {
     "xgboost": _Framework("xgboost", "xgboost", "xgb_version"),
 }
 
-_BESIDE: Mapping[str, Requirement] = {"transformers": Requirement("torch", "torch")}
+_BESIDE: Mapping[str, Requirement] = {
+    COMPILED_TEXTS: Requirement("tokenizers", "tokenizers"),
+    "transformers": Requirement("torch", "torch"),
+}
 """What a native backend needs beside its flavor's own library."""
 
 # These say themselves that they read files of earlier versions, and not of later ones:

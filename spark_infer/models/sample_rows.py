@@ -27,6 +27,11 @@ class Sample:
         """How many there are."""
         return sum(batch.num_rows for batch in self.batches)
 
+    def first(self, most: int) -> Sample:
+        """Return the first rows of each batch, about so many in all."""
+        share = -(-most // max(1, len(self.batches)))
+        return Sample(batches=[batch.slice(0, share) for batch in self.batches], places=self.places)
+
     def place(self, row: int) -> str:
         """Say which row of the table a row of the sample is."""
         for batch, place in zip(self.batches, self.places, strict=True):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer.errors import PlanError, ResourcesError
-from spark_infer.models.compile.gate import compile_recipe
+from spark_infer.models.compile.gate import compile_recipe, runs_on_gpu
 from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
 from spark_infer.spark.prepare import Prepared
@@ -37,9 +37,10 @@ def with_compiled(spark: SparkSession, prepared: Prepared, take_sample: Callable
     options = prepared.recipe.options
     if options.compile is None:
         return prepared
-    if prepared.stage.resources.gpu:
+    if prepared.stage.resources.gpu and not runs_on_gpu(prepared.recipe.choice, options.compile.to):
         raise ResourcesError(
-            "A compiled model runs on the CPU, and a GPU was asked for.", next_step="leave `compile` or `gpu` out."
+            f"A model that is compiled to {options.compile.to} runs on the CPU, and a GPU was asked for.",
+            next_step="leave `compile` or `gpu` out.",
         )
     model = cast("LoadedModel", prepared.load_here())
     recipe = compile_recipe(prepared.recipe, model, prepared.store, take_sample)

@@ -10,7 +10,7 @@ from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.accelerate.accelerated import accelerated
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
-from spark_infer.models.backends.spec import CALLABLE, LoadedModel, LoadSpec
+from spark_infer.models.backends.spec import CALLABLE, COMPILED_TEXTS, LoadedModel, LoadSpec
 from spark_infer.models.code import enter_code
 from spark_infer.runtime.env_variables import variables_set
 
@@ -47,9 +47,10 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
         enter_code(folder, spec.mlmodel)
     try:
         if spec.artefact is not None:
-            from spark_infer.models.backends import compiled
+            from spark_infer.models.backends import compiled, compiled_texts
 
-            return compiled.load(spec, folder)
+            of_texts = spec.backend == COMPILED_TEXTS
+            return compiled_texts.load(spec, folder) if of_texts else compiled.load(spec, folder)
         if spec.backend == CALLABLE:
             from spark_infer.models.backends import callable as plain_python
 

@@ -77,10 +77,15 @@ def task_of(flavor: Mapping[str, Any]) -> Task | None:
 
 def _values(inputs: pa.RecordBatch) -> list[Any]:
     """The values of the first column, as MLflow takes them."""
-    return _without_null(inputs.schema.names[0], inputs.column(0))
+    return without_null(inputs.schema.names[0], inputs.column(0))
 
 
-def _without_null(name: str, values: pa.Array) -> list[Any]:
+def without_null(name: str, values: pa.Array) -> list[Any]:
+    """Return the values of a column.
+
+    Raises:
+        InputValueError: One is null.
+    """
     if values.null_count:
         raise InputValueError(
             f"Column {name!r} holds a null, and the pipeline takes none.",
@@ -93,13 +98,13 @@ def _without_null(name: str, values: pa.Array) -> list[Any]:
 def _texts_or_pairs(inputs: pa.RecordBatch) -> list[Any]:
     if inputs.num_columns == 1:
         return _values(inputs)
-    columns = [_without_null(name, inputs.column(name)) for name in inputs.schema.names]
+    columns = [without_null(name, inputs.column(name)) for name in inputs.schema.names]
     return [dict(zip(inputs.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _sequences(inputs: pa.RecordBatch) -> list[Any]:
     """Text, labels and template of each row of a zero-shot classification."""
-    texts, labels = (_without_null(name, inputs.column(name)) for name in ("sequences", "candidate_labels"))
+    texts, labels = (without_null(name, inputs.column(name)) for name in ("sequences", "candidate_labels"))
     template = "hypothesis_template"
     templates = inputs.column(template).to_pylist() if template in inputs.schema.names else [None] * len(texts)
     return list(zip(texts, map(_labels, labels), templates, strict=True))

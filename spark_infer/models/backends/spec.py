@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 COMPILED = "compiled"
 """Name of the backend that runs a compiled model."""
 
+COMPILED_TEXTS = "compiled_texts"
+"""Name of the backend that runs a compiled model of texts."""
+
 CALLABLE = "callable"
 """Name of the backend that runs a plain Python function or class."""
 
@@ -58,6 +61,7 @@ class LoadSpec:
         show_values: Whether messages of foreign exceptions may be shown.
         accelerate: Whether a faster way to the same answers may be taken (`models.accelerate`).
         artefact: What is loaded in place of the model's own files; None loads these.
+        dtype: The type of numbers that a PyTorch model computes with: ``bfloat16``, ``float16``, or "" for its own.
         hosted: Whether the model lives in the model host of its executor, which workers feed.
         isolation: What a process of its own may take that the model has in a worker; None leaves it in the worker's.
     """
@@ -77,6 +81,7 @@ class LoadSpec:
     show_values: bool = False
     accelerate: bool = True
     artefact: Artefact | None = None
+    dtype: str = ""
     hosted: bool = False
     isolation: ProcessLimits | None = None
 
@@ -105,7 +110,7 @@ class LoadSpec:
     def _asked(self) -> tuple[Any, ...]:
         inputs = [(column.target, str(column.type), column.source is None) for column in self.binding.columns]
         fed = (inputs, self.binding.numbered, self.binding.tensors)
-        return (self.methods, self.by_signature, fed, sorted(self.params.items()))
+        return (self.methods, self.by_signature, fed, sorted(self.params.items()), self.dtype)
 
     @property
     def _config(self) -> str:

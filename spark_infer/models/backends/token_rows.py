@@ -31,6 +31,22 @@ def unpack(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return [{name: values[row] for name, values in columns.items()} for row in range(batch.num_rows)]
 
 
+def padded(batch: pa.RecordBatch, fillers: Mapping[str, int]) -> dict[str, npt.NDArray[np.int64]]:
+    """Return one matrix for each column of tokens, filled up to the longest row, and the mask of what is filled.
+
+    Args:
+        batch: Tokenised rows, lists of the same lengths in each column.
+        fillers: What fills each column up.
+    """
+    sizes = np.diff(batch.column(0).offsets.to_numpy())
+    mask = np.arange(sizes.max(initial=1)) < sizes[:, None]
+    found = {"attention_mask": mask.astype(np.int64)}
+    for name, value in fillers.items():
+        found[name] = np.full(mask.shape, value, np.int64)
+        found[name][mask] = batch.column(name).flatten().to_numpy()
+    return found
+
+
 def _column(values: Sequence[Any]) -> pa.Array:
     if not hasattr(values[0], "shape"):
         return pa.array(values)

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from spark_infer.models.backends.spec import LoadSpec
 from spark_infer.runtime.memory import large_pages
 from spark_infer.runtime.process_state import this_process
+
+if TYPE_CHECKING:
+    import torch
+
+
+def set_dtype(module: torch.nn.Module, dtype: str) -> None:
+    """Have a module compute with numbers of another type.
+
+    Args:
+        module: The module, whose weights are changed.
+        dtype: PyTorch's name of the type; "" leaves the module as it is.
+    """
+    if dtype:
+        import torch
+
+        module.to(getattr(torch, dtype))
 
 
 def prepare_torch(spec: LoadSpec) -> str:

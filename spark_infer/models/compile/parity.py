@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from spark_infer.core.difference import Difference, worst_difference
 from spark_infer.core.scoring import score_batches
 from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.stats import Stats
 from spark_infer.errors import ModelRefusedError, RunError
+from spark_infer.models.compile.agreement import Agreement, Compared, compare
 from spark_infer.models.sample_rows import Sample
+
+_NAMES = {"onnx": "ONNX"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,30 +23,26 @@ class Parity:
     Attributes:
         to: What the model was compiled to.
         original: The backend of the original.
-        bound: Largest difference that was allowed.
+        agreement: What was allowed.
         rows: How many rows were compared.
-        worst: The largest difference that was seen.
-        output: The output it was in.
+        found: What was seen.
     """
 
     to: str
     original: str
-    bound: float
+    agreement: Agreement
     rows: int
-    worst: float
-    output: str | None
+    found: Compared
 
     def __str__(self) -> str:
-        where = f" in {self.output!r}" if self.worst and self.output else ""
         return (
-            f"to {self.to}, from {self.original}: {self.rows:,} rows compared, labels equal, worst difference "
-            f"{self.worst:.3g}{where} (bound {self.bound:g})"
+            f"to {self.to}, from {self.original}: {self.rows:,} rows compared, {self.found.described(self.agreement)}"
         )
 
 
 def check_parity(
-    original: Model, compiled: Model, steps: ScoringSteps, sample: Sample, *, bound: float, compared: str
-) -> Difference:
+    original: Model, compiled: Model, steps: ScoringSteps, sample: Sample, *, to: str, agreement: Agreement
+) -> Compared:
     """Have both models answer a sample of real rows, and refuse the compiled one that answers otherwise.
 
     What the models return is compared, and what the postprocess steps make of it.
@@ -55,27 +52,29 @@ def check_parity(
         compiled: The same, compiled.
         steps: The scoring.
         sample: The rows.
-        bound: Largest difference of a number.
-        compared: How to name the compiled model.
+        to: What it was compiled to.
+        agreement: How far answers may differ.
 
     Returns:
-        The worst difference.
+        What was seen of the answers themselves.
 
     Raises:
-        ModelRefusedError: A label differs, or a number by more than the bound; names the row's index, no value.
+        ModelRefusedError: The answers differ by more; names the row's index, no value.
     """
+    compared = f"the {_NAMES.get(to, to)} model"
     raw = _answers(original, steps, sample, which="the model"), _answers(compiled, steps, sample, which=compared)
-    worst = worst_difference(*raw)
-    _refuse(worst, sample, bound, compared)
+    found = compare(*raw, agreement)
+    _refuse(found, sample, agreement, compared, to)
     try:
-        _refuse(worst_difference(*map(steps.postprocess, raw)), sample, bound, f"{compared}, after postprocess,")
+        finished = compare(steps.postprocess(raw[0]), steps.postprocess(raw[1]), agreement)
+        _refuse(finished, sample, agreement, f"{compared}, after postprocess,", to)
     except RunError as error:
         raise ModelRefusedError(
             "The postprocess steps failed on the rows that the compiled model is compared on.",
             details=[error.what, *error.details],
             next_step=error.next_step,
         ) from error
-    return worst
+    return found
 
 
 def _answers(model: Model, steps: ScoringSteps, sample: Sample, *, which: str) -> pa.RecordBatch:
@@ -92,16 +91,14 @@ def _answers(model: Model, steps: ScoringSteps, sample: Sample, *, which: str) -
     return table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=steps.raw_outputs)
 
 
-def _refuse(worst: Difference, sample: Sample, bound: float, compared: str) -> None:
-    if worst.size <= bound:
+def _refuse(found: Compared, sample: Sample, agreement: Agreement, compared: str, to: str) -> None:
+    beyond = found.beyond(agreement)
+    if beyond is None:
         return
-    told = f"differs by {worst.size:.3g}" if math.isfinite(worst.size) else "is another"
+    difference, told, key = beyond
     raise ModelRefusedError(
-        f"{compared[:1].upper()}{compared[1:]} does not answer as the original does: output {worst.output!r} {told} in "
-        f"row {worst.row} of the {sample.rows:,} rows compared.",
-        details=[
-            f"that is {sample.place(worst.row)}",
-            f"allowed: equal labels, and numbers within {bound:g} (relative above 1)",
-        ],
-        next_step="leave `compile` out, or state a bound that you can accept: compile: {to: onnx, bound: …}.",
+        f"{compared[:1].upper()}{compared[1:]} does not answer as the original does: output {difference.output!r} "
+        f"{told} in row {difference.row} of the {sample.rows:,} rows compared.",
+        details=[f"that is {sample.place(difference.row)}", f"allowed: {agreement}"],
+        next_step=f"leave `compile` out, or state what you can accept: compile: {{to: {to}, {key}: …}}.",
     )

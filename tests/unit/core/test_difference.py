@@ -3,10 +3,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from spark_infer.core.difference import Difference, differences, worst_difference
+from spark_infer.core.difference import Difference, cosines, differences, worst_difference
 from spark_infer.errors import ModelRefusedError
 from spark_infer.models.sample_rows import Sample
 
@@ -74,3 +75,16 @@ def test_a_row_is_told_by_where_it_was_read() -> None:
         "row 2 of a.parquet",
         "row 0 of b.parquet",
     ]
+
+
+def test_the_cosine_of_lists_is_that_of_their_directions() -> None:
+    a = pa.array([[3.0, 4.0], [1.0, 0.0], [0.0, 0.0], None, [1.0, 2.0]])
+    b = pa.array([[6.0, 8.0], [0.0, 5.0], [0.0, 0.0], None, [-2.0, -4.0]])
+    np.testing.assert_allclose(cosines(a, b), [1.0, 0.0, 1.0, 1.0, -1.0])
+    np.testing.assert_allclose(cosines(pa.array([[1.0, 1.0]]), pa.array([[1.0, 0.0]])), [2**-0.5])
+
+
+@pytest.mark.parametrize("other", [None, [1.0], [math.nan, 1.0], [0.0, 0.0]])
+def test_a_list_that_cannot_be_compared_is_as_far_away_as_can_be(other: list[float] | None) -> None:
+    lists = pa.list_(pa.float64())
+    assert cosines(pa.array([[1.0, 2.0], [1.0]], lists), pa.array([other, [1.0]], lists)).tolist() == [-1.0, 1.0]

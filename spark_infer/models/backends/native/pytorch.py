@@ -19,9 +19,10 @@ from spark_infer.core.exception_text import text_of
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
+from spark_infer.models.backends.exportable import not_exportable
 from spark_infer.models.backends.pickled import check_importable, imported_by, may_unpickle, require_unpickling
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.backends.torch_device import prepare_torch
+from spark_infer.models.backends.torch_device import prepare_torch, set_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -80,8 +81,12 @@ def load(spec: LoadSpec, folder: Path) -> TorchModel:
     data = folder / spec.mlmodel.flavors["pytorch"]["model_data"]
     if (data / "model.pt2").exists() and not (data / "model.pth").exists():
         module, rows = _exported(data / "model.pt2", device)
+        if spec.dtype:
+            raise not_exportable("it is an exported program, which computes with the numbers that it was exported with")
         return TorchModel(module, spec, device, one_by_one=rows == 1)
-    return TorchModel(_unpickled(data, device), spec, device)
+    module = _unpickled(data, device)
+    set_dtype(module, spec.dtype)
+    return TorchModel(module, spec, device)
 
 
 def _pickle_of(path: Path) -> bytes:
@@ -157,6 +162,7 @@ class TorchModel:
         self._module: torch.nn.Module | None = module
         self._binding = spec.binding
         self._device = device
+        self._dtype = spec.dtype
         self._one_by_one = one_by_one
         self._mode: Any = torch.inference_mode
         present = [column for column in spec.binding.columns if column.source is not None]
@@ -202,10 +208,9 @@ class TorchModel:
             return self._answer(inputs)
 
     def _answer(self, inputs: pa.RecordBatch) -> Predictions:
-        import torch
 
         assert self._module is not None
-        given = [torch.from_numpy(array).to(self._device) for array in self._arrays(inputs)]
+        given = [self._tensor(array) for array in self._arrays(inputs)]
         with self._mode():
             if not self._one_by_one:
                 return _predictions(self._module(*given), inputs.num_rows)
@@ -214,6 +219,12 @@ class TorchModel:
                 for row in range(inputs.num_rows)
             ]
         return {name: np.concatenate([np.asarray(each[name]) for each in results]) for name in results[0]}
+
+    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        import torch
+
+        found = torch.from_numpy(array).to(self._device)
+        return found.to(getattr(torch, self._dtype)) if self._dtype and found.is_floating_point() else found
 
     def _arrays(self, inputs: pa.RecordBatch) -> list[npt.NDArray[Any]]:
         if self._binding.tensors:

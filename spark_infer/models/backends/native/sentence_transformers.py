@@ -19,8 +19,10 @@ from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Column, Param, Tensor
 from spark_infer.errors import ConfigError, nearest
+from spark_infer.models.backends.exportable import Exportable, embedding_graph, not_exportable
 from spark_infer.models.backends.spec import LoadSpec
-from spark_infer.models.backends.torch_device import prepare_torch
+from spark_infer.models.backends.token_rows import padded
+from spark_infer.models.backends.torch_device import prepare_torch, set_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +101,7 @@ def load(spec: LoadSpec, folder: Path) -> Embedder:
     model = SentenceTransformer(
         str(folder / _data(spec.mlmodel)), device=device, local_files_only=True, trust_remote_code=True
     )
+    set_dtype(model, spec.dtype)
     return Embedder(model, _asked(spec.mlmodel, spec.params), device)
 
 
@@ -172,6 +175,28 @@ class Embedder:
         """Embed texts as one batch."""
         return self.predict_prepared(self.prepare(inputs).inputs)
 
+    def exportable(self) -> Exportable:
+        """Return what can be compiled of the model.
+
+        Raises:
+            ModelRefusedError: It is no tokeniser and transformer alone, or its embeddings are not floating numbers.
+        """
+        assert self._model is not None
+        if self._padding is None or self._alike or self._precision != "float32":
+            why = (
+                f"its embeddings are {self._precision}" if self._padding is not None else "it tokenises in its own way"
+            )
+            raise not_exportable("it pads on the left" if self._alike else why)
+        module = embedding_graph(
+            self._model, self._same, list(self._padding), truncate=self._truncate, normalize=self._normalize
+        )
+        return Exportable(
+            module=module,
+            tokenizer=self._model.tokenizer,
+            inputs=(*self._padding, "attention_mask"),
+            prompt=self._prompt or "",
+        )
+
     def close(self) -> None:
         """Let go of the model, and of its memory on the device."""
         import torch
@@ -194,17 +219,7 @@ class Embedder:
     def _padded(self, rows: pa.RecordBatch, padding: Mapping[str, int]) -> dict[str, Any]:
         import torch
 
-        assert self._model is not None
-        sizes = np.diff(rows.column(0).offsets.to_numpy())
-        places = np.arange(sizes.max(initial=1))
-        mask = places < sizes[:, None]
-        features = dict(self._same)
-        for name, value in padding.items():
-            padded = np.full(mask.shape, value, np.int64)
-            padded[mask] = rows.column(name).flatten().to_numpy()
-            features[name] = torch.from_numpy(padded)
-        features["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
-        return features
+        return {**self._same, **{name: torch.from_numpy(each) for name, each in padded(rows, padding).items()}}
 
     def _texts(self, rows: pa.RecordBatch) -> dict[str, Any]:
         assert self._model is not None

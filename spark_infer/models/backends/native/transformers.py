@@ -13,6 +13,7 @@ import pyarrow as pa
 from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.outputs import Predictions
 from spark_infer.errors import ModelLoadError
+from spark_infer.models.backends.exportable import Exportable, class_graph, not_exportable
 from spark_infer.models.backends.pipeline_fit import left_to_pyfunc
 from spark_infer.models.backends.pipeline_tasks import Config, Task, for_pipeline, task_of
 from spark_infer.models.backends.spec import LoadSpec
@@ -64,7 +65,7 @@ def load(spec: LoadSpec, folder: Path) -> TransformersModel:
     flavor = spec.mlmodel.flavors["transformers"]
     task = task_of(flavor)
     assert task is not None
-    pipeline, config = _pipeline(folder, flavor, task, device), _configuration(spec)
+    pipeline, config = _pipeline(folder, flavor, task, device, spec.dtype), _configuration(spec)
     # With a stride, a text may be several sequences of tokens.
     kind = TokenModel if task.tokens and "stride" not in config else TransformersModel
     return kind(pipeline, task, config, device, spec.mlmodel.metadata.get("prompt_template"))
@@ -83,10 +84,10 @@ def _converted(value: Any, kind: str) -> Any:
     return float(value) if kind in ("float", "double") and isinstance(value, int) else value
 
 
-def _pipeline(folder: Path, flavor: Mapping[str, Any], task: Task, device: str) -> Any:
+def _pipeline(folder: Path, flavor: Mapping[str, Any], task: Task, device: str, dtype: str) -> Any:
     import transformers
 
-    dtype = str(flavor.get("torch_dtype") or "").removeprefix("torch.")
+    dtype = dtype or str(flavor.get("torch_dtype") or "").removeprefix("torch.")
     model = _part(flavor["pipeline_model_type"]).from_pretrained(
         folder / flavor["model_binary"], local_files_only=True, **_dtype(dtype)
     )
@@ -193,6 +194,16 @@ def _padding(pipeline: Any) -> Padding:
     return "any" if hidden else "alike"
 
 
+def _function(config: Any, asked: Any) -> str:
+    """What a classifier's pipeline makes scores of: `TextClassificationPipeline.postprocess` decides it so."""
+    if asked is not None:
+        return str(asked.name).lower()
+    if config.problem_type == "regression":
+        return "none"
+    several = config.problem_type == "multi_label_classification"
+    return "sigmoid" if several or config.num_labels == 1 else "softmax"
+
+
 class TokenModel(TransformersModel):
     """A pipeline whose rows are tokenised once, and computed in batches of rows of similar lengths."""
 
@@ -230,6 +241,28 @@ class TokenModel(TransformersModel):
             for index, answer in zip(together, self._answers([encoded[index] for index in together]), strict=True):
                 answers[index] = answer
         return self._task.read(answers, self._config)
+
+    def exportable(self) -> Exportable:
+        """Return what can be compiled of the pipeline.
+
+        Raises:
+            ModelRefusedError: It is not one that gives each text a label and a score.
+        """
+        pipeline, postprocess = self._pipeline, self._steps.postprocess
+        if self._task.pipeline != "TextClassificationPipeline":
+            raise not_exportable(
+                f"of pipelines, text classification can be exported, and this is {self._task.pipeline}"
+            )
+        inputs = tuple(pipeline.tokenizer.model_input_names)
+        lacks = {"a prompt template": self._template, "a top_k": "top_k" in postprocess}
+        lacks |= {"a tokeniser that pads otherwise than on the right": self._padding != "any"}
+        lacks |= {f"the inputs {list(inputs)}": not set(inputs) <= {"input_ids", "token_type_ids", "attention_mask"}}
+        if has := [what for what, there in lacks.items() if there]:
+            raise not_exportable(f"it has {' and '.join(has)}")
+        config = pipeline.model.config
+        labels = tuple(config.id2label[index] for index in range(config.num_labels))
+        module = class_graph(pipeline.model, inputs, _function(config, postprocess.get("function_to_apply")))
+        return Exportable(module=module, tokenizer=pipeline.tokenizer, inputs=inputs, labels=labels)
 
     def _together(self, lengths: Sequence[int]) -> Iterable[Sequence[int]]:
         """Which rows can be computed at once."""

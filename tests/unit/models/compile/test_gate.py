@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from spark_infer.errors import InputValueError, ModelRefusedError
 from spark_infer.models.backends.compiled import GRAPH
-from spark_infer.models.compile.artefact import _key
+from spark_infer.models.compile.estimators import _key
 from tests.unit.models.compile.scoring import Scoring, batch_of, save, scoring_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")

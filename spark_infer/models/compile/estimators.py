@@ -1,4 +1,4 @@
-"""The compiled model in the store: made once for a model, an option and the converters' versions, then found again."""
+"""A compiled estimator in the store: made once for a model, options and the converters' versions, then found again."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from spark_infer.models.backends import load as load_model
 from spark_infer.models.backends.estimator import score_names
 from spark_infer.models.backends.native.sklearn import by_position
 from spark_infer.models.backends.spec import COMPILED, Artefact, LoadedModel, LoadSpec
+from spark_infer.models.compile.agreement import Agreement
 from spark_infer.models.compile.guard import Guard
 from spark_infer.models.compile.to_onnx import Converted, Inputs, convert
 from spark_infer.models.files.notes import derived
@@ -37,7 +38,9 @@ FORMAT = 1
 _METHODS = ("predict", "predict_proba")
 
 
-def compiled_spec(recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: ModelStore) -> LoadSpec:
+def compiled_spec(
+    recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: ModelStore, agreement: Agreement
+) -> LoadSpec:
     """Return how the compiled model is loaded; converts it where the store has it not.
 
     Args:
@@ -45,13 +48,14 @@ def compiled_spec(recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, s
         original: The model, loaded here.
         base: One row of real inputs.
         store: The driver's store.
+        agreement: How far answers may differ.
 
     Raises:
         ModelRefusedError: The model cannot be converted.
         EnvironmentProblem: The converters are not installed, or the store cannot be used.
     """
     load = replace(recipe.load, backend=COMPILED, device="cpu", address=None)
-    digest = derived(store, _key(recipe), partial(_make, recipe, original, base, store))
+    digest = derived(store, _key(recipe), partial(_make, recipe, original, base, store, agreement.bound))
     return replace(load, artefact=Artefact(digest=digest, size_bytes=store.size_bytes(digest)))
 
 
@@ -76,9 +80,10 @@ def _key(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-def _make(recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: ModelStore, folder: Path) -> None:
-    load, options = recipe.load, recipe.options.compile
-    assert options is not None
+def _make(
+    recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: ModelStore, bound: float, folder: Path
+) -> None:
+    load = recipe.load
     refused = [method for method in load.methods if method not in _METHODS]
     if refused:
         raise ModelRefusedError(
@@ -102,9 +107,7 @@ def _make(recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: Mo
     facts.write(folder)
     model = _opened(replace(load, backend=COMPILED), folder)
     _answers(model, base, "the compiled model", show_values=recipe.show_values)
-    guard = Guard(
-        original=original, compiled=model, base=base, outputs=recipe.raw_outputs, bound=max(options.bound, 1e-5)
-    )
+    guard = Guard(original=original, compiled=model, base=base, outputs=recipe.raw_outputs, bound=max(bound, 1e-5))
     replace(facts, limits=guard.limits()).write(folder)
     model.close()
 
