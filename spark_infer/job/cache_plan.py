@@ -138,9 +138,12 @@ def _files(
     storage = write.location.storage()
     if not write.exists or storage is None:
         return Listing(()), []
-    source = SourceConfig(path=wanted.path, table=wanted.table, format=wanted.format)
-    snapshot = open_snapshot(lookup, source)
-    listing = (snapshot.listing or Listing(())).where(lambda file: values.items() <= file.values.items())
+    wanted_partition: dict[str, Any] = {name: [value] for name, value in values.items()}
+    snapshot = open_snapshot(
+        lookup,
+        SourceConfig(path=wanted.path, table=wanted.table, format=wanted.format, partition_filter=wanted_partition),
+    )
+    listing = snapshot.listing or Listing(())
     if snapshot.column_mapping != "none":
         return Listing(()), [f"the prediction cache {write.location.name} maps its columns: nothing is looked up in it"]
     deleted = sum(file.vector is not None for file in listing.files)

@@ -135,13 +135,20 @@ def test_old_predictions_can_be_removed_at_any_moment(line: str, tmp_path: Path)
 
     assert counts(run_job(planned)) == (0, 30, 30)
     assert holds(tmp_path, "two", range(30))
+    shutil.rmtree(folder)
+    assert counts(night(line, tmp_path, "three", range(30), "parquet").run()) == (0, 30, 30)
 
 
-def test_rows_that_were_deleted_from_a_delta_cache_are_predicted(line: str, tmp_path: Path) -> None:
+def test_a_delta_cache_can_be_cleaned_and_compacted(line: str, tmp_path: Path) -> None:
     night(line, tmp_path, "one", range(30), "delta").run()
-    night(line, tmp_path, "two", range(30, 60), "delta").run()
-    DeltaTable(tmp_path / "cache").delete("prediction < 15")
+    before = night(line, tmp_path, "two", range(30, 60), "delta").run().started_at
+    table = DeltaTable(tmp_path / "cache")
+    table.delete(f"cached_at < '{before:%Y-%m-%dT%H:%M:%S.%f}Z'")
+    table.optimize.compact()
     assert counts(night(line, tmp_path, "three", range(60), "delta").run()) == (30, 30, 30)
+    (digest,) = {*cached(tmp_path).column("model_digest").to_pylist()}
+    DeltaTable(tmp_path / "cache").delete(f"model_digest = '{digest}'")
+    assert counts(night(line, tmp_path, "four", range(60), "delta").run()) == (0, 60, 60)
 
 
 def test_a_cache_that_cannot_be_written_costs_predictions_and_no_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet as pq
 
@@ -60,8 +61,8 @@ def as_digests(column: pa.Array) -> Digests:
     return np.frombuffer(data, np.uint64, 2 * len(column), int(ends[0])).reshape(-1, 2)
 
 
-def digests_in(file: pq.ParquetFile) -> Digests:
-    """Read the digests of all rows of a file."""
-    column = file.read(columns=[ROW]).column(ROW).cast(pa.binary())
-    chunks = [as_digests(chunk) for chunk in column.chunks]
-    return np.concatenate(chunks) if chunks else np.empty((0, 2), np.uint64)
+def first_words(file: pq.ParquetFile) -> npt.NDArray[np.uint64]:
+    """Read the first halves of the digests of all rows of a file."""
+    batches = file.iter_batches(columns=[ROW])
+    words = [as_digests(batch.column(0).cast(pa.binary()))[:, 0].copy() for batch in batches]
+    return np.concatenate(words) if words else np.empty(0, np.uint64)

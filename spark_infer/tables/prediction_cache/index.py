@@ -18,7 +18,7 @@ from spark_infer.core.casts import retype
 from spark_infer.core.duplicates import Digests
 from spark_infer.errors import SourceReadError
 from spark_infer.runtime.process_state import this_process
-from spark_infer.tables.prediction_cache.cached_columns import ROW, as_digests, digests_in
+from spark_infer.tables.prediction_cache.cached_columns import ROW, as_digests, first_words
 from spark_infer.tables.sink.sink_spec import CacheSpec
 from spark_infer.tables.storage import Storage, open_storage
 
@@ -73,18 +73,20 @@ class PredictionIndex:
         starts, words = [0], [np.empty(0, np.uint64)]
         self._footers: dict[str, pq.FileMetaData] = {}
         for path in files:
-            digests = self._read(path, digests_in)
-            if digests is None:
+            found = self._read(path, first_words)
+            if found is None:
                 continue
-            words.append(digests[:, 0].copy())
+            words.append(found)
             footer = self._footers[path]
             for number in range(footer.num_row_groups):
                 self._groups.append((path, number))
                 starts.append(starts[-1] + footer.row_group(number).num_rows)
         self._starts = np.array(starts)
-        first_words = np.concatenate(words)
-        order = np.argsort(first_words, kind="stable")  # of equal rows the one that stands first is found
-        self._words, self._rows = first_words[order], order.astype(np.uint32)
+        unsorted = np.concatenate(words)
+        words.clear()  # which makes room for sorting
+        order = np.argsort(unsorted, kind="stable")  # of equal rows the one that stands first is found
+        self._words, self._rows = unsorted[order], order.astype(np.uint32)
+        pa.default_memory_pool().release_unused()  # of the columns, more than twice what is kept of them
 
     def __len__(self) -> int:
         return len(self._words)
