@@ -1,8 +1,9 @@
 """Deadlines of steps that may hang for ever in somebody else's code, also in C with Python's lock held.
 
-A step that takes too long ends its process, after Python's fault handler has written where every thread stands into a
-file of the process. Spark reads that file when a worker is gone, and engine `local` does the same.
-Source: https://docs.python.org/3/library/faulthandler.html
+A step that takes too long ends its process by SIGALRM, after Python's fault handler has written where every thread
+stands into a file of the process. Spark reads that file when a worker is gone, and engine `local` does the same.
+The kernel's timer costs a step some microseconds; that of the fault handler starts and joins a thread each time.
+Source: https://docs.python.org/3/library/faulthandler.html#faulthandler.register
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -23,12 +25,13 @@ FOLDER = "PYTHON_FAULTHANDLER_DIR"
 """Where Spark has the processes of its workers write, each a file named by its number."""
 _DUMPS = "PYTHON_TRACEBACK_DUMP_INTERVAL_SECONDS"
 NO_DUMPS = {_DUMPS: "0"}
-"""Keeps Spark's use of Python's timer from a process of ours."""
+"""Keeps stacks that Spark asks for from the file of a process of ours."""
 _NOTE = "spark_infer: {} may take {:g} seconds in thread {:#x}\n"
 _EXPIRED = re.compile(
-    r"spark_infer: (\w+) may take ([\d.e+]+) seconds in thread (0x[0-9a-f]+)\s+(?:Timeout \([^\n]*\n)(.*)", re.DOTALL
+    r"spark_infer: (\w+) may take ([\d.e+]+) seconds in thread (0x[0-9a-f]+)\s+((?:Current thread|Thread) 0x.*)",
+    re.DOTALL,
 )
-_THREAD = re.compile(r"^Thread (0x[0-9a-f]+)[^\n]*\n", re.MULTILINE)
+_THREAD = re.compile(r"^(?:Current thread|Thread) (0x[0-9a-f]+)[^\n]*\n", re.MULTILINE)
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d+) in (\S+)')
 _MOST_FRAMES = 12
 
@@ -36,7 +39,9 @@ _MOST_FRAMES = 12
 class StepDeadlines:
     """Ends this process where a step takes too long; only in a process of which somebody said that it may be ended.
 
-    Python has one timer for each process: where Spark uses it (`tracebackDumpIntervalSeconds`), it keeps it.
+    Where Spark writes stacks now and then (`tracebackDumpIntervalSeconds`), there are no deadlines: the file would not
+    say which stacks are those of a step that took too long. The same holds while code of the model has its own handler
+    of SIGALRM.
 
     Args:
         environ: The environment of this process.
@@ -68,20 +73,21 @@ class StepDeadlines:
             return
         if FOLDER in self._environ:
             self._note(log, _NOTE.format(step, seconds, threading.get_ident()))
-        faulthandler.dump_traceback_later(seconds, exit=True, file=log)
+        faulthandler.register(signal.SIGALRM, log, chain=True)  # then what the signal does by itself: the end
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             yield
         finally:
-            faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _open(self) -> IO[str] | None:
         folder = self._environ.get(FOLDER)
         if folder is None:
             return sys.__stderr__ if self._is_worker else None
-        place = Path(folder) / str(os.getpid())
+        place = f"{folder}/{os.getpid()}"
         # Spark removes the file between two tasks; a child that was forked has its own.
-        if self._log is None or self._log.name != str(place) or not place.exists():
-            self._log, self._noted = place.open("a"), ""
+        if self._log is None or self._log.name != place or not os.path.exists(place):
+            self._log, self._noted = open(place, "a"), ""  # noqa: SIM115
         return self._log
 
     def _note(self, log: IO[str], text: str) -> None:

@@ -65,13 +65,14 @@ def watch(executor: ProcessIdentity, server: int, place: HostPlace) -> None:
 
 def _serve(listener: socket.socket, place: HostPlace, idle_seconds: float, watcher: int) -> None:
     from spark_infer.runtime.child_process import end_with
-    from spark_infer.runtime.output_capture import open_worker_log
+    from spark_infer.runtime.output_capture import captured_output, open_worker_log
 
     end_with(watcher)
     from spark_infer.runtime.host.host_server import HostServer
 
     open_worker_log(os.environ)
-    HostServer(listener, place.socket, place.lock, idle_seconds).serve()
+    with captured_output():
+        HostServer(listener, place.socket, place.lock, idle_seconds).serve()
 
 
 if __name__ == "__main__":

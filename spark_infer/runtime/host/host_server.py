@@ -36,7 +36,6 @@ from spark_infer.runtime.host.shared_memory import (
 )
 from spark_infer.runtime.model_cache import resident_bytes
 from spark_infer.runtime.model_facts import ModelFacts
-from spark_infer.runtime.output_capture import captured_output
 from spark_infer.runtime.process_state import this_process
 
 LONGEST_WAIT_SECONDS = 0.005
@@ -64,6 +63,7 @@ class _Waiting:
     client: _Client
     call: str
     batch: pa.RecordBatch
+    size_bytes: int
     seconds: float
     alone: bool
     max_rows: int
@@ -94,6 +94,7 @@ class HostServer:
         self._last_call_seconds = 0.0
         self._asked_at = time.monotonic()
         self._ended = False
+        os.register_at_fork(after_in_child=self._leave_to_parent)
 
     def serve(self) -> None:
         """Serve; returns when nobody has asked for a while, when a client wishes so, or when the model did not load."""
@@ -161,6 +162,7 @@ class HostServer:
                 client=client,
                 call=CALLS[request.wish],
                 batch=client.memory.read(request.length),
+                size_bytes=request.length,
                 seconds=request.seconds,
                 alone=request.alone or request.wish != Wish.PREDICT,  # a model chose the rows of prepared ones
                 max_rows=request.max_rows or self._default_rows,
@@ -174,6 +176,11 @@ class HostServer:
         self._clients.discard(client)
         self._waiting = [each for each in self._waiting if each.client is not client]
 
+    def _leave_to_parent(self) -> None:
+        """Close the sockets in a process that the model forks: clients must see the end of the host by theirs."""
+        for each in (self._listener, *(client.connection for client in self._clients)):
+            each.close()
+
     def _load(self, client: _Client, file: int) -> None:
         """Load the model, once; where that fails the process ends, with all that the attempt has left behind."""
         if self._model is not None:
@@ -185,7 +192,7 @@ class HostServer:
         try:
             load, threads, load_seconds = shared(file)
             process.threads.set(threads)
-            with captured_output(), process.deadlines.limit("load", load_seconds):
+            with process.deadlines.limit("load", load_seconds):
                 model = load()
             process.threads.set(threads)
             facts = ModelFacts.of(model)
@@ -213,10 +220,10 @@ class HostServer:
         first = self._waiting[0]
         while not first.alone and self._waiting and self._waiting[0] is first:
             now = time.monotonic()
-            active = sum(now - each.asked_at < _ACTIVE_SECONDS for each in self._clients)
+            if now >= end or len(self._waiting) >= sum(now - each.asked_at < _ACTIVE_SECONDS for each in self._clients):
+                return
             rows = sum(self._waiting[place].batch.num_rows for place in choose_joined(self._waiting, self._join_limit))
-            most = min(first.max_rows, self._join_limit.rows or first.max_rows)
-            if len(self._waiting) >= active or 2 * rows > most or now >= end:
+            if 2 * rows > min(first.max_rows, self._join_limit.rows or first.max_rows):
                 return
             self._collect(end - now)
 
@@ -233,7 +240,7 @@ class HostServer:
         seconds = [each.seconds for each in chosen if each.seconds]
 
         def predict(batch: pa.RecordBatch) -> Any:
-            with captured_output(), this_process().deadlines.limit("predict", min(seconds, default=None)):
+            with this_process().deadlines.limit("predict", min(seconds, default=None)):
                 return getattr(self._model, chosen[0].call)(batch)
 
         answers = predict_joined([each.batch for each in chosen], predict, self._join_limit)

@@ -25,6 +25,11 @@ class Waiting(Protocol):
         ...
 
     @property
+    def size_bytes(self) -> int:
+        """Its size."""
+        ...
+
+    @property
     def alone(self) -> bool:
         """Whether no other batch may be predicted in the same call."""
         ...
@@ -58,12 +63,12 @@ def choose_joined(waiting: Sequence[Waiting], limit: JoinLimit) -> list[int]:
     here at most.
     """
     first = waiting[0]
-    chosen, rows, size = [0], first.batch.num_rows, first.batch.nbytes
+    chosen, rows, size = [0], first.batch.num_rows, first.size_bytes
     if first.alone:
         return chosen
     max_rows, max_bytes = min(first.max_rows, limit.rows or first.max_rows), first.max_bytes
     for place, each in enumerate(waiting[1:], start=1):
-        more_rows, more_bytes = rows + each.batch.num_rows, size + each.batch.nbytes
+        more_rows, more_bytes = rows + each.batch.num_rows, size + each.size_bytes
         limits = min(max_rows, each.max_rows), min(max_bytes, each.max_bytes)
         if each.alone or more_rows > limits[0] or more_bytes > limits[1] or each.batch.schema != first.batch.schema:
             continue

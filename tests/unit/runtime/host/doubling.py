@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spark_infer.core.buckets import PreparedRows
 
-CRASHES, HANGS, NAPS, RAISES, HOLDS_THE_LOCK, TOO_MANY, KEEPS = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0
+CRASHES, HANGS, NAPS, RAISES, HOLDS_THE_LOCK, TOO_MANY, KEEPS, FORKS = -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0
 NAP_SECONDS = 0.3
 
 
@@ -34,6 +34,11 @@ class Doubling:
         values = set(doubles.tolist())
         if CRASHES in values:
             os.kill(os.getpid(), signal.SIGSEGV)
+        if FORKS in values:
+            if not os.fork():
+                time.sleep(20)
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
         if HANGS in values:
             time.sleep(600)
         if NAPS in values:

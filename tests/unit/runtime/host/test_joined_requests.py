@@ -22,6 +22,10 @@ class Asked:
     max_rows: int = 100
     max_bytes: int = 10**6
 
+    @property
+    def size_bytes(self) -> int:
+        return int(self.batch.nbytes)
+
 
 def rows(count: int, *, name: str = "x", start: int = 0) -> pa.RecordBatch:
     return pa.record_batch({name: pa.array(np.arange(start, start + count, dtype=np.float64))})
