@@ -37,6 +37,9 @@ class Counters:
         out_of_memory: Calls of the model that ran out of memory, after which the batch was cut.
         cut_batches: Batches that were predicted in pieces, since there was too little memory for them.
         cut_rows: The most rows of a piece, added up over these batches.
+        hosted_batches: Model batches that were predicted in the model host of the executor.
+        joined_batches: Those of them that went into one call with batches of other tasks.
+        host_restarts: How often a host ended while a worker used it, and was started again.
         load: Seconds spent loading the model.
         wait_for_rows: Seconds spent waiting for the next record batch.
         prepare: Seconds for preprocess and casts.
@@ -62,6 +65,9 @@ class Counters:
     out_of_memory: int = 0
     cut_batches: int = 0
     cut_rows: int = 0
+    hosted_batches: int = 0
+    joined_batches: int = 0
+    host_restarts: int = 0
     load: float = 0.0
     wait_for_rows: float = 0.0
     prepare: float = 0.0
@@ -138,12 +144,14 @@ class TaskTotals(Counters):
     files.
 
     Attributes:
+        host_clients: How many of the workers fed a model host.
         error_classes: Bad rows by the class of the exception, as far as tasks brought that along.
         batch_choices: What workers found of batch sizes, and how many of them found that.
         outputs: Prediction column to what was counted of it, as far as tasks brought that along.
     """
 
     workers: int = 0
+    host_clients: int = 0
     error_classes: Mapping[str, int] = field(default_factory=dict)
     batch_choices: Mapping[str, int] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -154,8 +162,8 @@ class TaskTotals(Counters):
         sums: dict[str, Any] = {name: sum(int(each.get(name) or 0) for each in taken) for name in COUNTS}
         sums |= {name: sum(float(each.get(name) or 0.0) for each in taken) for name in SECONDS}
         # A task without rows asked for no model.
-        named = {each["worker"] for each in taken if each["batches"] and "worker" in each}
-        workers = len(named) + sum(int(each.get("workers") or 0) for each in taken)
+        workers = _workers_with("batches", taken) + sum(int(each.get("workers") or 0) for each in taken)
+        clients = _workers_with("hosted_batches", taken) + sum(int(each.get("host_clients") or 0) for each in taken)
         errors, choices = (
             dict(sum((Counter(json.loads(each.get(name) or "{}")) for each in taken), Counter[str]()).most_common())
             for name in ("error_classes", "batch_choices")
@@ -164,7 +172,14 @@ class TaskTotals(Counters):
         for each in taken:
             for name, counts in json.loads(each.get("outputs") or "{}").items():
                 outputs[name].update(counts)
-        return cls(**sums, workers=workers, error_classes=errors, batch_choices=choices, outputs=dict(outputs))
+        return cls(
+            **sums,
+            workers=workers,
+            host_clients=clients,
+            error_classes=errors,
+            batch_choices=choices,
+            outputs=dict(outputs),
+        )
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -175,3 +190,7 @@ class TaskTotals(Counters):
         """Return the sums as what one task would have counted; of the workers only how many."""
         texts = {name: json.dumps(getattr(self, name)) for name in ("error_classes", "batch_choices", "outputs")}
         return {**vars(self), **texts}
+
+
+def _workers_with(counter: str, taken: Sequence[Mapping[str, Any]]) -> int:
+    return len({each["worker"] for each in taken if each.get(counter) and "worker" in each})

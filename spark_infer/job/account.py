@@ -99,6 +99,7 @@ def report_of(job: PreparedJob, written: Written, found: TaskTotals | None, seco
         seconds={**whole, "total": sum(whole.values())},
         task_seconds=task_seconds,
         workers=totals.workers,
+        host_clients=totals.host_clients,
         **{name: getattr(totals, name) for name in SHOWN_COUNTS},
         rows_predicted=totals.predicted if found is not None else None,
         error_classes=totals.error_classes,

@@ -64,8 +64,9 @@ def plan_of(job: PreparedJob) -> Plan:
 def _tasks(job: PreparedJob) -> Iterator[str]:
     choice = job.hosting
     yield from job.engine.describe_slots(hosted=choice.hosting is not None)
-    if choice.why:
-        yield f"hosting: {'worker' if choice.hosting is None else 'executor'} ({choice.why})"
+    if choice.hosting is not None or choice.why:
+        why = f" ({choice.why})" if choice.why else ""
+        yield f"hosting: {'worker' if choice.hosting is None else 'executor'}{why}"
 
 
 def _write(job: PreparedJob) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
@@ -30,10 +31,12 @@ from spark_infer.models.ref import ModelRef
 from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
-from spark_infer.runtime.model_cache import loads_elsewhere
 from spark_infer.runtime.model_process import ProcessLimits
 from spark_infer.runtime.output_capture import captured_output, capturing
 from spark_infer.runtime.process_state import this_process
+
+if TYPE_CHECKING:
+    from spark_infer.runtime.host.hosted_model import HostedModel
 
 
 def load_model(
@@ -255,7 +258,7 @@ def _scored_aloud(
         if not counted and getattr(model, "difference", None) is not None:
             stats.unaccelerated, counted = 1, True
         if host is not None:
-            stats.loads += loads_elsewhere(model)
+            cast("HostedModel", model).add_counts(stats)
         yield scored
     if stats.loads:
         _spare_collections()

@@ -71,6 +71,10 @@ class Report:
         loads: How often the model was loaded.
         cache_hits: How often a task found the model loaded.
         workers: Python workers that scored.
+        host_clients: How many of them had a model host predict (`hosting: executor`); 0 where each had its own copy.
+        hosted_batches: Model batches that hosts predicted.
+        joined_batches: Those of them that went into one call with batches of other tasks.
+        host_restarts: How often a host ended while a worker used it, and was started again.
         retries: Attempts of tasks that failed before another one succeeded.
         batches: Model batches.
         batch_choices: For `batch_size: auto`, how many rows of a batch were found to be best and why, and how many
@@ -134,6 +138,10 @@ class Report:
     loads: int = 0
     cache_hits: int = 0
     workers: int = 0
+    host_clients: int = 0
+    hosted_batches: int = 0
+    joined_batches: int = 0
+    host_restarts: int = 0
     retries: int = 0
     batches: int = 0
     batch_choices: Mapping[str, int] = field(default_factory=dict)

@@ -89,6 +89,8 @@ def report_lines(report: Report) -> Iterator[str]:
         loaded = f"{count(report.loads, 'load')} on {count(report.workers, 'worker')}"
         retries = f", {count(report.retries, 'retry', 'retries')} of tasks" if report.retries else ""
         yield _fact("loads", f"{loaded}, {count(report.cache_hits, 'cache hit')}{retries}")
+        if report.host_clients:
+            yield _fact("", _hosted(report))
     yield _fact("run", f"{report.run_id}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC")
     if report.run:
         yield _fact("", _units(report))
@@ -112,6 +114,13 @@ def _cached(report: Report) -> str:
     equal = report.rows_read - report.bad_rows - hits - misses
     others = f", {equal:,} equal to one of these" if equal > 0 else ""
     return f"{hits:,} found in the prediction cache {report.cache}, {misses:,} predicted and added{others}"
+
+
+def _hosted(report: Report) -> str:
+    joined = f", {report.joined_batches:,} of them joined with those of other tasks" if report.joined_batches else ""
+    ended = f"; it was started again {count(report.host_restarts, 'time')}" if report.host_restarts else ""
+    batches = count(report.hosted_batches, "model batch", "model batches")
+    return f"a model host for {count(report.host_clients, 'worker')}, {batches}{joined}{ended}"
 
 
 def _bad_rows(report: Report) -> str:

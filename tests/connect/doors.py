@@ -109,6 +109,8 @@ def tables(spark: SparkSession, rows: DataFrame) -> dict[str, Any]:
         )
         for name, (source, target) in calls.items()
     }
+    parquet = {"path": at("in_parquet")}
+    reports["hosted"] = score_table(spark, source=parquet, target=at("out_hosted"), model=MODEL, hosting="executor")
     return {
         "reports": {name: report.to_dict() for name, report in reports.items()},
         "progress": seen,

@@ -67,6 +67,16 @@ def test_the_report_of_a_table_is_right(seen: Any, job: str, rows: int, version:
     assert report["warnings"] == []
 
 
+def test_the_workers_of_a_server_share_a_model_host(seen: Any) -> None:
+    report = seen["tables"]["reports"]["hosted"]
+    assert (report["rows_scored"], report["loads"], report["host_restarts"]) == (1000, 1, 0)
+    assert report["host_clients"] == report["workers"]
+    assert report["hosted_batches"] == report["batches"] > 0
+    hosted = pq.read_table(seen["folder"] / "out_hosted").sort_by("id")
+    table = pq.read_table(seen["folder"] / "out_parquet").sort_by("id")
+    assert hosted["prediction"].equals(table["prediction"])
+
+
 def test_a_new_table_of_the_catalog_is_written_and_its_report_says_what_it_lacks(seen: Any) -> None:
     report = seen["tables"]["reports"]["catalog"]
     assert (report["rows_scored"], seen["tables"]["catalog"]) == (1000, SUM)

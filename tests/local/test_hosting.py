@@ -32,6 +32,11 @@ def test_one_load_serves_all_processes_with_the_same_answers_in_the_same_order(
         assert report.loads == (1 if hosting == "executor" else report.workers)
         if hosting == "executor":
             assert report.cache_hits >= report.workers - 1
+            assert (report.host_clients, report.host_restarts) == (report.workers, 0)
+            assert report.hosted_batches == report.batches
+            assert f"a model host for {report.workers} worker" in str(report)
+        else:
+            assert report.host_clients == report.hosted_batches == 0
     assert found["worker"].keys() == found["executor"].keys()
     for name, table in found["worker"].items():
         assert isinstance(table, pa.Table)

@@ -24,6 +24,9 @@ _SUMS = (
     "tokens",
     "computed_tokens",
     "out_of_memory",
+    "hosted_batches",
+    "joined_batches",
+    "host_restarts",
 )
 
 _MOST_VERSIONS = 1_000
@@ -59,6 +62,7 @@ def with_batch(stream: Report, batch: Report, *, run_id: str) -> Report:
         error_classes=_added(stream.error_classes, batch.error_classes),
         batch_choices=_added(stream.batch_choices, batch.batch_choices),
         workers=max(stream.workers, batch.workers),
+        host_clients=max(stream.host_clients, batch.host_clients),
         micro_batches=stream.micro_batches + 1,
         nothing_new=False,
         warnings=tuple(dict.fromkeys([*stream.warnings, *batch.warnings, *_other_model(stream, batch)])),

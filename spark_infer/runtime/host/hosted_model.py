@@ -13,12 +13,20 @@ import pyarrow as pa
 
 from spark_infer.core.buckets import PreparedRows
 from spark_infer.core.outputs import Predictions
+from spark_infer.core.stats import Counters
 from spark_infer.errors import DeadlineError, ModelCrashedError, ModelHungError, ModelLoadError, RunError
 from spark_infer.runtime.deadline import expired, stacks_of
 from spark_infer.runtime.host.host_place import HostPlace
 from spark_infer.runtime.host.messages import ANSWER_SIZE, Kind, Request, Wish, answer_kind
 from spark_infer.runtime.host.private_socket import connect, peer_of, receive, send
-from spark_infer.runtime.host.shared_memory import PREDICTED_ALONE, WAITING, SentBatches, share, shared
+from spark_infer.runtime.host.shared_memory import (
+    PREDICTED_ALONE,
+    PREDICTED_WITH_OTHERS,
+    WAITING,
+    SentBatches,
+    share,
+    shared,
+)
 from spark_infer.runtime.host.start_host import IDLE_SECONDS, locked, make_room, start_host
 from spark_infer.runtime.isolated_model import ended_by
 from spark_infer.runtime.model_facts import ModelFacts
@@ -71,6 +79,7 @@ class HostedModel:
         batch_cost: What a batch takes at most, where it prepares its rows (`core.buckets`).
         difference: How a faster way was seen to answer otherwise than the model; None where it was not.
         loads: How often this worker had the host load it, since `take_loads` was called.
+        counted: What else happened in the host since `add_counts` was called.
 
     Raises:
         SparkInferError: What loading it raised there, or that the host died of it.
@@ -90,6 +99,7 @@ class HostedModel:
         self._waits = False
         self._host = 0
         self.loads = 0
+        self.counted = Counters()
         self.difference: str | None = None
         try:
             self._facts = self._open()
@@ -136,6 +146,14 @@ class HostedModel:
         taken, self.loads = self.loads, 0
         return taken
 
+    def add_counts(self, stats: Counters) -> None:
+        """Add to a worker's counters what happened in the host since the last call."""
+        counted, self.counted = self.counted, Counters()
+        stats.loads += self.take_loads()
+        stats.hosted_batches += counted.hosted_batches
+        stats.joined_batches += counted.joined_batches
+        stats.host_restarts += counted.host_restarts
+
     def close(self) -> None:
         """Leave the host, which stays for other workers."""
         self._disconnect()
@@ -145,9 +163,13 @@ class HostedModel:
         ends = 0
         for _ in range(_MOST_ENDS):
             if self._connection is None:
+                loads = self.loads
                 self._open()
+                self.counted.host_restarts += self.loads - loads
             try:
                 answered, self.difference = self._answer(wish, inputs, alone=ends > 0)
+                self.counted.hosted_batches += wish is not Wish.PREPARE
+                self.counted.joined_batches += self._batches.state == PREDICTED_WITH_OTHERS
                 return answered
             except EOFError:
                 state, late, ended = self._batches.state, *self._how_it_ended()

@@ -167,11 +167,12 @@ def test_every_counter_of_a_worker_arrives_in_the_totals_of_a_run() -> None:
     wanted = {name: getattr(counted, name) for name in (*COUNTS, *SECONDS)}
     first, *others = counted.take_column(3).to_pylist()
     totals = TaskTotals.of_tasks([first])
-    assert (len(wanted), others, totals.workers) == (23, [None, None], 1)
+    assert (len(wanted), others, totals.workers, totals.host_clients) == (26, [None, None], 1, 1)
     assert {name: getattr(totals, name) for name in wanted} == wanted
     assert totals.seconds == {name: wanted[name] for name in SECONDS}
     twice = TaskTotals.of_tasks([totals.as_task(), first])
-    assert ({name: getattr(twice, name) for name in wanted}, twice.workers) == (
+    assert ({name: getattr(twice, name) for name in wanted}, twice.workers, twice.host_clients) == (
         {name: 2 * value for name, value in wanted.items()},
+        2,
         2,
     )

@@ -52,6 +52,15 @@ def test_batches_by_tokens_are_shown_with_their_spread_and_their_share_of_paddin
     assert report().batch_rows is None
 
 
+def test_a_model_host_is_shown_with_who_fed_it_and_how_often_it_ended() -> None:
+    counts = {"host_clients": 2, "hosted_batches": 40, "joined_batches": 12, "host_restarts": 1}
+    shown = "          a model host for 2 workers, 40 model batches"
+    lines = str(report(**counts)).splitlines()
+    assert f"{shown}, 12 of them joined with those of other tasks; it was started again 1 time" in lines
+    assert shown in str(report(host_clients=2, hosted_batches=40)).splitlines()
+    assert "host" not in str(report())
+
+
 def test_the_text_says_what_where_and_how_long() -> None:
     assert str(report(warnings=("one file was rewritten",))) == "\n".join(
         [

@@ -31,6 +31,7 @@ from spark_infer.runtime.host.start_host import ask_host, make_room
 from spark_infer.runtime.process_identity import ProcessIdentity
 from tests.unit.runtime.host.doubling import (
     CRASHES,
+    FORKS,
     HANGS,
     HOLDS_THE_LOCK,
     KEEPS,
@@ -171,6 +172,7 @@ def test_token_batches_reach_the_model_and_their_answers_are_in_order(shared_exe
 
 def test_each_feeder_gets_its_own_rows_in_its_order(shared_executor: Executor) -> None:
     joined: list[bool] = []
+    counted: list[Stats] = []
     wrong: list[list[float]] = []
 
     def feed(number: int) -> None:
@@ -181,6 +183,8 @@ def test_each_feeder_gets_its_own_rows_in_its_order(shared_executor: Executor) -
             joined.append(answer["rows"][0].as_py() > len(values))
             if list(answer["y"]) != [2 * value for value in values]:
                 wrong.append(values)
+        counted.append(Stats())
+        model.add_counts(counted[-1])
 
     threads = [threading.Thread(target=feed, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -190,6 +194,8 @@ def test_each_feeder_gets_its_own_rows_in_its_order(shared_executor: Executor) -
     assert not wrong
     assert len(joined) == 320
     assert any(joined)  # batches of several feeders were predicted in one call
+    assert [each.hosted_batches for each in counted] == [40] * 8
+    assert sum(each.joined_batches for each in counted) == sum(joined)
 
 
 def test_what_the_model_raises_comes_to_the_worker_whose_rows_it_is_about(shared_executor: Executor) -> None:
@@ -245,7 +251,20 @@ def test_a_batch_that_ends_the_host_twice_is_an_error_and_others_are_predicted(e
     assert doubled(other, 1, 2) == [2, 4]
     assert doubled(killer, 1) == [2]
     assert len(executor.hosts()) == 3
-    assert killer.take_loads() + other.take_loads() == 3
+    stats = Stats()
+    killer.add_counts(stats)
+    other.add_counts(stats)
+    # Two batches were answered; who had seen no end had the host started for the first time.
+    assert (stats.loads, stats.hosted_batches, stats.host_restarts) == (3, 2, 2)
+    killer.add_counts(stats)
+    assert (stats.loads, stats.hosted_batches, stats.host_restarts) == (3, 2, 2)
+
+
+def test_the_end_of_a_host_is_seen_also_where_the_model_has_forked_processes(executor: Executor) -> None:
+    model, began = executor.worker(), time.monotonic()
+    with pytest.raises(ModelCrashedError, match=r"batch of 1 rows: signal 9 \(SIGKILL\)"):
+        model.predict(rows(FORKS))
+    assert time.monotonic() - began < 15  # what it has forked lives for 20 seconds
 
 
 def test_a_host_that_somebody_kills_is_started_again_for_the_batch_that_it_had(executor: Executor) -> None:
