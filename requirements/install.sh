@@ -32,12 +32,15 @@ if ! usable; then
     "$python" -m venv --clear .venv
 fi
 
+# The files name every requirement, so uv looks for no others. PySpark comes as source: 400 MB of jars, which are
+# compressed already and which its wheel need not compress again.
+stored="--config-settings-package=pyspark:--build-option=--compression=stored"
 with_uv() { .venv/bin/uv pip install --python .venv/bin/python "$@"; }
 with_pip() { .venv/bin/python -m pip install "$@"; }
 install() {
     with_pip --requirement requirements/uv.txt &&
         # pip may know a mirror that uv has not been told about.
-        { with_uv --requirement "$1" || with_pip --requirement "$1"; } &&
+        { with_uv --no-deps "$stored" --requirement "$1" || with_pip --no-deps --requirement "$1"; } &&
         { with_uv --no-deps --editable . || with_pip --no-deps --editable .; }
 }
 

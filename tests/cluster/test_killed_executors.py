@@ -15,7 +15,7 @@ from mlflow.models import infer_signature
 
 from spark_infer.tables.delta import delta_conf
 from tests.cluster.standalone import Cluster
-from tests.cluster.test_spark_submit import ENTRY, TWO_WORKERS, environ
+from tests.cluster.test_spark_submit import TWO_WORKERS, entry, environ
 
 FILES, ROWS = 10, 30
 
@@ -46,7 +46,7 @@ def test_executors_that_are_killed_cost_no_row(cluster: Cluster, tmp_path: Path,
     marks = ["--conf", f"spark.executorEnv.DEADLY={tmp_path / 'marks'}"]
     packages = ["--packages", delta_conf()["spark.jars.packages"]] if kind == "delta" else []
     driver = environ(tmp_path) | {"DEADLY": str(tmp_path / "marks")}
-    done = cluster.submit(*TWO_WORKERS, *packages, *marks, ENTRY, "job.yaml", environ=driver, folder=tmp_path)
+    done = cluster.submit(*TWO_WORKERS, *packages, *marks, entry(), "job.yaml", environ=driver, folder=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert {mark.name for mark in (tmp_path / "marks").iterdir()} == {"first", "second"}
     if kind == "delta":

@@ -24,11 +24,15 @@ from tests.cluster.standalone import Cluster
 
 pytestmark = pytest.mark.slow
 
-ENTRY = subprocess.check_output([sys.executable, "-m", "spark_infer.job", "--path"], text=True).strip()
 TWO_WORKERS = ["--executor-cores", "1", "--total-executor-cores", "2"]  # one on each node
 ONE_WORKER = ["--total-executor-cores", "1"]
 IDS = range(2**53, 2**53 + 300)
 TABLE = pa.table({"id": IDS, "x": [float(n) for n in range(300)]})
+
+
+def entry() -> str:
+    """Return the script that the package has for `spark-submit`."""
+    return subprocess.check_output([sys.executable, "-m", "spark_infer.job", "--path"], text=True).strip()
 
 
 def environ(folder: Path, python: str = sys.executable) -> dict[str, str]:
@@ -51,7 +55,7 @@ def test_packages_alone_is_enough_for_delta_tables_and_a_model_of_an_mlflow_serv
         f"source: {tmp_path}/source\ntarget:\n  path: {tmp_path}/target\n  keep: [id]\n"
     )
     packages = ["--packages", delta_conf()["spark.jars.packages"]]
-    done = cluster.submit(*TWO_WORKERS, *packages, ENTRY, "job.yaml", environ=environ(tmp_path), folder=tmp_path)
+    done = cluster.submit(*TWO_WORKERS, *packages, entry(), "job.yaml", environ=environ(tmp_path), folder=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "line: 300 rows scored" in done.stdout
     assert "ship the model" in done.stdout
@@ -104,7 +108,7 @@ def test_py_files_bring_a_preprocess_module_and_archives_the_workers_environment
     )
     options = ["--py-files", str(modules / "halved.py"), "--archives", f"{archive}#env"]
     drivers = environ(tmp_path, "./env/bin/python") | {"PYSPARK_DRIVER_PYTHON": str(home / "bin" / "python")}
-    done = cluster.submit(*ONE_WORKER, *options, ENTRY, "job.yaml", environ=drivers, folder=tmp_path)
+    done = cluster.submit(*ONE_WORKER, *options, entry(), "job.yaml", environ=drivers, folder=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     scored = pq.read_table(tmp_path / "target").sort_by("id")
     assert scored["id"].to_pylist() == list(IDS)

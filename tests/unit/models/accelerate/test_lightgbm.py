@@ -132,7 +132,7 @@ def test_estimators_answer_the_same_bits(kind: Any) -> None:
     "asked", [{"raw_score": True}, {"pred_leaf": True}, {"pred_contrib": True}, {"num_iteration": 7}]
 )
 def test_other_questions_are_the_boosters_own(asked: dict[str, Any]) -> None:
-    model, rows = booster(), TABLE[:2_000]
+    model, rows = booster(), TABLE[:500]
     blocks = in_blocks(model)
     assert bits(blocks.predict(rows, **asked)) == bits(model.predict(rows, **asked))
     assert blocks._pays is None
