@@ -97,12 +97,7 @@ def plan_cache(
         conf=conf,
         instead="choose another folder for it. A damaged file can be removed: its rows are predicted again.",
     )
-    if write.partition_by != tuple(PARTITIONS.names):
-        raise TargetError(
-            f"The prediction cache {write.location.name} is not partitioned by {' and '.join(PARTITIONS.names)}: it is "
-            "another table.",
-            next_step="choose another folder; one that does not exist is made.",
-        )
+    _refuse_other_partitions(write)
     scoring = recipe.load.answers_digest(recipe.ref.digest, recipe.raw_outputs)
     found, notes = _files(lookup, config.cache, write, {DIGEST: recipe.ref.digest, SCORING: scoring})
     files = tuple(file.path for file in found.files)
@@ -120,6 +115,15 @@ def _refuse_several_rows_at_a_time(job: MatchedJob) -> None:
         details=[f"{job.recipe.label} is served by {job.recipe.choice.backend}"],
         next_step="set score.deduplicate: always, which takes your word for it, or take `cache` out.",
     )
+
+
+def _refuse_other_partitions(write: WritePlan) -> None:
+    if write.partition_by != tuple(PARTITIONS.names):
+        raise TargetError(
+            f"The prediction cache {write.location.name} is not partitioned by {' and '.join(PARTITIONS.names)}: it is "
+            "another table.",
+            next_step="choose another folder; one that does not exist is made.",
+        )
 
 
 def _as_target(wanted: TableConfig) -> TargetConfig:
