@@ -78,7 +78,7 @@ def load(spec: LoadSpec, folder: Path) -> CompiledTexts:
 
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     tokenizer.no_padding()
-    return CompiledTexts(open_session(folder / GRAPH, {}, spec), tokenizer, Facts.read(folder), spec.device)
+    return CompiledTexts(open_session(folder / GRAPH, {}, spec), tokenizer, Facts.read(folder))
 
 
 class CompiledTexts:
@@ -93,8 +93,9 @@ class CompiledTexts:
     by_row = True
     how = "texts are tokenised once and run in batches of like length, no PyTorch"
 
-    def __init__(self, session: InferenceSession, tokenizer: Tokenizer, facts: Facts, device: str) -> None:
-        self.batch_cost = _TOKENS_ON_CPU if device == "cpu" else _TOKENS_ON_GPU
+    def __init__(self, session: InferenceSession, tokenizer: Tokenizer, facts: Facts) -> None:
+        on_gpu = session.get_providers()[0] != "CPUExecutionProvider"
+        self.batch_cost = _TOKENS_ON_GPU if on_gpu else _TOKENS_ON_CPU
         self._session: InferenceSession | None = session
         self._tokenizer = tokenizer
         self._facts = facts

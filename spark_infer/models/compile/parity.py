@@ -78,7 +78,8 @@ def check_parity(
 
 
 def _answers(model: Model, steps: ScoringSteps, sample: Sample, *, which: str) -> pa.RecordBatch:
-    raw_steps = replace(steps, outputs=steps.raw_outputs, postprocess=lambda batch: batch, bad_rows=None)
+    # Rows that the job sets aside or gives null are null here too, and must be so for both models.
+    raw_steps = replace(steps, outputs=steps.raw_outputs, postprocess=lambda batch: batch)
     try:
         answers = [scored.outputs for scored in score_batches(sample.batches, lambda: model, raw_steps, Stats())]
     except RunError as error:

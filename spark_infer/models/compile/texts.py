@@ -83,7 +83,10 @@ def _make(recipe: Recipe, original: LoadedModel, inputs: pa.RecordBatch, folder:
             next_step=f"{install_extra('compile')}, or leave `compile` out.",
         )
     exportable = _exportable(original)
-    wanted = _tokens(original, inputs)
+    texts = inputs.drop_null()
+    if not texts.num_rows:
+        texts = pa.RecordBatch.from_arrays([pa.array(_EXAMPLE, inputs.schema.types[0])], inputs.schema.names)
+    wanted = _tokens(original, texts)
     # What the library's own tokeniser was last asked for is a part of what it saves: where it cuts texts.
     exportable.tokenizer.backend_tokenizer.save(str(folder / compiled_texts.TOKENIZER))
     padding = exportable.tokenizer.pad_token_id
@@ -93,7 +96,7 @@ def _make(recipe: Recipe, original: LoadedModel, inputs: pa.RecordBatch, folder:
     with _quietly():
         _export(exportable, folder / compiled_texts.GRAPH, to=options.to)
         model = compiled_texts.load(replace(load, backend=COMPILED_TEXTS), folder)
-    if not _tokens(model, inputs).equals(wanted):
+    if not _tokens(model, texts).equals(wanted):
         raise not_exportable("its tokeniser cannot be used without its library, which gives other tokens")
     model.close()
 

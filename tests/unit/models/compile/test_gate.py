@@ -24,8 +24,10 @@ from sklearn.preprocessing import Binarizer, FunctionTransformer, Normalizer, On
 from sklearn.tree import DecisionTreeRegressor
 
 from spark_infer.errors import InputValueError, ModelRefusedError
+from spark_infer.models.backends.choose_backend import Choice
 from spark_infer.models.backends.compiled import GRAPH
 from spark_infer.models.compile.estimators import _key
+from spark_infer.models.compile.gate import runs_on_gpu
 from tests.unit.models.compile.scoring import Scoring, batch_of, save, scoring_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -106,6 +108,13 @@ def test_labels_that_are_words_stay_words(tmp_path: Path) -> None:
     found = held.scored(recipe, batch_of(iris.data))
     assert found.schema.types == [pa.string()]
     assert found.equals(held.scored(held.recipe, batch_of(iris.data)))
+
+
+def test_trees_and_eight_bits_have_no_use_for_a_gpu() -> None:
+    flavors, kinds = ("sklearn", "sentence_transformers"), ("onnx", "int8", "bfloat16", "float16")
+    used = {name: [to for to in kinds if runs_on_gpu(Choice(backend=name, reason=""), to)] for name in flavors}
+    assert used["sklearn"] == []
+    assert used["sentence_transformers"] == ["onnx", "bfloat16", "float16"]
 
 
 def test_a_wrong_conversion_is_refused_with_the_index_of_the_row_and_no_value(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import pytest
 import torch
 import transformers
 
-from spark_infer.errors import EnvironmentProblem, ModelRefusedError
+from spark_infer.errors import DeviceError, EnvironmentProblem, ModelRefusedError
+from spark_infer.models.backends import load
 from tests.small_transformers import bert, classifier, save_embedder, texts, tokenizer
 from tests.unit.models.compile.scoring import Scoring, batch_of, scoring_of
 
@@ -151,6 +153,32 @@ def test_a_pipeline_for_which_there_is_no_graph_is_refused_before_anything_is_ex
     masked = batch_of(pd.DataFrame({"text": [f"{text} [MASK]" for text in texts(4)]}))
     with pytest.raises(ModelRefusedError, match="text classification can be exported, and this is FillMaskPipeline"):
         held.compiled(masked)
+
+
+def test_a_gpu_that_onnxruntime_does_not_see_is_an_error_or_the_cpu_where_that_will_do(
+    saved: Callable[[str], Path], store: Path
+) -> None:
+    held = scoring(saved("embedder"), store, compile="int8")
+    recipe = held.compiled(ROWS)
+    folder = held.store.path(recipe.load.files(recipe.ref.digest))
+    asked = replace(recipe.load, device="cuda:0", address="0")
+    with pytest.raises(DeviceError, match="onnxruntime does not see the GPU"):
+        load(asked, folder)
+    model: Any = load(replace(asked, allow_cpu_fallback=True), folder)
+    assert model.batch_cost == 4_096
+
+
+def test_a_text_that_is_missing_is_a_bad_row_of_both_models(saved: Callable[[str], Path], store: Path) -> None:
+    rows = batch_of(pd.DataFrame({"text": ["a", None, *texts(8)]}))
+    held = scoring(saved("embedder"), store, compile="int8", on_error="null")
+    recipe = held.compiled(rows)
+    assert recipe.parity is not None
+    assert recipe.parity.rows == 10
+    found = held.scored(recipe, rows)
+    assert [value is None for value in found.column("prediction").to_pylist()] == [False, True, *[False] * 8]
+    held = scoring(saved("embedder"), store, compile="int8")
+    with pytest.raises(ModelRefusedError, match="the model fails on rows of the table"):
+        held.compiled(rows)
 
 
 def test_a_library_that_is_missing_is_named(
