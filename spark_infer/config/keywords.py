@@ -47,6 +47,7 @@ class UdfKeywords(TypedDict, total=False):
     deduplicate: str | None
     row_order: str | None
     accelerate: str | None
+    prefetch: str | None
     trust: str | None
     digests: str | Sequence[str] | None
     refuse_pickle: bool | None

@@ -116,10 +116,9 @@ class ScoreOptions(Frozen):
     deduplicate: Literal["never", "auto", "always"] = Field(
         default="never",
         description="Whether equal rows of a task are predicted once, as long as what is kept of them fits into 64 "
-        "MiB; rows of eight model batches are compared at once. `auto` does it for models whose "
-        "answer for a row is known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, "
-        "sentence embedders, most pipelines of transformers), as long as it saves time; `always` takes your word "
-        "for any model.",
+        "MiB; rows of eight model batches are compared at once. `auto` does it for models whose answer for a row is "
+        "known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, sentence embedders, most pipelines "
+        "of transformers), as long as it saves time; `always` takes your word for any model.",
     )
     row_order: Literal["check", "trust"] = Field(
         default="check",
@@ -132,6 +131,10 @@ class ScoreOptions(Frozen):
         description="`auto` asks models of scikit-learn, XGBoost and LightGBM in faster ways that come to the same "
         "bits: only with versions of these libraries that it was checked with, and only as long as both ways answer "
         "the first rows alike, on the driver and in each worker. `off` has the libraries themselves do everything.",
+    )
+    prefetch: Literal["auto", "off"] = Field(
+        default="auto",
+        description="`auto` reads and prepares a batch ahead where a task has a GPU or several cores: docs/gpus.md.",
     )
     compile: CompileOptions | None = Field(
         default=None,
@@ -263,12 +266,11 @@ class ScoreOptions(Frozen):
     @staticmethod
     def _one_process_is_enough(hosting: str, isolation: IsolationOptions | None) -> str:
         wrong = hosting == "executor" and isolation is not None
-        return (
+        why = (
             "`isolation` gives each worker a process for its model, and `hosting: executor` one to all of them: leave "
             "one out (a model host that a row ends is started again, and the row is found, too)"
-            if wrong
-            else ""
         )
+        return why if wrong else ""
 
     @rule("trust", "digests")
     @staticmethod

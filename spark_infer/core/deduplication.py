@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -46,12 +47,24 @@ class Deduplication:
             self.batches = min(RUN_BATCHES, 2 * self.batches)
 
 
-def runs(batches: Iterable[pa.RecordBatch], search: Deduplication, *, max_bytes: int) -> Iterator[list[pa.RecordBatch]]:
+class HasRows(Protocol):
+    """A batch, with whatever goes with it."""
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        """The batch."""
+        ...
+
+
+T = TypeVar("T", bound=HasRows)
+
+
+def runs(batches: Iterable[T], search: Deduplication, *, max_bytes: int) -> Iterator[list[T]]:
     """Gather batches whose rows are compared: one by one while that is not worth it."""
-    held: list[pa.RecordBatch] = []
+    held: list[T] = []
     for batch in batches:
         held.append(batch)
-        if not search.active or len(held) >= search.batches or sum(each.nbytes for each in held) >= max_bytes:
+        if not search.active or len(held) >= search.batches or sum(each.rows.nbytes for each in held) >= max_bytes:
             yield held
             held = []
     if held:

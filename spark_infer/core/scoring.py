@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -15,12 +15,12 @@ from spark_infer.core.bad_rows import BadRows
 from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.buckets import prepares
 from spark_infer.core.casts import retype
-from spark_infer.core.convert import project
 from spark_infer.core.deduplication import Deduplication, runs
 from spark_infer.core.duplicates import Groups, group_rows
 from spark_infer.core.expect import Watch
 from spark_infer.core.output_limit import OutputLimit
 from spark_infer.core.predict import predict
+from spark_infer.core.prepared_batch import PreparedBatch, model_inputs, prepared_ahead, prepared_in_turn, timed
 from spark_infer.core.scoring_steps import Model, ScoringSteps
 from spark_infer.core.signature import spelled
 from spark_infer.core.stats import Stats
@@ -55,12 +55,13 @@ def score_batches(
     get_model: Callable[[], Model],
     steps: ScoringSteps,
     stats: Stats,
-) -> Iterator[ScoredBatch]:
+) -> Generator[ScoredBatch]:
     """Score a stream of record batches.
 
     The model is asked for when the first row arrives, so an empty partition loads nothing.
     """
-    arriving = (batch for batch in _timed(batches, stats) if batch.num_rows)
+    # What is read ahead is not waited for; what is counted there is counted by another thread.
+    arriving = (batch for batch in timed(batches, Stats() if steps.prefetch else stats) if batch.num_rows)
     first = next(arriving, None)
     if first is None:
         return
@@ -76,11 +77,13 @@ def score_batches(
     cut = limit.cut(cut, together=lambda: search.batches if search.active else 1)
     bad = None if steps.bad_rows is None else BadRows(limits=steps.bad_rows, stats=stats, any_size=steps.any_size)
     watch = Watch(steps.outputs, steps.expected, stats)
-    for run in runs(cut, search, max_bytes=steps.max_batch_bytes):
-        scored = (_score_distinct if search.active else _score_each)(run, model, steps, stats, search)
-        for each in scored if bad is None else _without_bad_rows(scored, run, bad, model, steps, stats):
-            watch.look(each.outputs, each.errors)
-            yield each
+    with closing((prepared_ahead if steps.prefetch else prepared_in_turn)(cut, steps, stats)) as prepared:
+        for run in runs(prepared, search, max_bytes=steps.max_batch_bytes):
+            scored = (_score_distinct if search.active else _score_each)(run, model, steps, stats, search)
+            arrived = [each.rows for each in run]
+            for each in scored if bad is None else _without_bad_rows(scored, arrived, bad, model, steps, stats):
+                watch.look(each.outputs, each.errors)
+                yield each
 
 
 def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -92,7 +95,7 @@ def score_batch(batch: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
         PredictionShapeError: The model returned the wrong rows, columns or types.
         StepFailedError: A preprocess or postprocess step failed.
     """
-    return _outputs(_predicted(_inputs(batch, steps, stats), model, steps, stats), steps, stats)
+    return _outputs(_predicted(model_inputs(batch, steps, stats), model, steps, stats), steps, stats)
 
 
 def _predicted(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -108,12 +111,12 @@ def _trying(steps: ScoringSteps, *, keeps: bool) -> AbstractContextManager[None]
 
 
 def _score_each(
-    run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, _search: Deduplication
+    run: list[PreparedBatch], model: Model, steps: ScoringSteps, stats: Stats, _search: Deduplication
 ) -> Iterator[ScoredBatch]:
-    for batch in run:
-        with _measured(batch, steps, stats):
-            outputs = score_batch(batch, model, steps, stats)
-        yield ScoredBatch(batch, outputs)
+    for each in run:
+        with _measured(each.rows, steps, stats):
+            outputs = _outputs(_predicted(each.inputs(), model, steps, stats), steps, stats)
+        yield ScoredBatch(each.rows, outputs)
 
 
 def _without_bad_rows(
@@ -173,10 +176,10 @@ def _rows_at_once(steps: ScoringSteps, model: Model) -> int:
 
 
 def _score_distinct(
-    run: list[pa.RecordBatch], model: Model, steps: ScoringSteps, stats: Stats, search: Deduplication
+    run: list[PreparedBatch], model: Model, steps: ScoringSteps, stats: Stats, search: Deduplication
 ) -> Iterator[ScoredBatch]:
     """Score a run of batches, each of its distinct rows once; those of earlier runs are known."""
-    inputs = [_inputs(batch, steps, stats) for batch in run]
+    inputs = [each.inputs() for each in run]
     began = stats.clock()
     with stats.timing("prepare"):
         whole = pa.concat_batches(inputs)
@@ -209,16 +212,11 @@ def _score_distinct(
     if judges and search.active and not knows and search.known.active:
         search.known.keep(distinct, raw, row_seconds=search.row_seconds)
     start = 0
-    for batch in run:
+    for each in run:
         with stats.timing("encode"):
-            taken = raw.take(groups.group.slice(start, batch.num_rows))
-        start += batch.num_rows
-        yield ScoredBatch(batch, _outputs(taken, steps, stats))
-
-
-def _inputs(batch: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
-    with stats.timing("prepare"):
-        return project(_prepared(batch, steps), steps.binding)
+            taken = raw.take(groups.group.slice(start, each.rows.num_rows))
+        start += each.rows.num_rows
+        yield ScoredBatch(each.rows, _outputs(taken, steps, stats))
 
 
 def _outputs(raw: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.RecordBatch:
@@ -226,24 +224,6 @@ def _outputs(raw: pa.RecordBatch, steps: ScoringSteps, stats: Stats) -> pa.Recor
         outputs = _promised(steps.postprocess(raw), steps.outputs)
     stats.rows += raw.num_rows
     return outputs
-
-
-def _prepared(batch: pa.RecordBatch, steps: ScoringSteps) -> pa.RecordBatch:
-    if steps.preprocess is None:
-        return batch
-    table = steps.preprocess(batch)
-    if steps.prepared is None:
-        return table
-    for name in steps.binding.sources:
-        planned = steps.prepared.field(name).type
-        found = table.schema.field(name).type if table.schema.names.count(name) == 1 else None
-        if found != planned:
-            got = "missing or doubled" if found is None else spelled(found)
-            raise StepFailedError(
-                f"Preprocess returned column {name!r} as {got}; for an empty batch it was {spelled(planned)}.",
-                next_step="return the same columns and types for every batch: pa.array(values, pa.float64()).",
-            )
-    return table
 
 
 def _promised(outputs: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -261,13 +241,3 @@ def _promised(outputs: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         f"The postprocess steps returned the columns ({shown[0]}); for an empty batch they were ({shown[1]}).",
         next_step="return the same columns with the same types for every batch.",
     )
-
-
-def _timed(batches: Iterable[pa.RecordBatch], stats: Stats) -> Iterator[pa.RecordBatch]:
-    source = iter(batches)
-    while True:
-        with stats.timing("wait_for_rows"):
-            batch = next(source, None)
-        if batch is None:
-            return
-        yield batch

@@ -53,6 +53,7 @@ class ScoringSteps:
         show_values: Whether messages of foreign exceptions may be shown.
         echoes: Compares outputs that repeat an input with it; None leaves that out.
         bad_rows: How many rows may be left without outputs, because the model fails for them; None for none at all.
+        prefetch: Whether the next batch is read and prepared in a thread of its own while the model predicts.
         any_size: Whether the model is known to take batches of any size.
         ceiling: How many rows there is memory for in one predict call.
         seen: Learns of the raw outputs of rows that are scored at once.
@@ -76,6 +77,7 @@ class ScoringSteps:
     show_values: bool = False
     echoes: Echoes | None = None
     bad_rows: BadRowLimits | None = None
+    prefetch: bool = False
     any_size: bool = False
     ceiling: MemoryCeiling = field(default_factory=MemoryCeiling)
     seen: Callable[[pa.RecordBatch], None] = lambda outputs: None

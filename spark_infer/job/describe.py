@@ -8,10 +8,12 @@ from spark_infer.config import JobConfig, PostprocessStep
 from spark_infer.config.decode import DecodeOptions
 from spark_infer.config.partition_values import partitions_named
 from spark_infer.config.trigger import AVAILABLE_NOW
+from spark_infer.core.prefetch import choose_prefetch
 from spark_infer.core.signature import spelled
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.plan import Plan, PlannedColumn
+from spark_infer.models.backends.native import uses_gpu
 from spark_infer.observe.wording import size
 
 
@@ -67,6 +69,12 @@ def _tasks(job: PreparedJob) -> Iterator[str]:
     if choice.hosting is not None or choice.why:
         why = f" ({choice.why})" if choice.why else ""
         yield f"hosting: {'worker' if choice.hosting is None else 'executor'}{why}"
+    load, score = job.recipe.load, job.config.score
+    asked = job.config.resources
+    on_gpu = asked.gpu > 0 and not asked.allow_cpu_fallback and uses_gpu(load.backend)
+    prefetch = choose_prefetch(score.prefetch, cpus=load.threads, on_gpu=on_gpu)
+    if prefetch.is_on or score.prefetch == "off":
+        yield f"prefetch: {'on' if prefetch.is_on else 'off'} ({prefetch.why})"
 
 
 def _write(job: PreparedJob) -> str:

@@ -17,6 +17,7 @@ from spark_infer.core.bad_rows import ERROR_TYPE
 from spark_infer.core.batch_search import BatchSearch
 from spark_infer.core.memory_ceiling import MemoryCeiling
 from spark_infer.core.prediction_cache import PredictionCache
+from spark_infer.core.prefetch import choose_prefetch
 from spark_infer.core.scoring import ScoredBatch, score_batches
 from spark_infer.core.scoring_steps import Model
 from spark_infer.core.stats import Stats
@@ -32,7 +33,7 @@ from spark_infer.runtime.assignment import Assignment
 from spark_infer.runtime.device import CPU, GPU
 from spark_infer.runtime.memory import keep_freed_memory, large_pages
 from spark_infer.runtime.model_process import ProcessLimits
-from spark_infer.runtime.output_capture import captured_output, capturing
+from spark_infer.runtime.output_capture import captured, captured_output, capturing
 from spark_infer.runtime.process_state import this_process
 
 if TYPE_CHECKING:
@@ -248,10 +249,13 @@ def _scored_aloud(
     key = spec.key(recipe.ref.digest)
     steps = replace(
         steps,
+        # Another thread may call it, also while what this one prints is not captured.
+        preprocess=None if steps.preprocess is None else captured(steps.preprocess),
         predict_limit=partial(limit, "predict", predict_seconds),
         ceiling=_ceiling(key),
         search=process.batch_searches.setdefault(key, BatchSearch()) if recipe.options.batch_size == "auto" else None,
         cache=cache,
+        prefetch=choose_prefetch(recipe.options.prefetch, cpus=threads, on_gpu=spec.device == GPU).is_on,
     )
     counted = False
     for scored in score_batches(batches, get_model, steps, stats):

@@ -12,10 +12,10 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TextIO, TypeVar
+from typing import Any, ParamSpec, TextIO, TypeVar
 
 from spark_infer.printable import PrintableFormatter
 
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 LOG_LEVEL = "SPARK_INFER_LOG_LEVEL"
 """The variable that says from which level on a worker's log is written to its stderr; INFO for all of it."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _WITH_HANDLERS = ("huggingface_hub", "transformers")
@@ -91,6 +92,16 @@ def captured_output() -> Iterator[None]:
         _lines.reset(outside)
         lines.close()
         _leave(streams)
+
+
+def captured(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that captures what it prints, in whatever thread it is called."""
+
+    def call(*args: P.args, **more: P.kwargs) -> T:
+        with captured_output():
+            return function(*args, **more)
+
+    return call
 
 
 def capturing(items: Iterable[T]) -> Iterator[T]:

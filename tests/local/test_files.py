@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from spark_infer import Report, score_table
+from spark_infer import JobConfig, Report, ScoringJob, score_table
 from spark_infer.errors import PlanError, SourceError, TargetError, UndecodableError, UnfinishedRunError
 from spark_infer.runtime.failpoints import InjectedError
 
@@ -96,10 +96,28 @@ def test_each_image_has_the_label_of_the_network_and_content_stays_behind(
     [reason] = [each for each in rows.column("prediction_error").to_pylist() if each]
     assert reason["error_message"].startswith(f"{images}/1/damaged.png cannot be decoded: it is not an image")
     kept = {"keep": ["path", "content"]}
-    score(network, images, tmp_path / "with", on_error="null", target=kept, source={"where": "length > 8"})
+    prefetching = {"source": {"where": "length > 8"}, "resources": {"cpus": 2}}
+    score(network, images, tmp_path / "with", on_error="null", target=kept, **prefetching)
+    assert labels(tmp_path / "with") == wanted(network, range(20))
     rows = ds.dataset(tmp_path / "with").to_table()
     found = dict(zip(rows.column("path").to_pylist(), rows.column("content").to_pylist(), strict=True))
     assert found == {str(path): path.read_bytes() for path in images.rglob("0*.png")}
+
+
+@pytest.mark.parametrize(("prefetch", "line"), [("auto", "on (a task has 2 cores)"), ("off", "off (as the job says)")])
+def test_the_plan_says_why_a_task_prefetches(
+    network: Path, images: Path, tmp_path: Path, prefetch: str, line: str
+) -> None:
+    job = {
+        "engine": "local",
+        "model": str(network),
+        "source": {"files": str(images), "pattern": "**/*.png"},
+        "target": {"path": str(tmp_path / "out")},
+        "score": {"decode": DECODE, "inputs": "content", "prefetch": prefetch},
+        "resources": {"cpus": 2},
+    }
+    plan = ScoringJob(JobConfig.model_validate(job)).plan()
+    assert plan.tasks[-1] == f"prefetch: {line}"
 
 
 def test_new_files_are_scored_once_and_damaged_ones_are_found_again(

@@ -69,6 +69,7 @@ _NO_MATTER = (
     "max_bad_fraction",
     "isolation",
     "hosting",
+    "prefetch",
     "expect",
 )
 """Options that change how fast rows are scored, or whether they are, and never the rows; or facts of their own."""

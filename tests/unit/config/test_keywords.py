@@ -55,6 +55,7 @@ EVERYTHING = {
     "max_bad_rows": 1,
     "max_bad_fraction": 0.5,
     "hosting": "worker",
+    "prefetch": "off",
     "isolation": "process",
     "expect": {"prediction": {"min": 0.0}},
     "model_files": "/mnt/models",

@@ -15,7 +15,7 @@ import pytest
 from tqdm import tqdm  # type: ignore[import-untyped] # it ships no types
 
 from spark_infer.models.registry.mlflow_calls import within
-from spark_infer.runtime.output_capture import captured_output, capturing, open_worker_log
+from spark_infer.runtime.output_capture import captured, captured_output, capturing, open_worker_log
 
 LOGGER = "spark_infer.runtime.output_capture"
 
@@ -82,6 +82,15 @@ def test_other_threads_keep_the_screen_and_helpers_of_the_block_do_not(
         within(5, lambda: print("ours"), "nothing")
     assert capsys.readouterr().out == "theirs\n"
     assert log.messages == ["ours"]
+
+
+def test_a_function_captures_in_whatever_thread_it_is_called(
+    log: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thread = threading.Thread(target=captured(print), args=("from elsewhere",))
+    thread.start()
+    thread.join()
+    assert (log.messages, capsys.readouterr()) == (["from elsewhere"], ("", ""))
 
 
 def test_a_handler_that_writes_to_the_screen_writes_each_line_once(monkeypatch: pytest.MonkeyPatch) -> None:
