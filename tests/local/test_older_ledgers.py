@@ -13,6 +13,7 @@ from spark_infer.errors import UnfinishedRunError
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import job, read
 from tests.local.test_params import FILES, KINDS, MODES, add_day, of_days
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -49,8 +50,7 @@ def broken(line: str, tmp_path: Path, breaks: Callable[[str], None]) -> Callable
     return begin
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "kind"), pairwise(MODES, KINDS))
 def test_a_run_goes_on_with_the_source_that_it_began_with(
     broken: Any, line: str, tmp_path: Path, kind: str, mode: str
 ) -> None:

@@ -25,6 +25,7 @@ from spark_infer.runtime.failpoints import InjectedError
 from tests.line import save_line
 from tests.local.eight import EACH
 from tests.local.jobs import job, read
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -45,8 +46,7 @@ def ids(folder: Path) -> list[int]:
     return [row["id"] for row in read(folder)]
 
 
-@pytest.mark.parametrize("first_mode", ["append", "error_if_exists"])
-@pytest.mark.parametrize("kind", ["delta", "parquet"])
+@pytest.mark.parametrize(("first_mode", "kind"), pairwise(["append", "error_if_exists"], ["delta", "parquet"]))
 def test_a_source_that_has_grown_is_not_appended_again(line: str, tmp_path: Path, kind: str, first_mode: str) -> None:
     source, target = tmp_path / "in", {"path": str(tmp_path / "out"), "format": kind, "mode": "append"}
     for day in (0, 1):

@@ -65,7 +65,7 @@ def test_the_models_name_and_version_are_columns_where_they_are_asked_for(
     assert jobs() == before
 
 
-@pytest.mark.parametrize("backend", ["sklearn", "pyfunc"])
+@pytest.mark.parametrize("backend", ["sklearn", pytest.param("pyfunc", marks=pytest.mark.soak)])
 def test_shuffled_and_extra_columns_change_nothing(backend: str, flowers: DataFrame, flower: FlowerModel) -> None:
     shuffled = flowers.select(
         F.lit("x").alias("a.b"), "weight", (F.col("id") % 7).alias("extra"), "height", "id", "width"
@@ -199,7 +199,7 @@ def test_each_action_predicts_each_row_once(spark: SparkSession, counting: Count
     assert counting.rows() == 1_200
 
 
-@pytest.mark.parametrize("arrow_rows", [7, 10_000])
+@pytest.mark.parametrize("arrow_rows", [7, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_predict_gets_full_batches_whatever_spark_sends(
     spark: SparkSession, counting: CountingModel, arrow_rows: int
 ) -> None:

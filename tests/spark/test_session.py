@@ -289,13 +289,13 @@ def test_a_jar_that_cannot_be_fetched_names_the_log_and_the_fix(fresh: Start, tm
     assert "org.example#nothing;1.0" in (tmp_path / "spark.log").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # as is the next one: what is made of Java's words is in unit/spark/test_failed_start.py
 def test_memory_that_the_machine_does_not_have_is_named(fresh: Start) -> None:
     facts, _ = fresh(conf={"spark.driver.memory": "9000000g"})
     assert "spark.driver.memory=9000000g" in facts["refused"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_an_address_of_another_machine_is_named(fresh: Start) -> None:
     facts, _ = fresh(environ={"SPARK_LOCAL_IP": "198.51.100.7"})
     assert "could not open its ports" in facts["refused"]
