@@ -75,7 +75,7 @@ def refuse(resources: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Gpus:
-    """The driver of an application with one executor of six cores and two GPUs, and its event log."""
+    """The driver of an application with one executor of ten cores and two GPUs, and its event log."""
 
     driver: Driver
     events: Path
@@ -121,7 +121,7 @@ def gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gpus]:
     events.mkdir()
     conf = {
         **LIGHT,
-        "spark.master": "local-cluster[1,6,1024]",
+        "spark.master": "local-cluster[1,10,1024]",
         "spark.eventLog.compress": "false",
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": str(events),
@@ -179,7 +179,7 @@ def on_gpu(tmp_path_factory: pytest.TempPathFactory) -> OnGpu:
 def test_each_task_sees_its_gpu_alone_and_as_many_run_at_once_as_the_plan_says(
     gpus: Gpus, on_gpu: OnGpu, tmp_path: Path
 ) -> None:
-    resources = {"gpu": 1, "tasks_per_gpu": 2}
+    resources = {"gpu": 1, "tasks_per_gpu": 4}
     rows = gpus.driver(score_slowly, on_gpu.folder, TASKS, resources, "auto")
     # Tasks that share a GPU share the model there.
     assert on_gpu.count("load") == 2
@@ -187,18 +187,18 @@ def test_each_task_sees_its_gpu_alone_and_as_many_run_at_once_as_the_plan_says(
     assert len({row.process for row in rows}) == 2
     assert {row.process for row in rows}.isdisjoint({row.worker for row in rows})
     assert [row for row in rows if row.seen != row.address] == []
-    # 2 GPUs x 2 tasks = 4 of the 6 cores; the stage before has all 6.
+    # 2 GPUs x 4 tasks = 8 of the 10 cores; the stage before has all 10.
     etl, scoring = sorted(gpus.most_at_once().items())
-    assert (etl, scoring[1]) == ((0, 6), 4)
+    assert (etl, scoring[1]) == ((0, 10), 8)
     assert scoring[0] > 0
     *planned, hosting = gpus.driver(planned_tasks, on_gpu.folder, str(tmp_path), resources)
-    assert hosting.startswith("hosting: executor (tasks share a GPU: 4 x ")
+    assert hosting.startswith("hosting: executor (tasks share a GPU: 8 x ")
     assert planned == [
-        "at most 4 at once on 1 executor with 6 cores and 2 GPUs",
-        "each takes 1 core and 1/2 of a GPU, by a resource profile on the stage that reads and scores alone; other "
-        "stages run 6 tasks at once",
+        "at most 8 at once on 1 executor with 10 cores and 2 GPUs",
+        "each takes 1 core and 1/4 of a GPU, by a resource profile on the stage that reads and scores alone; other "
+        "stages run 10 tasks at once",
         "2 copies of the model, one for each GPU, which its workers feed",
-        "2 cores idle, since the GPUs are taken: set resources.tasks_per_gpu: 3 where that many copies fit into a "
+        "2 cores idle, since the GPUs are taken: set resources.tasks_per_gpu: 5 where that many copies fit into a "
         "GPU's memory",
     ]
 
@@ -227,8 +227,8 @@ def test_a_worker_that_changes_its_gpu_keeps_no_copy_on_the_old_one(gpus: Gpus, 
 def test_more_than_the_executors_have_is_refused_before_any_task(gpus: Gpus) -> None:
     with pytest.raises(ResourcesError, match=r"A task wants 3 GPUs, and the executors have 2 each\."):
         gpus.driver(refuse, {"gpu": 3})
-    with pytest.raises(ResourcesError, match=r"A task wants 7 cores, and no executor has more than 6\."):
-        gpus.driver(refuse, {"cpus": 7})
+    with pytest.raises(ResourcesError, match=r"A task wants 11 cores, and no executor has more than 10\."):
+        gpus.driver(refuse, {"cpus": 11})
 
 
 @pytest.mark.soak
