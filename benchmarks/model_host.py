@@ -5,8 +5,9 @@
 - `images`: a large JPEG in a row and a small network: two workers decode for one model, beside one task that does both.
 
 Rows lie in memory, and models are loaded before anything is timed. The ways take turns, and the ratio is the median of
-those of the rounds. One worker and its host take turns too: so seconds of the processor, of both together, say what a
-quiet machine would need; those of the clock also count what else runs on this one.
+those of the rounds. Seconds of the clock also count what else runs on this machine; those of the processor say what a
+quiet one would need: of one worker and its host together, which take turns, and of workers side by side those of the
+busiest process, or all of them over the cores, whichever is more.
 
 Run `python -m benchmarks.model_host [numbers|texts|images]`.
 """
@@ -115,40 +116,46 @@ def _decoders(scoring: Scoring, rounds: int) -> dict[str, dict[str, list[float]]
     """One task with the model and all cores, and a task for each core with a host."""
     hosted = replace(scoring.recipe, hosting=Hosting(threads=CORES, required=True))
     parts = [scoring.batches[number::CORES] for number in range(CORES)]
-    found: dict[str, list[float]] = {"worker": [], "executor": []}
+    ways = {
+        "worker": ([scoring], CORES),
+        "executor": ([replace(scoring, recipe=hosted, batches=each) for each in parts], 1),
+    }
+    found: dict[str, dict[str, list[float]]] = {kind: {way: [] for way in ways} for kind in ("clock", "processor")}
     for _ in range(rounds):
         answers = {}
-        rate, answers["worker"] = _side_by_side([scoring], cpus=CORES)
-        found["worker"].append(rate)
-        rate, answers["executor"] = _side_by_side(
-            [replace(scoring, recipe=hosted, batches=each) for each in parts], cpus=1
-        )
-        found["executor"].append(rate)
+        for name, (each, cpus) in ways.items():
+            rates, answers[name] = _side_by_side(each, cpus)
+            for kind, rate in rates.items():
+                found[kind][name].append(rate)
         _require_same(answers)
-    return {"clock": found}
+    return found
 
 
-def _side_by_side(parts: list[Scoring], cpus: int) -> tuple[float, pa.Table]:
+def _side_by_side(parts: list[Scoring], cpus: int) -> tuple[dict[str, float], pa.Table]:
     """Score each part in a process of its own, all at once; rows a second, without starts and loads."""
     context = get_context("spawn")
-    ready, told = context.Barrier(len(parts)), context.Queue()
+    ready, told = context.Barrier(len(parts) + 1), context.Queue()
     executor = ProcessIdentity.own()
     processes = [context.Process(target=_feed, args=(each, executor, cpus, ready, told)) for each in parts]
     for process in processes:
         process.start()
+    ready.wait()
+    used = _host_seconds()
     found = [told.get() for _ in processes]
+    busy = [_host_seconds() - used, *(processor for _, processor, _ in found)]
     for process in processes:
         process.join()
-    table = pa.concat_tables([answers for _, answers in found]).sort_by("id")
-    return table.num_rows / max(seconds for seconds, _ in found), table
+    table = pa.concat_tables([answers for *_, answers in found]).sort_by("id")
+    clock = max(seconds for seconds, *_ in found)
+    return {"clock": table.num_rows / clock, "processor": table.num_rows / max(*busy, sum(busy) / CORES)}, table
 
 
 def _feed(scoring: Scoring, executor: ProcessIdentity, cpus: int, ready: Any, told: Any) -> None:
     list(_scored(replace(scoring, batches=scoring.batches[:1]), executor, cpus))
     ready.wait()
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     scored = list(_scored(scoring, executor, cpus))
-    told.put((time.perf_counter() - began, pa.Table.from_batches(scored)))
+    told.put((time.perf_counter() - began, time.process_time() - used, pa.Table.from_batches(scored)))
 
 
 def _require_same(answers: Mapping[str, pa.Table]) -> None:
