@@ -7,7 +7,7 @@ side. Where the mean of a row group may mislead, `pages.py` says how large neigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,24 @@ def rows_that_fit(
         ]
         most_rows = min(most_rows, _rows_of_group(size, min(rows, most_rows), rows, chunks))
     return most_rows
+
+
+def stored_bytes(metadata: Any, groups: Sequence[int], names: Collection[str]) -> int:
+    """Return the bytes that some columns of a row group take as they are stored; those of the largest.
+
+    Args:
+        metadata: The file's footer, from pyarrow.
+        groups: The row groups.
+        names: The columns, by their names in the file.
+    """
+
+    def stored(group: Any) -> int:
+        chunks = [group.column(at) for at in range(group.num_columns)]
+        paths = [each.path_in_schema for each in chunks]
+        wanted = [path in names or path.partition(".")[0] in names for path in paths]
+        return sum(chunk.total_compressed_size for chunk, read in zip(chunks, wanted, strict=True) if read)
+
+    return max((stored(metadata.row_group(group)) for group in groups), default=0)
 
 
 def _rows_of_group(size: int, most_rows: int, all_rows: int, chunks: Sequence[Chunk]) -> int:

@@ -20,7 +20,7 @@ from spark_infer.errors import SourceReadError, SparkMustReadError
 from spark_infer.tables.delta.deletion_vector import can_read, deleted_rows
 from spark_infer.tables.paths import logged_path, shown_path
 from spark_infer.tables.scan import values
-from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit
+from spark_infer.tables.scan.batch_rows import TooLargeError, rows_that_fit, stored_bytes
 from spark_infer.tables.scan.deletions import groups_with, within, without
 from spark_infer.tables.scan.footer import READING, NotParquetError, RawFooter, read_footer
 from spark_infer.tables.scan.parquet_schema import SchemaReader
@@ -40,8 +40,14 @@ _BYTES_BY_DICTIONARY = 4
 """Bytes of a value in a column whose pages hold places in a dictionary; a text alone takes four for its length."""
 
 
+_MOST_BATCHES_AHEAD = 2
+"""How many batches the stored columns of a row group may be as large as, to be read ahead of decoding as a whole."""
+_BUFFER_BYTES = 8 * 2**20
+"""Bytes of a column that are read at a time where that is not done."""
+
+
 def read_parquet(storage: Storage, task: ScanTask, scan: Scan, threads: int) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a task; holds one batch and what Arrow reads ahead of a row group.
+    """Read the rows of a task; holds one batch and what Arrow reads ahead of a row group, of large ones a part.
 
     Raises:
         SourceReadError: A file is damaged, or vanished or changed since the run was planned.
@@ -70,6 +76,9 @@ def _read(storage: Storage, piece: Piece, number: int, scan: Scan, threads: int)
             if texts := _repeated_texts(file, piece, plan):
                 file = _opened(stream, metadata=footer.metadata, read_dictionary=texts)
             groups = _groups(file, piece, scan, plan)
+            if stored_bytes(file.metadata, groups, plan.stored.values()) > _MOST_BATCHES_AHEAD * scan.batch_bytes:
+                how = {"pre_buffer": False, "buffer_size": min(scan.batch_bytes, _BUFFER_BYTES)}
+                file = _opened(stream, metadata=footer.metadata, read_dictionary=texts or None, **how)
             if scan.condition is None:
                 _refuse_other_count(file, piece, path)
             batches = _all_rows(_batches(stream, file, groups, scan, plan, path, threads), file, groups, path)
@@ -93,7 +102,7 @@ def _read(storage: Storage, piece: Piece, number: int, scan: Scan, threads: int)
 
 
 def _opened(stream: pa.NativeFile, **how: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(stream, **READING, **how)
+    return pq.ParquetFile(stream, **{**READING, **how})
 
 
 def _repeated_texts(file: pq.ParquetFile, piece: Piece, plan: _FilePlan) -> list[str]:
