@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spark_infer.core.batch_search import MOST_ROWS, BatchSearch
 from spark_infer.core.contract import bind
@@ -118,3 +120,11 @@ def test_a_model_that_chooses_its_batches_itself_is_not_measured() -> None:
     model, search = OneRow(), BatchSearch()
     assert scored(model, 200, search).batch_choices == {}
     assert set(model.calls) == {1}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 4_000), st.sampled_from(["never", "auto", "always"]), st.sampled_from([10, 70, 10**9]))
+def test_rows_keep_their_order_and_answers_while_the_size_is_searched(rows: int, deduplicate: str, room: int) -> None:
+    search = BatchSearch()
+    stats = scored(Levelling(room), rows, search, deduplicate)  # compares each row
+    assert (stats.rows, stats.predicted) == (rows, rows)
