@@ -14,6 +14,7 @@ from spark_infer.core.outputs import Predictions, Values
 from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.core.signature import TENSOR_DTYPES
 from spark_infer.errors import ModelRefusedError, nearest
+from spark_infer.models.backends.equal_lengths import by_length
 from spark_infer.models.backends.graph import Port, check_external, port, read_graph
 from spark_infer.models.backends.onnx_inputs import DTYPES, plan_feeds, signature_binding
 from spark_infer.models.backends.spec import LoadSpec
@@ -144,7 +145,7 @@ class OnnxModel:
         declared = signature_outputs(spec.mlmodel.signature) if spec.by_signature else None
         self._structs = {field.name for field in declared or () if pa.types.is_struct(field.type)}
         self._one_by_one = any(each.shape is not None and each.shape[:1] == (1,) for each in inputs)
-        self._from_columns = not spec.binding.tensors
+        self._binding = spec.binding
 
     @property
     def how(self) -> str:
@@ -162,7 +163,10 @@ class OnnxModel:
         return pa.schema([pa.field(each.name, type_) for each, type_ in zip(self._outputs, types, strict=True)])
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
-        """Run the graph once for each batch; outputs go by the graph's names."""
+        """Run the graph once for each batch, or for each length in it; outputs go by the graph's names."""
+        return by_length(inputs, self._binding, self._predict)
+
+    def _predict(self, inputs: pa.RecordBatch) -> Predictions:
         feeds = {feed.port.name: feed.array(inputs) for feed in self._feeds}
         results = self._run(feeds, inputs.num_rows)
         return {
@@ -190,7 +194,7 @@ class OnnxModel:
             if port.name in self._structs:
                 return [{str(key): value for key, value in row.items()} for row in result]
             result = pa.array(result, _map_type(maps))
-        elif self._from_columns and isinstance(result, np.ndarray) and result.shape[:1] != (rows,):
+        elif not self._binding.tensors and isinstance(result, np.ndarray) and result.shape[:1] != (rows,):
             # MLflow flattens what it puts into a frame, so that a row of values is a column too.
             result = result.reshape(-1)
         values: Values = result

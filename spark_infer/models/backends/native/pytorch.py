@@ -19,6 +19,7 @@ from spark_infer.core.exception_text import text_of
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.signature import Tensor as TensorSpec
 from spark_infer.errors import ModelLoadError, ModelRefusedError, PredictionShapeError
+from spark_infer.models.backends.equal_lengths import by_length
 from spark_infer.models.backends.exportable import not_exportable
 from spark_infer.models.backends.pickled import check_importable, imported_by, may_unpickle, require_unpickling
 from spark_infer.models.backends.spec import LoadSpec
@@ -195,7 +196,10 @@ class TorchModel:
         return None
 
     def predict(self, inputs: pa.RecordBatch) -> Predictions:
-        """Call the module once for each batch."""
+        """Call the module once for each batch, or for each length in it."""
+        return by_length(inputs, self._binding, self._predict)
+
+    def _predict(self, inputs: pa.RecordBatch) -> Predictions:
         import torch
 
         try:

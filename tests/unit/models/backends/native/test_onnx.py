@@ -127,6 +127,17 @@ def test_a_graph_of_one_row_is_run_row_by_row_as_its_pyfunc_must_be(tmp_path: Pa
     assert "one row at a time" in load(spec, folder).how
 
 
+def test_rows_of_any_length_are_predicted_with_those_of_their_length(tmp_path: Path) -> None:
+    folder = save(tmp_path, doubled(["rows", "n"]), tensors(("x", "float32", (-1, -1))))
+    values: list[list[float]] = [[1.0, 2, 3], [4], [], [5, 6, 7], [8]]
+    batch = pa.RecordBatch.from_pydict({"x": pa.array(values, pa.list_(pa.float32()))})
+    spec = spec_of(folder, batch.schema)
+    found = to_batch(load(spec, folder).predict(batch), pa.schema([("y", pa.list_(pa.float32()))]), 5)
+    assert found["y"].to_pylist() == [[2 * value for value in row] for row in values]
+    with pytest.raises(InputValueError, match="null or of another size"):
+        load(spec, folder).predict(pa.RecordBatch.from_pydict({"x": pa.array([[1.0], None], pa.list_(pa.float32()))}))
+
+
 def test_columns_reach_inputs_of_one_column_each_and_answers_of_several_numbers_come_back(tmp_path: Path) -> None:
     """As skl2onnx exports a pipeline over mixed columns; MLflow's pyfunc refuses both sides of it."""
     model = graph(

@@ -147,6 +147,19 @@ def test_several_outputs_go_by_their_names_or_places(module: nn.Module, expected
     assert {name: np.asarray(values).tolist() for name, values in answer.items()} == expected
 
 
+class Ranged(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x.sum(dim=1), torch.full((len(x),), float(len(x)))], dim=1)
+
+
+def test_rows_of_any_length_are_predicted_with_those_of_their_length(tmp_path: Path) -> None:
+    folder = save(tmp_path, Ranged(), ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1, -1))])))
+    values = [[1.0, 2, 3], [4], [5, 6, 7], [8], [9]]
+    batch = pa.RecordBatch.from_pydict({"x": pa.array(values, pa.list_(pa.float32()))})
+    (answer,) = predict(folder, batch).values()
+    assert np.asarray(answer).tolist() == [[6, 2], [4, 3], [18, 2], [8, 3], [9, 3]]  # the sum, and of how many rows
+
+
 def test_an_output_that_is_no_tensor_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(PredictionShapeError, match="returned str where a tensor was expected"):
         predict(save(tmp_path, Talking()))
