@@ -27,9 +27,10 @@ from tests.unit.models.conformance.same import differences
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# Importing these costs each worker many seconds. What pyfunc serves goes through the doors as statsmodels does, and
-# what has a native backend as pytorch does; the conformance suite asks each of them.
-_DEAR = {"keras", "sentence_transformers", "transformers"}
+# Importing these costs each process many seconds. Keras is served by pyfunc, as statsmodels is; the conformance suite
+# asks it.
+_DEEP = ["sentence_transformers", "transformers"]
+_DEAR = {"keras", *_DEEP}
 FLAVORS = [module.name for module in pkgutil.iter_modules(cases.__path__) if module.name not in _DEAR]
 HEADS = ("flavor", "model", "`model_udf`", "`score`", "`score_table`")
 
@@ -55,7 +56,8 @@ class Door:
         """Compare answers, in the order of the rows, with those of the pyfunc."""
         rtol = max(self.case.rtol, 1e-12)
         for name, wanted in self.expected.items():
-            assert differences([row[name] for row in found], wanted, rtol) == [], (self.case.name, name)
+            answers = [row[name] for row in found]
+            assert differences(answers, wanted, rtol, self.case.atol) == [], (self.case.name, name)
 
 
 def door(case: Case, folder: Path) -> Door:
@@ -122,3 +124,12 @@ def test_every_flavor_goes_through_the_doors_as_the_docs_say(spark: SparkSession
         rows.append((f"`{flavor}`", case.name, cell, cell, cell))
     rows.append(spark_ml(spark, boats, tmp_path))
     generated.check(Path("docs/flavors.md"), "doors", generated.table(HEADS, sorted(rows)))
+
+
+@pytest.mark.slow
+def test_deep_models_go_through_the_column_and_the_frame(spark: SparkSession, tmp_path: Path) -> None:
+    for flavor in _DEEP:
+        case = importlib.import_module(f"{cases.__name__}.{flavor}").CASES[0]
+        one = door(case, tmp_path / flavor)
+        assert one.backends == [flavor, "pyfunc"]
+        through_the_column_and_the_frame(spark, one)
