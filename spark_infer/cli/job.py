@@ -90,7 +90,6 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
 
     signals = this_process().stop_signals
     with signals.obeyed(), ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
-        signals.take_over()
         job = prepare_job(engine, config, new_run=new_run)
         return run_job(job, on_progress=None if output.as_json else line)
 
@@ -168,18 +167,13 @@ def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
 def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bool = True) -> Iterator[Engine[Any]]:
     """Start what the job's engine needs, and stop it at the end, also after Ctrl-C.
 
-    A model that does not exist is found out before, for what `scores`.
+    A model that does not exist is found out first, for what `scores`.
     """
-    from spark_infer.job.session import find_model, job_engine
+    from spark_infer.job.session import job_engine
 
-    if config.engine == "spark":
-        if scores:
-            find_model(config)
+    with job_engine(config, log_file=output.log_file, scores=scores) as engine:
         if not output.as_json:
-            line.note("starting Spark")
-    with job_engine(config, log_file=output.log_file) as engine:
-        if not output.as_json:
-            line.note("checking model and tables")
+            line.note(f"{'starting Spark, ' if config.engine == 'spark' else ''}checking model and tables")
         with _quiet(output), _loads_shown(output, line):
             yield engine
 

@@ -89,7 +89,7 @@ def _has_java(console: Console) -> bool:
 
 
 def _start_engine(console: Console, config: JobConfig, at_end: ExitStack) -> Engine[Any]:
-    lent = job_engine(config, log_file=LOG_FILE)
+    lent = job_engine(config, log_file=LOG_FILE, scores=False)
     if config.engine != "spark":
         return at_end.enter_context(lent)
     with _step(console, "Spark", "starting Spark; the first time, it downloads Delta's jars") as said:

@@ -137,6 +137,10 @@ class Engine(Protocol[S]):
         """The planes that it has."""
 
     @property
+    def is_starting(self) -> bool:
+        """Whether it is still starting, beside which other work of this process costs no time."""
+
+    @property
     def tables(self) -> TableLookup:
         """What it knows of tables beyond the files that this process can read."""
 

@@ -33,7 +33,7 @@ from spark_infer.config import secrets
 from spark_infer.config.job_params import given_params
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
-from spark_infer.job.session import find_model, job_engine
+from spark_infer.job.session import job_engine
 from spark_infer.printable import printable_lines, printable_text
 from spark_infer.runtime.process_state import this_process
 from spark_infer.runtime.stop_signals import described, exit_code
@@ -60,11 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = ScoringJob.from_yaml(asked.job, asked.overrides, params=given_params(asked.params))
         hide = job.config.hide
-        if job.config.engine == "spark":
-            find_model(job.config)
-        signals = this_process().stop_signals
-        with signals.obeyed(), job_engine(job.config) as engine:
-            signals.take_over()
+        with this_process().stop_signals.obeyed(), job_engine(job.config) as engine:
             report = run_job(prepare_job(engine, job.config))
     except KeyboardInterrupt as stopped:
         what, details, next_step = described(stopped)

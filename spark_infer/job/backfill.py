@@ -21,6 +21,7 @@ from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, hiding_secrets, keep_session
 from spark_infer.observe.report import Report
 from spark_infer.printable import counted, printable_lines
+from spark_infer.spark.starting_session import started
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class _Runs:
         try:
             with hiding_secrets(config):
                 with self._planning:
-                    engine = engine_of(config, lambda: self._session, shared_by=self._parallel)
+                    engine = engine_of(config, lambda: started(self._session), shared_by=self._parallel)
                     prepared = prepare_job(engine, config, new_run=self._new_run)
                 report = run_job(prepared)
         except SparkInferError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
@@ -13,22 +15,24 @@ if TYPE_CHECKING:
     from spark_infer.spark import SparkSession
 
 
-def engine_of(config: JobConfig, open_session: Callable[[], SparkSession], *, shared_by: int = 1) -> Engine[Any]:
+def engine_of(config: JobConfig, start: Callable[[], Future[SparkSession]], *, shared_by: int = 1) -> Engine[Any]:
     """Return the engine that a job asks for.
 
     Args:
         config: The job.
-        open_session: Returns the session for engine `spark`; not called for engine `local`.
+        start: Returns the session for engine `spark`, which may still be starting; not called for engine `local`.
         shared_by: How many jobs run at once, between which engine `local` divides this machine.
 
     Raises:
-        EnvironmentProblem: PySpark is not installed; or Java, Spark, a jar or an address does not fit.
+        EnvironmentProblem: PySpark is not installed.
     """
     if config.engine == "local":
         from spark_infer.engines.local.engine import LocalEngine
 
         return LocalEngine(config.resources, shared_by=shared_by)
     try:
+        import_module("spark_infer.spark.session")
+        session = start()  # before the rest is imported, which takes as long as a JVM to come up
         from spark_infer.engines.spark.engine import SparkEngine
     except ModuleNotFoundError as error:
         if error.name not in ("pyspark", "py4j"):
@@ -37,4 +41,4 @@ def engine_of(config: JobConfig, open_session: Callable[[], SparkSession], *, sh
             "Engine `spark` was asked for, and PySpark is not installed.",
             next_step=f"{install_extra('spark')}, or set engine: local.",
         ) from error
-    return SparkEngine(open_session(), config.resources)
+    return SparkEngine(session, config.resources)

@@ -33,7 +33,7 @@ from spark_infer.job.writers import with_writers
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.callables.callable_model import as_callable_model
 from spark_infer.models.callables.pin import pin_callable
-from spark_infer.models.driver import open_store
+from spark_infer.models.driver import import_libraries, open_store
 from spark_infer.models.hosting import choose_hosting
 from spark_infer.models.pins import differences
 from spark_infer.models.ref import ModelRef
@@ -72,7 +72,12 @@ def prepare_job(
         from spark_infer.job.streams.prepare_stream import prepare_stream
 
         return prepare_stream(engine, config, model=model, new_run=new_run, loads=loads, deadline=until)
-    prepare = partial(_prepare, engine, config, model, new_run=new_run, loads=loads, deadline=until, clock=clock)
+    begin = clock()
+    ref = model or until.plan(partial(resolved_model, config))
+    resolved = clock()
+    import_meanwhile(engine, config, ref, loads=loads, deadline=until)
+    seconds = {"resolve": resolved - begin, "plan": clock() - resolved}
+    prepare = partial(_prepare, engine, config, ref, seconds, new_run=new_run, loads=loads, deadline=until, clock=clock)
     return until.plan(partial(_planned_again, prepare), engine.call_in_thread)
 
 
@@ -99,10 +104,11 @@ def match_job(
 
     def match() -> MatchedJob:
         with engine.planning():
-            ref = model or resolved_model(config)
             return _match(engine, config, ref, WantedRows(), None, loads=loads, now=datetime.now(UTC), deadline=until)
 
     until = deadline or Deadline.of(config)
+    ref = model or until.plan(partial(resolved_model, config))
+    import_meanwhile(engine, config, ref, loads=loads, deadline=until)
     return until.plan(match, engine.call_in_thread)
 
 
@@ -117,7 +123,8 @@ def _planned_again(prepare: Callable[[], PreparedJob]) -> PreparedJob:
 def _prepare(
     engine: Engine[Any],
     config: JobConfig,
-    model: ModelRef | None,
+    ref: ModelRef,
+    seconds: dict[str, float],
     *,
     new_run: bool,
     loads: bool,
@@ -126,8 +133,6 @@ def _prepare(
 ) -> PreparedJob:
     with engine.planning():
         now, begin, config = datetime.now(UTC), clock(), scoring_again(config)
-        ref = model or resolved_model(config)
-        resolved = clock()
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
         again = choose_quarantined(engine.tables, config, new_run=new_run)
         if again is not None:
@@ -163,7 +168,7 @@ def _prepare(
             "plane": plane,
             "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes, *further_notes(cache, summary)),
             "started_at": run.started_at,
-            "seconds": {"resolve": resolved - begin, "plan": clock() - resolved},
+            "seconds": {**seconds, "plan": seconds["plan"] + clock() - begin},
         }
         return PreparedJob(
             **{**vars(job), **decided},
@@ -244,6 +249,13 @@ def _units(job: MatchedJob, slots: int) -> tuple[Unit, ...]:
     if job.plane.tasks or snapshot.listing is None or snapshot.by_feed:
         return cut_units(job.plane.tasks, slots, options)
     return cut_units(cut_by_partition(snapshot.listing, snapshot.types), slots, options, tasks_for_each_slot=0)
+
+
+def import_meanwhile(engine: Engine[Any], config: JobConfig, ref: ModelRef, *, loads: bool, deadline: Deadline) -> None:
+    """Import the libraries of the model where the engine would only be waited for."""
+    # An incremental job may believe what its last run saw of the model, and not load it here.
+    if loads and engine.is_starting and not config.new_rows:
+        deadline.plan(partial(import_libraries, ref, config.score, open_store()))
 
 
 def resolved_model(config: JobConfig) -> ModelRef:

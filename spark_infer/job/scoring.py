@@ -29,6 +29,7 @@ from spark_infer.models.configuration import read_configuration
 from spark_infer.models.driver import open_store
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
+from spark_infer.spark.starting_session import started
 
 if TYPE_CHECKING:
     from spark_infer.spark import SparkSession
@@ -123,7 +124,7 @@ class ScoringJob:
         """
         with hiding_secrets(self.config):
             deadline = Deadline.of(self.config)
-            engine = engine_of(self.config, lambda: spark or self._open_session())
+            engine = engine_of(self.config, lambda: started(spark or self._open_session()))
             return preview_job(
                 engine, self.config, rows=rows, sample=sample, seed=seed, model=self._model, deadline=deadline
             )
@@ -156,7 +157,7 @@ class ScoringJob:
 
     def _prepare(self, spark: Any, *, new_run: bool, loads: bool = True) -> PreparedJob:
         deadline = Deadline.of(self.config)
-        engine = engine_of(self.config, lambda: spark or self._open_session())
+        engine = engine_of(self.config, lambda: started(spark or self._open_session()))
         return prepare_job(engine, self.config, model=self._model, new_run=new_run, loads=loads, deadline=deadline)
 
     def _open_session(self) -> SparkSession:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,28 +14,51 @@ from spark_infer.engines.base import Engine
 from spark_infer.errors import SparkInferError
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.models.registry.resolve import require_listed
+from spark_infer.spark.starting_session import started, starting_session, stop
 
 if TYPE_CHECKING:
     from spark_infer.spark import SparkSession
 
-logger = logging.getLogger(__name__)
-
 
 @contextmanager
-def job_engine(config: JobConfig, *, log_file: Path | None = None) -> Iterator[Engine[Any]]:
+def job_engine(config: JobConfig, *, log_file: Path | None = None, scores: bool = True) -> Iterator[Engine[Any]]:
     """Lend the engine of a job, and take the job's secrets out of the errors that are raised meanwhile.
 
-    A Spark session that this starts is stopped at the end, also after an error; one that ran before is not.
+    Spark starts in the background, and the engine waits for it where it needs it first. A session that this starts is
+    stopped at the end, also after an error; one that ran before is not.
 
     Args:
         config: The job.
         log_file: Where Spark writes from now on; None leaves it on the screen.
+        scores: Whether the job's model is needed: for one that does not exist, Spark does not start.
 
     Raises:
-        EnvironmentProblem: Java, Spark, a jar or an address does not fit.
+        PlanError: There is no such model.
+        EnvironmentProblem: PySpark is not installed. The engine raises it where Java, Spark, a jar or an address does
+            not fit.
     """
     with hiding_secrets(config), ExitStack() as at_end:
-        yield engine_of(config, lambda: at_end.enter_context(keep_session(config, log_file=log_file)))
+        yield engine_of(config, lambda: at_end.enter_context(_session_of(config, log_file, scores=scores)))
+
+
+@contextmanager
+def _session_of(config: JobConfig, log_file: Path | None, *, scores: bool) -> Iterator[Future[SparkSession]]:
+    from spark_infer.spark.session import has_session
+
+    if has_session():
+        if scores:
+            find_model(config)
+        yield started(open_session(config, log_file=log_file))
+        return
+    with starting_session(partial(_open, config, log_file)) as starting:
+        if scores:
+            find_model(config)
+        starting.go_on()
+        yield starting.session
+
+
+def _open(config: JobConfig, log_file: Path | None, go_on: Callable[[], None]) -> SparkSession:
+    return open_session(config, log_file=log_file, go_on=go_on)
 
 
 @contextmanager
@@ -48,7 +72,7 @@ def keep_session(config: JobConfig, *, log_file: Path | None = None) -> Iterator
         yield spark
     finally:
         if ours:
-            _stop(spark)
+            stop(spark)
 
 
 @contextmanager
@@ -70,13 +94,6 @@ def hiding_secrets(config: JobConfig) -> Iterator[None]:
         raise
 
 
-def _stop(spark: SparkSession) -> None:
-    try:
-        spark.stop()
-    except Exception as error:  # its Java process may be gone, which the command then says itself
-        logger.warning("Spark could not be stopped: %s", error)
-
-
 def find_model(config: JobConfig) -> None:
     """Check that the job's model exists, which takes no Spark.
 
@@ -87,19 +104,23 @@ def find_model(config: JobConfig) -> None:
     require_listed(model.uri, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
 
 
-def open_session(config: JobConfig, *, log_file: Path | None = None) -> SparkSession:
+def open_session(
+    config: JobConfig, *, log_file: Path | None = None, go_on: Callable[[], None] = lambda: None
+) -> SparkSession:
     """Return the session that is running, or start the one that the job and spark-submit ask for.
 
     Args:
         config: The job.
         log_file: Where Spark writes from now on; None leaves it on the screen.
+        go_on: Called when a JVM of this machine is up, before Spark starts in it; may raise, to end that.
 
     Raises:
         EnvironmentProblem: Java, Spark, a jar or an address does not fit.
     """
     from spark_infer.spark.session import start_session
 
-    return start_session(config.spark, app_name=config.name, delta_conf=_format_conf(config), log_file=log_file)
+    formats = _format_conf(config)
+    return start_session(config.spark, app_name=config.name, delta_conf=formats, log_file=log_file, go_on=go_on)
 
 
 def _format_conf(config: JobConfig) -> dict[str, str]:

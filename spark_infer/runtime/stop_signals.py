@@ -38,7 +38,7 @@ class StopSignals:
     def obeyed(self) -> Iterator[None]:
         """Obey SIGTERM as Ctrl-C while the block runs; only the main thread can, and a Ctrl-C that is ignored stays so.
 
-        Starting Spark puts a handler of PySpark's in the place of this one: then `take_over` puts it back.
+        A session that starts meanwhile does so in another thread, where PySpark sets no handler of its own.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -46,18 +46,14 @@ class StopSignals:
         before = {number: signal.getsignal(number) for number in STOPPING}
         self._asked = None
         self._obeys = tuple(number for number, handler in before.items() if handler is not signal.SIG_IGN)
-        self.take_over()
+        for number in self._obeys:
+            signal.signal(number, self._take)
         try:
             yield
         finally:
             for number in self._obeys:
                 signal.signal(number, before[number] or signal.SIG_DFL)
             self._obeys, self._asked = (), None
-
-    def take_over(self) -> None:
-        """Put the handlers back into their place, where they were."""
-        for number in self._obeys:
-            signal.signal(number, self._take)
 
     @contextmanager
     def held_back(self) -> Iterator[None]:

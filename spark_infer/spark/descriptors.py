@@ -7,13 +7,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.runtime.private_files import private
 
 STDOUT = 1
 STDERR = 2
+
+
+def opened(log_file: Path) -> IO[bytes]:
+    """Open a file to append to, made with its folder where it is not there, for this user alone.
+
+    Raises:
+        EnvironmentProblem: The file cannot be written.
+    """
+    try:
+        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open(log_file, "ab", opener=private)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The log file {log_file} cannot be written: {error.strerror}.", next_step="choose another log file"
+        ) from error
 
 
 @contextmanager
@@ -33,14 +48,7 @@ def descriptors_to(log_file: Path, *descriptors: int) -> Iterator[int]:
     Raises:
         EnvironmentProblem: The file cannot be written.
     """
-    try:
-        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = open(log_file, "ab", opener=private)  # noqa: SIM115 - closed by `with log` below
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"The log file {log_file} cannot be written: {error.strerror}.", next_step="choose another log file"
-        ) from error
-    with log:
+    with opened(log_file) as log:
         sys.stdout.flush()
         sys.stderr.flush()
         screens = {descriptor: os.dup(descriptor) for descriptor in descriptors}

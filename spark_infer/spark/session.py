@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -15,15 +15,15 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from spark_infer.config import SparkConfig
-from spark_infer.errors import EnvironmentProblem
+from spark_infer.errors import EnvironmentProblem, SparkInferError
 from spark_infer.runtime.env_variables import variables_set
 from spark_infer.runtime.import_path import SAFE_PATH, imports_from_current_folder
 from spark_infer.runtime.output_capture import LOG_LEVEL
 from spark_infer.runtime.private_files import private
 from spark_infer.spark import environment
-from spark_infer.spark.descriptors import STDERR, STDOUT, descriptors_to
 from spark_infer.spark.failed_start import explain_failed_start
-from spark_infer.spark.properties import SUBMIT_ARGS, require_hidden, submit_arguments
+from spark_infer.spark.jvm import start_jvm
+from spark_infer.spark.properties import require_hidden
 from spark_infer.spark.remote import open_remote
 from spark_infer.spark.resources.feasibility import require_possible
 from spark_infer.spark.session_settings import set_value
@@ -51,6 +51,7 @@ def start_session(
     app_name: str,
     delta_conf: Mapping[str, str] | None = None,
     log_file: Path | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> SparkSession:
     """Return a Spark session: the running one, spark-submit's, or a new one on this machine, a cluster or a server.
 
@@ -68,8 +69,8 @@ def start_session(
         app_name: Name in the Spark UI where `config` has none.
         delta_conf: The settings that Delta needs, `spark.jars.packages` among them.
         log_file: Where the JVM and the Python workers write from now on, and where pyspark's warnings go. The
-            caller's own output stays where it is, save for what other threads print while Spark starts. None
-            leaves all of it on the screen.
+            caller's own output stays where it is. None leaves all of it on the screen.
+        go_on: Called when a JVM of this machine is up, before anything of Spark starts in it; may raise, to end that.
 
     Raises:
         EnvironmentProblem: Java, Spark, a jar or an address of this machine does not fit, or no server answers.
@@ -96,17 +97,15 @@ def start_session(
     require_possible({**outer, **conf})
     require_hidden(conf)
     python = _checked_worker_python(conf)
-    quietly = descriptors_to(log_file, STDOUT, STDERR) if log_file else nullcontext(0)
     variables = _variables(conf["spark.master"], python, spark_home)
     if log_file is not None:
         variables[LOG_LEVEL] = os.environ.get(LOG_LEVEL) or "INFO"  # the workers' stderr is that file
-    with variables_set(variables), quietly as start:
-        try:
+    with variables_set(variables):
+        with _explained(conf, log_file):
+            start_jvm(conf, log_file)
+        go_on()
+        with _explained(conf, log_file):
             session = _start(conf)
-        except Exception as error:  # py4j and pyspark raise unrelated types here; all of them mean "no Spark"
-            raise explain_failed_start(
-                error, conf=conf, jvm_output=_written_since(log_file, start), log_file=log_file
-            ) from error
     if log_file is not None:
         _send_pyspark_warnings_to(log_file)
     return session
@@ -244,19 +243,27 @@ def _variables(master: str, python: str | None, spark_home: Path) -> dict[str, s
 
 
 def _start(conf: Mapping[str, str]) -> SparkSession:
-    from pyspark import SparkContext
-
-    # pyspark would put the settings of a builder on the JVM's command line, so the JVM starts before there is one.
-    with submit_arguments(conf, os.environ) as arguments, variables_set({SUBMIT_ARGS: arguments}):
-        SparkContext._ensure_initialized()
     builder = SparkSession.Builder()
     for key, value in conf.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
 
+@contextmanager
+def _explained(conf: Mapping[str, str], log_file: Path | None) -> Iterator[None]:
+    """Turn what pyspark and py4j raise, which are unrelated types, into the error that Spark did not start."""
+    before = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
+    try:
+        yield
+    except SparkInferError:
+        raise
+    except Exception as error:
+        written = _written_since(log_file, before)
+        raise explain_failed_start(error, conf=conf, jvm_output=written, log_file=log_file) from error
+
+
 def _written_since(log_file: Path | None, start: int) -> str:
-    if log_file is None:
+    if log_file is None or not log_file.exists():
         return ""
     with log_file.open("rb") as log:
         log.seek(start)

@@ -94,6 +94,7 @@ class LocalEngine:
     """
 
     planes = ("direct",)
+    is_starting = False
 
     def __init__(self, resources: ResourceOptions, *, shared_by: int = 1) -> None:
         self.tables = LocalTables()
@@ -140,8 +141,7 @@ class LocalEngine:
 
     def warnings(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Warn of a source that is large for one machine."""
-        size_bytes = snapshot.size_bytes or 0
-        if size_bytes < _LARGE_BYTES:
+        if (size_bytes := snapshot.size_bytes or 0) < _LARGE_BYTES:
             return ()
         return (
             f"the source has {size_bytes / 2**30:,.0f} GiB and one machine reads it: engine: spark spreads it over a "

@@ -6,9 +6,10 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -39,6 +40,7 @@ from spark_infer.spark.resources.stage import plan_stage
 from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.ship import ship, workers_are_here
+from spark_infer.spark.starting_session import started
 from spark_infer.spark.tables.delta.changes import changes
 from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_unrecognisable
 from spark_infer.spark.tables.frames import filtered, read
@@ -68,16 +70,29 @@ class SparkEngine:
     """Prepares and runs one job on a Spark session.
 
     Args:
-        spark: The session.
+        session: The session, which may still be starting; whatever needs it waits for it.
         resources: What one task of the scoring stage takes.
     """
 
     planes = ("direct", "spark")
 
-    def __init__(self, spark: SparkSession, resources: ResourceOptions) -> None:
-        self.tables = SparkTables(spark)
-        self._spark = spark
+    def __init__(self, session: Future[SparkSession], resources: ResourceOptions) -> None:
+        self._session = session
         self._resources = ResourceOptions.model_validate(resources.model_dump())
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether Spark is still starting."""
+        return not self._session.done()
+
+    @property
+    def _spark(self) -> SparkSession:
+        return self._session.result()
+
+    @cached_property
+    def tables(self) -> SparkTables:
+        """What the session knows of tables."""
+        return SparkTables(self._spark)
 
     @contextmanager
     def planning(self) -> Iterator[None]:
@@ -253,7 +268,7 @@ class SparkEngine:
 
     def _of_batch(self, rows: DataFrame) -> SparkEngine:
         """An engine for these rows, in their session."""
-        engine = SparkEngine(rows.sparkSession, self._resources)
+        engine = SparkEngine(started(rows.sparkSession), self._resources)
         engine._rows, engine._removed, engine._stage = rows, None, self._stage
         return engine
 

@@ -19,6 +19,7 @@ from spark_infer.job.session import find_model, hiding_secrets, open_session
 from spark_infer.job.streams.run_stream import run_stream, start_stream
 from spark_infer.models.callables.callable_model import AnyModel
 from spark_infer.observe.report import Report
+from spark_infer.spark.starting_session import started
 
 if TYPE_CHECKING:
     from spark_infer.spark import StreamingQuery
@@ -116,11 +117,11 @@ def score_stream(
         pinned = pinned_model(model, config)
         if pinned is None:
             find_model(config)
-        job = prepare_job(engine_of(config, lambda: spark or open_session(config)), config, model=pinned)
+        job = prepare_job(engine_of(config, lambda: started(spark or open_session(config))), config, model=pinned)
         if config.trigger == AVAILABLE_NOW:
             return run_stream(job, on_progress=on_progress)
-        started, _ = start_stream(job, on_progress=on_progress)
-        query: StreamingQuery = started.query
+        stream, _ = start_stream(job, on_progress=on_progress)
+        query: StreamingQuery = stream.query
         return query
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from spark_infer.config import ResourceOptions, SourceConfig
 from spark_infer.engines.spark.engine import SparkEngine
 from spark_infer.errors import EnvironmentProblem, PlanError, SourceError
+from spark_infer.spark.starting_session import started
 from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.local_tables import LocalTables
@@ -199,7 +200,7 @@ def test_settings_that_lose_rows_are_refused_by_name(spark: SparkSession, name: 
     try:
         with (
             pytest.raises(EnvironmentProblem, match=rf"{name}={value}"),
-            SparkEngine(spark, ResourceOptions()).planning(),
+            SparkEngine(started(spark), ResourceOptions()).planning(),
         ):
             raise AssertionError("the job is planned all the same")
     finally:

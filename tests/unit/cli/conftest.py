@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +31,7 @@ class Stage:
     """What the stand-ins were asked for, and what they shall do."""
 
     started: list[dict[str, Any]] = field(default_factory=list)
+    jvm_started: threading.Event = field(default_factory=threading.Event)
     stopped: int = 0
     runs_before: bool = False
     config: JobConfig | None = None
@@ -44,6 +47,13 @@ class Session:
 
     def stop(self) -> None:
         self.stage.stopped += 1
+
+
+class StartedEngine:
+    """An engine that waits for its session at once."""
+
+    def __init__(self, session: Future[Session], resources: object) -> None:
+        session.result()
 
 
 class CheckedPlan:
@@ -85,6 +95,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage = Stage()
 
     def start_session(config: object, **given: Any) -> Session:
+        stage.jvm_started.set()
+        given.pop("go_on")()
         stage.started.append({"config": config, **given})
         return Session(stage)
 
@@ -107,7 +119,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         monkeypatch.setitem(sys.modules, module, stand)
 
     stand_in("spark_infer.spark.session", start_session=start_session, has_session=lambda: stage.runs_before)
-    stand_in("spark_infer.engines.spark.engine", SparkEngine=lambda spark, resources: spark)
+    stand_in("spark_infer.engines.spark.engine", SparkEngine=StartedEngine)
     stand_in("spark_infer.job.prepare", prepare_job=prepare_job)
     stand_in("spark_infer.job.run", run_job=run_job)
     stand_in("spark_infer.job.describe", plan_of=CheckedPlan)

@@ -24,8 +24,7 @@ def test_run_prints_the_report_and_keeps_progress_off_stdout(command: Command, s
     assert result.exit_code == 0
     assert result.stdout.startswith("nightly: 10 rows scored in 2.00 s\n\n  model   m version 7 (models:/m@best)\n")
     assert result.stderr.splitlines() == [
-        "starting Spark",
-        "checking model and tables",
+        "starting Spark, checking model and tables",
         "scoring: 50%, 1 of 2 tasks, about 5 rows, 5 rows/s, 1 s left",
     ]
 
@@ -65,6 +64,18 @@ def test_a_model_that_is_not_there_is_refused_before_spark_starts(
         result = command(name, job_file)
         assert (result.exit_code, stage.started) == (2, [])
         assert result.stderr.startswith("refused: There is no such model.\n")
+
+
+def test_a_jvm_starts_while_the_model_is_looked_for(
+    command: Command, stage: Stage, job_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        "spark_infer.job.session.find_model", lambda config: seen.append((stage.jvm_started.wait(10), [*stage.started]))
+    )
+    assert command("plan", job_file).exit_code == 0
+    assert seen == [(True, [])]
+    assert len(stage.started) == 1
 
 
 def test_a_session_that_ran_before_is_not_stopped(command: Command, stage: Stage, job_file: Path) -> None:
@@ -233,6 +244,10 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
             def stop(self):
                 print("stopped", flush=True)
 
+        class Engine:
+            def __init__(self, session, resources):
+                session.result()
+
         def run_job(job, on_progress=None):
             print("running", flush=True, file=sys.stderr)
             time.sleep(60)
@@ -241,7 +256,7 @@ def test_ctrl_c_stops_the_session_and_exits_with_130(job_file: Path) -> None:
             sys.modules[module] = types.SimpleNamespace(**names)
 
         stand_in("spark_infer.spark.session", start_session=lambda *_, **__: Session(), has_session=lambda: False)
-        stand_in("spark_infer.engines.spark.engine", SparkEngine=lambda spark, resources: spark)
+        stand_in("spark_infer.engines.spark.engine", SparkEngine=Engine)
         stand_in("spark_infer.job.prepare", prepare_job=lambda engine, config, new_run: config)
         stand_in("spark_infer.job.run", run_job=run_job)
         import spark_infer.job.session

@@ -59,18 +59,6 @@ def test_a_change_of_several_steps_is_done_before_the_stop() -> None:
         pass
 
 
-def test_handlers_that_others_put_there_meanwhile_are_replaced_again() -> None:
-    signals = StopSignals()
-
-    def start_spark_and_stop() -> None:
-        signal.signal(signal.SIGINT, lambda *_: pytest.fail("not ours"))
-        signals.take_over()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt), signals.obeyed():
-        start_spark_and_stop()
-
-
 def test_a_ctrl_c_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
