@@ -108,7 +108,7 @@ def score(
         stage=stage,
         keep=keep if keep == "all" else (keep,) if isinstance(keep, str) else tuple(keep),
         output=output if isinstance(output, str) or output is None else mapping(output, "output"),
-        rows=rows,
+        rows=lambda: rows,
     )
     for warning in prepared.recipe.warnings():
         logger.warning("%s: %s", ref, warning)

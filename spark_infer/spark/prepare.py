@@ -117,7 +117,7 @@ def prepare(
     keep: str | Sequence[str] = "all",
     output: Output = None,
     undeclared: pa.Schema | None = None,
-    rows: DataFrame | None = None,
+    rows: Callable[[], DataFrame] | None = None,
     loads: bool = True,
 ) -> Prepared:
     """Decide how a table of ``schema`` is scored by ``ref`` in this session, and how the model's files travel.
@@ -135,7 +135,7 @@ def prepare(
         keep: Columns that pass through.
         output: Names of the outputs.
         undeclared: What a model returns of which nothing else says it; None refuses such a model.
-        rows: The table itself, where there is one.
+        rows: Returns the table itself, where there is one; only a Spark ML pipeline asks for it.
         loads: Whether the model may be loaded here, which runs its author's code.
 
     Raises:
@@ -151,7 +151,8 @@ def prepare(
     def load_sparkml(spec: LoadSpec) -> SparkMLModel:
         from spark_infer.spark.sparkml import SparkMLModel
 
-        return SparkMLModel(pipeline(), spec, rows if options.preprocess is None else None, spark)
+        table = rows() if rows is not None and options.preprocess is None else None
+        return SparkMLModel(pipeline(), spec, table, spark)
 
     def load(spec: LoadSpec) -> Described:
         if not loads:

@@ -65,6 +65,11 @@ class Snapshot:
     kept_if_named: tuple[str, ...] = ()
 
     @property
+    def is_declared(self) -> bool:
+        """Whether a log says what the columns are, and no catalog has a say in it."""
+        return self.declared is not None and self.version is not None and self.location.table is None
+
+    @property
     def every_file(self) -> tuple[SourceFile, ...] | None:
         """The files that were looked at; None where only Spark knows them."""
         return self.listed if self.listed is not None or self.listing is None else self.listing.files

@@ -228,7 +228,7 @@ def test_a_pipeline_that_drops_kept_columns_is_refused(spark: SparkSession, boat
     ref = pin(boats.pipeline, ScoreOptions(), store, tracking_uri=None, registry_uri=None)
     options = ScoreOptions(allow_casts=("long->double",))
     stage = plan_stage(spark, ResourceOptions())
-    recipe = prepare(spark, ref, to_arrow(rows.schema), options, store=store, stage=stage, rows=rows).recipe
+    recipe = prepare(spark, ref, to_arrow(rows.schema), options, store=store, stage=stage, rows=lambda: rows).recipe
     pipeline = PipelineModel([SQLTransformer(statement="SELECT age AS prediction FROM __THIS__")])
     with pytest.raises(ModelRefusedError, match="drops the columns \\['id', 'sex', 'age', 'fare'\\]"):
         transformed_frame(rows, recipe, SparkMLModel(pipeline, recipe.load, rows, spark))

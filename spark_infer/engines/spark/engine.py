@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -53,6 +53,7 @@ from spark_infer.spark.worker_stacks import worker_stacks
 from spark_infer.tables.bookmark import Span
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Publisher, PublishWork
+from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.spark_json import plain, unsupported
@@ -78,6 +79,8 @@ class SparkEngine:
 
     def __init__(self, session: Future[SparkSession], resources: ResourceOptions) -> None:
         self._session = session
+        self._read: Callable[[], DataFrame]
+        self._removed: DataFrame | None
         self._resources = ResourceOptions.model_validate(resources.model_dump())
 
     @property
@@ -88,6 +91,10 @@ class SparkEngine:
     @property
     def _spark(self) -> SparkSession:
         return self._session.result()
+
+    @property
+    def _rows(self) -> DataFrame:
+        return self._read()
 
     @cached_property
     def tables(self) -> SparkTables:
@@ -135,15 +142,17 @@ class SparkEngine:
         return SessionConf(self._spark)
 
     def open_source(self, source: SourceConfig, span: Span) -> Source:
-        """Pin a source, and have Spark say what its columns are."""
+        """Pin a source; Spark says what its columns are, unless a log does that has none of Spark's conditions."""
         snapshot = open_snapshot(self.tables, source, span)
         if snapshot.by_feed:
             changed = changes(self._spark, snapshot, span.keys)
-            self._rows = filtered(changed.rows, snapshot, source)
-            self._removed = changed.left_out(self._rows) if span.removes else None
+            rows = filtered(changed.rows, snapshot, source)
+            self._read, self._removed = lambda: rows, changed.left_out(rows) if span.removes else None
         else:
-            self._rows, self._removed = read(self._spark, snapshot, source), None
-        schema = to_arrow(self._rows.schema)
+            self._read, self._removed = cache(partial(read, self._spark, snapshot, source)), None
+        # Spark takes seconds for its first look at a Delta table.
+        by_log = snapshot.is_declared and source.where is None
+        schema = schema_of(snapshot) if by_log else to_arrow(self._rows.schema)
         # Those that Spark refuses to read come last, and are errors where they are needed.
         refused = [
             unsupported(name, f"{kind} in the files, which Spark does not read")
@@ -163,7 +172,7 @@ class SparkEngine:
             stage=self._stage,
             keep=source.kept(config.target.keep),
             output=config.target.output,
-            rows=self._rows,
+            rows=lambda: self._rows,
             loads=loads,
         )
         check_local_python(self._spark, scoring.recipe)
@@ -269,7 +278,7 @@ class SparkEngine:
     def _of_batch(self, rows: DataFrame) -> SparkEngine:
         """An engine for these rows, in their session."""
         engine = SparkEngine(started(rows.sparkSession), self._resources)
-        engine._rows, engine._removed, engine._stage = rows, None, self._stage
+        engine._read, engine._removed, engine._stage = lambda: rows, None, self._stage
         return engine
 
     def without_direct(self, job: PreparedJob, error: SparkMustReadError) -> PreparedJob:

@@ -17,10 +17,12 @@ from pyspark.sql import SparkSession
 from spark_infer.config import ResourceOptions, SourceConfig
 from spark_infer.engines.spark.engine import SparkEngine
 from spark_infer.errors import EnvironmentProblem, PlanError, SourceError
+from spark_infer.spark.schema import to_arrow
 from spark_infer.spark.starting_session import started
 from spark_infer.spark.tables.frames import read
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.local_tables import LocalTables
+from spark_infer.tables.schema import schema_of
 from spark_infer.tables.source import open_snapshot
 from tests.spark.tables.seen import no_spark_job, read_back, rows_of
 
@@ -205,6 +207,21 @@ def test_settings_that_lose_rows_are_refused_by_name(spark: SparkSession, name: 
             raise AssertionError("the job is planned all the same")
     finally:
         spark.conf.unset(name)
+
+
+def test_the_log_of_a_delta_table_says_its_columns_as_spark_shows_them(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    spark.sql(
+        f"CREATE TABLE delta.`{path}` (id BIGINT NOT NULL COMMENT 'a key', c CHAR(3), v VARCHAR(5), "
+        "s STRUCT<a: INT NOT NULL, b: ARRAY<STRING>>, m MAP<STRING, DECIMAL(10, 2)>, n TIMESTAMP_NTZ, t TIMESTAMP, "
+        "d DATE, b BINARY, x FLOAT, g BIGINT GENERATED ALWAYS AS (id + 1), p STRING, "
+        "w BIGINT GENERATED ALWAYS AS IDENTITY, e INT DEFAULT 7) USING delta PARTITIONED BY (p) "
+        "TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.feature.allowColumnDefaults' = 'supported')"
+    )
+    found = open_snapshot(SparkTables(spark), source(path))
+    assert found.is_declared
+    shown = to_arrow(read(spark, found, source(path, partition_filter={"p": ["q"]})).schema)
+    assert shown.equals(schema_of(found), check_metadata=True)
 
 
 def test_a_log_with_a_checkpoint_and_deletion_vectors_counts_what_delta_counts(
