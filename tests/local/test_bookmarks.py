@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from spark_infer import ScoringJob
 from spark_infer.errors import TargetError, UnfinishedRunError
+from spark_infer.job.units.pinned_source import open_pinned
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import job
 from tests.local.new_rows import Break, append, counts, doubled, new_rows, predictions, put
@@ -112,6 +114,29 @@ def test_new_rows_that_a_plain_run_has_appended_are_refused(line: str, tmp_path:
     grow(3)
     assert scoring.run().rows_scored == 3
     assert predictions(tmp_path) == doubled(12)
+
+
+@pytest.mark.parametrize(("kind", "source"), [("delta", "delta"), ("parquet", "delta"), ("parquet", "parquet")])
+def test_a_command_that_is_planned_while_another_adds_its_rows_adds_none(
+    line: str, tmp_path: Path, kind: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grow(first: int) -> None:
+        append(tmp_path / "in", first) if source == "delta" else put(tmp_path, f"{first}", first)
+
+    grow(0)
+    scoring = new_rows(line, tmp_path, kind)
+    scoring.run()
+    grow(3)
+
+    def open_then_wait(*given: Any) -> Any:
+        opened = open_pinned(*given)
+        monkeypatch.undo()
+        assert scoring.run().rows_scored == 3
+        return opened
+
+    monkeypatch.setattr("spark_infer.job.prepare.open_pinned", open_then_wait)
+    assert scoring.run().nothing_new
+    assert predictions(tmp_path) == doubled(6)
 
 
 def test_the_bookmark_outlives_the_commit_and_the_ledger(line: str, tmp_path: Path) -> None:
