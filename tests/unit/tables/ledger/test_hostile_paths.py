@@ -36,8 +36,8 @@ def file(path: str) -> dict[str, Any]:
     return {"path": path, "size": 1, "rows": 1, "values": {}, "statistics": {}}
 
 
-def entry(session: str, path: str, quarantined: str = "fine") -> bytes:
-    files = {"files": [file("fine"), file(path)], "quarantined": [file(quarantined)]}
+def entry(session: str, path: str, **further: str) -> bytes:
+    files = {"files": [file("fine"), file(path)], **{name: [file(each)] for name, each in further.items()}}
     return signed({"unit": 0, "session": session, **files, "stats": [], "seconds": 0.0})
 
 
@@ -45,8 +45,9 @@ def entry(session: str, path: str, quarantined: str = "fine") -> bytes:
 def test_a_file_of_an_entry_stays_in_the_folder_of_its_session(path: str) -> None:
     with pytest.raises(LedgerError, match="here names a path that leads outside"):
         Sealed.from_json(entry("session", path), "here")
-    with pytest.raises(LedgerError, match="here names a path that leads outside"):
-        Sealed.from_json(entry("session", "fine", quarantined=path), "here")
+    for name in ("quarantined", "parts", "cached"):
+        with pytest.raises(LedgerError, match="here names a path that leads outside"):
+            Sealed.from_json(entry("session", "fine", **{name: path}), "here")
 
 
 @pytest.mark.parametrize("session", NAMES)
