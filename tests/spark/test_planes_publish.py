@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from spark_infer import score_table
 from spark_infer.engines import plane as plane_choice
-from spark_infer.errors import SourceReadError, WriteError
+from spark_infer.errors import PlanError, SourceReadError, WriteError
 from spark_infer.job.run import run_job
 from spark_infer.spark.tables.settings import settings
 from tests.spark.odd_tables import (
@@ -377,6 +377,9 @@ def test_workers_of_spark_look_up_and_keep_predictions(spark: SparkSession, line
     assert found == [(0, ROWS // 2), (ROWS // 2, ROWS - ROWS // 2)]
     rows = DeltaTable(tmp_path / "two").to_pyarrow_table().sort_by("id")
     assert rows.column("prediction").to_pylist() == [key / 2 for key in range(ROWS)]
+    folders = [str(tmp_path / name) for name in ("in", "three", "cache")]
+    with pytest.raises(PlanError, match="cache needs workers that read the source and write the target"):
+        score_table(spark, source=folders[0], target=folders[1], model=line, plane="spark", cache=folders[2])
     # Whoever cleans a cache with Spark sees it as it is.
     cached = spark.read.parquet(str(tmp_path / "cache"))
     assert cached.where("model_version is not null").count() == cached.select("row_digest").distinct().count() == ROWS
