@@ -103,7 +103,11 @@ def _predicted(inputs: pa.RecordBatch, model: Model, steps: ScoringSteps, stats:
 
 
 def _answered(inputs: pa.RecordBatch, ask: Ask, steps: ScoringSteps) -> pa.RecordBatch:
-    return ask(inputs) if steps.cache is None else steps.cache.predict(inputs, ask)
+    if steps.cache is None:
+        return ask(inputs)
+    raw = steps.cache.predict(inputs, ask)
+    steps.seen(raw)
+    return raw
 
 
 def _trying(steps: ScoringSteps, *, keeps: bool) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from spark_infer.core.contract import bind
 from spark_infer.core.duplicates import Digests
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.prediction_cache import PredictionCache
-from spark_infer.core.scoring import score_batches
+from spark_infer.core.scoring import score_batch, score_batches
 from spark_infer.core.scoring_steps import ScoringSteps
 from spark_infer.core.signature import Column, Signature
 from spark_infer.core.stats import Stats
@@ -61,16 +62,8 @@ class Kept:
         self.answers = pa.concat_batches([self.answers, answers])
 
 
-def run(
-    rows: list[int],
-    kept: Kept,
-    *,
-    deduplicate: str = "never",
-    batch_size: int = 4,
-) -> tuple[list[Any], list[int], Stats]:
-    """Score rows; returns the outputs, the rows that the model was asked for without failing, and the counts."""
-    stats, model = Stats(), Halving()
-    steps = ScoringSteps(
+def steps_with(kept: Kept, stats: Stats, *, deduplicate: str = "never", batch_size: int = 4) -> ScoringSteps:
+    return ScoringSteps(
         label="m version 1",
         binding=bind(TABLE, Signature(inputs=(Column(name="a", type=pa.int64()),))),
         raw_outputs=OUTPUTS,
@@ -83,6 +76,14 @@ def run(
         bad_rows=BadRowLimits(),
         cache=PredictionCache(kept.find, kept.keep, stats),
     )
+
+
+def run(
+    rows: list[int], kept: Kept, *, deduplicate: str = "never", batch_size: int = 4
+) -> tuple[list[Any], list[int], Stats]:
+    """Score rows; returns the outputs, the rows that the model was asked for without failing, and the counts."""
+    stats, model = Stats(), Halving()
+    steps = steps_with(kept, stats, deduplicate=deduplicate, batch_size=batch_size)
     table = pa.RecordBatch.from_pydict({"a": pa.array(rows, pa.int64())})
     scored = list(score_batches(iter([table]), lambda: model, steps, stats))
     return [row["halves"] for each in scored for row in each.outputs.to_pylist()], model.asked, stats
@@ -140,3 +141,11 @@ def test_a_row_that_fails_is_not_kept_and_the_rows_around_it_are_kept_once(wish:
     outputs, asked, stats = run(rows, kept, deduplicate=wish, batch_size=20)
     assert repr(outputs) == halves(rows)
     assert (asked, stats.prediction_cache_hits, stats.bad_rows) == ([], 13, 1)
+
+
+def test_how_wide_outputs_are_is_learned_from_those_that_are_found_too() -> None:
+    kept, stats, seen = Kept(), Stats(), list[int]()
+    run([1, 2, 3], kept)
+    steps = replace(steps_with(kept, stats), seen=lambda outputs: seen.append(outputs.num_rows))
+    score_batch(pa.RecordBatch.from_pydict({"a": pa.array([3, 1], pa.int64())}), Halving(), steps, stats)
+    assert (seen, stats.predicted) == ([2], 0)
