@@ -101,6 +101,7 @@ requirements: venv ## Pin the requirements anew; UPGRADE=--upgrade also moves to
 	$(COMPILE) requirements/site.in --output-file requirements/site.txt
 	$(COMPILE) benchmarks/peers/ray.in --output-file benchmarks/peers/ray.txt
 	$(COMPILE) benchmarks/peers/daft.in --output-file benchmarks/peers/daft.txt
+	$(COMPILE) benchmarks/peers/distribatch.in --output-file benchmarks/peers/distribatch.txt
 
 clean: ## Remove what the commands made, .venv too
 	rm -rf .venv build demo dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -165,9 +165,8 @@ def _places(folder: Path, target: str) -> list[str]:
 
 def _timed(folder: Path, what: str, command: list[str]) -> float:
     began = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False
-    )
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "PYSPARK_PYTHON": sys.executable}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"{what} failed:\n{done.stderr[-3000:]}")
