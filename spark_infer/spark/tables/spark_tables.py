@@ -19,6 +19,7 @@ from spark_infer.spark.tables.frames import whole_frame
 from spark_infer.spark.tables.same_disk import same_disk
 from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, spark_format_of, spark_source_of
 from spark_infer.tables.location import TableLocation
+from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
 
 _HOMES: dict[str, str] = {}
@@ -89,7 +90,9 @@ class SparkTables:
         return spark_format_of(location.format).describe(self._spark, location, version, partition_columns)
 
     def target_schema(self, newest: Snapshot) -> pa.Schema:
-        """Return the columns that Spark reads from a target; from a Delta table, those of now."""
+        """Return the columns that the log of a target declares, else those that Spark reads from it now."""
+        if newest.is_declared:  # Spark takes seconds for its first look at a Delta table
+            return schema_of(newest)
         return to_arrow(whole_frame(self._spark, replace(newest, version=None)).schema)
 
 
