@@ -92,7 +92,7 @@ def expected(setting: object, metadata: Sequence[object] = ()) -> str:
         if {str, int, bool} <= set(get_args(setting)):
             return "a value"
         parts = [expected(one, metadata) for one in get_args(setting) if one is not type(None)]
-        return " or ".join(dict.fromkeys(parts))
+        return (", or " if any("," in part for part in parts) else " or ").join(dict.fromkeys(parts))
     if words := choices(setting):
         return words[0] if len(words) == 1 else "one of " + ", ".join(words)
     for container, word in ((tuple, "a list of "), (dict, "a mapping of names to ")):

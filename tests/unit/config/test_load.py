@@ -64,7 +64,7 @@ def test_every_problem_is_in_one_error_each_with_its_line(write: Any) -> None:
         "job.yaml:7: source: duplicate key 'path', first at line 6",
         "job.yaml:10: target.mode: expected one of error_if_exists, append, overwrite_partitions, overwrite, merge, "
         "got 'apend' (did you mean 'append'?)",
-        "job.yaml:12: score.batch_size: expected a whole number, 1 or more, got 'many'",
+        "job.yaml:12: score.batch_size: expected a whole number, 1 or more, or auto, got 'many'",
     ]
 
 
@@ -80,13 +80,13 @@ def test_the_error_counts_the_problems_and_says_what_to_do(write: Any) -> None:
     [
         ("spark: local", "spark: expected a mapping of keys, got 'local'"),
         ("score: [1]", "score: expected a mapping of keys, got a list"),
-        ("score: {batch_size: true}", "score.batch_size: expected a whole number, 1 or more, got 'true'"),
+        ("score: {batch_size: true}", "score.batch_size: expected a whole number, 1 or more, or auto, got 'true'"),
         ("deadline_seconds: 0", "deadline_seconds: expected a number above 0, 31622400 at most, got '0'"),
-        ("score: {batch_size: 0}", "score.batch_size: expected a whole number, 1 or more, got '0'"),
-        ("score: {batch_size: 1.5}", "score.batch_size: expected a whole number, 1 or more, got '1.5'"),
+        ("score: {batch_size: 0}", "score.batch_size: expected a whole number, 1 or more, or auto, got '0'"),
+        ("score: {batch_size: 1.5}", "score.batch_size: expected a whole number, 1 or more, or auto, got '1.5'"),
         ("score: {max_batch_bytes: }", "score.max_batch_bytes: expected a whole number, 1 or more, got nothing"),
-        ("score: {batch_size: [1]}", "score.batch_size: expected a whole number, 1 or more, got a list"),
-        ("score: {batch_size: {a: 1}}", "score.batch_size: expected a whole number, 1 or more, got a mapping"),
+        ("score: {batch_size: [1]}", "score.batch_size: expected a whole number, 1 or more, or auto, got a list"),
+        ("score: {batch_size: {a: 1}}", "score.batch_size: expected a whole number, 1 or more, or auto, got a mapping"),
         ("score: {preprocess: my.module}", "score.preprocess: expected `module:function`, got 'my.module'"),
         ("score: {inputs: {a: 1}}", "score.inputs: expected a list of text, got a mapping"),
         ("score: {inputs: [a, '']}", "score.inputs[1]: expected text, got empty text"),
@@ -546,7 +546,7 @@ def test_a_value_from_a_variable_is_not_in_the_error_about_it(write: Any) -> Non
     text = FULL.replace("10", "${SIZE}") + "  preprocess: ${CODE}\n"
     lines = problems_of(write(text), environ={"SIZE": "hunter2", "CODE": "hunter2"})
     assert [line for line in lines if "hunter2" in line] == []
-    assert lines[0] == "job.yaml:6: score.batch_size: expected a whole number, 1 or more, got '${SIZE}'"
+    assert lines[0] == "job.yaml:6: score.batch_size: expected a whole number, 1 or more, or auto, got '${SIZE}'"
 
 
 def test_a_secret_that_an_error_quotes_is_shown_by_its_name(write: Any) -> None:

@@ -15,7 +15,7 @@ from spark_infer.errors import ConfigError
     ("given", "problem"),
     [
         ({"batch_sice": 3}, "unknown key 'batch_sice' (did you mean 'batch_size'?)"),
-        ({"batch_size": 0}, "batch_size: expected a whole number, 1 or more"),
+        ({"batch_size": 0}, "batch_size: expected a whole number, 1 or more, or auto"),
         (
             {"allow_casts": "long->int"},
             "allow_casts: expected one of decimal->double, double->float, long->double",
