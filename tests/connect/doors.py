@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +33,6 @@ from tests.connect import serverless
 BIG = 2**53 + 1
 FOLDER = Path(sys.argv[2])
 MODEL = str(FOLDER / "model")
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_quickstart.py"
 
 
 def at(name: str) -> str:
@@ -119,7 +117,7 @@ def tables(spark: SparkSession, rows: DataFrame) -> dict[str, Any]:
 
 
 def entries(spark: SparkSession) -> dict[str, Any]:
-    """What runs as a job or as a notebook, on the session that is there."""
+    """What runs as a job on the session that is there."""
     (FOLDER / "job.yaml").write_text(
         f"model: {MODEL}\nsource: {at('in_delta')}\ntarget: {{path: {at('out_job')}, keep: [id]}}\n"
     )
@@ -132,9 +130,6 @@ def entries(spark: SparkSession) -> dict[str, Any]:
     for name in ("DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE"):
         os.environ.pop(name, None)
     found["runs on"] = spark.range(3).count()
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{FOLDER}/mlflow.db"
-    begun = {"spark": spark}
-    found["notebook"] = raised(lambda: runpy.run_path(str(NOTEBOOK), init_globals=begun, run_name="__main__"))
     return found
 
 
@@ -211,7 +206,6 @@ def main() -> None:
         "frame": frame(rows),
         "tables": tables(spark, rows),
         "elsewhere": elsewhere(spark),
-        # MLflow, which the notebook imports, loads parts of classic Spark.
         "classic modules": sorted(name for name in ("py4j", "pyspark.core.context") if name in sys.modules),
         "entries": entries(spark),
         "errors": errors(spark, rows),

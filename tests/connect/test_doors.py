@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.connect.conftest import USER_STEPS, Server, run, save_line
-from tests.database import new_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -29,7 +28,6 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """What `doors.py` saw, and its folder."""
     folder = tmp_path_factory.mktemp("doors")
     save_line(folder / "model")
-    new_database(folder / "mlflow.db")
     (folder / "user_steps.py").write_text(USER_STEPS)
     beside = request.param == "server beside"
     server: Server | None = request.getfixturevalue("server") if beside else None
@@ -93,8 +91,8 @@ def test_the_tables_hold_each_row_once_with_its_own_prediction(seen: Any) -> Non
         assert [round(value, 6) for value in rows["prediction"].to_pylist()] == [2.0 * i for i in range(1000)]
 
 
-def test_the_job_entry_and_a_notebook_run_on_the_session_that_is_there_and_leave_it_running(seen: Any) -> None:
-    assert seen["entries"] == {"job": 0, "runs on": 3, "notebook": ["nothing", ""]}
+def test_the_job_entry_runs_on_the_session_that_is_there_and_leaves_it_running(seen: Any) -> None:
+    assert seen["entries"] == {"job": 0, "runs on": 3}
     assert deltalake.DeltaTable(str(seen["folder"] / "out_job")).to_pyarrow_table().num_rows == 1000
 
 

@@ -26,8 +26,7 @@ print("refused settings:", *sorted(serverless.asked_for))
 """
 
 
-# The first one runs in every round (doors.py).
-@pytest.mark.parametrize("notebook", [pytest.param(path, id=path.stem) for path in NOTEBOOKS[1:]])
+@pytest.mark.parametrize("notebook", [pytest.param(path, id=path.stem) for path in NOTEBOOKS])
 def test_the_notebook_runs_on_a_session_like_that_of_serverless_compute(
     server: Server, tmp_path: Path, notebook: Path
 ) -> None:

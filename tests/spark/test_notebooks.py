@@ -1,7 +1,6 @@
 """The notebooks run from top to bottom, in a session that the platform brings.
 
-They run on Spark Connect too, on a session that refuses what Databricks refuses: the first one in every round
-(`tests/connect/doors.py`), the others in the soak (`tests/connect/test_notebooks.py`).
+They run on Spark Connect too, on a session that refuses what Databricks refuses (`tests/connect/test_notebooks.py`).
 """
 
 from __future__ import annotations

@@ -39,6 +39,9 @@ LIKE_ANOTHER = (
     "Delta, padded text",
     "reals and instants as partitions",
     "Delta, widened",
+    "every type, Delta",
+    "milliseconds",
+    "written by Arrow, plain",
     "Delta, column added later",
     "partitions, Delta",
     "decimals as partitions",
@@ -72,7 +75,8 @@ def test_both_planes_write_the_same_rows(
     case = CASES[name]
     source = {"path": str(tables(case.make)), **(case.source or {})}
     written = {}
-    for plane in ("auto", "spark"):
+    # Where only Spark reads, both are one.
+    for plane in ("auto", "spark") if case.doubt is None else ("auto",):
         target = {"path": str(tmp_path / plane), **(case.target or {})}
         job = prepared(spark, line, source, target, plane)
         report = run_job(job)
@@ -81,9 +85,10 @@ def test_both_planes_write_the_same_rows(
         written[plane] = spark.read.format(job.write.location.format).load(str(tmp_path / plane))
         if plane == "auto":
             _check_choice(job, case)
-    assert written["auto"].schema == written["spark"].schema
-    expected = rows_of(written["spark"])
-    assert rows_of(written["auto"]) == expected
+    by_spark = written.get("spark", written["auto"])
+    assert written["auto"].schema == by_spark.schema
+    expected = rows_of(by_spark)
+    assert by_spark is written["auto"] or rows_of(written["auto"]) == expected
     assert name == "no rows" or expected
     local = JobConfig.model_validate(
         {
@@ -104,7 +109,7 @@ def test_both_planes_write_the_same_rows(
     report = ScoringJob(local).run()
     assert report.rows_scored == len(expected)
     alone = spark.read.format(local.target.format or job.write.location.format).load(str(tmp_path / "local"))
-    assert alone.schema == written["spark"].schema
+    assert alone.schema == by_spark.schema
     assert rows_of(alone) == expected
 
 
