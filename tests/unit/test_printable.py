@@ -54,7 +54,7 @@ TEXTS: list[Any] = [
     Report(
         **{
             **FACTS,
-            **dict.fromkeys(("run", "plane", "engine", "acceleration", "compiled", "summary"), "x"),
+            **dict.fromkeys(("run", "plane", "engine", "acceleration", "compiled", "summary", "cache"), "x"),
             **{
                 name: PLAN[name]
                 for name in ("warnings", "where", "params", "job_params", "target_columns", "quarantined_runs")
