@@ -5,6 +5,7 @@
 
 The texts are those of `benchmarks.embeddings` (W7). Each kind embeds all of them in turn, without Spark and without
 de-duplication, in each round; printed are medians, and the median of the ratios to PyTorch's float32 in the same round.
+Last, the first 100 texts are embedded one by one: how far are they from what they were in their batches?
 """
 
 from __future__ import annotations
@@ -53,18 +54,27 @@ def main() -> None:
         rows = pq.read_table(source).select(["text"]).combine_chunks().to_batches()[0]
         recipe, sides, facts = made(folder, model, rows, given.kinds, given.threads)
         seconds, answers = raced(recipe, sides, rows, given.rounds)
+        alone = {name: one_by_one(recipe, side, rows.slice(0, 100)) for name, side in sides.items()}
     print(f"{given.rows:,} texts, {given.threads} threads, load average {os.getloadavg()[0]:.1f}\n")
-    print("| kind | MB | made and compared in | rows/s | times as fast | least cosine similarity |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| kind | MB | made and compared in | rows/s | times as fast | least cosine similarity | alone |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     plain = answers["PyTorch, float32"]
     for kind, times in seconds.items():
         faster = statistics.median(a / b for a, b in zip(seconds["PyTorch, float32"], times, strict=True))
         found = answers[kind]
-        cosines = (found * plain).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(plain, axis=1)
         print(
             f"| {kind} | {facts[kind][0] / 1e6:.0f} | {facts[kind][1]:.1f} s | "
-            f"{given.rows / statistics.median(times):.0f} | {faster:.2f} | {cosines.min():.6f} |"
+            f"{given.rows / statistics.median(times):.0f} | {faster:.2f} | {cosines(found, plain).min():.6f} | "
+            f"{cosines(alone[kind], found[: len(alone[kind])]).min():.6f} |"
         )
+
+
+def cosines(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Cosine similarities, row by row."""
+    found: npt.NDArray[np.float64] = (
+        (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    )
+    return found
 
 
 def made(
@@ -124,6 +134,11 @@ def embedded(recipe: Recipe, side: Model, rows: pa.RecordBatch) -> npt.NDArray[n
     scored = score_batches([rows], lambda: side, recipe.compile(), Stats())
     arrays = [batch.outputs.column(0).flatten().to_numpy() for batch in scored]
     return np.concatenate(arrays).astype(np.float64).reshape(rows.num_rows, -1)
+
+
+def one_by_one(recipe: Recipe, side: Model, rows: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """Embed each text as a batch of its own."""
+    return np.concatenate([embedded(recipe, side, rows.slice(row, 1)) for row in range(rows.num_rows)])
 
 
 if __name__ == "__main__":

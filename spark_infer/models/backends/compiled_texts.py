@@ -44,10 +44,12 @@ class Facts:
         padding: What fills the tokens of a row up.
         prompt: What goes before each text.
         labels: The label of each score that the graph returns; None where it returns embeddings.
+        by_row: Whether the answer for a text is its own, but for the last digits.
     """
 
     inputs: tuple[str, ...]
     padding: int
+    by_row: bool
     prompt: str = ""
     labels: tuple[str, ...] | None = None
 
@@ -63,6 +65,7 @@ class Facts:
         return cls(
             inputs=tuple(saved["inputs"]),
             padding=saved["padding"],
+            by_row=saved["by_row"],
             prompt=saved["prompt"],
             labels=None if labels is None else tuple(labels),
         )
@@ -86,11 +89,10 @@ class CompiledTexts:
 
     Attributes:
         batch_cost: The most tokens of a batch, padding included.
-        by_row: True: the answer for a text is its own, but for the last digits, which depend on its batch.
+        by_row: Whether the answer for a text is its own, but for the last digits, which depend on its batch.
         how: How texts reach the session, for the plan.
     """
 
-    by_row = True
     how = "texts are tokenised once and run in batches of like length, no PyTorch"
 
     def __init__(self, session: InferenceSession, tokenizer: Tokenizer, facts: Facts) -> None:
@@ -98,6 +100,7 @@ class CompiledTexts:
         self.batch_cost = _TOKENS_ON_GPU if on_gpu else _TOKENS_ON_CPU
         self._session: InferenceSession | None = session
         self._tokenizer = tokenizer
+        self.by_row = facts.by_row
         self._facts = facts
 
     def outputs(self) -> pa.Schema | None:

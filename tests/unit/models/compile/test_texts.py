@@ -91,6 +91,10 @@ def test_embeddings_are_those_of_the_library(
     said = f"to {to}, from sentence_transformers: 61 rows compared, least cosine similarity "
     assert str(recipe.parity).startswith(said)
     assert str(recipe.parity).endswith(f" in 'prediction' (at least {least:g})")
+    alone = np.vstack([numbers(held.scored(recipe, ROWS.slice(row, 1))) for row in range(ROWS.num_rows)])
+    depends_on_its_batch = bool(np.abs(a - alone).max() > 1e-5)
+    model: Any = load(recipe.load, held.store.path(recipe.load.files(recipe.ref.digest)))
+    assert model.by_row is (not depends_on_its_batch) is (to != "int8")
 
 
 def test_texts_are_classified_as_by_the_pipeline(saved: Callable[[str], Path], store: Path) -> None:
