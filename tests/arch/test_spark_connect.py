@@ -17,6 +17,7 @@ CLASSIC_ONLY = {
 
 ALLOWED = {
     # The JVM that this process or spark-submit started; a session on a server is opened in spark/remote.py.
+    ("spark/jvm.py", "SparkContext"),
     ("spark/session.py", "SparkContext"),
     ("spark/session.py", "_jvm"),
     # Inside a `try`: without it the workers' interpreter is asked for by the server's own check.

@@ -191,8 +191,9 @@ def test_each_task_sees_its_gpu_alone_and_as_many_run_at_once_as_the_plan_says(
     etl, scoring = sorted(gpus.most_at_once().items())
     assert (etl, scoring[1]) == ((0, 10), 8)
     assert scoring[0] > 0
-    *planned, hosting = gpus.driver(planned_tasks, on_gpu.folder, str(tmp_path), resources)
+    *planned, hosting, prefetch = gpus.driver(planned_tasks, on_gpu.folder, str(tmp_path), resources)
     assert hosting.startswith("hosting: executor (tasks share a GPU: 8 x ")
+    assert prefetch == "prefetch: on (the model predicts on a GPU)"
     assert planned == [
         "at most 8 at once on 1 executor with 10 cores and 2 GPUs",
         "each takes 1 core and 1/4 of a GPU, by a resource profile on the stage that reads and scores alone; other "

@@ -92,11 +92,11 @@ def test_batches_that_there_is_no_memory_for_are_cut_and_the_next_process_knows(
     cramped: str, tmp_path: Path, new_process: Callable[[], ProcessState]
 ) -> None:
     source = write_deadly(tmp_path / "in", 300, {})
-    for run in ("first", "second"):
+    for run, failed in (("first", 2), ("second", 0)):
         new_process()
         report = job(cramped, source, str(tmp_path / run), score={"batch_size": 100}).run()
         assert [row["prediction"] for row in read(tmp_path / run)] == [key / 1024 for key in range(300)]
         assert report.warnings == (
-            "batches were cut to 25 rows: out of memory (3 batches; score.batch_size sets how many rows there are in "
-            "one)",
+            f"batches were cut to 25 rows: out of memory (3 batches, {failed} calls of the model failed; "
+            "score.batch_size sets how many rows there are in one)",
         )

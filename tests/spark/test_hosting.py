@@ -44,7 +44,10 @@ def test_one_load_serves_all_workers_and_those_after_them(spark: SparkSession, c
         assert workers
         for pid in workers:  # as Spark does with those that idle for a minute
             os.kill(pid, signal.SIGKILL)
-        time.sleep(0.2)
+        while any(
+            Path(f"/proc/{pid}").exists() for pid in workers
+        ):  # Spark would give a task to one that has just ended
+            time.sleep(0.05)
         assert answers(scored) == expected
         assert counting.loads() == [host]
         assert {pid for pid, _ in counting.predicts()} == {host}
