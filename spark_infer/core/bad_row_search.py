@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from spark_infer.core.exception_text import causes, text_of
@@ -49,6 +51,21 @@ def is_of_a_row(error: SparkInferError) -> bool:
     return not is_out_of_memory(error) and not any(
         isinstance(each, _NEVER) or _DEVICE.search(f"{type(each).__name__} {text_of(each)}") for each in chain
     )
+
+
+@contextmanager
+def rows_at(places: npt.NDArray[np.integer] | Sequence[int]) -> Iterator[None]:
+    """Ask a model for some rows of a batch: an error that names one of them names it as a row of the batch.
+
+    Args:
+        places: Where the rows that the model is given are in the batch.
+    """
+    try:
+        yield
+    except ModelProcessError as error:
+        if error.row is not None:
+            error.row = int(places[error.row])
+        raise
 
 
 def _row_of(failure: SparkInferError | None) -> int | None:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spark_infer.core.bad_row_search import rows_at
 from spark_infer.core.memory_ceiling import MemoryCeiling, predict_in_pieces
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.scoring_steps import Model
 from spark_infer.core.stats import Stats
-from spark_infer.errors import ModelProcessError
 
 _LEAST_SHARE = 32
 """A batch ends where its padding costs more than this part of a full batch: about what another call costs."""
@@ -112,9 +112,5 @@ def _predict_some(
     stats: Stats,
 ) -> pa.RecordBatch:
     widest = int(prepared.sizes[some[0]])
-    try:
+    with rows_at(some):
         return predict_in_pieces(prepared.inputs.take(pa.array(some)), predict, ceiling.of_size(widest), stats)
-    except ModelProcessError as error:
-        if error.row is not None:
-            error.row = int(some[error.row])
-        raise

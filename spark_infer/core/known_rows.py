@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
+from spark_infer.core.bad_row_search import rows_at
 from spark_infer.core.duplicates import row_keys
 
 MAX_BYTES = 64 * 2**20
@@ -81,7 +82,8 @@ class KnownRows:
         looked = self._clock()
         answers = [*self._answers]
         if new:
-            answers.append(predict(rows if len(new) == len(keys) else rows.take(pa.array(new))))
+            with rows_at(new):
+                answers.append(predict(rows if len(new) == len(keys) else rows.take(pa.array(new))))
             seconds = self._clock() - looked
             self._predict += seconds
             self._row_seconds = seconds / len(new)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spark_infer.core.bad_row_search import rows_at
 from spark_infer.core.duplicates import Digests, row_digests
 from spark_infer.core.stats import Stats
 
@@ -59,7 +60,8 @@ class PredictionCache:
             self._note(_Answered(len(known), digests[:0], None))
             return found
         is_new = ~known
-        new = predict(rows.filter(pa.array(is_new)) if known.any() else rows)
+        with rows_at(np.flatnonzero(is_new)):
+            new = predict(rows.filter(pa.array(is_new)) if known.any() else rows)
         self._note(_Answered(int(known.sum()), digests[is_new], new))
         if not known.any():
             return new

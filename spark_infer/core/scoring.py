@@ -10,7 +10,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from spark_infer.core.bad_row_search import is_of_a_row
+from spark_infer.core.bad_row_search import is_of_a_row, rows_at
 from spark_infer.core.bad_rows import BadRows
 from spark_infer.core.batching import model_rows, rebatch
 from spark_infer.core.buckets import prepares
@@ -196,18 +196,20 @@ def _score_distinct(
 
     def predict_rows(rows: pa.RecordBatch) -> pa.RecordBatch:
         nonlocal predicted, seconds
-        start = stats.clock()
+        start, at = stats.clock(), 0
         answered = []
         for piece in rebatch([rows], rows=partial(_rows_at_once, steps, model), max_bytes=steps.max_batch_bytes):
-            with _measured(piece, steps, stats):
+            with _measured(piece, steps, stats), rows_at(range(at, at + piece.num_rows)):
                 answered.append(predict(piece, model, steps, stats))
+            at += piece.num_rows
         answers = pa.concat_batches(answered)
         predicted, seconds = predicted + rows.num_rows, seconds + stats.clock() - start
         return answers
 
     answer_rows = partial(_answered, ask=predict_rows, steps=steps)
     knows = bool(search.known)
-    raw = search.known.predict(distinct, answer_rows) if knows else answer_rows(distinct)
+    with rows_at(groups.first.to_numpy()):
+        raw = search.known.predict(distinct, answer_rows) if knows else answer_rows(distinct)
     # What the cache answers says nothing of what it takes to predict.
     judges = search.active and (predicted > 0 or steps.cache is None)
     if judges:

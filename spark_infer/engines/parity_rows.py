@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
 from spark_infer.tables.scan.read import read_task
-from spark_infer.tables.scan.task import Piece, Scan, ScanTask
+from spark_infer.tables.scan.task import Piece, Scan, ScanTask, spread_tasks
 
 _PLACES = 8
 """From how many tasks rows are taken: the first file alone may hold one kind of row."""
@@ -22,19 +22,20 @@ def from_files(scan: Scan, tasks: tuple[ScanTask, ...]) -> Sample:
     Raises:
         SourceReadError: A file is damaged, or cannot be reached.
     """
-    wanted = min(_PLACES, len(tasks))
-    chosen = [tasks[number * len(tasks) // wanted] for number in range(wanted)]
-    share = -(-SAMPLE_ROWS // max(1, wanted))
-    found = [each for task in chosen for each in _first_of(task, scan, share)]
+    chosen = spread_tasks(tasks, _PLACES)
+    found: list[tuple[pa.RecordBatch, Piece]] = []
+    for number, task in enumerate(chosen):
+        left = SAMPLE_ROWS - sum(rows.num_rows for rows, _ in found)
+        found += _first_of(task, scan, -(-left // (len(chosen) - number)))
     return Sample(batches=[rows for rows, _ in found], places=[_place(piece) for _, piece in found])
 
 
 def _first_of(task: ScanTask, scan: Scan, most: int) -> Iterator[tuple[pa.RecordBatch, Piece]]:
     for rows, piece in _beginnings(task, scan):
-        yield rows.slice(0, most), piece
-        most -= rows.num_rows
         if most <= 0:
             return
+        yield rows.slice(0, most), piece
+        most -= rows.num_rows
 
 
 def _beginnings(task: ScanTask, scan: Scan) -> Iterator[tuple[pa.RecordBatch, Piece]]:

@@ -28,9 +28,13 @@ class Sample:
         return sum(batch.num_rows for batch in self.batches)
 
     def first(self, most: int) -> Sample:
-        """Return the first rows of each batch, about so many in all."""
-        share = -(-most // max(1, len(self.batches)))
-        return Sample(batches=[batch.slice(0, share) for batch in self.batches], places=self.places)
+        """Return the first rows of each batch, so many in all; more of the larger ones where others have too few."""
+        kept = [*self.batches]
+        smallest_first = sorted(range(len(kept)), key=lambda index: kept[index].num_rows)
+        for number, index in enumerate(smallest_first):
+            kept[index] = kept[index].slice(0, -(-most // (len(kept) - number)))
+            most -= kept[index].num_rows
+        return Sample(batches=kept, places=self.places)
 
     def place(self, row: int) -> str:
         """Say which row of the table a row of the sample is."""

@@ -14,6 +14,7 @@ import pytest
 from spark_infer import Report, ScoringJob
 from spark_infer.config import JobConfig, ResourceOptions
 from spark_infer.engines.local.engine import LocalEngine
+from spark_infer.engines.parity_rows import from_files
 from spark_infer.errors import PlanError
 from spark_infer.job.tune.measure import tune
 from spark_infer.job.tune.sample_table import some_rows, write_sample
@@ -71,6 +72,23 @@ def test_the_sample_is_spread_over_the_table_and_written_in_files_for_every_core
     write_sample(rows, tmp_path / "sample", 8)
     assert len(list((tmp_path / "sample").iterdir())) == 8
     assert pq.read_table(tmp_path / "sample").equals(rows)
+
+
+def test_a_sample_is_full_where_one_file_has_most_of_the_rows(tmp_path: Path) -> None:
+    tasks = []
+    for number, count in enumerate([*[1] * 40, 3_000, *[1] * 7]):
+        path = tmp_path / f"{number:02}.parquet"
+        pq.write_table(pa.table({"n": np.full(count, number)}), path)
+        size = path.stat().st_size
+        tasks.append(ScanTask(number, (Piece(path=path.name, size=size, weight=size),)))
+    scan = Scan(uri=f"file://{tmp_path}", schema=pa.schema([("n", pa.int64())]))
+    assert some_rows(scan, tasks, 1_000).num_rows == 1_000
+    sample = from_files(scan, tuple(tasks))
+    assert sample.rows == 2_000
+    assert sample.first(256).rows == 256
+    assert len(sample.first(256).batches) == len(sample.batches) > 8
+    assert some_rows(scan, tasks[:40], 1_000).num_rows == 16
+    assert some_rows(scan, [], 1_000).num_rows == 0
 
 
 def test_each_worker_measures_a_batch_size_where_the_job_asks_for_that(tmp_path: Path, in_this_process: None) -> None:

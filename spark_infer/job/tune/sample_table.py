@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from spark_infer.tables.scan.read import read_task
-from spark_infer.tables.scan.task import Scan, ScanTask
+from spark_infer.tables.scan.task import Scan, ScanTask, spread_tasks
 
 _PLACES = 16
 """From how many tasks rows are taken: the first file alone may hold one kind of row."""
@@ -26,11 +26,12 @@ def some_rows(scan: Scan, tasks: Sequence[ScanTask], most: int) -> pa.Table:
     Raises:
         SourceReadError: A file is damaged, or cannot be reached.
     """
-    wanted = min(_PLACES, len(tasks))
-    chosen = [tasks[number * len(tasks) // wanted] for number in range(wanted)]
-    share = -(-most // max(1, wanted))
-    batches = [batch for task in chosen for batch in _beginning(task, scan, share)]
-    return pa.Table.from_batches(batches, schema=scan.schema).slice(0, most)
+    chosen = spread_tasks(tasks, _PLACES)
+    batches: list[pa.RecordBatch] = []
+    for number, task in enumerate(chosen):
+        left = most - sum(batch.num_rows for batch in batches)
+        batches += _beginning(task, scan, -(-left // (len(chosen) - number)))
+    return pa.Table.from_batches(batches, schema=scan.schema)
 
 
 def _beginning(task: ScanTask, scan: Scan, most: int) -> Iterator[pa.RecordBatch]:

@@ -118,11 +118,13 @@ def _piece(file: SourceFile, groups: tuple[int, ...] | None, rows: int | None, w
 
 
 def _packed(pieces: Iterable[Piece], most: int) -> Iterator[list[Piece]]:
+    # Where a task is a slot's share of a small table, one file more than that leaves other slots without work.
+    bound = most if most < LEAST_BYTES else most + OPEN_BYTES
     held: list[Piece] = []
     weight = 0
     for piece in pieces:
         cost = piece.weight + OPEN_BYTES
-        if held and weight + cost > most + OPEN_BYTES:
+        if held and weight + cost > bound:
             yield held
             held, weight = [], 0
         held.append(piece)

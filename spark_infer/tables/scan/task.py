@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -50,6 +50,19 @@ class ScanTask:
     def weight(self) -> int:
         """About how many bytes it reads."""
         return sum(piece.weight for piece in self.pieces)
+
+
+def spread_tasks(tasks: Sequence[ScanTask], most: int) -> list[ScanTask]:
+    """Choose about ``most`` tasks from all over a table, the largest among them; the smallest come first.
+
+    So whoever reads some rows of each can read more of the later ones where the first have too few.
+    """
+    wanted = min(most, len(tasks))
+    spread = [tasks[number * len(tasks) // wanted] for number in range(wanted)]
+    largest = max(tasks, key=lambda task: task.weight, default=None)
+    if largest is not None and largest not in spread:
+        spread.append(largest)
+    return sorted(spread, key=lambda task: task.weight)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from spark_infer.core.bad_rows import PROBED, BadRowLimits
 from spark_infer.core.contract import bind
+from spark_infer.core.duplicates import row_digests
 from spark_infer.core.memory_ceiling import is_out_of_memory
 from spark_infer.core.outputs import Predictions
+from spark_infer.core.prediction_cache import PredictionCache
 from spark_infer.core.row_order import Echoes
 from spark_infer.core.scoring import score_batches
 from spark_infer.core.scoring_steps import ScoringSteps
@@ -26,6 +28,7 @@ from spark_infer.core.stats import Stats, TaskTotals
 from spark_infer.errors import (
     DeadlineError,
     InputValueError,
+    ModelCrashedError,
     PredictError,
     RowOrderError,
     SparkInferError,
@@ -113,6 +116,52 @@ def test_the_failing_rows_and_no_others_are_without_a_prediction(
         else:
             assert predictions[row] == wanted[row]
             assert errors[row] is None
+
+
+class Crashing:
+    """Ends its process for some values; all other answers depend on the row alone."""
+
+    by_row = True
+
+    def __init__(self, bad: set[int]) -> None:
+        self.bad = bad
+
+    def predict(self, inputs: pa.RecordBatch) -> Predictions:
+        values = inputs.column("a").to_numpy()
+        if self.bad.intersection(values.tolist()):
+            raise ModelCrashedError.on_batch("signal 6", len(values))
+        return {"prediction": values * 2, "parts": [[int(value)] for value in values]}
+
+    def close(self) -> None:
+        pass
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=1, max_size=80),
+    st.integers(1, 12),
+    st.sets(st.integers(0, 12), max_size=3),
+    st.sets(st.integers(0, 12)),
+    st.booleans(),
+)
+def test_a_row_that_ends_the_process_is_blamed_also_where_the_others_of_its_batch_are_known(
+    values: list[int], batch_size: int, bad: set[int], cached: set[int], caches: bool
+) -> None:
+    def find(digests: Any) -> tuple[Any, pa.RecordBatch]:
+        known = np.array([bytes(each) in answers for each in digests])
+        rows = [answers[bytes(each)] for each in digests if bytes(each) in answers]
+        return known, pa.RecordBatch.from_pylist(rows, schema=OUTPUTS)
+
+    inputs = pa.RecordBatch.from_pydict({"a": [float(each) for each in sorted(cached - bad)]})
+    digests = row_digests(inputs)
+    found = [{"prediction": 2.0 * each, "parts": [each]} for each in sorted(cached - bad)]
+    answers = {bytes(key): answer for key, answer in zip(digests, found, strict=True)}
+    stats = Stats()
+    cache = PredictionCache(find, lambda digests, rows: None, stats) if caches else None
+    how = steps(batch_size, deduplicate="always", cache=cache)
+    rows = pa.RecordBatch.from_pydict({"id": range(len(values)), "a": [float(each) for each in values]}, schema=TABLE)
+    scored_batches = list(score_batches(iter([rows]), lambda: Crashing(bad), how, stats))
+    predictions = [row["prediction"] for each in scored_batches for row in each.outputs.to_pylist()]
+    assert predictions == [None if each in bad else 2.0 * each for each in values]
 
 
 def test_seven_poison_rows_of_100_000_cost_a_few_calls_each() -> None:

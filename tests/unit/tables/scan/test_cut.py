@@ -66,7 +66,10 @@ def test_a_task_is_a_share_of_the_work_but_neither_tiny_nor_huge() -> None:
 
 
 def test_the_few_files_of_a_small_table_are_spread_over_all_slots() -> None:
-    assert [len(task.pieces) for task in cut(listing([300_000] * 3), 2)] == [2, 1]
+    assert [len(task.pieces) for task in cut(listing([300_000] * 4), 2)] == [2, 2]
+    assert [len(task.pieces) for task in cut(listing([300_000] * 3), 2)] == [1, 1, 1]
+    assert [len(task.pieces) for task in cut(listing([28_000, 28_000, 900]), 2)] == [1, 1, 1]
+    assert [len(task.pieces) for task in cut(listing([28_000] * 17), 16)] == [1] * 17
     assert [len(task.pieces) for task in cut(listing([300_000] * 3), 8)] == [1, 1, 1]
     assert len(cut(listing([300_000], groups=4), 2)) == 1
 
