@@ -12,7 +12,7 @@ from spark_infer.config import SourceConfig, TargetConfig
 from spark_infer.config.table import TableConfig
 from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
-from spark_infer.errors import PlanError, TargetError
+from spark_infer.errors import PlanError, SourceError, TargetError
 from spark_infer.job.table_beside import plan_beside, refuse_other_writers
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.ref import ModelRef
@@ -22,7 +22,14 @@ from spark_infer.tables.listing import Listing
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.parquet.footers import with_footers
 from spark_infer.tables.plan import WritePlan
-from spark_infer.tables.prediction_cache.cached_columns import DIGEST, OF_RUN, PARTITIONS, SCORING, cache_schema
+from spark_infer.tables.prediction_cache.cached_columns import (
+    DIGEST,
+    OF_RUN,
+    PARTITIONS,
+    REMOVE,
+    SCORING,
+    cache_schema,
+)
 from spark_infer.tables.publishing.with_cache import WithCache
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.sink.sink_spec import CacheSpec, SinkSpec
@@ -95,7 +102,7 @@ def plan_cache(
         constants=_constants(recipe.ref),
         plane=plane,
         conf=conf,
-        instead="choose another folder for it. A damaged file can be removed: its rows are predicted again.",
+        instead="choose another folder for it.",
     )
     _refuse_other_partitions(write)
     scoring = recipe.load.answers_digest(recipe.ref.digest, recipe.raw_outputs)
@@ -152,7 +159,14 @@ def _files(
         return Listing(()), [f"the prediction cache {write.location.name} maps its columns: nothing is looked up in it"]
     deleted = sum(file.vector is not None for file in listing.files)
     listing = listing.where(lambda file: file.vector is None)
-    listing = with_footers(storage, listing, [file.path for file in listing.files])
+    try:
+        listing = with_footers(storage, listing, [file.path for file in listing.files])
+    except SourceError as error:
+        raise TargetError(
+            f"The prediction cache {write.location.name} cannot be read: {error.what}",
+            details=error.details,
+            next_step=REMOVE,
+        ) from error
     newest = sorted(listing.files, key=lambda file: (-(file.modified_ns or 0), file.path))
     kept = replace(listing, files=tuple(_first_rows(newest, MOST_ROWS)))
     return kept, [*_notes(write, deleted, (listing.rows or 0) - (kept.rows or 0))]

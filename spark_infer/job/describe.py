@@ -146,13 +146,13 @@ def _steps(job: PreparedJob) -> tuple[str, ...]:
     bounds = bounds if bounded else ""
     steps = [_decoded(score.decode)] if score.decode else []
     steps += [f"preprocess with {score.preprocess}"] if score.preprocess else []
+    if bounded and score.deduplicate != "never":
+        steps.append(_deduplicated(score.deduplicate, by_row=job.by_row))
     if job.cache is not None:
         steps.append(
             f"look up in the prediction cache, which has {job.cache.rows:,} predictions of this model and options"
         )
     steps.append(f"{' and '.join(methods)}{bounds}")
-    if bounded and score.deduplicate != "never":
-        steps.append(_deduplicated(score.deduplicate, by_row=job.by_row))
     steps += [f"postprocess: {_described(step)}" for step in score.postprocess]
     if score.isolation is not None:
         steps.append("the model is in a process of its own, which is started again where it ends")

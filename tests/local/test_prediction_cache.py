@@ -71,7 +71,7 @@ def test_a_second_run_predicts_what_is_new_alone(line: str, tmp_path: Path, kind
     assert counts(report) == (0, 300, 300)
     scoring = night(line, tmp_path, "two", range(100, 420), kind)
     plan: Plan = scoring.plan()
-    assert "which has 300 predictions of this model and options" in plan.steps[0]
+    assert any("which has 300 predictions of this model and options" in step for step in plan.steps)
     assert f"new predictions go to {tmp_path / 'cache'} too" in plan.write
     report = scoring.run()
     assert counts(report) == (200, 120, 120)
@@ -212,6 +212,15 @@ def test_a_cache_of_other_outputs_or_with_a_damaged_file_is_refused(line: str, t
     with pytest.raises(PlanError, match="not a readable Parquet file"):
         night(line, tmp_path, "two", range(9), kind).run()
     assert not (tmp_path / "two-out").exists()
+    for file in (tmp_path / "cache").glob("model_digest=*/*/*.parquet"):
+        file.unlink()
+    if kind == "delta":
+        with pytest.raises(TargetError, match=r"The prediction cache \S+ cannot be read: The file \S+ .* is missing"):
+            night(line, tmp_path, "two", range(9), kind).run()
+        shutil.rmtree(tmp_path / "cache")
+    else:
+        subprocess.run(["find", tmp_path / "cache", "-mindepth", "1", "-type", "d", "-empty", "-delete"], check=True)
+    assert night(line, tmp_path, "two", range(9), kind).run().prediction_cache_misses == 9
 
 
 def test_a_command_without_new_rows_needs_no_model(line: str, tmp_path: Path) -> None:

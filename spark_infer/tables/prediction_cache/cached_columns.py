@@ -22,6 +22,12 @@ OF_RUN = pa.schema(
 
 ROW_BYTES = 16
 
+REMOVE = (
+    "remove the folder of the cache, or of a Parquet one that file alone, and run the same command again: what is gone "
+    "is predicted again."
+)
+"""What to do where a file cannot be read."""
+
 
 def cache_schema(outputs: pa.Schema) -> pa.Schema:
     """Return the columns of a cache for what a model returns.

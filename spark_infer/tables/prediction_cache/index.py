@@ -18,7 +18,7 @@ from spark_infer.core.casts import retype
 from spark_infer.core.duplicates import Digests
 from spark_infer.errors import SourceReadError
 from spark_infer.runtime.process_state import this_process
-from spark_infer.tables.prediction_cache.cached_columns import ROW, as_digests, first_words
+from spark_infer.tables.prediction_cache.cached_columns import REMOVE, ROW, as_digests, first_words
 from spark_infer.tables.sink.sink_spec import CacheSpec
 from spark_infer.tables.storage import Storage, open_storage
 
@@ -149,7 +149,7 @@ class PredictionIndex:
             raise SourceReadError(
                 f"A file of the prediction cache, {self._storage.at(path)}, is damaged.",
                 details=[type(error).__name__],
-                next_step="remove the file from the cache, and run the same command again: its rows are predicted.",
+                next_step=REMOVE,
             ) from error
 
 

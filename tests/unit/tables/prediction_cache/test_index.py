@@ -112,7 +112,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / path).write_bytes(content)
     with pytest.raises(SourceReadError, match=r"A file of the prediction cache, .*\.parquet, is damaged") as caught:
         index(tmp_path, path).find(digests_of(range(10)))
-    assert "remove the file from the cache" in str(caught.value)
+    assert "remove the folder of the cache, or of a Parquet one that file alone" in str(caught.value)
 
 
 def test_digests_are_a_column_and_back() -> None:
