@@ -18,6 +18,7 @@ from spark_infer.engines.prepared_job import MatchedJob
 from spark_infer.errors import PlanError
 from spark_infer.job.prepare import match_job
 from spark_infer.job.tune.sample_table import some_rows
+from spark_infer.models.driver import open_store
 from spark_infer.models.recipe import Recipe
 from spark_infer.models.worker import score_table_batches
 from spark_infer.runtime.assignment import Assignment
@@ -74,9 +75,10 @@ def batch_invariance_of(config: JobConfig, *, most_rows: int = ROWS) -> list[Cha
 
 def _changes(job: MatchedJob, rows: pa.Table) -> Iterator[Change]:
     recipe, count = job.recipe, rows.num_rows
+    folder = open_store().path(recipe.load.files(recipe.ref.digest))  # of the compiled model, where there is one
     usual = job.batch_rows
     in_order = np.arange(count)
-    wanted = _predictions(recipe, job.folder, rows, in_order, usual)
+    wanted = _predictions(recipe, folder, rows, in_order, usual)
     shuffled = np.random.default_rng(0).permutation(count)
     ways: list[tuple[str, npt.NDArray[np.int64], int]] = [
         ("one row at a time", in_order[:_ALONE], 1),
@@ -85,7 +87,7 @@ def _changes(job: MatchedJob, rows: pa.Table) -> Iterator[Change]:
         ("the rows shuffled", shuffled, usual),
     ]
     for batches, order, size in ways:
-        found = _predictions(recipe, job.folder, rows, order, size)
+        found = _predictions(recipe, folder, rows, order, size)
         compared = wanted.take(pa.array(order))
         changed = int(np.count_nonzero(differences(compared, found)))
         yield Change(batches=batches, rows=len(order), changed=changed, worst=worst_difference(compared, found))

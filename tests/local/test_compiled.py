@@ -12,6 +12,7 @@ import pytest
 
 from spark_infer import ScoringJob
 from spark_infer.errors import ModelRefusedError
+from spark_infer.job.batch_invariance import batch_invariance_of
 from tests.local.jobs import job, read
 from tests.small_transformers import embedder, save_embedder, texts
 
@@ -43,6 +44,9 @@ def test_a_table_of_texts_is_embedded_by_the_compiled_model(tmp_path: Path) -> N
         found = np.array([row["prediction"] for row in read(tmp_path / hosting)])
         cosines = (found * wanted).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(wanted, axis=1)
         assert 0.99 < cosines.min() < 1
-    plan = asked("planned", compile="int8").plan()
+    without_room = asked("planned", compile="int8", cache_bytes=0)  # for both models at once
+    plan = without_room.plan()
     assert plan.compiled.startswith(said)
     assert "backend compiled_texts (sentence_transformers compiled to int8, as asked for)" in str(plan)
+    alone = batch_invariance_of(without_room.config, most_rows=20)[0]
+    assert (alone.batches, alone.rows, alone.changed) == ("one row at a time", 20, 20)

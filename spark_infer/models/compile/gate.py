@@ -98,14 +98,17 @@ def compile_recipe(
     sample = sample.first(_DEEP_ROWS) if deep else sample
     steps = recipe.compile()
     load = _compiled(recipe, options.to, original, steps, sample, store, agreement)
-    model = load_model(
-        load,
-        recipe.ref,
-        lambda: store.path(load.files(recipe.ref.digest)),
-        Stats(),
-        cache_bytes=recipe.options.cache_bytes,
-    )
-    found = check_parity(original, model, steps, sample, to=options.to, agreement=agreement)
+
+    def load_compiled() -> LoadedModel:
+        return load_model(
+            load,
+            recipe.ref,
+            lambda: store.path(load.files(recipe.ref.digest)),
+            Stats(),
+            cache_bytes=recipe.options.cache_bytes,
+        )
+
+    found = check_parity(original, load_compiled, steps, sample, to=options.to, agreement=agreement)
     parity = Parity(to=options.to, original=recipe.choice.backend, agreement=agreement, rows=sample.rows, found=found)
     choice = Choice(backend=load.backend, reason=f"{recipe.choice.backend} compiled to {options.to}, as asked for")
     return replace(recipe, load=load, choice=choice, parity=parity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -41,7 +42,13 @@ class Parity:
 
 
 def check_parity(
-    original: Model, compiled: Model, steps: ScoringSteps, sample: Sample, *, to: str, agreement: Agreement
+    original: Model,
+    load_compiled: Callable[[], Model],
+    steps: ScoringSteps,
+    sample: Sample,
+    *,
+    to: str,
+    agreement: Agreement,
 ) -> Compared:
     """Have both models answer a sample of real rows, and refuse the compiled one that answers otherwise.
 
@@ -49,7 +56,7 @@ def check_parity(
 
     Args:
         original: The model in its own library.
-        compiled: The same, compiled.
+        load_compiled: Loads the same, compiled; asked when the original, which may have to make room, has answered.
         steps: The scoring.
         sample: The rows.
         to: What it was compiled to.
@@ -62,7 +69,8 @@ def check_parity(
         ModelRefusedError: The answers differ by more; names the row's index, no value.
     """
     compared = f"the {_NAMES.get(to, to)} model"
-    raw = _answers(original, steps, sample, which="the model"), _answers(compiled, steps, sample, which=compared)
+    wanted = _answers(original, steps, sample, which="the model")
+    raw = wanted, _answers(load_compiled(), steps, sample, which=compared)
     found = compare(*raw, agreement)
     _refuse(found, sample, agreement, compared, to)
     try:
