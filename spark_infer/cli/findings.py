@@ -101,7 +101,7 @@ def look_at_delta(environ: Mapping[str, str]) -> Finding:
             "delta",
             "problem",
             f"delta-spark {version} is made for {wanted}, and pyspark is {spark}",
-            "pip install --upgrade '.[delta]' in the checkout of spark-infer, which picks versions that fit",
+            f"{install_extra('delta')}, which picks versions that fit",
         )
     return Finding("delta", "ok", f"delta-spark {version}")
 

@@ -27,5 +27,5 @@ def nearest_names(name: str, names: Iterable[str], *, most: int = 3) -> list[str
 
 
 def install_extra(name: str) -> str:
-    """Say how to install an extra of this package, which is installed from its source and not from an index."""
-    return f"pip install '.[{name}]' in the checkout of spark-infer"
+    """Say how to install an extra of this package; pip takes what it needs from the package that is installed."""
+    return f"pip install 'spark-infer[{name}]'"

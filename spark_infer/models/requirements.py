@@ -66,6 +66,22 @@ _BESIDE: Mapping[str, Requirement] = {
 }
 """What a native backend needs beside its flavor's own library."""
 
+_EXTRAS = {
+    "cloudpickle": "python",
+    "lightgbm": "lightgbm",
+    "mlflow": "mlflow",
+    "onnxruntime": "onnx",
+    "scikit-learn": "sklearn",
+    "sentence-transformers": "sentence-transformers",
+    "skops": "sklearn",
+    "tokenizers": "compile",
+    "torch": "torch",
+    "transformers": "transformers",
+    "xgboost": "xgboost",
+}
+"""The extra of this package that brings a library, with all else that its models need."""
+_PACKAGE = "spark-infer"
+
 # These say themselves that they read files of earlier versions, and not of later ones:
 # https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and
 # https://scikit-learn.org/stable/model_persistence.html
@@ -158,10 +174,20 @@ def refuse(
         "model of a later version"
         for each in old
     ]
-    wanted = " ".join(f"'{each}'" for each in [*absent, *old])
     raise EnvironmentProblem(
-        f"The model cannot be loaded by {where}.", details=problems, next_step=f"there: pip install {wanted}"
+        f"The model cannot be loaded by {where}.", details=problems, next_step=f"there: {_install(absent, old)}"
     )
+
+
+def _install(absent: Sequence[Requirement], old: Sequence[Requirement]) -> str:
+    """Return the pip command that brings extras of this package, and versions where a model names them."""
+    extras = sorted({_EXTRAS[each.distribution] for each in absent if each.distribution in _EXTRAS})
+    wanted = [str(each) for each in [*absent, *old] if each.version or each.distribution not in _EXTRAS]
+    if extras:
+        own = next((each for each in wanted if each.startswith(f"{_PACKAGE}==")), _PACKAGE)
+        rest = [each for each in wanted if each != own]
+        wanted = [own.replace(_PACKAGE, f"{_PACKAGE}[{','.join(extras)}]", 1), *rest]
+    return "pip install " + " ".join(f"'{each}'" for each in wanted)
 
 
 def installed(needed: Sequence[Requirement]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from spark_infer.core.exception_text import first_line
-from spark_infer.errors import EnvironmentProblem
+from spark_infer.errors import EnvironmentProblem, install_extra
 from spark_infer.spark.quiet import without_query_context
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def _reach(url: str, most_seconds: float) -> str:
     except ImportError as error:
         raise EnvironmentProblem(
             f"Spark Connect needs Python packages that are not here: {first_line(error)}",
-            next_step="pip install 'pyspark[connect]'",
+            next_step=install_extra("connect"),
         ) from error
     except (PySparkException, ValueError) as error:
         raise EnvironmentProblem(

@@ -141,7 +141,7 @@ def test_libraries_that_the_workers_lack_are_named_before_a_row_is_scored(
     with pytest.raises(EnvironmentProblem, match="the Python of Spark's workers") as refused:
         driver(run_with_python, counting.folder, str(tmp_path), python_without(tmp_path, "mlflow", "spark_infer"))
     assert refused.value.details == ("spark-infer is not installed", "mlflow is not installed")
-    assert refused.value.next_step == f"there: pip install 'spark-infer=={spark_infer.__version__}' 'mlflow'"
+    assert refused.value.next_step == f"there: pip install 'spark-infer[mlflow]=={spark_infer.__version__}'"
     assert not (tmp_path / "target").exists()
 
 

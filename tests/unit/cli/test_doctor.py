@@ -123,9 +123,9 @@ def test_packages_that_are_not_installed_are_told_with_the_extra_that_has_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(findings, "_installed", lambda distribution: None)
-    assert findings.look_at_spark({}).fix == "pip install '.[spark]' in the checkout of spark-infer"
-    assert findings.look_at_delta({}).fix == "pip install '.[delta]' in the checkout of spark-infer"
-    assert findings.look_at_mlflow({}, None).fix == "pip install '.[mlflow]' in the checkout of spark-infer"
+    assert findings.look_at_spark({}).fix == "pip install 'spark-infer[spark]'"
+    assert findings.look_at_delta({}).fix == "pip install 'spark-infer[delta]'"
+    assert findings.look_at_mlflow({}, None).fix == "pip install 'spark-infer[mlflow]'"
     assert findings.look_at_delta_jar({}).status == "note"
 
 

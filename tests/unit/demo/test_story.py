@@ -52,7 +52,7 @@ def test_missing_packages_are_named_together_with_the_one_command_that_installs_
     monkeypatch.setattr(story, "_NEEDED", ("json", "no_such_package", "nor_this_one"))
     with pytest.raises(EnvironmentProblem, match="no_such_package, nor_this_one") as caught:
         story._require_extras()
-    assert caught.value.next_step == "pip install '.[demo]' in the checkout of spark-infer"
+    assert caught.value.next_step == "pip install 'spark-infer[demo]'"
 
 
 def test_what_tools_and_their_children_print_goes_to_the_log_and_the_story_to_the_screen(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def config(engine: str) -> JobConfig:
 def test_a_job_for_spark_without_pyspark_is_refused_with_what_to_install() -> None:
     with pytest.raises(EnvironmentProblem, match="PySpark is not installed") as caught:
         engine_of(config("spark"), no_session)
-    assert caught.value.next_step == "pip install '.[spark]' in the checkout of spark-infer, or set engine: local."
+    assert caught.value.next_step == "pip install 'spark-infer[spark]', or set engine: local."
 
 
 def test_engine_local_needs_no_session() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.backends import native
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.models.requirements import Requirement, refuse, refuse_unmet, requirements
 
@@ -47,6 +50,43 @@ def test_a_library_that_is_missing_is_named_with_the_version_to_install() -> Non
     assert refused.value.details == ("no-such-module is not installed",)
     assert refused.value.next_step == "there: pip install 'no-such-module==1.2.3'"
     refuse_unmet(needed, missing=False)
+
+
+@pytest.mark.parametrize(
+    ("absent", "command"),
+    [
+        ([Requirement("xgboost", "xgboost", "3.1.2")], "'spark-infer[xgboost]' 'xgboost==3.1.2'"),
+        (
+            [Requirement("sklearn", "scikit-learn", "1.7.0"), Requirement("xgboost", "xgboost")],
+            "'spark-infer[sklearn,xgboost]' 'scikit-learn==1.7.0'",
+        ),
+        ([Requirement("mlflow", "mlflow"), Requirement("pandas", "pandas")], "'spark-infer[mlflow]' 'pandas'"),
+        (
+            [Requirement("prophet", "prophet", "1.1"), Requirement("mlflow", "mlflow")],
+            "'spark-infer[mlflow]' 'prophet==1.1'",
+        ),
+        (
+            [Requirement("spark_infer", "spark-infer", "0.1.0"), Requirement("mlflow", "mlflow")],
+            "'spark-infer[mlflow]==0.1.0'",
+        ),
+    ],
+)
+def test_the_command_names_the_extra_that_brings_a_library(absent: list[Requirement], command: str) -> None:
+    with pytest.raises(EnvironmentProblem) as refused:
+        refuse(absent, absent=absent, installed={}, where="this Python")
+    assert refused.value.next_step == f"there: pip install {command}"
+
+
+def test_every_library_of_a_flavor_with_an_extra_names_that_extra() -> None:
+    ours = metadata.requires("spark-infer") or []
+    flavors = sorted(path.stem for path in Path(native.__file__).parent.glob("[a-z]*.py"))
+    assert flavors
+    for flavor in flavors:
+        (framework, *_) = requirements(model(**{flavor: {}}), flavor)
+        with pytest.raises(EnvironmentProblem) as refused:
+            refuse([framework], absent=[framework], installed={}, where="this Python")
+        (extra,) = re.findall(r"spark-infer\[([\w-]+)\]", str(refused.value.next_step))
+        assert [each for each in ours if re.match(rf"{framework.distribution}\b.*extra == .{extra}\W", each)], flavor
 
 
 @pytest.mark.parametrize(

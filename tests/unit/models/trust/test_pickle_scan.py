@@ -179,4 +179,4 @@ def test_a_missing_scanner_is_an_error_that_names_the_extra(
     monkeypatch.setitem(sys.modules, "picklescan.scanner", None)
     with pytest.raises(EnvironmentProblem) as error:
         refused(hostile, store)
-    assert "pip install '.[scan]' in the checkout" in error.value.next_step
+    assert "pip install 'spark-infer[scan]'" in error.value.next_step

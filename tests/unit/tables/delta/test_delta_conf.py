@@ -36,4 +36,4 @@ def test_a_package_that_is_missing_is_named_with_the_command(monkeypatch: pytest
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(EnvironmentProblem, match="pyspark") as refused:
         delta_conf()
-    assert refused.value.next_step == "pip install '.[delta]' in the checkout of spark-infer"
+    assert refused.value.next_step == "pip install 'spark-infer[delta]'"
