@@ -28,11 +28,16 @@ def with_footers(storage: Storage, listing: Listing, paths: Sequence[str]) -> Li
     return listing.looked_at(dict(zip(paths, read_footers(storage, paths), strict=True)))
 
 
+class MissingFileError(SourceError):
+    """A file of a table has gone since the table was listed."""
+
+
 def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
     """Read the footers of some files.
 
     Raises:
-        SourceError: One is damaged or missing; the message names the file.
+        MissingFileError: One is missing.
+        SourceError: One is damaged; the message names the file.
     """
     schemas = SchemaReader()
     arrow: dict[pa.Schema, pa.Schema] = {}
@@ -42,7 +47,7 @@ def read_footers(storage: Storage, paths: Iterable[str]) -> list[Footer]:
             with storage.files.open_input_file(storage.at(path)) as stream:
                 return _footer(read_footer(stream, schemas), arrow)
         except FileNotFoundError as error:
-            raise SourceError(
+            raise MissingFileError(
                 f"The file {logged_path(storage.at(path))} of the table is missing.",
                 next_step="run again when no other job writes this table.",
             ) from error

@@ -19,7 +19,7 @@ from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables.bookmark import ALL_ROWS, Span
 from spark_infer.tables.listing import Footer, Listing, SourceFile
 from spark_infer.tables.location import TableLocation
-from spark_infer.tables.parquet.footers import read_footers, with_footers
+from spark_infer.tables.parquet.footers import MissingFileError, read_footers, with_footers
 from spark_infer.tables.parquet.new_files import spanned
 from spark_infer.tables.parquet.partitioning import partition_type, refuse_stray
 from spark_infer.tables.parquet.streamlog import committed_files, has_stream_log
@@ -36,6 +36,8 @@ from spark_infer.tables.storage import (
 from spark_infer.tables.table_lookup import TableLookup
 
 MOST_FOOTERS = 2_000
+_LISTED_AGAIN = 2
+"""How often a table is listed again where another job removes a file of it meanwhile."""
 _FOOTERS_FOR_SCHEMA = 16
 EMPTY_TABLE_FILE = "part-00000-no-rows.parquet"
 """Holds the schema of a partitioned table without rows, which Spark would leave without any file."""
@@ -60,6 +62,15 @@ def snapshot(
     Raises:
         SourceError: A file is no readable Parquet file, or lies outside the partition folders.
     """
+    for _ in range(_LISTED_AGAIN):
+        try:
+            return _snapshot(storage, location, span, most_footers)
+        except MissingFileError:  # such as the file of an empty table, which goes when another job adds the first rows
+            continue
+    return _snapshot(storage, location, span, most_footers)
+
+
+def _snapshot(storage: Storage, location: TableLocation, span: Span, most_footers: int) -> Snapshot:
     files = _files(storage)
     columns, types = partitioning(storage, files)
     refuse_stray(location.name, [file.path for file in files if not _is_marker(file)], columns)

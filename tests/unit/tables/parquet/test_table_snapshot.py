@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -95,3 +97,29 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(damaged)
     with pytest.raises(SourceError, match=r"bad\.parquet is not a readable Parquet file"):
         snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}"))
+
+
+class Busy:
+    """A local file system on which another job replaces a file between its listing and its first read."""
+
+    def __init__(self, files: Any, gone: list[Path], new: Path) -> None:
+        self._files, self._gone, self._new = files, gone, new
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def open_input_file(self, path: str) -> Any:
+        if self._gone and path == str(self._gone[0]):
+            self._gone.pop(0).unlink()
+            pq.write_table(pa.table({"id": range(7)}), self._new)
+        return self._files.open_input_file(path)
+
+
+def test_a_table_that_another_job_changes_meanwhile_is_listed_again(tmp_path: Path) -> None:
+    marker, other, new = (tmp_path / name for name in ("part-00000-no-rows.parquet", "other.parquet", "new.parquet"))
+    for path in (marker, other):
+        pq.write_table(pa.table({"id": pa.array([], pa.int64())}), path)
+    storage = opened(tmp_path)
+    busy = replace(storage, files=Busy(storage.files, [marker, other], new))
+    found = snapshot(busy, TableLocation("parquet", f"file://{tmp_path}"))
+    assert (found.rows, found.files) == (7, 1)
