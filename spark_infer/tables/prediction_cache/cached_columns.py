@@ -44,7 +44,20 @@ def cache_schema(outputs: pa.Schema) -> pa.Schema:
             problems=[f"output {name!r} is the name of such a column" for name in twice],
             next_step="leave `cache` out; no model with such outputs can have one.",
         )
-    return pa.schema([*own, *(pa.field(field.name, field.type) for field in outputs)])
+    return pa.schema([*own, *(pa.field(field.name, stored_type(field.type)) for field in outputs)])
+
+
+def stored_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which an output is stored: lists of fixed size as lists, which may hold nulls.
+
+    https://github.com/apache/arrow/issues/35692
+    """
+    types = pa.types
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(stored_type(field.type)) for field in kind])
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return pa.list_(stored_type(kind.value_type))
+    return kind
 
 
 def as_column(digests: Digests) -> pa.Array:

@@ -19,6 +19,8 @@ _MAGIC, _ENCRYPTED_MAGIC = b"PAR1", b"PARE"
 _END_BYTES = 8
 """The length of the footer and the magic word."""
 _READ_AT_FIRST = 64 * 2**10
+_ARROW_SCHEMA, _UNREAD = b"ARROW:schema", b"arrow:unread"
+"""The key of the schema in which Arrow wrote a file; a key that no reader asks for."""
 _SIGNATURE_BYTES = 28
 """Behind a footer that can be read while columns are encrypted: a nonce and a tag."""
 
@@ -52,12 +54,18 @@ class RawFooter:
     def metadata(self) -> pq.FileMetaData:
         """What pyarrow makes of it.
 
+        A list of fixed size is read as a list, as Spark reads it: pyarrow cannot read one with nulls as what it is,
+        https://github.com/apache/arrow/issues/35692.
+
         Raises:
             pyarrow.ArrowException: pyarrow cannot read it.
             OSError: The same.
         """
-        end = len(self.data).to_bytes(4, "little") + _MAGIC
-        return pq.read_metadata(pa.BufferReader(_MAGIC + self.data + end))
+        found = _metadata(self.data)
+        nested = any(column.children for column in self.columns)
+        if nested and any(map(_has_fixed_lists, found.schema.to_arrow_schema().types)):
+            return _metadata(self.data.replace(_ARROW_SCHEMA, _UNREAD))
+        return found
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -114,6 +122,18 @@ class RawFooter:
     def is_signed(self) -> bool:
         """Whether columns may be encrypted: pyarrow ends the process when it meets a chunk of such a column."""
         return bool(len(self.data) == self.metadata.serialized_size + _SIGNATURE_BYTES)
+
+
+def _metadata(footer: bytes) -> pq.FileMetaData:
+    end = len(footer).to_bytes(4, "little") + _MAGIC
+    return pq.read_metadata(pa.BufferReader(_MAGIC + footer + end))
+
+
+def _has_fixed_lists(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_fixed_lists(kind.storage_type)
+    inner = (kind.field(number).type for number in range(kind.num_fields))
+    return pa.types.is_fixed_size_list(kind) or any(map(_has_fixed_lists, inner))
 
 
 def read_footer(stream: pa.NativeFile, schemas: SchemaReader) -> RawFooter:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from spark_infer.core.casts import retype
 from spark_infer.core.duplicates import Digests
-from spark_infer.tables.prediction_cache.cached_columns import DIGEST, ROW, SCORING, as_column
+from spark_infer.tables.prediction_cache.cached_columns import DIGEST, ROW, SCORING, as_column, stored_type
 from spark_infer.tables.sink.sink import ParquetSink
 from spark_infer.tables.sink.sink_spec import CacheSpec, WrittenFile
 
@@ -32,7 +33,8 @@ class NewPredictions:
         rows = len(digests)
         texts = {DIGEST: self._spec.digest, SCORING: self._spec.scoring}
         columns = {name: pa.array([text], pa.string()).take(pa.array([0] * rows)) for name, text in texts.items()}
-        columns |= {ROW: as_column(digests), **dict(zip(answers.schema.names, answers.columns, strict=True))}
+        outputs = (retype(column, stored_type(column.type)) for column in answers.columns)
+        columns |= {ROW: as_column(digests), **dict(zip(answers.schema.names, outputs, strict=True))}
         batch = pa.RecordBatch.from_pydict(columns)
         step = max(1, rows * _GROUP_BYTES // max(1, answers.nbytes))
         for start in range(0, rows, step):

@@ -42,17 +42,19 @@ def bits(batch: pa.RecordBatch) -> tuple[bytes, list[str | None]]:
     return batch.column("embedding").flatten().to_numpy().tobytes(), batch.column("label").to_pylist()
 
 
-def write(folder: Path, rows: range, task: int = 0) -> str:
+def write(folder: Path, rows: range, task: int = 0, found: pa.RecordBatch | None = None) -> str:
+    found = answers(rows) if found is None else found
+    outputs = found.schema
     sink = SinkSpec(
         uri=f"file://{folder}",
         run_id="run",
-        schema=cache_schema(OUTPUTS),
+        schema=cache_schema(outputs),
         constants={"model_name": "m", "model_version": "1", "cached_at": None},
         partition_by=("model_digest", "scoring_digest"),
     )
-    spec = CacheSpec(sink=sink, uri=sink.uri, scoring="0a" * 32, digest="0b" * 32, files=(), outputs=OUTPUTS)
+    spec = CacheSpec(sink=sink, uri=sink.uri, scoring="0a" * 32, digest="0b" * 32, files=(), outputs=outputs)
     new = NewPredictions(spec, task)
-    new.add(digests_of(rows), answers(rows))
+    new.add(digests_of(rows), found)
     (file,) = new.close()
     assert (file.cached, file.is_scored, file.rows) == (True, False, len(rows))
     return file.path
@@ -79,6 +81,25 @@ def test_what_was_written_is_found_in_the_order_of_the_question(
     known, found = cache[1].find(digests_of(rows))
     assert known.tolist() == [row < ROWS for row in rows]
     assert bits(found) == bits(answers([row for row in rows if row < ROWS]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[1.0, 2.0], None, [3.0, None]], pa.list_(pa.float32(), 2)),
+        pa.array([[[1.0, 2.0], None], None, []], pa.list_(pa.list_(pa.float32(), 2))),
+        pa.array([{"a": [1.0, 2.0]}, {"a": None}, None], pa.struct([("a", pa.list_(pa.float32(), 2))])),
+    ],
+    ids=["list", "in a list", "in a struct"],
+)
+def test_lists_of_fixed_size_with_nulls_are_found_again(tmp_path: Path, values: pa.Array) -> None:
+    batch = pa.RecordBatch.from_arrays([values], ["embedding"])
+    file = write(tmp_path, range(3), found=batch)
+    storage = open_storage(f"file://{tmp_path}")
+    assert storage is not None
+    known, found = PredictionIndex(storage, [file], batch.schema).find(digests_of(range(3)))
+    assert known.all()
+    assert found.equals(batch)
 
 
 def test_an_empty_cache_knows_nothing(tmp_path: Path) -> None:

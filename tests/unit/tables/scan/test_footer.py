@@ -98,6 +98,32 @@ def test_rows_are_counted_for_each_row_group(tmp_path: Path) -> None:
     assert footer_of(path).rows == 0
 
 
+PAIR = pa.list_(pa.float32(), 2)
+PAIRS = pa.array([[1.0, 2.0], None, [3.0, None]], PAIR)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        PAIRS,
+        pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float32(), [2]), PAIRS),
+        pa.array([[[1.0, 2.0], None], None, []], pa.list_(PAIR)),
+        pa.array([{"a": [1.0, 2.0]}, {"a": None}, None], pa.struct([("a", PAIR)])),
+        pa.array([[("k", [1.0, 2.0])], [("k", None)], None], pa.map_(pa.string(), PAIR)),
+    ],
+    ids=["list", "tensor", "in a list", "in a struct", "in a map"],
+)
+def test_lists_of_fixed_size_with_nulls_are_read_as_lists(tmp_path: Path, values: pa.Array) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(ROWS.append_column("value", values), path)
+    found = snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}"))
+    scan = Scan(uri=f"file://{tmp_path}", schema=schema_of(found))
+    (batch,) = read_task(ScanTask(0, (Piece("f.parquet", path.stat().st_size),)), scan)
+    assert batch.column("value").to_pylist() == values.to_pylist()
+    assert batch.column("secret").to_pylist() == ["a", "b", "c"]
+    assert "fixed_size_list" not in str(batch.schema)
+
+
 def _group(footer: Struct, number: int) -> Struct:
     group: Struct = footer[4][1][1][number]
     return group
