@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spark_infer.cli.options import AsJson, LogFile, Traceback
+from spark_infer.cli.options import AsJson, LogFile, Overrides, Params, Traceback
 from spark_infer.cli.output import Output
 from spark_infer.errors import ModelRefusedError, SparkInferError
 from spark_infer.printable import printable_lines
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from spark_infer.cli.finding import Finding
+    from spark_infer.config import JobConfig
 
 DEEP_ROWS = 4
 
@@ -64,6 +65,8 @@ def doctor(
             "--tolerance", min=0.0, help="With --batch-invariance: largest change of a number, relative above 1."
         ),
     ] = 1e-5,
+    overrides: Overrides = None,
+    params: Params = None,
     as_json: AsJson = False,
     log_file: LogFile = None,
     show_traceback: Traceback = False,
@@ -80,23 +83,28 @@ def doctor(
       spark-infer doctor --deep --json
       spark-infer doctor --row-order models:/demand@champion --source data/days
       spark-infer doctor --batch-invariance job.yaml --tolerance 1e-6
+      spark-infer doctor --batch-invariance job.yaml --set score.batch_size=64
     """  # noqa: D301 - \b keeps the lines of the examples apart
     if source is not None and row_order is None:
         raise typer.BadParameter("it goes with --row-order MODEL.", param_hint="--source")
+    if (overrides or params) and batch_invariance is None:
+        raise typer.BadParameter("it goes with --batch-invariance JOB.", param_hint="--set" if overrides else "--param")
     output = Output(as_json=as_json, show_traceback=show_traceback)
     with output.exit_code():
         from spark_infer.cli.findings import look_around
+        from spark_infer.cli.job import read_job
         from spark_infer.cli.logfile import open_log
 
         findings = look_around(os.environ, tracking_uri=tracking_uri)
-        if deep or row_order is not None or batch_invariance is not None:
+        if deep or row_order is not None:
             output.log_file = open_log(log_file, name="doctor", environ=os.environ, hide=output.hide)
         if deep:
             findings.append(_run_small_job(output))
         if row_order is not None:
             findings.append(_try_row_order(row_order, source, tracking_uri))
         if batch_invariance is not None:
-            findings += _try_batches(output, batch_invariance, tolerance)
+            read = partial(read_job, output, batch_invariance, overrides or (), log_file, params=params or ())
+            findings += _try_batches(output, read, tolerance)
         problems = [finding for finding in findings if finding.status == "problem"]
         well = not problems
         facts = {"well": well, "findings": [finding.to_dict() for finding in findings]}
@@ -113,7 +121,8 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
     for finding in findings:
         if finding.status == "problem":
             yield f"  ! {finding.name + ': ' + finding.found}"
-            yield f"  !   fix: {finding.fix}"
+            if finding.fix:
+                yield f"  !   fix: {finding.fix}"
             continue
         yield f"  {finding.name:<13}{finding.found}"
         if finding.fix:
@@ -135,17 +144,13 @@ def _try_row_order(model: str, source: str | None, tracking_uri: str | None) -> 
     return Finding("row order", "note" if found.unknown else "ok", f"{model}: {found}")
 
 
-def _try_batches(output: Output, path: Path, tolerance: float) -> list[Finding]:
+def _try_batches(output: Output, read: Callable[[], JobConfig], tolerance: float) -> list[Finding]:
     """Let a job's model predict rows in several batches."""
     from spark_infer.cli.finding import Finding
-    from spark_infer.config.load import load_job
-    from spark_infer.config.secrets import hide
-    from spark_infer.job.batch_invariance import batch_invariance_of
+    from spark_infer.cli.job import compare_batches
 
     try:
-        config = load_job(path)
-        output.hide = partial(hide, known=config.known_secrets())
-        changes = batch_invariance_of(config)
+        changes = compare_batches(output, read())
     except SparkInferError as error:
         return [Finding("batches", "problem", error.what, error.next_step, error.exit_code)]
     fix = "set `score.batch_size` to the number of rows that it was made for; predictions depend on the rows beside one"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spark_infer import Plan, Preview, Report
     from spark_infer.engines.base import Engine
     from spark_infer.job.backfill import Attempt, Backfilled
+    from spark_infer.job.batch_invariance import Change
     from spark_infer.job.streams.published import Published
     from spark_infer.job.tune.tuning import Tuning
     from spark_infer.job.units.history import JobState
@@ -161,6 +162,17 @@ def measure(output: Output, config: JobConfig, rows: int) -> Tuning:
         if not output.as_json:
             line.note("measuring")
         return tune(engine, config, sample_rows=rows)
+
+
+def compare_batches(output: Output, config: JobConfig) -> list[Change]:
+    """Predict rows of a job's table in several batches, on this machine."""
+    from spark_infer.job.batch_invariance import batch_invariance_of
+
+    with ProgressLine(output.screen) as line:
+        if not output.as_json:
+            line.note("predicting some rows in several batches")
+        with _quiet(output), _loads_shown(output, line):
+            return batch_invariance_of(config)
 
 
 @contextmanager

@@ -53,6 +53,9 @@ def test_a_model_that_looks_at_the_rows_beside_one_is_a_problem_with_exit_code_2
     batches = [each for each in json.loads(found.stdout)["findings"] if each["name"] == "batches"]
     assert (found.exit_code, [each["status"] for each in batches]) == (2, ["problem"] * 3 + ["ok"] * 2)
     assert "200 of 200 rows change, by at most 0.5 in column 'prediction'" in batches[2]["found"]
+    small = CliRunner().invoke(app, ["doctor", "--batch-invariance", str(path), "--set", "score.batch_size=7"])
+    assert "predicting some rows in several batches" in small.stderr
+    assert "batches of 100: " not in small.stdout
     tolerated = json.loads(CliRunner().invoke(app, [*command, "--tolerance", "0.5"]).stdout)["findings"]
     assert {each["status"] for each in tolerated if each["name"] == "batches"} == {"ok"}
 
@@ -61,3 +64,9 @@ def test_a_job_that_cannot_run_is_refused_as_by_plan(line: str, tmp_path: Path) 
     found = CliRunner().invoke(app, ["doctor", "--json", "--batch-invariance", str(tmp_path / "none.yaml")])
     (batches,) = (each for each in json.loads(found.stdout)["findings"] if each["name"] == "batches")
     assert (found.exit_code, batches["status"]) == (2, "problem")
+    path = job_file(tmp_path, line)
+    pq.write_table(pa.table({"id": [1], "x": [1.0]}).slice(1), tmp_path / "in" / "a.parquet")
+    empty = CliRunner().invoke(app, ["doctor", "--batch-invariance", str(path)])
+    assert "has no rows to predict" in empty.stdout
+    assert not [each for each in empty.stdout.splitlines() if each.endswith("fix: ")]
+    assert CliRunner().invoke(app, ["doctor", "--set", "engine=local"]).exit_code == 2
