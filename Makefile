@@ -1,9 +1,9 @@
 # The commands of this project; `make` alone lists them. They run in .venv, which is made on first use from `python3`
-# or another Python 3.11 or newer, as in `make test PYTHON=python3.12`; `make clean` first where there is a .venv.
+# or another Python 3.10 or newer, as in `make test PYTHON=python3.12`; `make clean` first where there is a .venv.
 
 export PYTHON ?= python3
 BIN := .venv/bin
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --annotation-style line \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --annotation-style line \
 	--custom-compile-command "make requirements" $(UPGRADE)
 # Files stay whole, and the slow ones, which come first, begin first.
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses

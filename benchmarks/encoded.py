@@ -31,7 +31,8 @@ def _image(content: bytes) -> npt.NDArray[np.float32]:
 
     image = Image.open(io.BytesIO(content)).convert("RGB")
     pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-    return pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    numbers: npt.NDArray[np.float32] = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    return numbers
 
 
 def _sound(content: bytes) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def measure_workload(name: str, settings: Settings) -> Measured:
     Raises:
         SystemExit: The limit or the base engine failed or answered otherwise: nothing can be compared.
     """
-    started_at, machine = datetime.now(UTC), facts.machine()
+    started_at, machine = datetime.now(timezone.utc), facts.machine()
     sizes = _make(name, settings)
     target, large = settings.work / "scored", sizes[-1]
     with open_fleet(large, cores=settings.cores, work=settings.work, conf=settings.conf) as fleet:

@@ -27,7 +27,7 @@ from spark_infer.models.files.store import default_root
 from spark_infer.observe.wording import size
 from spark_infer.spark import environment
 
-MIN_PYTHON = (3, 11)
+MIN_PYTHON = (3, 10)
 MIN_SPARK = (4, 0)
 ENOUGH_MEMORY_BYTES = 3 * 2**30
 ENOUGH_DISK_BYTES = 2 * 2**30
@@ -61,7 +61,7 @@ def look_at_python() -> Finding:
     """Check the version of this Python."""
     found = f"{platform.python_version()}, {sys.executable}"
     if sys.version_info < MIN_PYTHON:
-        return Finding("python", "problem", found, "make the environment with Python 3.11 or newer")
+        return Finding("python", "problem", found, "make the environment with Python 3.10 or newer")
     return Finding("python", "ok", found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem
@@ -55,7 +55,7 @@ def open_log(path: Path | None, *, name: str, environ: Mapping[str, str], hide: 
     Raises:
         EnvironmentProblem: The file cannot be written.
     """
-    chosen = (path or default_log_file(name, environ, datetime.now(UTC))).absolute()
+    chosen = (path or default_log_file(name, environ, datetime.now(timezone.utc))).absolute()
     try:
         create_log(chosen)
         to_file = logging.FileHandler(chosen, encoding="utf-8")

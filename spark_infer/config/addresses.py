@@ -7,6 +7,7 @@ and none begins inside a run of characters that it has looked at from the beginn
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qsl
@@ -15,43 +16,53 @@ from spark_infer.config.secret_names import is_secret
 
 HIDDEN = "***"
 
+
+def possessive(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern whose repetitions without an end are possessive: ``*+`` and ``++``.
+
+    Python 3.10 has none. No character that such a repetition takes can stand behind it, so the answer is the same, and
+    what looks for an earlier end goes over the repetition once more, in vain.
+    """
+    return re.compile(re.sub(r"(?<=[*+}])\+", "", pattern) if sys.version_info < (3, 11) else pattern)
+
+
 _PLAIN_USERS = ("abfs", "abfss", "wasb", "wasbs", "hdfs", "viewfs")
 """Schemes in which a name alone before the ``@`` is a container's or a user's, and no secret."""
 
-_PORTLESS = re.compile(r"(?:postgresql|mysql|mssql|oracle)[a-z0-9+]*+|s3[an]?|gs|gcs|abfss?|wasbs?")
+_PORTLESS = possessive(r"(?:postgresql|mysql|mssql|oracle)[a-z0-9+]*+|s3[an]?|gs|gcs|abfss?|wasbs?")
 """Schemes of SQLAlchemy and object stores, where digits after the colon begin a password and are no port."""
 
-_SCHEME = re.compile(r"(?<![A-Za-z0-9+.\-])([A-Za-z0-9+.\-]++)://")
-_USER = re.compile(r"[^\s/@:\[?#'\"<>]*+:")
-_PORT = re.compile(r"\d{1,5}+(?:[/\s'\"?#,;)\]>]|[.:!](?:\s|$)|$)")
-_WORD = re.compile(r"\S*+")
-_QUOTED = re.compile(r"[^\s'\"<>]*+")
-_AUTHORITY = re.compile(r"[^\s/?#'\"<>]*+")
+_SCHEME = possessive(r"(?<![A-Za-z0-9+.\-])([A-Za-z0-9+.\-]++)://")
+_USER = possessive(r"[^\s/@:\[?#'\"<>]*+:")
+_PORT = possessive(r"\d{1,5}+(?:[/\s'\"?#,;)\]>]|[.:!](?:\s|$)|$)")
+_WORD = possessive(r"\S*+")
+_QUOTED = possessive(r"[^\s'\"<>]*+")
+_AUTHORITY = possessive(r"[^\s/?#'\"<>]*+")
 _MOST_WITH_BLANKS = 256
 
-_UP_TO_AT = re.compile(r"(?<![^\s'\"@])[^\s'\"@]++@")
-_LABELLED = re.compile(r"(?<![^(,])([A-Za-z][\w.+\-]*+):(?=[^/@])")
+_UP_TO_AT = possessive(r"(?<![^\s'\"@])[^\s'\"@]++@")
+_LABELLED = possessive(r"(?<![^(,])([A-Za-z][\w.+\-]*+):(?=[^/@])")
 _NO_USERS = re.compile(
     r"https?|models|runs|jdbc|mailto|to|from|b?cc|by|contact|email|author|owner|time|at|since|until|date", re.IGNORECASE
 )
 """Words before a colon whose text up to an ``@`` is no password: of addresses, of mail, of times."""
 _TIME = re.compile(r"\d{1,2}(?::\d\d){1,2}@")
-_DIGEST = re.compile(r"sha\d++:")
-_ORACLE = re.compile(r"jdbc:oracle:\w++:")
+_DIGEST = possessive(r"sha\d++:")
+_ORACLE = possessive(r"jdbc:oracle:\w++:")
 
 # A query, or a fragment, of an address. Error texts of HTTP libraries name the path apart from its host: "url: /api?…".
 _TAIL = r"(?:(\?[^\s'\"<>)]*+)|(\#[^\s'\"<>)]*+))?"
-_ADDRESS = re.compile(r"((?<![A-Za-z0-9+.\-])[A-Za-z0-9+.\-]++:/[^\s?#'\"<>]*+)" + _TAIL)
-_PATH = re.compile(r"(\burl: /[^\s?#'\"<>]*+)" + _TAIL)
-_NAME = re.compile(r"(?<![\w.\-])([\w.\-]++)=")
+_ADDRESS = possessive(r"((?<![A-Za-z0-9+.\-])[A-Za-z0-9+.\-]++:/[^\s?#'\"<>]*+)" + _TAIL)
+_PATH = possessive(r"(\burl: /[^\s?#'\"<>]*+)" + _TAIL)
+_NAME = possessive(r"(?<![\w.\-])([\w.\-]++)=")
 
 # Connection strings and options of a JVM; a condition such as `token = 5` is neither.
-_PAIR = re.compile(
+_PAIR = possessive(
     r"(?<![\w.\-])([\w.\-]++)="
     r"(\{[^{}\n]*+\}|\\*+\"[^\"\n]*+\"|\\*+'[^'\n]*+'|[^;&\s'\"]++)"
     r"((?<![\s;&])[^;&='\"\n]*+(?=;))?"
 )
-_NEXT = re.compile(r";\s?[\w.\-]++=")
+_NEXT = possessive(r";\s?[\w.\-]++=")
 
 
 def without_secrets(text: str) -> str:

@@ -237,7 +237,8 @@ class _Reading:
                 raise ConfigError(f"{name}: a list stands at {self.places[at].where}; give the whole list")
             if isinstance(below, str) and at in _PLAIN_KEYS:
                 below = {_PLAIN_KEYS[at]: below}
-                self.places[*at, _PLAIN_KEYS[at]] = self.places[at]
+                inner = (*at, _PLAIN_KEYS[at])
+                self.places[inner] = self.places[at]
             values[key] = below if isinstance(below, dict) else {}
             values = values[key]
             self.places.setdefault(at, place_of(node, node))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
-from spark_infer.config.addresses import HIDDEN, holds_credentials, passwords_in, without_secrets
+from spark_infer.config.addresses import HIDDEN, holds_credentials, passwords_in, possessive, without_secrets
 from spark_infer.config.secret_names import is_secret
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 
 Shown = TypeVar("Shown")
 
-_FOLDER = re.compile(r"(?<![^/\n])[^/\n]++/")
+_FOLDER = possessive(r"(?<![^/\n])[^/\n]++/")
 _VALUE = re.compile(r"(?<=[^/=\s])=[^/]")
 
 _LONG_ENOUGH = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
 import pyarrow as pa
+from typing_extensions import assert_never
 
 from spark_infer.config import (
     ArgmaxLabelStep,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 from spark_infer.config import UnitOptions
 from spark_infer.tables.delta.deletion_vector import DeletionVector
@@ -17,7 +17,7 @@ BYTES_FOR_EACH_SECOND = 8 * 2**20
 """What a slot is taken to read, score and write in a second, in bytes of Parquet, before anything was measured."""
 
 
-class Way(StrEnum):
+class Way(str, Enum):
     """Who scores and writes the units of a run; its plan keeps it, since nobody else can go on with them."""
 
     WORKERS = "workers"

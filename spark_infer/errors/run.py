@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Self
+
+from typing_extensions import Self
 
 from spark_infer.errors.error import SparkInferError
 from spark_infer.errors.plan import PlanError, StepError

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import sys
 
-if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] == os.getcwd():
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False) and sys.path[0] == os.getcwd():
     # `python -m` puts the current folder first, and with it a `pyarrow.py` that somebody left there.
     del sys.path[0]
 

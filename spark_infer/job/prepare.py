@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -104,7 +104,9 @@ def match_job(
 
     def match() -> MatchedJob:
         with engine.planning():
-            return _match(engine, config, ref, WantedRows(), None, loads=loads, now=datetime.now(UTC), deadline=until)
+            return _match(
+                engine, config, ref, WantedRows(), None, loads=loads, now=datetime.now(timezone.utc), deadline=until
+            )
 
     until = deadline or Deadline.of(config)
     ref = model or until.plan(partial(resolved_model, config))
@@ -132,7 +134,7 @@ def _prepare(
     clock: Callable[[], float],
 ) -> PreparedJob:
     with engine.planning():
-        now, begin, config = datetime.now(UTC), clock(), scoring_again(config)
+        now, begin, config = datetime.now(timezone.utc), clock(), scoring_again(config)
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
         again = choose_quarantined(engine.tables, config, new_run=new_run)
         if again is not None:

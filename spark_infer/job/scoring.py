@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, overload
+
+from typing_extensions import Unpack
 
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.config.job_params import declared, filled

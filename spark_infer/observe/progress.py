@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Protocol
+
+from typing_extensions import Self
 
 from spark_infer.printable import printable
 

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from spark_infer.observe.report_lines import report_lines
@@ -219,7 +219,7 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """Return the facts as values that JSON can hold; the time as ISO 8601."""
         facts: dict[str, object] = {one.name: getattr(self, one.name) for one in fields(self)}
-        facts["started_at"] = self.started_at.astimezone(UTC).isoformat()
+        facts["started_at"] = self.started_at.astimezone(timezone.utc).isoformat()
         facts["seconds"] = dict(self.seconds)
         facts["task_seconds"] = dict(self.task_seconds)
         facts |= {name: list(getattr(self, name)) for name in _TUPLES}

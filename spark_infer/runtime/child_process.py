@@ -64,7 +64,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if log is None else subprocess.PIPE,
-            process_group=0 if own_group else None,
+            start_new_session=own_group,
         )
         self._answers = io.BufferedReader(_Answers(self._process))
         self._own_group = own_group

@@ -15,13 +15,18 @@ from types import ModuleType
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable by which Python leaves the current folder alone; Python 3.11 and later read it."""
+_RUN_MODULE = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+"""What ``python -P -m`` does; Python 3.10 has no option ``-P``."""
 
 
 def module_command(module: str) -> list[str]:
     """Return the command that runs a module in a Python like this one, which `inherited_path` goes with."""
     # An empty entry is the current folder: this is a notebook or an interactive Python, whose user imports from there.
-    safe = [] if "" in sys.path else ["-P"]
-    return [sys.executable, *safe, "-m", module]
+    run = ["-m"] if "" in sys.path else ["-c", _RUN_MODULE]
+    return [sys.executable, *run, module]
 
 
 def inherited_path(without: Collection[str]) -> str:

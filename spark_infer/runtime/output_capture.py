@@ -128,7 +128,8 @@ def open_worker_log(environ: Mapping[str, str]) -> None:
     ours = logging.getLogger(__name__.partition(".")[0])
     if ours.handlers:
         return
-    asked = logging.getLevelNamesMapping().get(environ.get(LOG_LEVEL, "").upper())
+    level = logging.getLevelName(environ.get(LOG_LEVEL, "").upper())
+    asked = level if isinstance(level, int) else None
     if asked is not None:
         ours.setLevel(asked)
     handler = logging.StreamHandler(sys.__stderr__)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import DataType
+from typing_extensions import Unpack
 
 from spark_infer.config import ResourceOptions
 from spark_infer.config.keywords import ScoreKeywords, mapping, spells_out

@@ -7,13 +7,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol
 
 import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 from pyspark.sql.utils import is_remote
+from typing_extensions import Unpack
 
 from spark_infer.config import ResourceOptions
 from spark_infer.config.keywords import UdfKeywords, mapping, spells_out

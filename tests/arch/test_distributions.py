@@ -68,7 +68,17 @@ def test_the_base_install_asks_for_no_framework(wheel: zipfile.ZipFile) -> None:
     metadata = HeaderParser().parsestr(wheel.read(f"spark_infer-{__version__}.dist-info/METADATA").decode())
     base = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {line.partition(">")[0] for line in base}
-    assert names == {"numpy", "packaging", "pyarrow", "pydantic", "pyyaml", "rich", "sqlglot", "typer"}
+    assert names == {
+        "numpy",
+        "packaging",
+        "pyarrow",
+        "pydantic",
+        "pyyaml",
+        "rich",
+        "sqlglot",
+        "typer",
+        "typing-extensions",
+    }
     extras = set(metadata.get_all("Provides-Extra", []))
     backends = {"lightgbm", "mlflow", "onnx", "sklearn", "torch", "xgboost"}
     backends |= {"audio", "images", "sentence-transformers", "transformers"}

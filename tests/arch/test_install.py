@@ -65,8 +65,8 @@ def test_a_missing_java_is_said_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
-        ("exit 127", "does not start: install Python 3.11 or newer"),
-        ('case "$2" in *print*) echo 3.9 ;; *) exit 1 ;; esac', "is Python 3.9: install Python 3.11 or newer"),
+        ("exit 127", "does not start: install Python 3.10 or newer"),
+        ('case "$2" in *print*) echo 3.9 ;; *) exit 1 ;; esac', "is Python 3.9: install Python 3.10 or newer"),
         (
             'case "$2" in *print*) echo 3.12 ;; *ensurepip*) exit 1 ;; esac',
             "Python 3.12 lacks its venv module: install it (on Debian and Ubuntu: apt-get install python3.12-venv).",
@@ -86,7 +86,7 @@ def test_a_python_that_cannot_make_the_environment_is_said_in_one_line(
 def test_a_missing_python_is_said_in_one_line(tree: Path) -> None:
     done = install(tree, "no-such-python")
     assert done.returncode == 1
-    assert done.stderr.startswith("There is no no-such-python here: install Python 3.11 or newer")
+    assert done.stderr.startswith("There is no no-such-python here: install Python 3.10 or newer")
     assert done.stderr.count("\n") == 1
 
 

@@ -17,7 +17,7 @@ from spark_infer.tables.delta import delta_conf
 from tests.connect.conftest import ROOT, SPARK_HOME, Server, run, save_line
 
 BIG = 2**53 + 1
-NOON = datetime.datetime(2024, 3, 31, 12, tzinfo=datetime.UTC)
+NOON = datetime.datetime(2024, 3, 31, 12, tzinfo=datetime.timezone.utc)
 
 NOTEBOOK = """\
 # Databricks notebook source

@@ -155,5 +155,4 @@ def test_a_random_history_scored_step_by_step_equals_a_full_rescore(
     try:
         history.go(12)
     except Exception as error:
-        error.add_note(" ".join(history.trace))
-        raise
+        raise AssertionError(" ".join(history.trace)) from error

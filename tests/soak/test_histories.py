@@ -44,8 +44,7 @@ def test_each_history_equals_a_full_rescore_after_each_step(
         try:
             history.go(20)
         except Exception as error:
-            error.add_note(f"seed {seed}: {' '.join(history.trace)}")
-            raise
+            raise AssertionError(f"seed {seed}: {' '.join(history.trace)}") from error
         refused += history.refused
     assert by or refused, "no history met a change that is refused"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,7 @@ def by_arrow(spark: SparkSession, folder: Path) -> None:
             "u32": pa.array(ids + 2**31, pa.uint32()),
             "large": pa.array([f"t{i}" for i in ids], pa.large_string()),
             "pair": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(2.0 * ROWS)), 2),
-            "moment": pa.array([datetime(2020, 1, 1, tzinfo=UTC)] * ROWS, pa.timestamp("ms", "UTC")),
+            "moment": pa.array([datetime(2020, 1, 1, tzinfo=timezone.utc)] * ROWS, pa.timestamp("ms", "UTC")),
             "wall": pa.array([datetime(2020, 1, 1)] * ROWS, pa.timestamp("us")),
             "u64": pa.array(ids.astype("uint64") + np.uint64(2**63), pa.uint64()),
             "json": pa.array(['{"a": 1}'] * ROWS, pa.json_()),

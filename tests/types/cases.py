@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -50,7 +50,7 @@ class Case:
 
 def at(*moment: int) -> datetime:
     """A moment in UTC."""
-    return datetime(*moment, tzinfo=UTC)  # type: ignore[arg-type,misc]
+    return datetime(*moment, tzinfo=timezone.utc)  # type: ignore[arg-type,misc]
 
 
 def array(items: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -188,7 +188,7 @@ SHAPES: list[Shape] = [
         name="instant",
         told="list of datetimes with a zone",
         declared="timestamp",
-        values=(NOON.replace(tzinfo=UTC), None),
+        values=(NOON.replace(tzinfo=timezone.utc), None),
     ),
     Shape(name="money", told="list of Decimal", declared="decimal(10,2)", values=(Decimal("-0.01"), None)),
     Shape(

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +32,7 @@ from tests.unit.observe.test_report import FACTS
 
 HOSTILE = "x\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\x00\x7f\r\n  ! forged\x0b\x0c\x85\u2028\u2029\u202e\u2066\u200f\u061c\t"
 COMMANDS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
-NOW = datetime(2025, 1, 2, tzinfo=UTC)
+NOW = datetime(2025, 1, 2, tzinfo=timezone.utc)
 PLAN: dict[str, Any] = {
     **dict.fromkeys(("job", "model_uri", "model_name", "model_version", "model_digest", "backend"), "x"),
     **dict.fromkeys(("model_files", "source", "source_format", "where", "target", "target_format", "mode"), "x"),

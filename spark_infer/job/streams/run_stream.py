@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from spark_infer.core.stats import TaskTotals
@@ -19,6 +19,7 @@ from spark_infer.job.streams.prepare_stream import find_checkpoint_of, prepare_s
 from spark_infer.job.streams.stream_report import with_batch
 from spark_infer.observe.report import Report
 from spark_infer.printable import counted
+from spark_infer.runtime.stop_signals import say_how_far
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan, Written
 
@@ -35,7 +36,7 @@ def run_stream(job: PreparedJob, *, on_progress: OnProgress | None = None) -> Re
     try:
         started.wait()
     except KeyboardInterrupt as stopped:
-        stopped.add_note(f"{counted(batches.report.micro_batches, 'micro-batch', 'micro-batches')} published")
+        say_how_far(stopped, f"{counted(batches.report.micro_batches, 'micro-batch', 'micro-batches')} published")
         raise
     return batches.report
 
@@ -89,7 +90,7 @@ class Batches:
         """
         if self._job.config.refresh_model:
             self._refresh_model()
-        job = replace(self._job, run_id=f"{stream}/{number}", started_at=datetime.now(UTC))
+        job = replace(self._job, run_id=f"{stream}/{number}", started_at=datetime.now(timezone.utc))
         with engine.running():
             if is_published(job.write, stream, number):
                 logger.info("Micro-batch %d of stream %s is in the target already", number, stream)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from spark_infer.job.units.fingerprint import fingerprint
@@ -68,7 +68,7 @@ class RunPlan:
                 raise leads_outside(where)
             if not _RUN_ID.fullmatch(facts["run_id"]):  # it is a part of the names of files that are made and removed
                 raise damaged(where)
-            return cls(**{**facts, "started_at": datetime.fromisoformat(facts["started_at"]).astimezone(UTC)})
+            return cls(**{**facts, "started_at": datetime.fromisoformat(facts["started_at"]).astimezone(timezone.utc)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise damaged(where) from error
 

@@ -28,6 +28,7 @@ from spark_infer.job.units.stopped import how_far
 from spark_infer.models.stamps import constants
 from spark_infer.observe.report import Report
 from spark_infer.runtime.process_state import this_process
+from spark_infer.runtime.stop_signals import say_how_far
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.ledger.check import check_files
 from spark_infer.tables.ledger.signed import stamped
@@ -100,7 +101,7 @@ def run_units(
         try:
             outcome = drive_shared(turns, retried(do_the_rest, job.config.retry, job.deadline.sleep))
         except KeyboardInterrupt as stopped:
-            stopped.add_note(how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
+            say_how_far(stopped, how_far(ledger.done(), len(start.units), one_by_one=job.write.one_by_one))
             raise
         except TooFewRowsError:
             ledger.close(b"{}")  # nothing of it is published, and the next command begins again

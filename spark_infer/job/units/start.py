@@ -265,7 +265,7 @@ def begin(start: Start, write: WritePlan, rows: int | None) -> Start:
         units=len(start.units),
         tasks=f"tasks.{hashlib.sha256(tasks).hexdigest()[:12]}.json",
         rows=rows,
-        way=start.way if start.way.stages_units else "",
+        way=start.way.value if start.way.stages_units else "",
     )
     if not _written_down(found.ledger, plan, {**start.lists, plan.tasks: tasks}):
         return _joined(start)

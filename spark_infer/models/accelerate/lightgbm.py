@@ -155,7 +155,7 @@ class BlockedBooster:
         last = len(trees.leaves) // trees.classes
         if self._booster.best_iteration > 0:
             last = min(last, self._booster.best_iteration)
-        scores = np.zeros((trees.classes, len(rows)))
+        scores: Floats = np.zeros((trees.classes, len(rows)))
         for start in trees.starts:
             count = min(trees.step, last - start)
             if count <= 0:
@@ -164,7 +164,7 @@ class BlockedBooster:
             reached = np.asarray(self._whole(rows, **asked)).reshape(len(rows), -1)
             for number, leaf in enumerate(reached.T, start * trees.classes):
                 scores[number % trees.classes] += trees.leaves[number].take(leaf)
-        return scores[0] if trees.classes == 1 else scores.T
+        return scores.reshape(-1) if trees.classes == 1 else scores.T
 
 
 def _read_trees(text: str) -> Trees | None:

@@ -92,7 +92,7 @@ def _bits(image: ImageFile.ImageFile) -> int:
 
 def _scaled(pixels: npt.NDArray[np.uint8], how: ImageDecoding) -> npt.NDArray[np.float32]:
     """From 0 to 1, then normalized: the same operations in the same order as torchvision's `Normalize`, bit for bit."""
-    numbers = pixels.astype(np.float32) / np.float32(255)
+    numbers: npt.NDArray[np.float32] = pixels.astype(np.float32) / np.float32(255)
     if how.mean:
         numbers -= np.array(how.mean, np.float32)
     if how.std:

@@ -22,6 +22,7 @@ BYTECODE_FOLDER = "__pycache__"
 
 _FORMAT = b"spark_infer model folder 1\n"
 _MAX_FILES = 100_000
+_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def _refused(name: str, complaint: str) -> ModelRefusedError:
 
 
 def _facts(path: Path) -> FileFacts:
+    sha256 = hashlib.sha256()
     with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileFacts(size=file.tell(), sha256=sha256)
+        while block := file.read(_BLOCK_BYTES):
+            sha256.update(block)
+        return FileFacts(size=file.tell(), sha256=sha256.hexdigest())

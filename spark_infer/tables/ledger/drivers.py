@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from pyarrow import ArrowException
@@ -44,7 +44,7 @@ class Driver:
     @classmethod
     def own(cls, session: str) -> Driver:
         """This command."""
-        return cls(session=session, process=ProcessIdentity.own(), since=datetime.now(UTC))
+        return cls(session=session, process=ProcessIdentity.own(), since=datetime.now(timezone.utc))
 
     def __str__(self) -> str:
         process = self.process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from pyarrow import ArrowException
 
@@ -37,7 +37,7 @@ class End:
 
 def note_end(ledger: Ledger, session: str, error: Exception | KeyboardInterrupt) -> None:
     """Write down how a command ends, with the class of its error and none of its text; nothing where it cannot be."""
-    facts = {"at": datetime.now(UTC).isoformat(), "why": _why(error)}
+    facts = {"at": datetime.now(timezone.utc).isoformat(), "why": _why(error)}
     with suppress(*_LACK):
         if ledger.report() is None:
             ledger.make_folder(ledger.folder.below(ENDS))
@@ -50,7 +50,9 @@ def last_end(ledger: Ledger) -> End | None:
         return None
     noted = [_read(ledger.read(f"{ENDS}/{name}") or b"") for name in ledger.folder.names(ENDS)]
     seen = [drivers.last_beat(ledger, session) for session in drivers.sessions(ledger)]
-    killed = [End(at=datetime.fromtimestamp(beat / 1e9, UTC), why=_KILLED) for beat in seen if beat is not None]
+    killed = [
+        End(at=datetime.fromtimestamp(beat / 1e9, timezone.utc), why=_KILLED) for beat in seen if beat is not None
+    ]
     return max([*filter(None, noted), *killed], key=lambda end: end.at, default=None)
 
 
@@ -63,6 +65,8 @@ def _why(error: Exception | KeyboardInterrupt) -> str:
 def _read(text: bytes) -> End | None:
     try:
         facts = json.loads(text)
-        return End(at=datetime.fromisoformat(facts["at"]).astimezone(UTC), why=str(facts["why"])[:_MOST_LETTERS])
+        return End(
+            at=datetime.fromisoformat(facts["at"]).astimezone(timezone.utc), why=str(facts["why"])[:_MOST_LETTERS]
+        )
     except (ValueError, TypeError, KeyError):
         return None

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -85,7 +85,7 @@ def report_of(config: JobConfig) -> Report:
         rows_scored=10,
         files_written=1,
         bytes_written=100,
-        started_at=datetime(2025, 1, 1, tzinfo=UTC),
+        started_at=datetime(2025, 1, 1, tzinfo=timezone.utc),
         seconds={"score_and_write": 1.0, "total": 2.0},
     )
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import os
 import stat
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from spark_infer.cli.logfile import create_log, default_log_file
 
-NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 def test_the_default_log_file_follows_the_xdg_specification() -> None:

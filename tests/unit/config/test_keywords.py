@@ -6,10 +6,11 @@ import ast
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Unpack, get_type_hints
+from typing import get_type_hints
 
 import pytest
 from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import Unpack
 
 from spark_infer.config import JobConfig, ScoreOptions
 from spark_infer.config.keywords import (

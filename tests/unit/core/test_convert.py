@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Literal
 
@@ -71,7 +71,7 @@ def test_structs_are_matched_by_field_name_and_keep_their_nulls() -> None:
 
 
 def test_an_instant_is_handed_over_as_utc() -> None:
-    noon = datetime(2024, 7, 1, 12, tzinfo=UTC)
+    noon = datetime(2024, 7, 1, 12, tzinfo=timezone.utc)
     array = pa.array([noon], pa.timestamp("us", "America/New_York"))
     assert retype(array, pa.timestamp("us")).to_pylist() == [noon.replace(tzinfo=None)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -47,7 +47,7 @@ def texts(values: Any, wanted: pa.DataType | None = None) -> list[Any]:
         (np.array([[1.0], [2.0]]), ["1.0", "2.0"]),
         ([Decimal("1.50"), Decimal("1E-7")], ["1.50", "1E-7"]),
         ([datetime(2024, 1, 1), datetime(2024, 1, 1, 2, 3, 4, 5)], [*MIDNIGHT, "2024-01-01 02:03:04.000005"]),
-        ([datetime(2024, 1, 1, tzinfo=UTC), date(2024, 1, 1)], ["2024-01-01 00:00:00+00:00", "2024-01-01"]),
+        ([datetime(2024, 1, 1, tzinfo=timezone.utc), date(2024, 1, 1)], ["2024-01-01 00:00:00+00:00", "2024-01-01"]),
         (np.array(["2024-01-01"], "datetime64[ns]"), MIDNIGHT),
         ([np.datetime64("2024-01-01T01", "ns"), timedelta(1)], ["2024-01-01 01:00:00", "1 day, 0:00:00"]),
         (pa.array(pd.Series([1.0, None], dtype="Float64"), from_pandas=True), ["1.0", None]),

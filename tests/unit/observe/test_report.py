@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ FACTS: dict[str, Any] = {
     "rows_scored": 80_000,
     "files_written": 3,
     "bytes_written": 4_123_456,
-    "started_at": datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "started_at": datetime(2025, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
     "seconds": {"resolve": 0.5, "plan": 0.5, "score_and_write": 2.0, "total": 4.0},
     "task_seconds": {"predict": 3.0, "wait_for_rows": 1.0},
     "loads": 2,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_infer.runtime.stop_signals import StopSignals, Terminated, described, exit_code
+from spark_infer.runtime.stop_signals import StopSignals, Terminated, described, exit_code, say_how_far
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_a_signal_stops_what_the_main_thread_does(number: signal.Signals, code: 
         os.kill(os.getpid(), number)
     assert isinstance(stopped.value, Terminated) == (number == signal.SIGTERM)
     assert (exit_code(stopped.value), described(stopped.value)) == (code, (said, (), ""))
-    stopped.value.add_note("2 of 8 units are done")
+    say_how_far(stopped.value, "2 of 8 units are done")
     assert described(stopped.value) == (
         said,
         ("2 of 8 units are done",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import partial
 from random import Random
 from typing import Any
@@ -46,7 +46,7 @@ TIMES = (None, None, None, 0.0)
 """One of four commands has time for one unit alone."""
 
 SCHEMA = pa.schema([("id", pa.int64()), ("p", pa.int32())])
-AT = datetime(2026, 1, 1, tzinfo=UTC)
+AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NEW_ROWS = "append of new rows"
 """The write mode of an incremental run: all units in one commit, with the bookmark."""
 SUMMARISED = 2_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from spark_infer.job.streams.stream_report import with_batch
 from spark_infer.observe.report import Report
@@ -23,7 +23,7 @@ NOTHING = Report(
     rows_scored=0,
     files_written=0,
     bytes_written=0,
-    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    started_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
     seconds={"plan": 1.0, "total": 1.0},
     nothing_new=True,
 )

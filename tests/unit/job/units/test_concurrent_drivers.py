@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -56,7 +56,7 @@ def silent(beat: Callable[[], None]) -> Iterator[None]:
 
 
 def enter(ledger: Ledger, session: str, process: ProcessIdentity = FAR) -> Driver:
-    driver = Driver(session=session, process=process, since=datetime(2026, 11, 30, 6, tzinfo=UTC))
+    driver = Driver(session=session, process=process, since=datetime(2026, 11, 30, 6, tzinfo=timezone.utc))
     drivers.enter(ledger, driver)
     return driver
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from spark_infer.tables.storage import open_storage
 
 READ, BY_SPARK = Plane(name="direct", why=""), Plane(name="spark", why="")
 BY_WORKERS = replace(READ, sink=SinkSpec(run_id="a" * 16, schema=pa.schema([])))
-AT = datetime(2026, 11, 30, 6, tzinfo=UTC)
+AT = datetime(2026, 11, 30, 6, tzinfo=timezone.utc)
 UNITS = (Unit(0, (ScanTask(0, (Piece("a.parquet", 1, rows=2),)),)), Unit(1, (ScanTask(1, (Piece("b.parquet", 1),)),)))
 OWN = Driver(session="theirs", process=ProcessIdentity.own(), since=AT)
 NAMED = f"process {OWN.process.pid} on host {OWN.process.host}, at work since 2026-11-30 06:00:00 UTC"

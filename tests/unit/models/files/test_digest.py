@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -129,9 +129,7 @@ def test_a_folder_that_is_not_there_is_said_to_be_unreadable(tmp_path: Path) -> 
 def test_a_file_that_fails_while_it_is_read_is_said_to_be_unreadable(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(hashlib, "file_digest", failing)
+    # Nothing can be read at the beginning of a process's memory.
+    monkeypatch.setattr(Path, "open", lambda *_: io.FileIO("/proc/self/mem"))
     with pytest.raises(ModelFilesError, match="cannot be read: Input/output error"):
         folder_digest(folder)

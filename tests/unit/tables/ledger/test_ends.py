@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -51,7 +51,7 @@ def test_a_command_leaves_the_kind_of_its_end_and_no_text_of_its_error(
     found = last_end(ledger)
     assert found is not None
     assert found.why == why
-    assert abs((datetime.now(UTC) - found.at).total_seconds()) < 60
+    assert abs((datetime.now(timezone.utc) - found.at).total_seconds()) < 60
 
 
 def test_the_last_of_several_ends_counts_and_none_while_a_driver_is_at_work(ledger: Ledger) -> None:
@@ -65,7 +65,7 @@ def test_the_last_of_several_ends_counts_and_none_while_a_driver_is_at_work(ledg
 def test_a_command_that_left_nothing_was_killed(ledger: Ledger) -> None:
     end(ledger, "one", KeyboardInterrupt())
     dead = replace(ProcessIdentity.own(), born="0")
-    drivers.enter(ledger, Driver(session="two", process=dead, since=datetime.now(UTC)))
+    drivers.enter(ledger, Driver(session="two", process=dead, since=datetime.now(timezone.utc)))
     assert str(last_end(ledger)).startswith("killed, or its machine is gone at 20")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_a_run_id_which_names_the_files_that_a_run_makes_and_removes_is_a_number
 
 
 def plan(run_id: Any = "0" * 32, tasks: str = "tasks.json") -> bytes:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
+    at = datetime(2026, 1, 1, tzinfo=timezone.utc)
     return RunPlan(run_id=run_id, started_at=at, facts={}, write={}, units=1, tasks=tasks, rows=None).to_json()
 
 

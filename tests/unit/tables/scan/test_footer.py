@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -235,8 +235,8 @@ def test_a_type_that_does_not_fit_is_found_while_planning_where_it_is_wanted(tmp
     assert footer_doubts(found, Scan(uri="", schema=wanted.remove(1))) == ()
 
 
-NEW = {"day": date(1582, 10, 15), "moment": datetime(1900, 1, 1, tzinfo=UTC)}
-OLD = {"day": date(1582, 10, 14), "moment": datetime(1899, 12, 31, tzinfo=UTC)}
+NEW = {"day": date(1582, 10, 15), "moment": datetime(1900, 1, 1, tzinfo=timezone.utc)}
+OLD = {"day": date(1582, 10, 14), "moment": datetime(1899, 12, 31, tzinfo=timezone.utc)}
 
 
 def old_calendar(path: Path, rows: dict[str, Any], metadata: dict[str, str], **how: Any) -> Footer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,7 @@ from spark_infer.tables.scan.values import parsed
         ("double", "-Infinity", -math.inf),
         ("float", "0.1", struct.unpack("f", struct.pack("f", 0.1))[0]),
         ("timestamp_ntz", "2024-01-02 03:04:05.6", datetime(2024, 1, 2, 3, 4, 5, 600_000)),
-        ("timestamp", "2024-01-02T03:04:05.000006Z", datetime(2024, 1, 2, 3, 4, 5, 6, UTC)),
+        ("timestamp", "2024-01-02T03:04:05.000006Z", datetime(2024, 1, 2, 3, 4, 5, 6, timezone.utc)),
     ],
 )
 def test_a_text_that_spark_writes_is_its_value(type_name: str, text: str | None, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +158,7 @@ def test_statistics_hold_what_readers_may_rely_on(tmp_path: Path) -> None:
             "t": ["b", "a", "ü"],
             "long": ["x" * 40] * 3,
             "d": [date(2020, 1, 2), None, date(1999, 12, 31)],
-            "at": [datetime(2020, 1, 1, tzinfo=UTC)] * 3,
+            "at": [datetime(2020, 1, 1, tzinfo=timezone.utc)] * 3,
             "none": [None] * 3,
             "list": [[1], None, []],
         },
