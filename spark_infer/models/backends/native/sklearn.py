@@ -219,7 +219,10 @@ def _is_by_row(part: Any) -> bool:
     """Whether what a part makes of a row is known to depend on that row alone."""
     if not type(part).__module__.startswith(("sklearn.", "xgboost.", "lightgbm.")):
         return False
-    parameters = part.get_params(deep=False)
+    try:
+        parameters = part.get_params(deep=False)
+    except AttributeError:  # pickled by an older version, which had fewer parameters
+        return False
     functions = (each for each in parameters.values() if callable(each) and not isinstance(each, type))
     return not any(functions) and not parameters.get("sample_posterior")
 
