@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from spark_infer.config.frozen import ColumnName, NameList
-from spark_infer.config.table import TableConfig
+from spark_infer.config.table import WrittenTableConfig
 from spark_infer.errors import nearest
 
 FUNCTIONS = ("count", "count_if", "sum", "avg", "min", "max", "stddev")
@@ -49,7 +49,7 @@ def _checked(text: str) -> str:
     return text
 
 
-class AggregateConfig(TableConfig):
+class AggregateConfig(WrittenTableConfig):
     """Where per-group summaries of the predictions go, and what they hold.
 
     Example:

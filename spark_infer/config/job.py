@@ -18,15 +18,15 @@ from spark_infer.config.quarantined import QuarantinedOptions, quarantined_probl
 from spark_infer.config.resources import ResourceOptions
 from spark_infer.config.retry import RetryOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
-from spark_infer.config.source import PartitionValues, SourceConfig
+from spark_infer.config.source import STORED_RULE, PartitionValues, SourceConfig, stored_problem
 from spark_infer.config.spark import SparkConfig
-from spark_infer.config.table import TableConfig
+from spark_infer.config.table import WrittenTableConfig
 from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
 from spark_infer.config.unit_size import UnitOptions
 from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
 
 
-class TargetConfig(TableConfig):
+class TargetConfig(WrittenTableConfig):
     """Where the scored rows go."""
 
     mode: ModeName = Field(default=CREATE.name, description="What may happen to rows that are already there.")
@@ -97,7 +97,7 @@ class TargetConfig(TableConfig):
         return f"`keep` lacks the key {lost[0]}: keys are kept columns" if lost else ""
 
 
-class QuarantineConfig(TableConfig):
+class QuarantineConfig(WrittenTableConfig):
     """Where rows go that the model fails for: a table of its own, partitioned by run."""
 
     columns: NameList = Field(
@@ -106,7 +106,7 @@ class QuarantineConfig(TableConfig):
     )
 
 
-class CacheConfig(TableConfig):
+class CacheConfig(WrittenTableConfig):
     """Where predictions are kept from one run to the next: a table of its own, partitioned by model and options."""
 
 
@@ -132,7 +132,7 @@ class JobConfig(Frozen):
         default_factory=dict,
         description="Parameters of the job, such as the day: name to a default, or to `{type: date}` where each "
         "command gives `--param day=2026-11-28`. Types: `string`, `int`, `double`, `boolean`, `date`. A text refers to "
-        "one as `${params.day}`; in `where` that is a SQL literal, without quotes around it.",
+        "one as `${params.day}`; in `where` and `query` that is a SQL literal, without quotes around it.",
     )
     model: ModelConfig = Field(description="Which model.")
     source: SourceConfig = Field(description="What to score.")
@@ -278,6 +278,7 @@ class JobConfig(Frozen):
 
     _quarantined_rows_are_added = rule("target.mode", "quarantine", "aggregate", "quarantined")(quarantined_problem)
     _fits_a_stream = rule(*STREAM_RULE)(stream_problem)
+    _fits_stored_rows = rule(*STORED_RULE)(stored_problem)
     _keys_of_new_rows_are_kept = rule("target.mode", "target.keep", "incremental")(key_problem)
     _keys_of_new_rows_are_in_the_target = rule("score.on_error", "incremental")(quarantined_key_problem)
 

@@ -20,8 +20,8 @@ Path = tuple[str | int, ...]
 ParamValue = str | int | float | bool | date
 
 REFERENCE = re.compile(r"\$\{params\.([^}]*)\}")
-WHERE = ("source", "where")
-"""The one setting whose text is SQL."""
+SQL_TEXTS = (("source", "where"), ("source", "query"))
+"""The settings whose text is SQL."""
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PLAIN_TEXT = re.compile(r"(?:[\w.:@+ ]|-(?!-))*")
@@ -133,7 +133,7 @@ def sql_of(value: ParamValue) -> str:
 
 def _sql_problem(text: str, at: int) -> str:
     if found := next((mark for mark in ("\\", "--", "/*") if mark in text), ""):
-        return f"a condition with parameters has no {found}: make the text with it a parameter too"
+        return f"SQL with parameters has no {found}: make the text with it a parameter too"
     if any(mark in _QUOTED.sub("", text[:at]) for mark in "'\"`"):
         return "write the parameter without quotes around it: it becomes a literal of its type, quotes and all"
     return ""
@@ -216,7 +216,7 @@ def spelled(params: Mapping[str, JobParam], name: str, text: str, at: int, path:
         ValueError: There is no such parameter, or it cannot stand there.
     """
     value = value_of(params, name)
-    if path != WHERE:
+    if path not in SQL_TEXTS:
         return text_of(value)
     if problem := _sql_problem(text, at):
         raise ValueError(problem)
@@ -251,7 +251,7 @@ def filled(value: Any, params: Mapping[str, JobParam], path: Path = ()) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        if (whole := REFERENCE.fullmatch(value)) and path != WHERE:
+        if (whole := REFERENCE.fullmatch(value)) and path not in SQL_TEXTS:
             return value_of(params, whole[1])
         return REFERENCE.sub(lambda match: spelled(params, match[1], value, match.start(), path), value)
     except ValueError as error:

@@ -17,7 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spark_infer.config.annotations import alternatives, fields_below, groups, item_of
 from spark_infer.config.job import JobConfig
-from spark_infer.config.job_params import REFERENCE, WHERE, JobParam, resolved, spelled
+from spark_infer.config.job_params import REFERENCE, SQL_TEXTS, JobParam, resolved, spelled
 from spark_infer.config.secrets import hide
 from spark_infer.config.validate_options import Keys, Place, Problem, checked
 from spark_infer.config.yaml_nodes import CORE_TAGS, CORRECT, compose, plain_value, read_yaml, shape_of, texts_in
@@ -153,7 +153,7 @@ class _Reading:
             return None
         if _is_kept(plain, kinds):
             return plain
-        if (whole := REFERENCE.fullmatch(node.value)) and path != WHERE:
+        if (whole := REFERENCE.fullmatch(node.value)) and path not in SQL_TEXTS:
             param = (self._params or {}).get(whole[1])
             if param is not None and _is_kept(param.value, kinds):
                 return param.value

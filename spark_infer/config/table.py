@@ -10,6 +10,10 @@ from spark_infer.config.frozen import Frozen, PathText, rule
 from spark_infer.config.places import without_credentials
 
 Place = Annotated[PathText, AfterValidator(without_credentials)]
+TableFormatName = Literal["delta", "parquet"]
+"""The formats of tables that a job reads where they are, and writes."""
+
+_FORMAT = "Found out from the folder or the catalog where it is left out."
 
 
 class TableConfig(Frozen):
@@ -23,9 +27,7 @@ class TableConfig(Frozen):
     table: str | None = Field(
         default=None, description="Name in the catalog: `table`, `schema.table` or `catalog.schema.table`."
     )
-    format: Literal["delta", "parquet"] | None = Field(
-        default=None, description="Found out from the folder or the catalog where it is left out."
-    )
+    format: str | None = Field(default=None, description=_FORMAT)
 
     @rule("path", "table")
     @staticmethod
@@ -41,3 +43,9 @@ class TableConfig(Frozen):
     def name(self) -> str:
         """The path or the catalog name, as the user wrote it."""
         return self.folder or self.table or ""
+
+
+class WrittenTableConfig(TableConfig):
+    """A table that a job writes."""
+
+    format: TableFormatName | None = Field(default=None, description=_FORMAT)

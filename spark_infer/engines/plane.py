@@ -115,7 +115,7 @@ def choose_plane(
     """
     if config.plane == "spark":
         return Plane(name="spark", why="as asked for")
-    wanted, doubts = _condition(setting, config.source.where, table)
+    wanted, doubts = _condition(setting, config.source.condition, table)
     read = pa.schema([table.field(name) for name in dict.fromkeys([*columns, *(columns_of(wanted) if wanted else ())])])
     doubts += list(_doubts(setting, snapshot, read, schema, sparkml=sparkml))
     stored = _stored(snapshot, read)
@@ -193,10 +193,10 @@ def _looked_at(
 ) -> tuple[Listing | None, list[str]]:
     """The listing with the footers that planning needs: of large files, and of some of the others."""
     storage = snapshot.location.storage()
-    if listing is None or storage is None:
+    if listing is None or (storage is None and listing.files):
         return None, ["only Spark knows the files of the source"]
     doubts = [*listing.doubts, *deletion_doubts(listing)]
-    if doubts or scan.is_whole_files:  # then nothing need be looked at
+    if doubts or scan.is_whole_files or storage is None:  # then nothing need be looked at
         return listing, doubts
     some = [file.path for file in listing.files[:_FOOTERS_TO_LOOK_AT] if file.path not in listing.footers]
     large = too_large(listing, slots, most)

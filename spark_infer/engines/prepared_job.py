@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +21,10 @@ from spark_infer.models.recipe import Recipe
 from spark_infer.models.rehearsal import Rehearsal
 from spark_infer.tables.bookmark import BookmarkMove
 from spark_infer.tables.plan import WritePlan
+from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.spark_json import type_names
+from spark_infer.tables.storage import Storage
 
 if TYPE_CHECKING:
     from spark_infer.engines.base import Engine
@@ -41,11 +43,13 @@ class Source:
         snapshot: Its version, files and partitions.
         schema: All its columns, as Spark has them (`tables.spark_json`).
         table: Those that may be asked for, as workers get them; one that cannot be read says why.
+        store: Stores its rows in a folder, from where they are scored; None for a source that is read where it is.
     """
 
     snapshot: Snapshot
     schema: pa.Schema
     table: pa.Schema
+    store: Callable[[Storage], Sequence[WrittenFile]] | None = None
 
     def kept(self, keep: Literal["all"] | Sequence[str]) -> Literal["all"] | Sequence[str]:
         """Return the columns that pass through to the target: of a folder of files without the content."""
@@ -143,7 +147,7 @@ class MatchedJob:
     @property
     def rows(self) -> int | None:
         """Rows to score; only a condition on the rows makes them unknown before they are read."""
-        return None if self.config.source.where else self.snapshot.rows
+        return None if self.config.source.condition else self.snapshot.rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +163,7 @@ class PreparedJob(MatchedJob):
         start: The run to begin or to go on with; None where no ledger of it can be kept.
         bookmark: How an incremental run moves the bookmark of its target; None for other runs.
         again: The quarantined rows that are scored again; None for runs that score their source.
+        new_run: Whether the user wants a new run whatever was done before.
         notes: What the reader of the report should know besides.
     """
 
@@ -170,4 +175,5 @@ class PreparedJob(MatchedJob):
     start: Start | None
     bookmark: BookmarkMove | None
     again: QuarantinedRows | None = None
+    new_run: bool = False
     notes: tuple[str, ...] = ()

@@ -10,11 +10,16 @@ from spark_infer.config.partition_values import partitions_named
 from spark_infer.config.trigger import AVAILABLE_NOW
 from spark_infer.core.prefetch import choose_prefetch
 from spark_infer.core.signature import spelled
-from spark_infer.engines.plane import Plane
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.job.plan import Plan, PlannedColumn
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.observe.wording import size
+from spark_infer.printable import counted
+
+_STORED_FIRST = (
+    "stored first: Spark reads it once and stores its rows as Parquet beside the target, where they take room until "
+    "the run is finished, because to read it again after a failure could give other rows; then these are scored"
+)
 
 
 def plan_of(job: PreparedJob) -> Plan:
@@ -54,13 +59,20 @@ def plan_of(job: PreparedJob) -> Plan:
         target_columns=job.target_columns,
         mode=config.target.mode,
         write=hide(_write(job)),
-        plane=_plane(job.plane, by_workers=job.by_workers, merges=job.write.merges),
+        plane=_plane(job),
+        source_stored=_stored_first(job),
         acceleration=job.acceleration,
         compiled="" if recipe.parity is None else str(recipe.parity),
         units=hide(tuple(_units(job))),
         tasks=tuple(_tasks(job)) if job.by_workers else (),
         warnings=hide((*job.warnings, *filter(None, [job.rehearsal.warning]))),
     )
+
+
+def _stored_first(job: PreparedJob) -> str:
+    files, size_bytes = job.snapshot.files, job.snapshot.size_bytes
+    cost = "" if size_bytes is None else f"; it has {counted(files or 0, 'file')} of {size(size_bytes)}"
+    return "" if job.source.store is None else f"{_STORED_FIRST}{cost}"
 
 
 def _tasks(job: PreparedJob) -> Iterator[str]:
@@ -108,6 +120,9 @@ def _units(job: PreparedJob) -> Iterator[str]:
         yield "nobody keeps account of this run: the target's folder is Spark's alone to reach, and a rerun starts over"
         return
     found = start.found
+    if start.finished is None and job.source.store is not None:
+        yield "cut when the rows are stored; what is done is not done again after a failure"
+        return
     if start.finished is not None:
         yield f"run {found.ledger.name} has done all of it: a run would do nothing, unless it is a new one (--new-run)"
         return
@@ -130,13 +145,19 @@ def _stream(config: JobConfig) -> Iterator[str]:
         yield "the model URI is resolved again before each of them"
 
 
-def _plane(plane: Plane, *, by_workers: bool, merges: bool) -> str:
+def _plane(job: PreparedJob) -> str:
+    plane, merges = job.plane, job.write.merges
+    if job.source.store is not None:
+        why = f"; {plane.why}" if plane.scan is None else ""
+        return f"{plane.describe(merges=merges)}, once the rows are stored{why}"
     if plane.name == "direct":
         tasks = f"in {len(plane.tasks):,} task{'' if len(plane.tasks) == 1 else 's'}, {plane.why}"
         left = f"; {plane.left_out:,} more files hold no row of `where`" if plane.left_out else ""
         why = "" if plane.sink else f"; why Spark writes: {plane.writes_why}"
         return f"{plane.describe(merges=merges)} {tasks}{left}{why}"
-    return f"spark: Spark reads the rows and {'hands them to Python' if by_workers else 'runs the model'}; {plane.why}"
+    return (
+        f"spark: Spark reads the rows and {'hands them to Python' if job.by_workers else 'runs the model'}; {plane.why}"
+    )
 
 
 def _steps(job: PreparedJob) -> tuple[str, ...]:

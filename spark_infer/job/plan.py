@@ -73,6 +73,7 @@ class Plan:
         compiled: What the model was compiled to, and what the parity gate found; empty where its own library serves.
         row_order: Whether the model answers rows in their order, as far as trying it showed; empty where that is not in
             question.
+        source_stored: How the rows of a source that only Spark can read are stored first, and why; else empty.
         units: What is published at once, and where an earlier command of this job stopped; a sentence each.
         tasks: How many tasks run at once, with how many copies of the model, and what stays idle; a sentence each.
         warnings: What the reader should know, a sentence each.
@@ -113,6 +114,7 @@ class Plan:
     acceleration: str = ""
     compiled: str = ""
     row_order: str = ""
+    source_stored: str = ""
     units: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     job_params: Mapping[str, str] = field(default_factory=dict)
@@ -149,7 +151,10 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield _fact("plane", plan.plane)
     yield from (_fact("" if number else "units", line) for number, line in enumerate(plan.units))
     yield from (_fact("" if number else "tasks", line) for number, line in enumerate(plan.tasks))
-    yield _fact("source", f"{plan.source} ({plan.source_format}{version}{rows})")
+    what = "" if plan.source_stored else f" ({plan.source_format}{version}{rows})"
+    yield _fact("source", f"{plan.source}{what}")
+    if plan.source_stored:
+        yield _fact("", plan.source_stored)
     if plan.source_since is not None:
         yield _fact("", since_line(plan.source_since, plan.source_version))
     if plan.quarantined_runs is not None:

@@ -16,7 +16,7 @@ from spark_infer.core.batching import model_rows
 from spark_infer.engines.base import Engine, Scoring
 from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.local.ddl import parse_ddl
-from spark_infer.engines.plane import Plane
+from spark_infer.engines.plane import Plane, without_direct
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob
 from spark_infer.engines.unit import Unit, cut_units
 from spark_infer.errors import BookmarkMovedError
@@ -29,6 +29,7 @@ from spark_infer.job.units.choose_quarantined import choose_quarantined, scoring
 from spark_infer.job.units.choose_run import ChosenRun, choose_run, choose_run_and_writers
 from spark_infer.job.units.new_rows import WantedRows, wanted_rows
 from spark_infer.job.units.pinned_source import Pin, find_pin, open_pinned, pin_warnings, refuse_other_reader
+from spark_infer.job.units.stored_rows import with_stored_rows
 from spark_infer.job.writers import with_writers
 from spark_infer.models.backends.native import uses_gpu
 from spark_infer.models.callables.callable_model import as_callable_model
@@ -103,10 +104,11 @@ def match_job(
     """
 
     def match() -> MatchedJob:
+        now = datetime.now(timezone.utc)
         with engine.planning():
-            return _match(
-                engine, config, ref, WantedRows(), None, loads=loads, now=datetime.now(timezone.utc), deadline=until
-            )
+            job = _match(engine, config, ref, WantedRows(), None, loads=loads, now=now, deadline=until)
+        plane = job.plane if job.source.store is None else without_direct(job.plane, "only Spark can read the source")
+        return replace(job, plane=plane)
 
     until = deadline or Deadline.of(config)
     ref = model or until.plan(partial(resolved_model, config))
@@ -135,6 +137,7 @@ def _prepare(
 ) -> PreparedJob:
     with engine.planning():
         now, begin, config = datetime.now(timezone.utc), clock(), scoring_again(config)
+        config, stored = with_stored_rows(engine.tables, config, new_run=new_run)
         wanted = wanted_rows(engine.tables, config, ref, new_run=new_run)
         again = choose_quarantined(engine.tables, config, new_run=new_run)
         if again is not None:
@@ -164,11 +167,12 @@ def _prepare(
             again.refuse_gone(engine.tables, config)
         quarantine, cache, summary = plan_further_tables(engine, job, run, plane)
         is_scored = (run.start is not None and run.start.finished is not None) or (pin is not None and pin.is_scored)
-        is_counted = config.source.where is None and move is None and again is None and not is_scored
+        is_counted = config.source.condition is None and move is None and again is None and not is_scored
         row_warnings = check_planned_rows(config, job.snapshot.rows) if is_counted else ()
+        notes = (*wanted.notes, *stored, *further_notes(cache, summary))
         decided = {
             "plane": plane,
-            "warnings": (*job.warnings, *row_warnings, *run.warnings, *wanted.notes, *further_notes(cache, summary)),
+            "warnings": (*job.warnings, *row_warnings, *run.warnings, *notes),
             "started_at": run.started_at,
             "seconds": {**seconds, "plan": seconds["plan"] + clock() - begin},
         }
@@ -182,6 +186,7 @@ def _prepare(
             summary=summary,
             bookmark=move,
             again=again,
+            new_run=new_run,
         )
 
 

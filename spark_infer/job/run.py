@@ -18,6 +18,7 @@ from spark_infer.errors import SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
 from spark_infer.job.further_tables import further_notes
 from spark_infer.job.row_count import too_few
+from spark_infer.job.store_source import after_storing
 from spark_infer.job.units.concurrent_drivers import drive_shared, taking_part
 from spark_infer.job.units.drive import clean, clean_newest
 from spark_infer.job.units.new_rows import remember_seen
@@ -56,6 +57,10 @@ def run_job(
     if job.start is not None and (done := done_by_others(job.start, job.deadline.sleep)) is not None:
         return replace(done, warnings=(*done.warnings, *further_notes(job.summary)))
     engine = job.engine
+    if job.source.store is not None and (job.start is None or job.start.found.plan is None):
+        with engine.running():
+            stored = after_storing(job, clock)
+        return run_job(stored, on_progress=on_progress, clock=clock)
     with engine.running():
         seconds = engine.prepare_workers(job)
         try:

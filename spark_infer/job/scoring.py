@@ -9,32 +9,31 @@ from typing import TYPE_CHECKING, Any, overload
 
 from typing_extensions import Unpack
 
-from spark_infer.config import JobConfig, ScoreOptions
+from spark_infer.config import JobConfig
 from spark_infer.config.job_params import declared, filled
 from spark_infer.config.keywords import JobKeywords, spells_out, unknown_options
 from spark_infer.config.load import load_job
 from spark_infer.config.validate_options import validated
 from spark_infer.engines.job_deadline import Deadline
-from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.job.choose_engine import engine_of
 from spark_infer.job.describe import plan_of
+from spark_infer.job.door_settings import job_settings, pinned_model, source_settings
 from spark_infer.job.plan import Plan
 from spark_infer.job.prepare import prepare_job
 from spark_infer.job.preview import ROWS, Preview, preview_job
 from spark_infer.job.run import run_job
 from spark_infer.job.session import find_model, hiding_secrets, open_session
-from spark_infer.models.callables.callable_model import AnyModel, as_callable_model
-from spark_infer.models.callables.pin import pin_callable, uri_of
-from spark_infer.models.configuration import read_configuration
-from spark_infer.models.driver import open_store
+from spark_infer.models.callables.callable_model import AnyModel
 from spark_infer.models.ref import ModelRef
 from spark_infer.observe.report import Report
 from spark_infer.spark.starting_session import started
 
 if TYPE_CHECKING:
-    from spark_infer.spark import SparkSession
+    from spark_infer.spark import DataFrame, SparkSession
+
+    AnySource = str | os.PathLike[str] | Mapping[str, Any] | DataFrame
 
 
 class ScoringJob:
@@ -171,9 +170,10 @@ class ScoringJob:
 @overload
 def score_table(
     *,
-    source: str | os.PathLike[str] | Mapping[str, Any],
+    source: AnySource,
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: AnyModel | Mapping[str, Any],
+    source_name: str | None = None,
     job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
@@ -186,9 +186,10 @@ def score_table(
 def score_table(
     spark: SparkSession,
     *,
-    source: str | os.PathLike[str] | Mapping[str, Any],
+    source: AnySource,
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: AnyModel | Mapping[str, Any],
+    source_name: str | None = None,
     job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
@@ -200,10 +201,11 @@ def score_table(
 @overload
 def score_table(
     *,
-    source: str | os.PathLike[str] | Mapping[str, Any],
+    source: AnySource,
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: AnyModel | Mapping[str, Any],
     limit: int,
+    source_name: str | None = None,
     **options: Unpack[JobKeywords],
 ) -> Preview: ...
 
@@ -212,10 +214,11 @@ def score_table(
 def score_table(
     spark: SparkSession,
     *,
-    source: str | os.PathLike[str] | Mapping[str, Any],
+    source: AnySource,
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: AnyModel | Mapping[str, Any],
     limit: int,
+    source_name: str | None = None,
     **options: Unpack[JobKeywords],
 ) -> Preview: ...
 
@@ -224,9 +227,10 @@ def score_table(
 def score_table(
     spark: Any = None,
     *,
-    source: str | os.PathLike[str] | Mapping[str, Any],
+    source: AnySource,
     target: str | os.PathLike[str] | Mapping[str, Any],
     model: AnyModel | Mapping[str, Any],
+    source_name: str | None = None,
     job_params: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     new_run: bool = False,
@@ -237,10 +241,12 @@ def score_table(
 
     Args:
         spark: The session; without it the running one, or one that is started. Engine `local` has none.
-        source: Path of the table, or the keys of a job file's ``source``.
+        source: Path of the table, a DataFrame, or the keys of a job file's ``source``: ``{"query": "select …"}``.
         target: Path of the table, or the keys of a job file's ``target``.
         model: Model URI, the keys of a job file's ``model``, a `ModelRef`, or a plain Python function, class or
             `CallableModel`.
+        source_name: Of a DataFrame: what its rows are called, such as ``"sales of 2026-11-30"``. A later call with the
+            same name goes on with the rows of one that failed, and does not append them again.
         job_params: Parameters of the job, such as ``{"day": date(2026, 11, 28)}``; ``${params.day}`` in the texts above
             stands for one. Runs with other values have accounts of their own.
         on_progress: Called about twice a second while tasks run, from another thread.
@@ -270,6 +276,7 @@ def score_table(
         2
     """
     unknown = unknown_options(score_table, options, lacks={})
+    source = source_settings(source, source_name)
     settings = job_settings(model, dict(options), source=source, target=target)
     if job_params:
         params = {name: declared(value) for name, value in job_params.items()}
@@ -277,35 +284,7 @@ def score_table(
         settings |= filled({name: settings[name] for name in places}, params) | {"params": params}
     config = validated(JobConfig, settings, unknown)
     job = ScoringJob(config, model=pinned_model(model, config))
+    spark = getattr(config.source.frame, "sparkSession", None) if spark is None else spark
     if limit is not None:
         return job.preview(spark, rows=limit)
     return job.run(spark, on_progress, new_run=new_run)
-
-
-def pinned_model(model: Any, config: JobConfig) -> ModelRef | None:
-    """Return the exact model that a caller passed as one, or as plain Python; None for a URI, which a job resolves."""
-    if isinstance(model, ModelRef):
-        return model
-    plain_python = None if isinstance(model, str) else as_callable_model(model)
-    return None if plain_python is None else pin_callable(plain_python, config.score, open_store(), parse_ddl)
-
-
-def job_settings(model: Any, options: Mapping[str, Any], **tables: Any) -> dict[str, Any]:
-    """Return the keys of a job file that the arguments of a door stand for.
-
-    Args:
-        model: Model URI, the keys of ``model``, or a `ModelRef`.
-        options: Keys of the job and of its ``score``; others are left out.
-        **tables: The source and the target.
-    """
-    of_score = set(ScoreOptions.settings())
-    keys_of_job = set(JobConfig.settings()) - of_score  # `params` are those of the model
-    score: dict[str, Any] = {name: value for name, value in options.items() if name in of_score | keys_of_job}
-    if score.get("on_error", "") is None:  # the default, as for every option in Python; in a job file it is the word
-        del score["on_error"]
-    of_job = {key: score.pop(key) for key in keys_of_job & score.keys()}
-    if (configuration := read_configuration(score.pop("model_config", None))) is not None:
-        score["model_config"] = configuration
-    plain_python = None if isinstance(model, str) else as_callable_model(model)
-    uri = model.uri if isinstance(model, ModelRef) else model if plain_python is None else uri_of(plain_python)
-    return {**of_job, "model": uri, **tables, "score": score}

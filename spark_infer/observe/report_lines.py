@@ -26,6 +26,7 @@ BAR_WIDTH = 24
 DRIVER_PHASES = {
     "resolve": "resolve the model",
     "plan": "plan",
+    "store": "store the source",
     "ship": "ship the model",
     "score_and_write": "score and write",
 }

@@ -104,7 +104,7 @@ def _plan(lookup: TableLookup, target: TargetConfig, snapshot: Snapshot, schema:
     location = found or new_location(lookup, target, snapshot.location.format)
     table_format = format_of(location.format)
     lookup.check_format(location.format)
-    if same_table(location, snapshot.location):
+    if not snapshot.location.stored and same_table(location, snapshot.location):
         raise TargetError(
             f"The target {location.name} shares its folder with the source {snapshot.location.name}.",
             details=["Writing there would change the rows while they are read."],

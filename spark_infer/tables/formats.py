@@ -18,6 +18,7 @@ from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.publishing.work import Publisher, PublishWork
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.storage import Storage
+from spark_infer.tables.stored.format import StoredFormat
 from spark_infer.tables.table_lookup import TableLookup
 
 
@@ -224,7 +225,11 @@ class TableFormat(SourceFormat, Protocol):
 FORMATS: Mapping[str, TableFormat] = {each.name: each for each in (DeltaFormat(), ParquetFormat())}
 """All formats of tables, by name."""
 
-SOURCE_FORMATS: Mapping[str, SourceFormat] = {**FORMATS, FilesFormat.name: FilesFormat()}
+SOURCE_FORMATS: Mapping[str, SourceFormat] = {
+    **FORMATS,
+    FilesFormat.name: FilesFormat(),
+    StoredFormat.name: StoredFormat(),
+}
 """All that a source can be, by name."""
 
 

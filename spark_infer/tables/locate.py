@@ -9,8 +9,10 @@ from spark_infer.errors import TargetError
 from spark_infer.tables.files.format import FilesFormat
 from spark_infer.tables.formats import FORMATS, format_of
 from spark_infer.tables.location import TableLocation, canonical, refusal, resolved
+from spark_infer.tables.parquet.format import ParquetFormat
 from spark_infer.tables.parquet.streamlog import has_stream_log, unread_target
 from spark_infer.tables.storage import Storage, open_storage, split_uri
+from spark_infer.tables.stored.format import StoredFormat
 from spark_infer.tables.table_lookup import CatalogEntry, TableLookup
 
 _GLOB = frozenset("*?[]{}")
@@ -31,6 +33,8 @@ def locate(lookup: TableLookup, config: TableConfig) -> TableLocation | None:
     """
     if isinstance(config, SourceConfig) and config.files is not None:
         return TableLocation(FilesFormat.name, qualify(lookup, config), same_disk=lookup.same_disk)
+    if isinstance(config, SourceConfig) and config.is_stored_first:
+        return stored_location(lookup, config)
     if config.table is not None:
         return _in_catalog(lookup, config, config.table)
     uri, here = qualify(lookup, config), lookup.same_disk
@@ -40,6 +44,17 @@ def locate(lookup: TableLookup, config: TableConfig) -> TableLocation | None:
         return None
     _check_format(config, found)
     return TableLocation(found, uri, same_disk=here)
+
+
+def stored_location(lookup: TableLookup, config: SourceConfig) -> TableLocation:
+    """What only Spark can read; once its rows are stored, the Parquet table that has them."""
+    here, at = lookup.same_disk, config.stored_at
+    if at:
+        session = posixpath.basename(at)
+        return TableLocation(ParquetFormat.name, at, same_disk=here, words=config.name, stored=session)
+    is_folder = config.path is not None and not _GLOB & set(config.path)
+    path = qualify(lookup, config) if is_folder else None
+    return TableLocation(StoredFormat.name, path, same_disk=here, words=config.name)
 
 
 def qualify(lookup: TableLookup, config: TableConfig) -> str:
@@ -84,16 +99,13 @@ def _in_catalog(lookup: TableLookup, config: TableConfig, table: str) -> TableLo
 
 def _check_entry(config: TableConfig, entry: CatalogEntry) -> None:
     shown = entry.name.replace("`", "")
+    is_target = isinstance(config, TargetConfig)
+    next_step = "name another table." if is_target else "name it as `source.view`, and its rows are stored first."
     if not entry.provider:
-        raise refusal(config)(
-            f"{shown} is a view, not a table.",
-            next_step="name the table that the view reads, with `where` for its condition.",
-        )
+        raise refusal(config)(f"{shown} is a view, not a table.", next_step=next_step)
     if entry.provider not in FORMATS:
-        raise refusal(config)(
-            f"{shown} is a {entry.provider} table; Delta and Parquet tables can be used.",
-            next_step="copy it to a Delta table first.",
-        )
+        what = f"{shown} is a {entry.provider} table; Delta and Parquet tables can be used."
+        raise refusal(config)(what, next_step=next_step)
     if entry.buckets and isinstance(config, TargetConfig):
         raise TargetError(f"{shown} is bucketed, which this job cannot keep.", next_step="choose another table.")
 

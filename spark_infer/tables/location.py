@@ -25,16 +25,22 @@ class TableLocation:
         path: The folder's full URI in Spark's spelling, links and ``..`` resolved; None where only the catalog knows.
         table: The quoted full name in the catalog; None for a table by path.
         same_disk: Whether a `file:` path means to Spark what it means here.
+        words: Of a source whose rows are stored first: the source as the user wrote it.
+        stored: The session that stored them, whose folder the path is; "" for a table, and before that.
     """
 
     format: str
     path: str | None
     table: str | None = None
     same_disk: bool = True
+    words: str = ""
+    stored: str = ""
 
     @property
     def name(self) -> str:
         """The table as a reader knows it: its catalog name, or its path without ``file://``."""
+        if self.words:
+            return self.words
         if self.table:
             return self.table.replace("`", "")
         return (self.path or "").removeprefix("file://")

@@ -48,6 +48,7 @@ from spark_infer.spark.tables.publish_staged import PublishStagedRows
 from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
+from spark_infer.spark.tables.stored.asked_rows import store_rows
 from spark_infer.spark.tables.write import is_committed, refresh
 from spark_infer.spark.worker_stacks import worker_stacks
 from spark_infer.tables.bookmark import Span
@@ -151,14 +152,15 @@ class SparkEngine:
         else:
             self._read, self._removed = cache(partial(read, self._spark, snapshot, source)), None
         # Spark takes seconds for its first look at a Delta table.
-        by_log = snapshot.is_declared and source.where is None
+        by_log = snapshot.is_declared and source.condition is None
         schema = schema_of(snapshot) if by_log else to_arrow(self._rows.schema)
         # Those that Spark refuses to read come last, and are errors where they are needed.
         refused = [
             unsupported(name, f"{kind} in the files, which Spark does not read")
             for name, kind in snapshot.refused.items()
         ]
-        return Source(snapshot=snapshot, table=pa.schema([*plain(schema), *refused]), schema=schema)
+        store = partial(store_rows, self._rows) if source.is_unstored else None
+        return Source(snapshot=snapshot, table=pa.schema([*plain(schema), *refused]), schema=schema, store=store)
 
     def match(self, ref: ModelRef, source: Source, config: JobConfig, store: ModelStore, *, loads: bool) -> Prepared:
         """Match a model to a source in this session."""
@@ -197,7 +199,7 @@ class SparkEngine:
 
     def _sample(self, scoring: Prepared, plane: Plane) -> Sample:
         """Read rows on the driver, without Spark, where the workers read; else by one small job of Spark."""
-        if plane.scan is not None:
+        if plane.scan is not None and plane.tasks:  # there are none as long as the rows are not stored
             try:
                 return from_files(plane.scan, plane.tasks)
             except SparkMustReadError:  # the run will find that out, and start again with Spark

@@ -15,8 +15,8 @@ from spark_infer.config.validate_options import validated
 from spark_infer.config.write_modes import MODES
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.job.choose_engine import engine_of
+from spark_infer.job.door_settings import job_settings, pinned_model
 from spark_infer.job.prepare import prepare_job
-from spark_infer.job.scoring import job_settings, pinned_model
 from spark_infer.job.session import find_model, hiding_secrets, open_session
 from spark_infer.job.streams.run_stream import run_stream, start_stream
 from spark_infer.models.callables.callable_model import AnyModel

@@ -172,7 +172,7 @@ def _refuse_outside_scope(config: JobConfig, recipe: Recipe, snapshot: Snapshot,
     A condition may leave none of these rows, and then only the workers know.
     """
     scope, listing = write.scope, snapshot.listing
-    if scope is None or listing is None or config.source.where is not None:
+    if scope is None or listing is None or config.source.condition is not None:
         return
     told = [column for column in scope.columns if column.name in recipe.keep and column.name in snapshot.types]
     outside = [

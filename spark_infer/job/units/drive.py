@@ -17,6 +17,7 @@ from spark_infer.job.row_count import too_few
 from spark_infer.job.units.other_runs import refuse_taken_over, sweep
 from spark_infer.job.units.runs import Runs, before_running
 from spark_infer.job.units.stopped import how_far
+from spark_infer.job.units.stored_rows import discard_stored
 from spark_infer.runtime.process_state import this_process
 from spark_infer.tables.ledger.drivers import DRIVERS, TURNS
 from spark_infer.tables.ledger.entry import Sealed
@@ -174,6 +175,7 @@ def clean(runs: Runs, ledger: Ledger) -> None:
                 ledger.folder.files.delete_file(ledger.folder.at(name))
             elif name.startswith(LIST):
                 _remove_oldest_list(runs)
+        discard_stored(runs, ledger)
     except (ArrowException, OSError) as error:
         logger.warning("Could not clean %s: %s", ledger.folder.root, error)
 

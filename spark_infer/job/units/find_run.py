@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_infer.errors import UnfinishedRunError
-from spark_infer.job.units.fingerprint import FILES, NEW_ROWS, SOURCE_STATE, Facts, differences, fingerprint, mode_of
+from spark_infer.job.units.fingerprint import (
+    FILES,
+    NEW_ROWS,
+    SOURCE_STATE,
+    Facts,
+    differences,
+    fingerprint,
+    mode_of,
+    stored_session,
+)
 from spark_infer.job.units.other_runs import busy
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.job.units.runs import FINGERPRINT_DIGITS, Runs, plan_in, report_in
@@ -154,4 +163,6 @@ def _finished_before(ledger: Ledger, facts: Facts, still_there: StillThere) -> F
         f"run {ledger.name} is finished, and the source was changed since: it read {read}, now {there}; rows that came "
         "late are not scored, as they are with incremental.by"
     )
+    if stored_session(plan.facts):
+        note = f"run {ledger.name} is finished: it scored what {facts['source']} gave then, which is not read again"
     return Found(ledger=ledger, plan=plan, done=plan.units, report=report, note="" if is_same else note)

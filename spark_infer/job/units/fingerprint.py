@@ -40,6 +40,8 @@ FILES = "source files"
 
 FILE_DIGITS = 12
 
+_STORED = "rows stored by "
+
 SOURCE_STATE = ("source version", FILES)
 """Facts that a commit to the source changes."""
 
@@ -219,18 +221,28 @@ def _short(value: Any) -> str:
 
 def source_state(snapshot: Snapshot) -> str:
     """Name the state of a source: its version, or its files."""
+    location = snapshot.location
     if snapshot.version is not None:
         return f"version {snapshot.version} of table {snapshot.table_id[:8]}"
+    if location.words and not location.stored:
+        return "rows not stored yet"
     if snapshot.every_file is None:
         return "unknown"
     files = sorted((file.path, file.size, file.modified_ns) for file in snapshot.every_file)
-    return f"{len(files):,} files of {sum(size for _, size, _ in files):,} bytes ({digest(files)[:12]})"
+    stored = f"{_STORED}{location.stored}: " if location.stored else ""
+    return f"{stored}{len(files):,} files of {sum(size for _, size, _ in files):,} bytes ({digest(files)[:12]})"
 
 
 def version_in(facts: Facts) -> int | None:
     """Return the version that a run reads; None where its source has none."""
     found = re.match(r"version (\d+) of table ", facts["source version"])
     return int(found[1]) if found else None
+
+
+def stored_session(facts: Facts) -> str:
+    """Return the session that stored the rows of a run; "" for one that reads its source where it is."""
+    found = re.match(rf"{_STORED}(\w+): ", facts.get("source version", ""))
+    return found[1] if found else ""
 
 
 def _files(snapshot: Snapshot) -> str | None:

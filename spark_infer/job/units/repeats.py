@@ -17,6 +17,7 @@ from spark_infer.job.units.fingerprint import (
     differences,
     digest,
     mode_of,
+    stored_session,
     version_in,
 )
 from spark_infer.job.units.run_plan import RunPlan
@@ -30,6 +31,12 @@ _OTHER_WAYS = (
     "select the new rows alone with `incremental`, source.where or source.partition_filter; replace the old ones with "
     "target.mode merge and keys (Delta, on Spark), or overwrite_partitions (a partitioned table); or append all of "
     "them again with --new-run (new_run=True)."
+)
+
+_OTHER_ROWS = (
+    "have the source say which rows are new, best by a parameter of the job such as the day (docs/sources.md), or give "
+    "other rows of a DataFrame another `source_name`; replace the old ones with target.mode merge and keys, or "
+    "overwrite_partitions; or append its rows of now with --new-run (new_run=True)."
 )
 
 
@@ -196,6 +203,7 @@ def _meet(earlier: tuple[Any, Any], later: tuple[Any, Any], unchanged: bool) -> 
 def _repeated(run: str, plan: RunPlan, report: Mapping[str, Any], facts: Facts) -> TargetError:
     changed = differences(plan.facts, facts)
     more = len(changed) - _MOST_DIFFERENCES
+    next_step = _OTHER_ROWS if stored_session(plan.facts) else SCORE_ALL if NEW_ROWS in facts else _OTHER_WAYS
     return TargetError(
         f"This job has put {report['rows_scored']:,} rows into the target before, and would append them again.",
         details=[
@@ -203,5 +211,5 @@ def _repeated(run: str, plan: RunPlan, report: Mapping[str, Any], facts: Facts) 
             *changed[:_MOST_DIFFERENCES],
             *([f"{more} more differences"] if more > 0 else []),
         ],
-        next_step=SCORE_ALL if NEW_ROWS in facts else _OTHER_WAYS,
+        next_step=next_step,
     )

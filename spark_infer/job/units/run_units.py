@@ -218,7 +218,7 @@ def _check(job: PreparedJob, start: Start, *, exact: bool) -> Check:
 
 def _reads_all(job: PreparedJob, start: Start) -> bool:
     """Whether all rows of a unit's files are to be scored, as they were counted when it was planned."""
-    if start.way is Way.SPARK or job.config.source.where is not None:
+    if start.way is Way.SPARK or job.config.source.condition is not None:
         return False
     return start.way is not Way.SPARK_BY_PARTITIONS or job.snapshot.version is not None
 

@@ -53,6 +53,12 @@ class Runs:
         return f"{self.name}.{self.key}"
 
     @property
+    def stored(self) -> Ledger:
+        """The ledger of the rows that are stored for these runs, where only Spark can read their source."""
+        part = f"-{self.part}" if self.part else ""
+        return Ledger(self.root.below(f"{self.job}{part}.stored"), self.access)
+
+    @property
     def is_too_long(self) -> bool:
         """Whether the folder's name is longer than disks allow; only beside a target that is still to be made."""
         return self.root.renames_atomically and len(os.fsencode(self.root.name)) > _MOST_BYTES

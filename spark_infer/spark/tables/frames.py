@@ -8,6 +8,7 @@ from spark_infer.config import SourceConfig
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import refused_condition
 from spark_infer.spark.tables.spark_formats import spark_source_of
+from spark_infer.spark.tables.stored.asked_rows import asked_rows
 from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import scope_of
 
@@ -21,7 +22,8 @@ def read(spark: SparkSession, snapshot: Snapshot, source: SourceConfig) -> DataF
     Raises:
         SourceError: ``where`` does not parse, names an unknown column, or is no condition.
     """
-    return filtered(whole_frame(spark, snapshot), snapshot, source)
+    rows = asked_rows(spark, source) if source.is_unstored else whole_frame(spark, snapshot)
+    return filtered(rows, snapshot, source)
 
 
 def filtered(frame: DataFrame, snapshot: Snapshot, source: SourceConfig) -> DataFrame:
@@ -37,12 +39,12 @@ def filtered(frame: DataFrame, snapshot: Snapshot, source: SourceConfig) -> Data
     """
     if source.partition_filter:
         frame = frame.where(scope_of(snapshot, source).sql)
-    if source.where is None:
+    if source.condition is None:
         return frame
     columns = frame.columns
     try:
         # In brackets, where `a = 1 AND` is no condition with a name.
-        frame = frame.where(f"({source.where}\n)")
+        frame = frame.where(f"({source.condition}\n)")
         frame.select("*").schema  # noqa: B018 - Spark Connect looks only when a schema that it does not know is asked for
     except Exception as error:
         raise SourceError(

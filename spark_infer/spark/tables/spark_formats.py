@@ -11,6 +11,7 @@ from pyspark.sql.types import StructType
 from spark_infer.spark.tables.delta.spark_format import SparkDelta
 from spark_infer.spark.tables.files.spark_format import SparkFiles
 from spark_infer.spark.tables.parquet.spark_format import SparkParquet
+from spark_infer.spark.tables.stored.spark_format import SparkStored
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.publishing.work import Publisher, PublishWork
@@ -90,7 +91,11 @@ class SparkFormat(SparkSource, Protocol):
 SPARK_FORMATS: Mapping[str, SparkFormat] = {each.name: each for each in (SparkDelta(), SparkParquet())}
 """All formats, by name; a Delta table is looked for first, since its folder holds Parquet files."""
 
-SPARK_SOURCES: Mapping[str, SparkSource] = {**SPARK_FORMATS, SparkFiles.name: SparkFiles()}
+SPARK_SOURCES: Mapping[str, SparkSource] = {
+    **SPARK_FORMATS,
+    SparkFiles.name: SparkFiles(),
+    SparkStored.name: SparkStored(),
+}
 """All that a source can be, by name."""
 
 

@@ -119,7 +119,7 @@ def test_a_missing_key_is_told_with_its_meaning(write: Any) -> None:
 def test_rules_about_several_keys_are_told_beside_other_problems(write: Any) -> None:
     text = "model: m\nsource:\n  path: a\n  table: b\n  version: -1\ntarget: b\n"
     assert problems_of(write(text)) == [
-        "job.yaml:3: source: give one of `path`, `table` and `files` (see also job.yaml:4)",
+        "job.yaml:3: source: give one of `path`, `table`, `files`, `view` and `query` (see also job.yaml:4)",
         "job.yaml:5: source.version: expected a whole number, 0 or more, got '-1'",
     ]
 
@@ -164,7 +164,7 @@ def test_rules_of_all_groups_are_checked_beside_unknown_keys_and_wrong_values(wr
 def test_rules_between_groups_are_checked_whatever_else_is_wrong(write: Any) -> None:
     text = "source: {path: a, table: b}\ntarget: {path: b, mode: merge}\nengine: local\nplane: spark\n"
     assert problems_of(write(text)) == [
-        "job.yaml:1: source: give one of `path`, `table` and `files`",
+        "job.yaml:1: source: give one of `path`, `table`, `files`, `view` and `query`",
         "job.yaml:1: missing key 'model': Which model",
         "job.yaml:2: target: mode `merge` needs `keys`: which columns tell rows apart?",
         "job.yaml:3: engine `local` has no spark plane: leave `plane` out, or set engine: spark (see also job.yaml:4)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_infer.job.scoring import job_settings
+from spark_infer.job.door_settings import job_settings
 
 
 def test_options_go_to_the_job_or_to_its_score_and_params_are_those_of_the_model() -> None:
