@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.cost import Cost
 from benchmarks.fit import fit_columns
-from benchmarks.fleet import ALONE, COMPILED
+from benchmarks.fleet import ALONE, BY_LLVM, COMPILED
 from benchmarks.options import RESULTS
 from benchmarks.plot import Bar, plot
 from benchmarks.report import NOISY_SHARE, table
@@ -67,6 +67,7 @@ def targets(records: Mapping[str, Record], *, in_short: bool = False) -> str:
         for title, found in (
             (f"{name} {record['workload']['title']}", record["outcomes"]),
             (f"{name} with `compile: onnx`", _of(COMPILED, name, record)),
+            (f"{name} with `compile: llvm`", _of(BY_LLVM, name, record)),
         )
         if found
     ]

@@ -192,15 +192,17 @@ def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bo
 
 @contextmanager
 def _loads_shown(output: Output, line: ProgressLine) -> Iterator[None]:
-    """Say on the screen when this process loads a model."""
+    """Say on the screen when this process loads or compiles a model."""
     from spark_infer.runtime.process_state import this_process
 
     models = this_process().models
-    models.on_load = None if output.as_json else partial(line.note, "loading the model")
+    before = models.on_wait
+    if not output.as_json:
+        models.on_wait = line.note
     try:
         yield
     finally:
-        models.on_load = None
+        models.on_wait = before
 
 
 def _quiet(output: Output) -> AbstractContextManager[object]:

@@ -19,10 +19,11 @@ class CompileOptions(Frozen):
 
     plain_key: ClassVar[str] = "to"
 
-    to: Literal["onnx", "int8", "bfloat16", "float16"] = Field(
+    to: Literal["onnx", "llvm", "int8", "bfloat16", "float16"] = Field(
         default="onnx",
-        description="What the model is compiled to: `onnx`, a graph for ONNX Runtime; `int8`, such a graph with "
-        "weights of eight bits, for models of texts; `bfloat16` or `float16`, PyTorch's model with such numbers.",
+        description="What the model is compiled to: `onnx`, a graph for ONNX Runtime; `llvm`, machine code, for "
+        "LightGBM's trees; `int8`, a graph with weights of eight bits, for models of texts; `bfloat16` or `float16`, "
+        "PyTorch's model with such numbers.",
     )
     bound: float | None = Field(
         default=None,

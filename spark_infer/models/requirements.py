@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from spark_infer.errors import EnvironmentProblem
-from spark_infer.models.backends.spec import CALLABLE, COMPILED, COMPILED_TEXTS
+from spark_infer.models.backends.spec import CALLABLE, COMPILED, COMPILED_TEXTS, COMPILED_TREES
 from spark_infer.models.mlmodel import MLModel
 
 
@@ -44,6 +44,7 @@ class _Framework:
 _FRAMEWORKS: Mapping[str, _Framework] = {
     COMPILED: _Framework("onnxruntime", "onnxruntime", ""),
     COMPILED_TEXTS: _Framework("onnxruntime", "onnxruntime", ""),
+    COMPILED_TREES: _Framework("lleaves", "lleaves", ""),
     "catboost": _Framework("catboost", "catboost", "catboost_version"),
     "lightgbm": _Framework("lightgbm", "lightgbm", "lgb_version"),
     "onnx": _Framework("onnxruntime", "onnxruntime", ""),
@@ -62,6 +63,7 @@ _FRAMEWORKS: Mapping[str, _Framework] = {
 
 _BESIDE: Mapping[str, Requirement] = {
     COMPILED_TEXTS: Requirement("tokenizers", "tokenizers"),
+    COMPILED_TREES: Requirement("llvmlite", "llvmlite"),
     "transformers": Requirement("torch", "torch"),
 }
 """What a native backend needs beside its flavor's own library."""
@@ -69,6 +71,8 @@ _BESIDE: Mapping[str, Requirement] = {
 _EXTRAS = {
     "cloudpickle": "python",
     "lightgbm": "lightgbm",
+    "lleaves": "llvm",
+    "llvmlite": "llvm",
     "mlflow": "mlflow",
     "onnxruntime": "onnx",
     "scikit-learn": "sklearn",

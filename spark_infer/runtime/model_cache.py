@@ -30,6 +30,10 @@ class _Entry:
     address: str | None
 
 
+def _say_nothing(what: str) -> None:
+    """Nobody waits."""
+
+
 class ModelCache:
     """A least-recently-used cache of loaded models, bounded in bytes.
 
@@ -38,14 +42,14 @@ class ModelCache:
     Models stay on one GPU: before one is asked for at another address, those of the old address go.
 
     Attributes:
-        on_load: Called before a model is loaded: that takes seconds, and somebody may wait for it.
+        on_wait: Called with what takes seconds now, since somebody may wait for it: loading a model, or compiling it.
 
     Args:
         resident_bytes: Tells the memory of this process; what loading added to it is the size of a model.
     """
 
     def __init__(self, resident_bytes: Callable[[], int]) -> None:
-        self.on_load: Callable[[], None] | None = None
+        self.on_wait: Callable[[str], None] = _say_nothing
         self._resident_bytes = resident_bytes
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
@@ -79,8 +83,7 @@ class ModelCache:
                 return cast(T, self._entries[key].model)  # a key stands for one way to load
             self._make_room(max_bytes - size_bytes)
             before = self._resident_bytes()
-            if self.on_load is not None:
-                self.on_load()
+            self.on_wait("loading the model")
             with stats.timing("load"):
                 model = load()
             loads = loads_elsewhere(model, 1)

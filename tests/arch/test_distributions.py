@@ -82,7 +82,19 @@ def test_the_base_install_asks_for_no_framework(wheel: zipfile.ZipFile) -> None:
     extras = set(metadata.get_all("Provides-Extra", []))
     backends = {"lightgbm", "mlflow", "onnx", "sklearn", "torch", "xgboost"}
     backends |= {"audio", "images", "sentence-transformers", "transformers"}
-    assert extras == {"all", "compile", "connect", "delta", "demo", "local", "python", "scan", "spark", *backends}
+    assert extras == {
+        "all",
+        "compile",
+        "connect",
+        "delta",
+        "demo",
+        "llvm",
+        "local",
+        "python",
+        "scan",
+        "spark",
+        *backends,
+    }
 
 
 def test_the_sdist_holds_the_package_and_what_builds_it(distributions: Path, wheel: zipfile.ZipFile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from spark_infer.errors import ModelLoadError, SparkInferError
 from spark_infer.models.accelerate.accelerated import accelerated
 from spark_infer.models.backends import native
 from spark_infer.models.backends.extra_env import WithVariables
-from spark_infer.models.backends.spec import CALLABLE, COMPILED_TEXTS, LoadedModel, LoadSpec
+from spark_infer.models.backends.spec import CALLABLE, COMPILED, COMPILED_TEXTS, COMPILED_TREES, LoadedModel, LoadSpec
 from spark_infer.models.code import enter_code
 from spark_infer.runtime.env_variables import variables_set
 
@@ -47,10 +48,14 @@ def _load(spec: LoadSpec, folder: Path) -> LoadedModel:
         enter_code(folder, spec.mlmodel)
     try:
         if spec.artefact is not None:
-            from spark_infer.models.backends import compiled, compiled_texts
+            from spark_infer.models.backends import compiled, compiled_texts, compiled_trees
 
-            of_texts = spec.backend == COMPILED_TEXTS
-            return compiled_texts.load(spec, folder) if of_texts else compiled.load(spec, folder)
+            of_compiled: dict[str, Callable[[LoadSpec, Path], LoadedModel]] = {
+                COMPILED: compiled.load,
+                COMPILED_TEXTS: compiled_texts.load,
+                COMPILED_TREES: compiled_trees.load,
+            }
+            return of_compiled[spec.backend](spec, folder)
         if spec.backend == CALLABLE:
             from spark_infer.models.backends import callable as plain_python
 

@@ -25,6 +25,9 @@ COMPILED = "compiled"
 COMPILED_TEXTS = "compiled_texts"
 """Name of the backend that runs a compiled model of texts."""
 
+COMPILED_TREES = "compiled_trees"
+"""Name of the backend that runs trees compiled to machine code."""
+
 CALLABLE = "callable"
 """Name of the backend that runs a plain Python function or class."""
 

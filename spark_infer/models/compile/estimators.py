@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,23 +20,26 @@ from spark_infer.core.exception_text import describe_exception
 from spark_infer.core.outputs import Predictions
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.errors import ModelRefusedError, SparkInferError
-from spark_infer.models.backends import compiled
+from spark_infer.models.backends import compiled, compiled_trees
 from spark_infer.models.backends import load as load_model
 from spark_infer.models.backends.estimator import score_names
 from spark_infer.models.backends.native.sklearn import by_position
-from spark_infer.models.backends.spec import COMPILED, Artefact, LoadedModel, LoadSpec
+from spark_infer.models.backends.spec import COMPILED, COMPILED_TREES, Artefact, LoadedModel, LoadSpec
+from spark_infer.models.compile import to_llvm
 from spark_infer.models.compile.agreement import Agreement
 from spark_infer.models.compile.guard import Guard
-from spark_infer.models.compile.to_onnx import Converted, Inputs, convert
+from spark_infer.models.compile.to_onnx import Inputs, convert
 from spark_infer.models.files.notes import derived
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.requirements import Requirement, installed
+from spark_infer.runtime.process_state import this_process
 
 if TYPE_CHECKING:
     from spark_infer.models.recipe import Recipe
 
 FORMAT = 1
 _METHODS = ("predict", "predict_proba")
+_RUN_BY = {COMPILED: "onnxruntime", COMPILED_TREES: "lleaves"}
 
 
 def compiled_spec(
@@ -54,7 +58,7 @@ def compiled_spec(
         ModelRefusedError: The model cannot be converted.
         EnvironmentProblem: The converters are not installed, or the store cannot be used.
     """
-    load = replace(recipe.load, backend=COMPILED, device="cpu", address=None)
+    load = replace(recipe.load, backend=_backend(recipe), device="cpu", address=None)
     digest = derived(store, _key(recipe), partial(_make, recipe, original, base, store, agreement.bound))
     return replace(load, artefact=Artefact(digest=digest, size_bytes=store.size_bytes(digest)))
 
@@ -62,7 +66,8 @@ def compiled_spec(
 def _key(recipe: Recipe) -> str:
     load, options = recipe.load, recipe.options.compile
     assert options is not None
-    libraries = ("skl2onnx", "onnx", "onnxruntime", "scikit-learn", "xgboost", "lightgbm", "numpy")
+    converters = ("lleaves", "llvmlite") if options.to == "llvm" else ("skl2onnx", "onnx", "onnxruntime")
+    libraries = (*converters, "scikit-learn", "xgboost", "lightgbm", "numpy")
     decides = {
         "format": FORMAT,
         "spark_infer": spark_infer.__version__,
@@ -75,6 +80,7 @@ def _key(recipe: Recipe) -> str:
         "variables": load.variables_digest,
         "outputs": str(recipe.raw_outputs),
         "options": options.model_dump(mode="json"),
+        "machine": platform.machine() if options.to == "llvm" else "",
         "versions": installed([Requirement(name, name) for name in libraries]),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -83,6 +89,7 @@ def _key(recipe: Recipe) -> str:
 def _make(
     recipe: Recipe, original: LoadedModel, base: pa.RecordBatch, store: ModelStore, bound: float, folder: Path
 ) -> None:
+    this_process().models.on_wait("compiling the model")
     load = recipe.load
     refused = [method for method in load.methods if method not in _METHODS]
     if refused:
@@ -95,21 +102,34 @@ def _make(
     # Loaded again: a converter may write into what it is given, and the original is what answers are held to.
     own: Any = load_model(load, store.path(recipe.ref.digest))
     inputs = _inputs(own.framework_model, load.binding, base)
-    converted = convert(own.framework_model, load.methods, inputs, flat=np.ndim(answers[0]) == 1)
+    ports = _convert(recipe, own.framework_model, inputs, folder, flat=np.ndim(answers[0]) == 1)
     facts = compiled.Facts(
         width=inputs.width,
         dtype=inputs.dtype,
         columns=inputs.columns,
-        outputs=tuple(_outputs(own.framework_model, load, converted, answers)),
+        outputs=tuple(_outputs(own.framework_model, load, ports, answers)),
         limits={},
     )
-    (folder / compiled.GRAPH).write_bytes(converted.content)
     facts.write(folder)
-    model = _opened(replace(load, backend=COMPILED), folder)
+    model = _opened(replace(load, backend=_backend(recipe)), folder)
     _answers(model, base, "the compiled model", show_values=recipe.show_values)
     guard = Guard(original=original, compiled=model, base=base, outputs=recipe.raw_outputs, bound=max(bound, 1e-5))
     replace(facts, limits=guard.limits()).write(folder)
     model.close()
+
+
+def _backend(recipe: Recipe) -> str:
+    options = recipe.options.compile
+    return COMPILED_TREES if options is not None and options.to == "llvm" else COMPILED
+
+
+def _convert(recipe: Recipe, estimator: Any, inputs: Inputs, folder: Path, *, flat: bool) -> tuple[str, ...]:
+    """Convert a model into a folder, and return what to ask of it for each method."""
+    if _backend(recipe) == COMPILED_TREES:
+        return to_llvm.convert(estimator, recipe.load.methods, folder)
+    converted = convert(estimator, recipe.load.methods, inputs, flat=flat)
+    (folder / compiled.GRAPH).write_bytes(converted.content)
+    return converted.ports
 
 
 def _answers(model: LoadedModel, base: pa.RecordBatch, which: str, *, show_values: bool) -> Predictions:
@@ -130,10 +150,10 @@ def _answers(model: LoadedModel, base: pa.RecordBatch, which: str, *, show_value
 
 def _opened(load: LoadSpec, folder: Path) -> LoadedModel:
     try:
-        return compiled.load(load, folder)
+        return compiled_trees.load(load, folder) if load.backend == COMPILED_TREES else compiled.load(load, folder)
     except Exception as error:
         raise ModelRefusedError(
-            "The model cannot be compiled: onnxruntime does not take the graph that its converters made.",
+            f"The model cannot be compiled: {_RUN_BY[load.backend]} does not take the graph that its converters made.",
             next_step="leave `compile` out: the model's own library serves it.",
         ) from error
 
@@ -183,11 +203,11 @@ def _is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
-def _outputs(model: Any, load: LoadSpec, converted: Converted, answers: Sequence[Any]) -> list[compiled.Output]:
+def _outputs(model: Any, load: LoadSpec, ports: Sequence[str], answers: Sequence[Any]) -> list[compiled.Output]:
     """Describe what each method returns, as the original was seen to return it."""
     left = [np.asarray(each) for each in answers]
     outputs = []
-    for method, port in zip(load.methods, converted.ports, strict=True):
+    for method, port in zip(load.methods, ports, strict=True):
         names: tuple[str, ...] | None = None if load.by_signature else (ONLY_OUTPUT,)
         if method != "predict" and not load.by_signature:
             names = tuple(score_names(model, method))

@@ -30,6 +30,7 @@ _OF_TEXTS = ("sentence_transformers", "transformers")
 _OF_TORCH = (*_OF_TEXTS, "pytorch")
 _TAKES = {
     "onnx": (*_ESTIMATORS, *_OF_TEXTS),
+    "llvm": ("lightgbm",),
     "int8": _OF_TEXTS,
     "bfloat16": _OF_TORCH,
     "float16": _OF_TORCH,

@@ -14,7 +14,7 @@ from spark_infer.errors import ModelRefusedError, RunError
 from spark_infer.models.compile.agreement import Agreement, Compared, compare
 from spark_infer.models.sample_rows import Sample
 
-_NAMES = {"onnx": "ONNX"}
+_NAMES = {"onnx": "ONNX", "llvm": "LLVM"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from spark_infer.models.backends.spec import COMPILED_TEXTS, Artefact, LoadedMod
 from spark_infer.models.files.notes import derived
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.requirements import Requirement, installed
+from spark_infer.runtime.process_state import this_process
 
 if TYPE_CHECKING:
     from spark_infer.models.recipe import Recipe
@@ -74,6 +75,7 @@ def _key(recipe: Recipe) -> str:
 
 
 def _make(recipe: Recipe, original: LoadedModel, inputs: pa.RecordBatch, folder: Path) -> None:
+    this_process().models.on_wait("compiling the model")
     options, load = recipe.options.compile, recipe.load
     assert options is not None
     lacking = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]

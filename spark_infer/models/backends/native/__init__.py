@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from spark_infer.core.prediction_columns import signature_outputs
 from spark_infer.core.signature import Param
-from spark_infer.models.backends.spec import COMPILED
+from spark_infer.models.backends.spec import COMPILED, COMPILED_TREES
 
 if TYPE_CHECKING:
     from spark_infer.config import ScoreOptions
@@ -58,7 +58,9 @@ def backend(flavor: str) -> Backend:
 
 def uses_gpu(name: str) -> bool:
     """Whether a backend has use for a GPU; what a pyfunc does with one is its author's business."""
-    return name != COMPILED and (name not in flavors() or not getattr(backend(name), "CPU_ONLY", False))
+    if name in (COMPILED, COMPILED_TREES):
+        return False
+    return name not in flavors() or not getattr(backend(name), "CPU_ONLY", False)
 
 
 def params_of(name: str) -> tuple[Param, ...]:

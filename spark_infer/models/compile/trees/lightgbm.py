@@ -94,11 +94,13 @@ def _threshold(node: Mapping[str, Any]) -> float:
     if node.get("decision_type", "<=") != "<=":
         refuse(_NAME, "it splits on categories")
     threshold = float(node.get("threshold", 0.0))
-    if threshold >= _INFINITE:  # how the dump writes the infinite one
-        return math.inf
+    return math.inf if threshold >= _INFINITE else compared(threshold)  # how the dump writes the infinite one
+
+
+def compared(threshold: float) -> float:
+    """Return the threshold that parts values as LightGBM does, to which all as small as 1e-35 are zero."""
     if abs(threshold) > _ZERO:
         return threshold
-    # All values this small are zero to LightGBM, so they go one way together.
     return _ZERO if threshold >= 0 else float(np.nextafter(-_ZERO, -np.inf))
 
 

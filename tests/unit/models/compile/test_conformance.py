@@ -25,13 +25,16 @@ COMPILABLE = {
 }
 
 
+TREES = [name for name in COMPILABLE if name.startswith("lightgbm:")]
+
+
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Trains a case's model once, compiles it and compares it; returns a sentence."""
-    return cache(lambda name: compiled(COMPILABLE[name], tmp_path_factory.mktemp("case")))
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str]:
+    """Trains a case's model, compiles it and compares it, once; returns a sentence."""
+    return cache(lambda name, to: compiled(COMPILABLE[name], to, tmp_path_factory.mktemp("case")))
 
 
-def compiled(case: Case, folder: Path) -> str:
+def compiled(case: Case, to: str, folder: Path) -> str:
     rows: pd.DataFrame = case.save(folder / "model")
     batch = batch_of(rows)
     held = scoring_of(
@@ -40,6 +43,7 @@ def compiled(case: Case, folder: Path) -> str:
         folder / "store",
         result_schema=case.returns,
         params=dict(case.params),
+        compile=to,
         **dict(case.options),
     )
     try:
@@ -64,14 +68,23 @@ def alike(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-@pytest.mark.parametrize("name", COMPILABLE)
-def test_it_answers_as_its_pyfunc_does_or_is_refused(name: str, outcome: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "to"), [*((name, "onnx") for name in COMPILABLE), *((name, "llvm") for name in TREES)]
+)
+def test_it_answers_as_its_pyfunc_does_or_is_refused(name: str, to: str, outcome: Callable[[str, str], str]) -> None:
     # The comparison is in the fixture; which are refused, and why, is held to the docs below.
-    assert outcome(name).startswith(("compiled", "refused"))
+    assert outcome(name, to).startswith(("compiled", "refused"))
 
 
-def test_the_table_in_the_docs_is_that_of_these_models(outcome: Callable[[str], str]) -> None:
-    rows = [(f"`{name.partition(': ')[0]}`", name.partition(": ")[2], outcome(name)) for name in COMPILABLE]
-    generated.check(
-        Path("docs/compiled.md"), "compiled", generated.table(("flavor", "model", "compiled to ONNX"), rows)
-    )
+def test_the_table_in_the_docs_is_that_of_these_models(outcome: Callable[[str, str], str]) -> None:
+    rows = [
+        (
+            f"`{name.partition(': ')[0]}`",
+            name.partition(": ")[2],
+            outcome(name, "onnx"),
+            outcome(name, "llvm") if name in TREES else "",
+        )
+        for name in COMPILABLE
+    ]
+    header = ("flavor", "model", "compiled to ONNX", "compiled to LLVM")
+    generated.check(Path("docs/compiled.md"), "compiled", generated.table(header, rows))
