@@ -53,9 +53,10 @@ def _stored(job: PreparedJob, clock: Callable[[], float]) -> JobConfig:
     config, store = job.config, job.source.store
     assert store is not None
     ledger = stored_runs(job.engine.tables, config).stored
-    number, session, begun = next_number(ledger), uuid.uuid4().hex[:8], clock()
-    if (there := wait_for_others(ledger, number, job.deadline.sleep)) is not None:
+    session, begun = uuid.uuid4().hex[:8], clock()
+    if (there := wait_for_others(config, ledger, job.deadline.sleep)) is not None:
         return reading(config, ledger, there)
+    number = next_number(ledger)
     with taking_part(ledger, session, job.deadline.sleep):
         ledger.make_folder(ledger.folder.below(UNITS))
         ledger.make_folder(ledger.staged(session).parent())
@@ -66,4 +67,4 @@ def _stored(job: PreparedJob, clock: Callable[[], float]) -> JobConfig:
         except (RunError, PlanError):
             remove_sessions(ledger, [session])
             raise
-        return reading(config, ledger, seal_rows(ledger, number, session, files, clock() - begun))
+        return reading(config, ledger, seal_rows(config, ledger, number, session, files, clock() - begun))

@@ -8,14 +8,15 @@ removed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from pyarrow import ArrowException
 
 from spark_infer.config import JobConfig
 from spark_infer.errors import LedgerError, TargetError
-from spark_infer.job.units.fingerprint import job_key, stored_session
+from spark_infer.job.units.fingerprint import digest, job_key, stored_session
 from spark_infer.job.units.runs import Runs, before_running, plan_in
 from spark_infer.job.units.slices import slice_key, slice_of
 from spark_infer.runtime.process_state import this_process
@@ -31,6 +32,8 @@ from spark_infer.tables.storage import Storage
 from spark_infer.tables.table_lookup import TableLookup
 
 logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.5
 
 
 @before_running()
@@ -52,7 +55,7 @@ def with_stored_rows(lookup: TableLookup, config: JobConfig, *, new_run: bool) -
         return config, ()
     runs = stored_runs(lookup, config)
     repeats = config.target.write_mode.takes_existing and not config.target.write_mode.adds_only
-    sealed = None if new_run else _waiting(runs, repeats=repeats)
+    sealed = None if new_run else _waiting(runs, _selected(config), repeats=repeats)
     if sealed is None:
         return config, ()
     ledger = runs.stored
@@ -94,16 +97,21 @@ def next_number(ledger: Ledger) -> int:
     return max(ledger.done(), default=0) + 1
 
 
-def seal_rows(ledger: Ledger, number: int, session: str, files: Sequence[WrittenFile], seconds: float) -> Sealed:
+def seal_rows(
+    config: JobConfig, ledger: Ledger, number: int, session: str, files: Sequence[WrittenFile], seconds: float
+) -> Sealed:
     """Say that all rows are stored, once the disk keeps them; returns those of another command that was quicker."""
     disk_of(ledger.folder).keep(ledger.staged(session).root, [file.path for file in files])
     this_process().failpoints.reach("store")
-    sealed = Sealed(unit=number, session=session, files=tuple(files), seconds=seconds)
-    if ledger.seal(sealed):
-        this_process().failpoints.reach("stored")
-        return sealed
-    remove_sessions(ledger, [session])
-    return ledger.sealed(number)
+    sealed = Sealed(unit=number, session=session, files=tuple(files), stats=(_selected(config),), seconds=seconds)
+    while not ledger.seal(sealed):
+        there = ledger.sealed(sealed.unit)
+        if there.stats == sealed.stats:
+            remove_sessions(ledger, [session])
+            return there
+        sealed = replace(sealed, unit=sealed.unit + 1)
+    this_process().failpoints.reach("stored")
+    return sealed
 
 
 def discard_stored(runs: Runs, ledger: Ledger) -> None:
@@ -130,23 +138,31 @@ def discard_stored(runs: Runs, ledger: Ledger) -> None:
     remove_sessions(stored, [name for name in stored.folder.names(FILES) if name not in kept])
 
 
-def wait_for_others(ledger: Ledger, number: int, sleep: Callable[[float], None]) -> Sealed | None:
+def wait_for_others(config: JobConfig, ledger: Ledger, sleep: Callable[[float], None]) -> Sealed | None:
     """Wait for a command that stores the same rows at this moment; None where there is none, or it has failed."""
+    number = next_number(ledger)
     while not ledger.is_sealed(number) and at_work(ledger):
-        sleep(0.5)
-    return ledger.sealed(number) if ledger.is_sealed(number) else None
+        sleep(_LOOK_SECONDS)
+    there = ledger.sealed(number) if ledger.is_sealed(number) else None
+    return there if there is not None and there.stats == (_selected(config),) else None
 
 
-def _waiting(runs: Runs, *, repeats: bool) -> Sealed | None:
+def _selected(config: JobConfig) -> dict[str, str]:
+    """What decides the rows that are stored, besides the name of their source."""
+    return {"where": "" if config.source.where is None else digest(config.source.where)}
+
+
+def _waiting(runs: Runs, selected: Mapping[str, str], *, repeats: bool) -> Sealed | None:
     """The stored rows that a run has begun with, or is about to; none of a run that was given up.
 
     Those of a finished run are there where it was stopped before it removed them.
 
     Args:
         runs: The runs.
+        selected: What decides the rows of the job; those that were stored by another condition do not wait for it.
         repeats: Whether a finished run is done again, with rows of now.
     """
-    sealed = {each.session: each for each in runs.stored.all_sealed().values()}
+    sealed = {each.session: each for each in runs.stored.all_sealed().values() if each.stats == (selected,)}
     if not sealed:
         return None
     newest = max(sealed.values(), key=lambda each: each.unit)

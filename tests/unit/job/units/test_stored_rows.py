@@ -13,7 +13,14 @@ import pytest
 
 from spark_infer.config import JobConfig
 from spark_infer.job.units.run_plan import RunPlan
-from spark_infer.job.units.stored_rows import discard_stored, next_number, seal_rows, stored_runs, with_stored_rows
+from spark_infer.job.units.stored_rows import (
+    discard_stored,
+    next_number,
+    seal_rows,
+    stored_runs,
+    wait_for_others,
+    with_stored_rows,
+)
 from spark_infer.tables.ledger.drivers import Driver, enter, leave
 from spark_infer.tables.ledger.ledger import UNITS, Ledger
 from spark_infer.tables.ledger.signed import stamped
@@ -21,8 +28,8 @@ from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.sink.sink_spec import WrittenFile
 
 
-def config(tmp_path: Path, mode: str = "append") -> JobConfig:
-    source, target = {"query": "select rand() as x"}, {"path": str(tmp_path / "out"), "mode": mode}
+def config(tmp_path: Path, mode: str = "append", where: str | None = None) -> JobConfig:
+    source, target = {"query": "select rand() as x", "where": where}, {"path": str(tmp_path / "out"), "mode": mode}
     return JobConfig.model_validate({"model": "models:/m/1", "source": source, "target": target})
 
 
@@ -32,7 +39,9 @@ def store(job: JobConfig, session: str) -> None:
     ledger.make_folder(ledger.folder.below(UNITS))
     ledger.make_folder(ledger.staged(session))
     pq.write_table(pa.table({"x": [1.0]}), Path(ledger.staged(session).root) / "a.parquet")
-    seal_rows(ledger, next_number(ledger), session, [WrittenFile(path="a.parquet", size=1, rows=1, values={})], 0.1)
+    seal_rows(
+        job, ledger, next_number(ledger), session, [WrittenFile(path="a.parquet", size=1, rows=1, values={})], 0.1
+    )
 
 
 def begin(job: JobConfig, session: str) -> Ledger:
@@ -104,6 +113,14 @@ def test_rows_of_a_finished_run_are_not_scored_by_one_that_replaces_them(tmp_pat
     assert waiting(job) == then
 
 
+def test_rows_that_were_stored_by_another_condition_are_not_scored(tmp_path: Path) -> None:
+    job, other = config(tmp_path), config(tmp_path, where="x > 0.5")
+    store(job, "aaaa")
+    assert waiting(other) == ""
+    store(other, "bbbb")
+    assert (waiting(other), waiting(job), waiting(config(tmp_path, where="x > 0.7"))) == ("bbbb", "aaaa", "")
+
+
 def test_rows_of_a_run_that_was_given_up_are_not_scored(tmp_path: Path) -> None:
     job = config(tmp_path)
     store(job, "aaaa")
@@ -132,5 +149,27 @@ def test_rows_that_another_command_has_stored_first_count(tmp_path: Path) -> Non
     store(job, "aaaa")
     ledger = stored_runs(LocalTables(), job).stored
     ledger.make_folder(ledger.staged("bbbb"))
-    assert seal_rows(ledger, 1, "bbbb", [], 0.1).session == "aaaa"
+    assert seal_rows(job, ledger, 1, "bbbb", [], 0.1).session == "aaaa"
     assert ledger.folder.names("files") == ["aaaa"]
+    other = config(tmp_path, where="x > 0.5")
+    ledger.make_folder(ledger.staged("cccc"))
+    assert (seal_rows(other, ledger, 1, "cccc", [], 0.1).session, ledger.done()) == ("cccc", [1, 2])
+
+
+@pytest.mark.parametrize(("stores", "found"), [("", "aaaa"), ("x > 0.5", ""), (None, "")])
+def test_a_command_waits_for_another_one_that_stores_the_same_rows(
+    tmp_path: Path, stores: str | None, found: str
+) -> None:
+    job = config(tmp_path)
+    ledger, driver, looks = stored_runs(LocalTables(), job).stored, Driver.own("aaaa"), []
+    assert wait_for_others(job, ledger, lambda seconds: pytest.fail("nobody is at work")) is None
+    enter(ledger, driver)
+
+    def other_command_ends(seconds: float) -> None:
+        looks.append(seconds)
+        if stores is not None:
+            store(config(tmp_path, where=stores or None), "aaaa")
+        leave(ledger, driver)
+
+    there = wait_for_others(job, ledger, other_command_ends)
+    assert (len(looks), "" if there is None else there.session) == (1, found)
