@@ -18,7 +18,7 @@ from mlflow.models import infer_signature
 
 from spark_infer.engines.local.process import MODULE
 from tests.here import no_processes
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.local.eight import write_files
 
 ROWS = 1000
@@ -27,7 +27,7 @@ ROWS = 1000
 @pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model that doubles ``x``."""
-    return save_line(tmp_path_factory.mktemp("line") / "model")
+    return save_light_line(tmp_path_factory.mktemp("line") / "model")
 
 
 @pytest.fixture(scope="session")

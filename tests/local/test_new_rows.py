@@ -16,7 +16,7 @@ from spark_infer.job.prepare import prepare_job
 from spark_infer.job.run import run_job
 from spark_infer.runtime.failpoints import InjectedError
 from tests.histories import FolderHistory, History
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.local.jobs import read
 from tests.local.new_rows import Break, append, counts, doubled, new_rows, predictions
 
@@ -28,7 +28,7 @@ POINTS = ("seal:2", "sealed:2", "publish:2", "placed:1", "commit:1", "committed:
 @pytest.fixture(scope="module")
 def tripling(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The next version of the model: it triples ``x``."""
-    return save_line(tmp_path_factory.mktemp("tripling") / "model", 3.0)
+    return save_light_line(tmp_path_factory.mktemp("tripling") / "model", 3.0)
 
 
 @pytest.mark.parametrize("kind", ["delta", "parquet"])

@@ -22,7 +22,7 @@ from spark_infer.job.scoring import ScoringJob
 from spark_infer.job.units.fingerprint import FILES, SECRETS
 from spark_infer.job.units.run_plan import RunPlan
 from spark_infer.runtime.failpoints import InjectedError
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.local.eight import EACH
 from tests.local.jobs import job, read
 from tests.pairwise import pairwise
@@ -101,7 +101,7 @@ def test_a_source_that_has_grown_is_not_appended_again(line: str, tmp_path: Path
 def test_another_model_or_setting_does_not_append_the_same_rows_again(line: str, files: Path, tmp_path: Path) -> None:
     source, target = {"path": str(files)}, {"path": str(tmp_path / "out"), "mode": "append"}
     job(line, source, target).run()
-    other = save_line(tmp_path / "other", slope=3.0)
+    other = save_light_line(tmp_path / "other", slope=3.0)
     changes: dict[str, dict[str, Any]] = {
         "model digest: ": {"model": {"uri": other}},
         "target settings, keep: ": {"target": {**target, "keep": ["id"]}},

@@ -9,7 +9,7 @@ import pytest
 
 from spark_infer.job import trial
 from spark_infer.models.driver import load_here
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.local.new_rows import append, counts, doubled, new_rows, predictions
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -57,7 +57,7 @@ def test_what_has_changed_is_tried_again(
     model = line
     match changed:
         case "model":
-            model = save_line(tmp_path / "tripling", 3.0)
+            model = save_light_line(tmp_path / "tripling", 3.0)
         case "option":
             more |= {"score": {"accelerate": "off"}}
         case "library":
@@ -76,5 +76,5 @@ def test_a_source_with_nothing_new_needs_no_model(line: str, tmp_path: Path, loa
     append(tmp_path / "in", 0)
     new_rows(line, tmp_path).run()
     loads.clear()
-    assert new_rows(save_line(tmp_path / "tripling", 3.0), tmp_path).run().nothing_new
+    assert new_rows(save_light_line(tmp_path / "tripling", 3.0), tmp_path).run().nothing_new
     assert not loads

@@ -15,7 +15,7 @@ from deltalake import write_deltalake
 from spark_infer.engines.local import units as local_units
 from tests.here import tasks_here
 from tests.histories import FolderHistory, History
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.local.jobs import read
 from tests.soak.test_moments import finish, job, start
 
@@ -27,10 +27,11 @@ FIRST = int(os.environ.get("TESTS_FIRST_HISTORY", "1000"))
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     here = tmp_path_factory.mktemp("models")
-    return {save_line(here / f"{slope:g}", slope): slope for slope in (2.0, 3.0)}
+    return {save_light_line(here / f"{slope:g}", slope): slope for slope in (2.0, 3.0)}
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("by", [False, True], ids=["log", "key"])
 @pytest.mark.parametrize("kind", [History, FolderHistory], ids=["table", "folder"])
 def test_each_history_equals_a_full_rescore_after_each_step(
@@ -50,6 +51,7 @@ def test_each_history_equals_a_full_rescore_after_each_step(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["delta", "parquet"])
 def test_a_driver_that_is_killed_at_any_moment_scores_each_new_row_once(
     models: dict[str, float], tmp_path: Path, kind: str

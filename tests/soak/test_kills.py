@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.here import run_here
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.soak.tables import FILES, ROWS, Verdict, Watcher, expected, make_old, make_source, read
 
 MODES = ("error_if_exists", "append", "overwrite", "overwrite_partitions")
@@ -52,7 +52,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_line(tmp_path_factory.mktemp("line") / "model")
+    return save_light_line(tmp_path_factory.mktemp("line") / "model")
 
 
 def drive(document: dict[str, Any], fault: str, marker: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.here import run_here
-from tests.line import save_line
+from tests.line import save_light_line
 from tests.soak.counted import COUNTED
 from tests.soak.tables import Verdict, Watcher, expected, read
 
@@ -28,7 +28,7 @@ BIG = 2**53
 
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_line(tmp_path_factory.mktemp("line") / "model")
+    return save_light_line(tmp_path_factory.mktemp("line") / "model")
 
 
 def make(folder: Path) -> None:
