@@ -28,6 +28,8 @@ _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 4 * 2**30
 _WITH_SESSION = "tests/spark/"
 _own_folder = pytest.StashKey[Path]()
+# Threads of OpenMP and OpenBLAS that have nothing to do sleep. By default they spin, on cores that others wait for.
+_IDLE_THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 # Random examples: few in each round; `make soak` has as many as hypothesis takes by default, and more.
 settings.register_profile("suite", deadline=None, print_blob=True, max_examples=25)
 settings.register_profile("soak", settings.get_profile("suite"), max_examples=200)
@@ -48,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = str(config.rootpath)
     for name in ("SPARK_SUBMIT_OPTS", "SPARK_DAEMON_JAVA_OPTS", "SPARK_LAUNCHER_OPTS"):
         os.environ[name] = jvm.options()
+    os.environ.update(_IDLE_THREADS_SLEEP)
     os.environ["TZ"] = "UTC"
     time.tzset()
 
@@ -123,6 +126,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     conf = {
         **jvm.SMALL_TABLES,
         "spark.databricks.delta.writeChecksumFile.enabled": "false",  # one more job for each commit
+        "spark.driver.extraJavaOptions": jvm.LONG,
         "spark.driver.memory": "2g",
         "spark.local.dir": str(folder / "local"),
         "spark.python.daemon.module": "tests.daemon",

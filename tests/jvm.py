@@ -19,8 +19,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 # With one compiler Java keeps 48 MB for what it has compiled; a session of minutes fills that and compiles again.
-LIGHT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-
+# The last one spares a JVM the full collections of garbage on its way to as many classes as Spark has.
+LIGHT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:MetaspaceSize=300m"
+LONG = "-Xms800m -Xmn400m"
+"""Added for a JVM of 2 GB that lives for minutes: room for young objects, so that it seldom collects garbage."""
 
 SMALL_TABLES = {
     # Compiling an operator takes longer than a few thousand rows do without.
@@ -28,6 +30,8 @@ SMALL_TABLES = {
     "spark.sql.codegen.wholeStage": "false",
     # Neither does a query of a few rows earn it to be planned again after each stage.
     "spark.sql.adaptive.enabled": "false",
+    # By default each sort and each aggregation of each task takes, and clears, 32 MB or more.
+    "spark.buffer.pageSize": "1m",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.enabled": "false",

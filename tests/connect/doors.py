@@ -196,7 +196,7 @@ def errors(spark: SparkSession, rows: DataFrame) -> dict[str, list[str]]:
 def main() -> None:
     spark = session(sys.argv[1])
     serverless.refuse_as_serverless()
-    rows = spark.range(1000, numPartitions=8).selectExpr(
+    rows = spark.range(1000, numPartitions=3).selectExpr(
         f"id + {BIG} AS id", "CAST(id AS double) AS x", "id AS n", "CAST(id % 2 AS int) AS half"
     )
     facts = {

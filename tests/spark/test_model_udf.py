@@ -30,7 +30,8 @@ NAMING = Path(__file__).parent / "models" / "naming.py"
 
 @pytest.fixture
 def flowers(spark: SparkSession, flower: FlowerModel) -> DataFrame:
-    return spark.createDataFrame(flower.rows)
+    # One partition: each call of a UDF in a query has a Python worker of its own in each task.
+    return spark.createDataFrame(flower.rows).coalesce(1)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,46 +39,47 @@ def texts(codes: Any, *words: str) -> pa.DictionaryArray:
 
 FEW = (np.arange(ROWS) >= 2_000) & (np.arange(ROWS) < 2_100)
 PLAIN = ["y" * 200_000 if few else "x" for few in FEW]
-FILES: dict[str, tuple[pa.Array, dict[str, Any]]] = {
-    "texts of a dictionary, one of them large": (
+# Functions, since the columns take 300 MB together.
+FILES: dict[str, Callable[[], tuple[pa.Array, dict[str, Any]]]] = {
+    "texts of a dictionary, one of them large": lambda: (
         texts(np.zeros(ROWS), "x" * 300_000, *map(str, range(20_000))),
         {"dictionary_pagesize_limit": 2**24},
     ),
-    "large texts side by side": (pa.array(PLAIN), {"use_dictionary": False, "compression": "zstd"}),
-    "large texts side by side, behind a dictionary": (
+    "large texts side by side": lambda: (pa.array(PLAIN), {"use_dictionary": False, "compression": "zstd"}),
+    "large texts side by side, behind a dictionary": lambda: (
         pa.array(["z" * 500 + str(number % 3) for number in range(2_000)] + PLAIN[2_000:]),
         {"dictionary_pagesize_limit": 2_000, "compression": "zstd"},
     ),
-    "texts with equal beginnings": (
+    "texts with equal beginnings": lambda: (
         pa.array(PLAIN),
         {"use_dictionary": False, "column_encoding": {"t": "DELTA_BYTE_ARRAY"}},
     ),
-    "texts with their lengths before them": (
+    "texts with their lengths before them": lambda: (
         pa.array(PLAIN),
         {"use_dictionary": False, "column_encoding": {"t": "DELTA_LENGTH_BYTE_ARRAY"}, "compression": "zstd"},
     ),
-    "long lists side by side": (lists(neighbours(100_000, 40)), {}),
-    "long lists side by side without a dictionary": (
+    "long lists side by side": lambda: (lists(neighbours(100_000, 40)), {}),
+    "long lists side by side without a dictionary": lambda: (
         lists(neighbours(100_000, 40)),
         {"use_dictionary": False, "compression": "gzip"},
     ),
-    "long lists of lists": (
+    "long lists of lists": lambda: (
         pa.ListArray.from_arrays(pa.array(np.arange(ROWS + 1, dtype=np.int32)), lists(neighbours(100_000, 40))),
         {"compression": "brotli"},
     ),
-    "lists of many lists": (lists(neighbours(50_000, 40), lists(np.ones(2_003_960, np.int64))), {}),
-    "long lists of structs of texts": (
+    "lists of many lists": lambda: (lists(neighbours(50_000, 40), lists(np.ones(2_003_960, np.int64))), {}),
+    "long lists of structs of texts": lambda: (
         lists(
             neighbours(2_000, 40),
             pa.StructArray.from_arrays([texts(np.arange(83_960) >= 2_000, "x", "y" * 2_000)], names=["a"]),
         ),
         {"compression": "lz4"},
     ),
-    "lists of large texts": (
+    "lists of large texts": lambda: (
         lists(np.ones(ROWS, np.int64), pa.array(PLAIN)),
         {"use_dictionary": False, "compression": "zstd"},
     ),
-    "irregular lists": (lists(np.random.default_rng(1).integers(0, 2_000, ROWS)), {"compression": "none"}),
+    "irregular lists": lambda: (lists(np.random.default_rng(1).integers(0, 2_000, ROWS)), {"compression": "none"}),
 }
 
 
@@ -106,7 +108,7 @@ def written(folder: Path, columns: dict[str, pa.Array], **how: Any) -> tuple[Sca
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("name", FILES)
 def test_large_rows_side_by_side_come_in_small_batches(tmp_path: Path, name: str, version: str) -> None:
-    array, how = FILES[name]
+    array, how = FILES[name]()
     task, scan = written(tmp_path, {"t": array}, data_page_version=version, **how)
     count = 0
     for batch in read_task(task, scan):

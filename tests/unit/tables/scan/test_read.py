@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -177,19 +178,20 @@ def test_texts_that_repeat_are_read_by_their_dictionary(tmp_path: Path) -> None:
 
 
 LARGE = "x" * 500_000
-REPEATED = {
-    "text": pa.array([LARGE] * 64),
-    "binary": pa.array([LARGE.encode()] * 64),
-    "of three": pa.array([letter * 500_000 for letter in "abc" * 21 + "a"]),
-    "inside a struct": pa.array([{"a": LARGE}] * 64),
-    "inside arrays": pa.array([[LARGE]] * 64),
-    "in the second row group": pa.array(["short"] * 32 + [LARGE] * 32),
+# Functions, since each column takes 32 MB.
+REPEATED: dict[str, Callable[[], pa.Array]] = {
+    "text": lambda: pa.array([LARGE] * 64),
+    "binary": lambda: pa.array([LARGE.encode()] * 64),
+    "of three": lambda: pa.array([letter * 500_000 for letter in "abc" * 21 + "a"]),
+    "inside a struct": lambda: pa.array([{"a": LARGE}] * 64),
+    "inside arrays": lambda: pa.array([[LARGE]] * 64),
+    "in the second row group": lambda: pa.array(["short"] * 32 + [LARGE] * 32),
 }
 
 
 @pytest.mark.parametrize("name", REPEATED)
 def test_a_large_text_that_stands_once_in_a_file_and_in_every_row_fills_no_memory(tmp_path: Path, name: str) -> None:
-    rows = pa.table({"id": range(64), "t": REPEATED[name]})
+    rows = pa.table({"id": range(64), "t": REPEATED[name]()})
     pq.write_table(rows, tmp_path / "f.parquet", dictionary_pagesize_limit=2**24, row_group_size=32)
     assert (tmp_path / "f.parquet").stat().st_size < 200_000
     scan = Scan(uri=f"file://{tmp_path}", schema=rows.schema, batch_rows=64, batch_bytes=2**21)
