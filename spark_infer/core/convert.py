@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from spark_infer.core.binding import Binding, BoundColumn, TensorInput
 from spark_infer.core.casts import retype
 from spark_infer.core.nested import nested, sized_scalars
+from spark_infer.core.pylist import to_pylist
 from spark_infer.core.signature import ANY, Column, Signature, is_list, spelled
 from spark_infer.errors import InputValueError
 
@@ -93,7 +94,7 @@ def objects(array: pa.Array, name: str) -> list[Any]:
         InputValueError: One is something that Python has no value for.
     """
     try:
-        values: list[Any] = array.to_pylist(maps_as_pydicts="strict")
+        values = to_pylist(array)
     except _NO_PYTHON_VALUE:
         raise _no_python_value(array, name) from None
     return values

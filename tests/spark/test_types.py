@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_infer import model_udf, score
+from spark_infer.core.pylist import to_pylist
 from spark_infer.errors import ConfigError, SchemaMismatchError, TargetError
 from tests.types import document, trap
 from tests.types.broken import BROKEN
@@ -211,7 +212,7 @@ def test_the_column_door_refuses_such_a_type_in_the_first_task(
 def test_every_shape_of_prediction_stands_in_the_table(door: str, doors: Doors, found: document.Cells) -> None:
     out = doors.scored(door, doors.models["speaker"], "row < 2", keep=["row"], output="said", result_type=DECLARED)
     said = arrow_of(out)
-    for row, record in zip(said["row"].to_pylist(), said["said"].to_pylist(maps_as_pydicts="strict"), strict=True):
+    for row, record in zip(said["row"].to_pylist(), to_pylist(said["said"]), strict=True):
         for shape in SHAPES:
             same = repr(record[shape.name]).replace("zoneinfo.ZoneInfo(key='UTC')", "datetime.timezone.utc") == repr(
                 shape.expected(row)

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from spark_infer.core.pylist import to_pylist
 from spark_infer.tables.delta.log_check import checked_entry, parsed
 from spark_infer.tables.scan import batch_rows
 from spark_infer.tables.storage import Storage
@@ -139,7 +140,7 @@ def _checkpoint_file(storage: Storage, path: str, wanted: Sequence[str], decoded
             raise UnreadableLogError("a page of its checkpoint is of an unknown kind", for_spark=True) from error
         for batch in file.iter_batches(rows, columns=columns):
             decoded.add(batch.nbytes)
-            yield from map(checked_entry, batch.to_pylist(maps_as_pydicts="strict"))
+            yield from map(checked_entry, to_pylist(batch))
 
 
 def _stored_bytes(footer: pq.FileMetaData, columns: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from spark_infer.core.outputs import to_array
+from spark_infer.core.pylist import to_pylist
 from spark_infer.errors import PredictionShapeError
 
 DOUBLE, LONG, TEXT = pa.float64(), pa.int64(), pa.string()
@@ -44,7 +45,7 @@ def value(row: Any, wanted: pa.DataType, beside: tuple[Any, ...] = ()) -> Any:
     rows = [row, *beside]
     array = to_array(rows, "p", wanted, len(rows))
     assert array.type == wanted
-    return array.to_pylist(maps_as_pydicts="strict")[0]
+    return to_pylist(array)[0]
 
 
 AT = {"y": 2.0, "x": 1.0}

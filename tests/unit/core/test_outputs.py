@@ -10,6 +10,7 @@ import pytest
 
 from spark_infer.core.outputs import to_array, to_batch
 from spark_infer.core.prediction_columns import choose_outputs, signature_outputs
+from spark_infer.core.pylist import to_pylist
 from spark_infer.core.signature import Column, Signature, Tensor
 from spark_infer.errors import PredictionShapeError, StepError
 from tests.types.shapes import ARROW, SHAPES, Shape
@@ -194,7 +195,7 @@ def test_every_shape_becomes_what_it_is_declared_as(shape: Shape) -> None:
     values = shape.returned([0, 1])
     array = to_array(values if isinstance(values, np.ndarray) else list(values), "p", ARROW[shape.declared], 2)
     assert array.type == ARROW[shape.declared]
-    found = repr(array.to_pylist(maps_as_pydicts="strict")).replace("zoneinfo.ZoneInfo(key='UTC')", UTC_TOLD)
+    found = repr(to_pylist(array)).replace("zoneinfo.ZoneInfo(key='UTC')", UTC_TOLD).replace("<UTC>", UTC_TOLD)
     assert found == repr([shape.expected(0), shape.expected(1)])
 
 
@@ -214,7 +215,7 @@ AB: dict[str, Any] = {"b": np.array([1.0, 2.0]), "a": np.array([3, 4])}
 
 
 def one(predictions: Any, schema: pa.Schema = DOUBLE) -> list[Any]:
-    found: list[Any] = to_batch(predictions, schema, 2).column(0).to_pylist(maps_as_pydicts="strict")
+    found: list[Any] = to_pylist(to_batch(predictions, schema, 2).column(0))
     return found
 
 

@@ -108,8 +108,8 @@ _MERGE_BOMB = "a: &a {x: 1}\n" + "".join(
         (_BOMB, "aliases multiply"),
         (_MERGE_BOMB, "aliases multiply"),
         ("flavors: &f {a: *f}", "contains itself"),
-        ("[" * 100_000, "nested too deep"),
-        ("{a: " * 100_000, "nested too deep"),
+        ("[" * 100_000, "nested too deep|maximum nesting depth"),
+        ("{a: " * 100_000, "nested too deep|maximum nesting depth"),
         ("- x\n" * 500_000, "too many entries"),
         ("flavors: {a: {b: 1" + "0" * 5_000 + "}}", "not plain YAML"),
         ("flavors: !!python/object/apply:os.system [exit 3]", "not plain YAML"),
@@ -123,7 +123,7 @@ _MERGE_BOMB = "a: &a {x: 1}\n" + "".join(
         ("flavors: []", "`flavors` is not a mapping"),
         ("flavors: {}", "`flavors` is not a mapping"),
         ("flavors: {sklearn: 3}", "`flavors` is not a mapping"),
-        ("flavors: {a: {}}\nsignature: {inputs: '" + "[" * 100_000 + "'}", "nested too deep"),
+        ("flavors: {a: {}}\nsignature: {inputs: '" + "[" * 100_000 + "'}", "nested too deep|maximum nesting depth"),
     ],
 )
 def test_a_hostile_or_broken_file_is_refused_at_once(tmp_path: Path, text: str, complaint: str) -> None:

@@ -221,7 +221,8 @@ def test_what_a_signature_calls_any_has_the_type_of_the_table(tmp_path: Path) ->
         {"x": 2.0, "note": None, "meta": {"lang": "de", "score": None}, "seen": []},
     ]
     table = pa.RecordBatch.from_pylist(rows)
-    expected = pyfunc.predict(table.to_pandas())  # as a pandas UDF has it: an array is numpy's
+    said = pyfunc.predict(table.to_pandas())  # as a pandas UDF has it: an array is numpy's
+    expected = [each.replace("'note': nan", "'note': None") for each in said]  # pandas 3 has nan; models here get None
     assert "array(['x']" in expected[0]
     assert scored(tmp_path / "m", table) == expected
     # Whatever no model takes is refused before any task.
