@@ -124,6 +124,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
     folder = tmp_path_factory.mktemp("spark")
     conf = {
+        **jvm.CALENDAR,
         **jvm.SMALL_TABLES,
         "spark.databricks.delta.writeChecksumFile.enabled": "false",  # one more job for each commit
         "spark.driver.extraJavaOptions": jvm.LONG,

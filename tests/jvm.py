@@ -24,6 +24,14 @@ LIGHT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m
 LONG = "-Xms800m -Xmn400m"
 """Added for a JVM of 2 GB that lives for minutes: room for young objects, so that it seldom collects garbage."""
 
+CALENDAR = {
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+}
+"""Defaults of Spark 4, without which Spark 3.5 does not write tables with dates of the old calendar for the tests."""
+
 SMALL_TABLES = {
     # Compiling an operator takes longer than a few thousand rows do without.
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",

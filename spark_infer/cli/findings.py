@@ -28,7 +28,7 @@ from spark_infer.observe.wording import size
 from spark_infer.spark import environment
 
 MIN_PYTHON = (3, 10)
-MIN_SPARK = (4, 0)
+MIN_SPARK = (3, 5)
 ENOUGH_MEMORY_BYTES = 3 * 2**30
 ENOUGH_DISK_BYTES = 2 * 2**30
 _REGISTRY_SECONDS = 5.0
@@ -68,7 +68,7 @@ def look_at_python() -> Finding:
 def look_at_java(environ: Mapping[str, str]) -> Finding:
     """Check the Java that Spark would start."""
     try:
-        java = environment.require_java(environ)
+        java = environment.require_java(environ, _installed("pyspark") or "4")
     except EnvironmentProblem as problem:
         return Finding("java", "problem" if _installed("pyspark") else "note", problem.what, problem.next_step)
     return Finding("java", "ok", f"{java.version}, {java.path}")
@@ -80,7 +80,7 @@ def look_at_spark(environ: Mapping[str, str]) -> Finding:
     if version is None:
         return Finding("spark", "note", "pyspark is not installed: engine local only", install_extra("spark"))
     if _numbers(version)[:2] < MIN_SPARK:
-        return Finding("spark", "problem", f"pyspark {version} is too old", "pip install 'pyspark>=4.0,<5'")
+        return Finding("spark", "problem", f"pyspark {version} is too old", "pip install 'pyspark>=3.5,<5'")
     try:
         environment.require_matching_spark_home(environ, version)
     except EnvironmentProblem as problem:

@@ -80,7 +80,7 @@ def _has_java(console: Console) -> bool:
     from spark_infer.spark.environment import require_java
 
     try:
-        require_java(os.environ)
+        require_java(os.environ, version("pyspark"))
     except EnvironmentProblem as error:
         why = f"local: processes of this machine score the table, without Spark. {error.what}"
         console.print(f"[bold]{'Engine':<9}[/bold]{why}", soft_wrap=True)

@@ -7,6 +7,7 @@ import re
 from spark_infer.errors import nearest
 
 _OF_JAVA = re.compile(r"\s*(?:Caused by)?: [\w.$]+: (.+)")
+_IN_JAVA = re.compile(r"^: [\w.$]+: \[([A-Z][A-Z0-9_.]*)\]", re.MULTILINE)
 _DECORATION = re.compile(r"^\[[A-Z0-9_.]+\]\s*|\s*SQLSTATE: \w+.*$")
 
 
@@ -15,7 +16,9 @@ def condition(error: BaseException) -> str:
     for getter in ("getCondition", "getErrorClass"):
         if callable(found := getattr(error, getter, None)):
             return str(found() or "")
-    return ""
+    # PySpark leaves some of Java's exceptions to Py4J, which has their text alone.
+    named = _IN_JAVA.search(str(error))
+    return named[1] if named else ""
 
 
 def parameters(error: BaseException) -> dict[str, str]:

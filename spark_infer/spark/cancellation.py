@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
-from pyspark.util import InheritableThread
 
 from spark_infer.runtime.call_in_thread import Ended, Wait, call_in_thread
 from spark_infer.spark.server import is_connect
+from spark_infer.spark.versions import inheriting_thread
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,15 @@ class Tagged:
         """Return a thread that is still to be started; it has the caller's job group and other local properties."""
 
         def tagged() -> None:
-            self._spark.addTag(self._tag)
+            if is_connect(self._spark):
+                self._spark.addTag(self._tag)
+            else:
+                self._spark.sparkContext.addJobTag(self._tag)
             work()
 
         if is_connect(self._spark):
             return threading.Thread(target=tagged, name=self._tag, daemon=True)
-        thread: threading.Thread = InheritableThread(target=tagged, session=self._spark, name=self._tag, daemon=True)
-        return thread
+        return inheriting_thread(self._spark, tagged, self._tag)
 
     def call(self, action: Callable[[], T], wait: Wait[T]) -> T:
         """Call an action in a thread of its own, and stop it when the wait for it ends in an error.
@@ -67,6 +69,9 @@ class Tagged:
     def cancel(self) -> None:
         """Stop the actions that run."""
         try:
-            self._spark.interruptTag(self._tag)
+            if is_connect(self._spark):
+                self._spark.interruptTag(self._tag)
+            else:
+                self._spark.sparkContext.cancelJobsWithTag(self._tag)
         except Exception as error:  # the failure that led here is the one to tell of
             logger.warning("Tasks of Spark that are of no use any more go on: %s", type(error).__name__)

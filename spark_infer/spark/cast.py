@@ -12,7 +12,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, Integr
 from spark_infer.core.declared_types import cast_step
 from spark_infer.core.signature import spelled
 from spark_infer.errors import InputValueError, PredictionShapeError, SparkInferError
-from spark_infer.spark.versions import from_arrow_type, to_arrow_type
+from spark_infer.spark.schema import arrow_type, spark_type
 
 _EXACT = 2**53
 """Beyond it not every integer has a double of its own."""
@@ -36,15 +36,15 @@ def input_column(column: Column, name: str, got: DataType, wanted: pa.DataType, 
         return array_to_vector(column.cast(ArrayType(DoubleType())))
     if pa.types.is_timestamp(wanted):
         return column.cast(TimestampType())
-    target = from_arrow_type(wanted)
+    target = spark_type(wanted)
     if isinstance(got, ArrayType) and isinstance(target, ArrayType):
         element = got.elementType
         return F.transform(column, lambda each: input_column(each, name, element, wanted.value_type, is_vector=False))
-    step = cast_step(to_arrow_type(got), wanted)
+    step = cast_step(arrow_type(got), wanted)
     if step in ("long->double", "double->float"):
         problem = InputValueError(
             f"Column {name!r} holds a value that {spelled(wanted)} cannot hold exactly.",
-            next_step=f"filter or round these rows with `where`, or log the model with {spelled(to_arrow_type(got))}.",
+            next_step=f"filter or round these rows with `where`, or log the model with {spelled(arrow_type(got))}.",
         )
         infinite = F.lit(float("inf"))
         rounds = (F.abs(column.cast(target)) != infinite) | (F.abs(column) == infinite)
@@ -60,17 +60,20 @@ def output_column(column: Column, name: str, got: DataType, wanted: pa.DataType)
     """
     if isinstance(got, VectorUDT):
         column, got = vector_to_array(column), ArrayType(DoubleType(), containsNull=False)
-    target = from_arrow_type(wanted)
+    target = spark_type(wanted)
     if isinstance(got, DoubleType | FloatType) and isinstance(target, IntegralType):
         problem = PredictionShapeError(
             f"The model returned a value of {name!r} that is not {spelled(wanted)}.",
             next_step="say the type you want with result_type, or log the model with the outputs it really returns.",
         )
         number = F.when(~F.isnan(column), column)
-        return _checked(number.try_cast(target).cast(got) == number, number, target, problem)
+        # In doubles, where the bounds are exact: a cast of what does not fit may wrap round, or fail in other words.
+        bound = 2.0 ** (wanted.bit_width - 1)
+        fits = (F.rint(number) == number) & (number >= -bound) & (number < bound)
+        return _checked(fits, number, target, problem)
     if isinstance(got, DoubleType) and isinstance(target, FloatType):
         return column.cast(target)
-    step = cast_step(to_arrow_type(got), wanted)
+    step = cast_step(arrow_type(got), wanted)
     return None if step not in ("", "lossless", "long->double") else column.cast(target)
 
 

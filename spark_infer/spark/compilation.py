@@ -15,6 +15,7 @@ from spark_infer.models.requirements import refuse_unmet, requirements
 from spark_infer.models.sample_rows import SAMPLE_ROWS, Sample
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.ship import choose_way, workers_are_here
+from spark_infer.spark.versions import arrow_table
 from spark_infer.tables.predicate import quote_name
 
 if TYPE_CHECKING:
@@ -70,6 +71,6 @@ def first_rows(rows: DataFrame, columns: Sequence[str], schema: pa.Schema) -> Sa
         )
     wanted = pa.schema([schema.field(name) for name in columns])
     named = rows.select(*(rows[quote_name(name)].alias(f"c{number}") for number, name in enumerate(columns)))
-    table = named.limit(SAMPLE_ROWS).toArrow().rename_columns(list(columns)).cast(wanted)
+    table = arrow_table(named.limit(SAMPLE_ROWS)).rename_columns(list(columns)).cast(wanted)
     batches = [batch for batch in table.combine_chunks().to_batches() if batch.num_rows]
     return Sample(batches=batches, places=["the rows as Spark reads them"] * len(batches))

@@ -94,10 +94,7 @@ def score(
     asked = make_options(score, {}, wrong=problems, result_type=as_ddl(result_type), **options)
     assert per_task is not None
     stage = plan_stage(df.sparkSession, per_task)
-    with refusing_condition():
-        # In brackets, where `a = 1 AND` is no condition with a name.
-        rows = df if where is None else df.filter(f"({where}\n)" if isinstance(where, str) else where)
-        rows.select("*").schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
+    rows = df if where is None else _filtered(df, where)
     store = open_store()
     ref = pin(model_uri, asked, store, tracking_uri=tracking_uri, registry_uri=registry_uri)
     prepared = prepare(
@@ -117,6 +114,14 @@ def score(
     prepared = with_compiled(df.sparkSession, prepared, partial(first_rows, rows, columns, prepared.table))
     ship(df.sparkSession, prepared.store, prepared.files)
     return stamped(scored_frame(rows, prepared), ref.texts(model_name_column, model_version_column))
+
+
+def _filtered(df: DataFrame, where: str | Column) -> DataFrame:
+    with refusing_condition():
+        # In brackets, where `a = 1 AND` is no condition with a name.
+        rows = df.filter(f"({where}\n)" if isinstance(where, str) else where)
+        rows.select("*").schema  # noqa: B018 - has Spark look at the condition, also where it would wait for the first action
+        return rows
 
 
 def scored_frame(df: DataFrame, prepared: Prepared, *, stats_column: str | None = None) -> DataFrame:

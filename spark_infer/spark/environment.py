@@ -15,7 +15,6 @@ from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem
 
-MIN_JAVA = 17
 INSTALL_JAVA = (
     "install Java 17 or newer (Debian, Ubuntu: `apt install openjdk-17-jre-headless`; "
     "Fedora: `dnf install java-17-openjdk-headless`; macOS: `brew install openjdk@17`)"
@@ -33,11 +32,15 @@ class Java:
     version: int
 
 
-def require_java(environ: Mapping[str, str]) -> Java:
+def require_java(environ: Mapping[str, str], spark_version: str) -> Java:
     """Find the Java that Spark would start, the way Spark does: `JAVA_HOME` first, then the PATH.
 
+    Args:
+        environ: The environment variables.
+        spark_version: The installed PySpark's; Spark 3.5 takes Java 8 and later, Spark 4 takes 17 and later.
+
     Raises:
-        EnvironmentProblem: there is none, it does not run, or it is older than Spark 4 needs.
+        EnvironmentProblem: There is none, it does not run, or it is older than this Spark needs.
     """
     home = environ.get("JAVA_HOME")
     path: str | None
@@ -57,9 +60,11 @@ def require_java(environ: Mapping[str, str]) -> Java:
     version = _java_version(path)
     if version is None:
         raise EnvironmentProblem(f"{path} does not run as a Java.", next_step=INSTALL_JAVA)
-    if version < MIN_JAVA:
+    major = spark_version.partition(".")[0]
+    oldest = 8 if major == "3" else 17
+    if version < oldest:
         raise EnvironmentProblem(
-            f"Spark 4 needs Java {MIN_JAVA} or newer, and {path} is Java {version}.",
+            f"Spark {major} needs Java {oldest} or newer, and {path} is Java {version}.",
             next_step=f"{INSTALL_JAVA} and point JAVA_HOME at it",
         )
     return Java(path, version)
@@ -110,14 +115,18 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
+def spark_defaults_file(environ: Mapping[str, str], spark_home: Path) -> Path:
+    """Return where Spark's launcher looks for its defaults; there may be no such file."""
+    return Path(environ.get("SPARK_CONF_DIR") or spark_home / "conf") / "spark-defaults.conf"
+
+
 def read_spark_defaults(environ: Mapping[str, str], spark_home: Path) -> dict[str, str]:
     """Read the `spark-defaults.conf` that Spark's launcher would read; empty where there is none.
 
     What a builder sets wins over this file, so settings of ours have to look here first.
     """
-    folder = Path(environ.get("SPARK_CONF_DIR") or spark_home / "conf")
     try:
-        lines = (folder / "spark-defaults.conf").read_text(encoding="utf-8").splitlines()
+        lines = spark_defaults_file(environ, spark_home).read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
     settings = {}

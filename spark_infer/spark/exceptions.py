@@ -18,7 +18,10 @@ _OWN = re.compile(
     r"spark_infer\.errors\.(?:\w+\.)?(\w+): (.*?)(?:\n\s*\n|\n\tat |\s*SQLSTATE: \w+\s*(?:\n|\Z)|\Z)", re.DOTALL
 )
 _FILE = re.compile(
-    r"(?:FAILED_READ_FILE[.\w]*|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS)\]?[^\n]*?((?:file|s3a?|abfss?|gs|hdfs):\S+)"
+    r"(?:FAILED_READ_FILE[.\w]*|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS|"
+    # Before Spark 4 these have no name.
+    r"Encountered error while reading file|Failed merging schema of file|cannot be converted in file)"
+    r"[^\n]*?((?:file|s3a?|abfss?|gs|hdfs):\S+)"
 )
 
 _LOST = re.compile(
@@ -110,7 +113,9 @@ def _own_error(text: str) -> SparkInferError | None:
 
 def _own_check(text: str) -> SparkInferError | None:
     # A condition that the write itself carries: Spark raises our text, and nothing is committed.
-    match = re.search(r"USER_RAISED_EXCEPTION\W+spark_infer: ([^\n]*?)(?:\. SQLSTATE|\s*SQLSTATE|\n|\Z)", text)
+    match = re.search(
+        r"(?:USER_RAISED_EXCEPTION\W+|RuntimeException: )spark_infer: ([^\n]*?)(?:\. SQLSTATE|\s*SQLSTATE|\n|\Z)", text
+    )
     if match is None:
         return None
     what = match.group(1).rstrip(".")

@@ -25,8 +25,8 @@ _CAUSES = (
         r"unresolved dependency|UNRESOLVED DEPENDENCIES|FAILED DOWNLOADS|Server access [Ee]rror",
         "Spark could not fetch the jars of spark.jars.packages ({packages}).",
         "let this machine reach Maven Central, or name a mirror in spark.jars.repositories or spark.jars.ivySettings, "
-        "or copy the cache (~/.ivy2.5.2) from a machine that has them; where it says `not found`, no such version is "
-        "there: install another delta-spark",
+        "or copy the cache (~/.ivy2.5.2, of Spark 3.5 ~/.ivy2) from a machine that has them; where it "
+        "says `not found`, no such version is there: install another delta-spark",
     ),
     _Cause(
         r"UnsupportedClassVersionError|compiled by a more recent version of the Java",

@@ -13,7 +13,7 @@ from spark_infer.spark.descriptors import opened
 from spark_infer.spark.properties import SUBMIT_ARGS, submit_arguments
 
 
-def start_jvm(conf: Mapping[str, str], log_file: Path | None) -> None:
+def start_jvm(conf: Mapping[str, str], log_file: Path | None, defaults: Path) -> None:
     """Start a JVM for this process, unless it has one; under spark-submit, that is the one which started this process.
 
     It starts before there is a builder, since pyspark would put the settings of one on the JVM's command line.
@@ -21,6 +21,7 @@ def start_jvm(conf: Mapping[str, str], log_file: Path | None) -> None:
     Args:
         conf: The settings of the session to come.
         log_file: Where the JVM and the Python workers write, for their whole life; None leaves it on the screen.
+        defaults: The `spark-defaults.conf` that counts here; there may be none.
     """
     # The package pyspark-client, for Spark Connect alone, has neither.
     from pyspark import SparkContext
@@ -33,7 +34,7 @@ def start_jvm(conf: Mapping[str, str], log_file: Path | None) -> None:
         if log_file is not None:
             log = at_end.enter_context(opened(log_file))
             output = {"stdout": log, "stderr": log}
-        arguments = at_end.enter_context(submit_arguments(conf, os.environ))
+        arguments = at_end.enter_context(submit_arguments(conf, os.environ, defaults))
         at_end.enter_context(variables_set({SUBMIT_ARGS: arguments}))
         gateway = launch_gateway(popen_kwargs=output)  # type: ignore[no-untyped-call]
         SparkContext._ensure_initialized(gateway=gateway)

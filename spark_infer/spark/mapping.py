@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from spark_infer.spark.server import is_connect
+from spark_infer.spark.versions import map_in_arrow, usual_string
 
 Kind = TypeVar("Kind", bound=DataType)
 
@@ -15,9 +16,9 @@ Kind = TypeVar("Kind", bound=DataType)
 def mapped(frame: DataFrame, function: Any, schema: StructType, *, profile: Any = None) -> DataFrame:
     """Put a function over the record batches of a frame: `mapInArrow`, with strings that are strings everywhere."""
     if not is_connect(frame.sparkSession):
-        return frame.mapInArrow(function, schema, profile=profile)
+        return map_in_arrow(frame, function, schema, profile)
     # The `select` has the server tell its own schema, in which strings have their usual type.
-    return frame.mapInArrow(function, plain_strings(schema), profile=profile).select("*")
+    return map_in_arrow(frame, function, plain_strings(schema), profile).select("*")
 
 
 def plain_strings(kind: Kind) -> Kind:
@@ -27,9 +28,8 @@ def plain_strings(kind: Kind) -> Kind:
     ``string``: Delta writes it into the table, where other readers do not know it (seen with Spark 4.2, Delta 4.4).
     """
     plain: Any = kind
-    if isinstance(kind, StringType) and kind.isUTF8BinaryCollation():
-        plain = StringType()
-        plain.collation = ""
+    if isinstance(kind, StringType):
+        plain = usual_string(kind)
     elif isinstance(kind, StructType):
         plain = StructType([_plain_field(field) for field in kind.fields])
     elif isinstance(kind, ArrayType):

@@ -50,21 +50,23 @@ def require_hidden(conf: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def submit_arguments(conf: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
+def submit_arguments(conf: Mapping[str, str], environ: Mapping[str, str], defaults: Path) -> Iterator[str]:
     """Lend the value of `PYSPARK_SUBMIT_ARGS` that has a JVM read settings from a file of mode 0600.
 
-    What the variable holds already stays, and wins where it sets something too; `spark-defaults.conf` is read as ever.
-    The file is removed at the end, when the JVM has started.
+    What the variable holds already stays, and wins where it sets something too. The file begins with the properties
+    that Spark would have read without it: those of a file that the variable names, else those of ``defaults``. It is
+    removed at the end, when the JVM has started.
     """
     given = shlex.split(environ.get(SUBMIT_ARGS, _SHELL))
     lines = [f"{_escaped(name, _IN_NAMES)}={_escaped(value, _IN_VALUES)}" for name, value in conf.items()]
-    theirs = [Path(given[at + 1]).read_text("utf-8") for at, word in enumerate(given[:-1]) if word == _FILE][-1:]
+    named = [Path(given[at + 1]) for at, word in enumerate(given[:-1]) if word == _FILE] or [defaults]
+    # Spark 4 could read the defaults itself beside a file (--load-spark-defaults), Spark 3.5 cannot.
+    theirs = [named[-1].read_text("utf-8")] if named[-1] != defaults or defaults.is_file() else []
     handle, path = tempfile.mkstemp(prefix="spark_infer-", suffix=".properties")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write("\n".join([*theirs, *lines, ""]))
-        defaults = [] if theirs else ["--load-spark-defaults"]
-        yield shlex.join([*given[:-1], _FILE, path, *defaults, *given[-1:]])
+        yield shlex.join([*given[:-1], _FILE, path, *given[-1:]])
     finally:
         Path(path).unlink(missing_ok=True)
 

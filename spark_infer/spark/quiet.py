@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
-from pyspark.logger import PySparkLogger
 
 from spark_infer.core.exception_text import first_line
 from spark_infer.errors import SourceError
-
-_CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+from spark_infer.spark.versions import query_context_loggers
 
 
 @contextmanager
 def without_query_context() -> Iterator[None]:
     """Silence what PySpark logs, with a stack trace, when Spark's analysis refuses a query."""
-    loggers = [PySparkLogger.getLogger(name) for name in _CONTEXT_LOGGERS]
+    loggers = query_context_loggers()
     before = [logger.disabled for logger in loggers]
     for logger in loggers:
         logger.disabled = True

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from spark_infer.core.exception_text import first_line
 from spark_infer.errors import EnvironmentProblem, install_extra
 from spark_infer.spark.quiet import without_query_context
+from spark_infer.spark.versions import channel_builder
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,8 @@ def _reach(url: str, most_seconds: float) -> str:
     """Wait until the server takes connections; return where it is."""
     try:
         import grpc  # type: ignore[import-untyped] # it ships no types
-        from pyspark.sql.connect.client import DefaultChannelBuilder
 
-        builder = DefaultChannelBuilder(url)
+        builder = channel_builder(url)
     except ImportError as error:
         raise EnvironmentProblem(
             f"Spark Connect needs Python packages that are not here: {first_line(error)}",

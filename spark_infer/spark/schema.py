@@ -10,6 +10,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_infer.core.prediction_columns import ONLY_OUTPUT
 from spark_infer.core.result_type import check_result_type, not_a_result_type
+from spark_infer.spark.versions import parse_ddl
 from spark_infer.tables.predicate import quote_name
 from spark_infer.tables.spark_json import plain, schema_from_json, to_json
 
@@ -22,6 +23,16 @@ def to_arrow(schema: StructType) -> pa.Schema:
 def to_spark(schema: pa.Schema) -> StructType:
     """Return the Spark schema that an Arrow schema says."""
     return StructType.fromJson(to_json(schema))
+
+
+def arrow_type(data_type: DataType) -> pa.DataType:
+    """Return the Arrow type in which Spark sends a column to Python; null where it sends none."""
+    return to_arrow(StructType([StructField(ONLY_OUTPUT, data_type)])).field(0).type
+
+
+def spark_type(arrow: pa.DataType) -> DataType:
+    """Return the Spark type of an Arrow column; a timestamp without a zone becomes timestamp_ntz."""
+    return to_spark(pa.schema([pa.field(ONLY_OUTPUT, arrow)])).fields[0].dataType
 
 
 _BOOL = re.compile(r"\bbool(?=\s*(?:[>,]|$))", re.IGNORECASE)
@@ -54,7 +65,7 @@ def is_struct(result_type: str | DataType | None) -> bool:
 
 
 def _parsed(result_type: str | DataType) -> DataType:
-    return DataType.fromDDL(_BOOL.sub("boolean", result_type)) if isinstance(result_type, str) else result_type
+    return parse_ddl(_BOOL.sub("boolean", result_type)) if isinstance(result_type, str) else result_type
 
 
 def as_ddl(result_type: str | DataType | None) -> str | None:

@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 import spark_infer
 from spark_infer.errors import EnvironmentProblem
 from spark_infer.spark.quiet import without_query_context
+from spark_infer.spark.versions import HAS_TABLE_FUNCTION_ANALYSIS
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ def require_server(spark: SparkSession, backend: str) -> None:
 
 
 def _ask(spark: SparkSession, modules: Sequence[str]) -> _ServerPython | None:
+    if not HAS_TABLE_FUNCTION_ANALYSIS:
+        return None
     try:
         with without_query_context():
             # A table function says its columns while the query is analysed: the answer travels as a column's metadata.

@@ -90,7 +90,7 @@ def start_session(
     spark_home = Path(os.environ.get("SPARK_HOME") or _PYSPARK_FOLDER)
     if not submitted:
         environment.require_matching_spark_home(os.environ, pyspark.__version__)
-        environment.require_java(os.environ)
+        environment.require_java(os.environ, pyspark.__version__)
     outer = _submitted_conf() if submitted else environment.read_spark_defaults(os.environ, spark_home)
     delta = _usable_delta_conf(delta_conf or {}, submitted=submitted)
     conf = session_conf(config, app_name=app_name, outer=outer, delta_conf=delta, submitted=submitted)
@@ -102,7 +102,7 @@ def start_session(
         variables[LOG_LEVEL] = os.environ.get(LOG_LEVEL) or "INFO"  # the workers' stderr is that file
     with variables_set(variables):
         with _explained(conf, log_file):
-            start_jvm(conf, log_file)
+            start_jvm(conf, log_file, environment.spark_defaults_file(os.environ, spark_home))
         go_on()
         with _explained(conf, log_file):
             session = _start(conf)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from spark_infer.spark.analysis import condition
+
 _NOT_THERE = ("CONFIG_NOT_AVAILABLE", "SQL_CONF_NOT_FOUND")
 
 
@@ -42,7 +44,7 @@ def _value(read: Callable[[], Any]) -> str | None:
     try:
         found = read()
     except Exception as error:  # PySpark's exceptions cannot be named here
-        if str(error).lstrip("[").startswith(_NOT_THERE):
+        if condition(error) in _NOT_THERE or str(error).lstrip("[").startswith(_NOT_THERE):
             return None
         raise
     return None if found is None else str(found)

@@ -16,6 +16,7 @@ from spark_infer.models.files.distribution import ModelFiles, decide, deliver
 from spark_infer.models.files.store import ModelStore
 from spark_infer.spark.server import is_connect, is_own_server
 from spark_infer.spark.session_settings import setting
+from spark_infer.spark.versions import send_file
 
 __all__ = ["ModelFiles", "choose_way", "open_folder", "ship", "workers_are_here"]
 
@@ -55,7 +56,7 @@ def ship(spark: SparkSession, store: ModelStore, files: ModelFiles) -> None:
             unfinished.unlink(missing_ok=True)
             pack(store.path(files.digest), unfinished)
             unfinished.rename(archive)
-        spark.addArtifacts(str(archive), file=True)
+        send_file(spark, archive)
         sent.add(files.place)
 
 

@@ -25,10 +25,9 @@ from spark_infer.models.files.store import ModelStore
 from spark_infer.models.mlmodel import MLModel
 from spark_infer.spark.cast import input_column, output_column
 from spark_infer.spark.quiet import without_query_context
-from spark_infer.spark.schema import to_spark
+from spark_infer.spark.schema import arrow_type, to_spark
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.ship import ModelFiles, open_folder, ship
-from spark_infer.spark.versions import to_arrow_type
 from spark_infer.tables.predicate import quote_name
 
 _METHODS = {"predict": ONLY_OUTPUT, "predict_proba": "probability", "decision_function": "decision"}
@@ -219,4 +218,4 @@ class SparkMLModel:
 
 
 def _arrow(got: DataType) -> pa.DataType:
-    return to_arrow_type(ArrayType(DoubleType()) if isinstance(got, VectorUDT) else got)
+    return arrow_type(ArrayType(DoubleType()) if isinstance(got, VectorUDT) else got)

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spark_infer.spark.server import is_connect
+from spark_infer.spark.versions import HAS_PROGRESS
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def tracking(
         all_stages: Whether the stages that run side by side are added up; a Connect server tells of the thread's alone.
         every_seconds: How often a classic session is asked.
     """
-    if on_tasks is None:
+    if on_tasks is None or (is_connect(spark) and not HAS_PROGRESS):
         yield
         return
     with (

@@ -14,6 +14,7 @@ from spark_infer import score_table
 from spark_infer.config import SourceConfig
 from spark_infer.core.casts import in_utc
 from spark_infer.errors import SchemaMismatchError
+from spark_infer.spark.versions import arrow_table
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.scan.cut import cut
 from spark_infer.tables.scan.read import read_task
@@ -57,7 +58,7 @@ def test_types_and_values_are_sparks(spark: SparkSession, tmp_path: Path, names:
         scan = Scan(uri="", schema=pa.schema([mine.field(name)]))
         assert footer_doubts(found.listing.footers.values(), scan), name
     if carried := [name for name in names if LOGICAL[name].carried]:
-        rows = frame.select(*map(quoted, carried)).toArrow()
+        rows = arrow_table(frame.select(*map(quoted, carried)))
         theirs = pa.Table.from_batches([in_utc(each) for each in rows.to_batches()])
         ours = read_by_workers(found, pa.schema([mine.field(name) for name in carried]))
         for name in carried:

@@ -22,10 +22,12 @@ from tests.here import tasks_here
 from tests.spark.odd_tables import (
     CASES,
     Case,
+    filled_by_delta,
     old_calendar,
     prepared,
     rows_of,
 )
+from tests.spark.since import identity_columns
 
 # Much like another one, and for the soak.
 LIKE_ANOTHER = (
@@ -67,7 +69,17 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tab
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.soak] if name in LIKE_ANOTHER else []) for name in CASES]
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=[
+                *([pytest.mark.soak] if name in LIKE_ANOTHER else []),
+                *([identity_columns] if CASES[name].make is filled_by_delta else []),
+            ],
+        )
+        for name in CASES
+    ],
 )
 def test_both_planes_write_the_same_rows(
     spark: SparkSession, line: str, tables: Tables, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_infer import model_udf, score, score_table
+from spark_infer.spark.versions import arrow_table
 from tests.differential.jobs import ONE_JOB, TEN_JOBS, check, many, tables
 
 __all__ = ["many"]
@@ -25,11 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def by_udf(spark: SparkSession, source: Path, model: str, options: dict[str, Any]) -> pa.Table:
     predicted = spark.read.parquet(str(source)).withColumn("p", model_udf(spark, model, **options)())
     several = "struct" in predicted.schema["p"].dataType.typeName()
-    return predicted.select("*", *(["p.*"] if several else [F.col("p").alias("y")])).drop("p").toArrow()
+    return arrow_table(predicted.select("*", *(["p.*"] if several else [F.col("p").alias("y")])).drop("p"))
 
 
 def by_score(spark: SparkSession, source: Path, model: str, options: dict[str, Any]) -> pa.Table:
-    return score(spark.read.parquet(str(source)), model, **options).toArrow()
+    return arrow_table(score(spark.read.parquet(str(source)), model, **options))
 
 
 def by_table(spark: SparkSession, source: Path, model: str, options: dict[str, Any], *, plane: str) -> pa.Table:

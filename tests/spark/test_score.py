@@ -28,6 +28,7 @@ from spark_infer.errors import (
 from spark_infer.spark.exceptions import translate
 from tests.forecast import DAYS, Forecast, save_forecast
 from tests.spark.made import BIG, CountingModel, FlowerModel
+from tests.spark.since import HAS_INTERVALS
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ REFUSED: dict[str, Refused] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", [name for name in REFUSED if HAS_INTERVALS or name != "interval"])
 def test_what_does_not_fit_is_refused_before_any_task(
     name: str, flowers: DataFrame, flower: FlowerModel, jobs: Callable[[], int]
 ) -> None:

@@ -17,6 +17,7 @@ from spark_infer.errors import SourceError
 from spark_infer.job.describe import plan_of
 from spark_infer.job.run import run_job
 from spark_infer.spark.schema import to_arrow
+from spark_infer.spark.versions import arrow_table
 from spark_infer.tables.where.mask import outcome
 from spark_infer.tables.where.sql import condition
 from tests.spark.prepared import prepare_on
@@ -92,7 +93,7 @@ def test_a_condition_has_the_outcome_that_spark_finds(spark: SparkSession, odd: 
         rows = odd.repartition(1).cache()
         found = rows.selectExpr("id", *(f"({text}) AS `{at}`" for at, text in enumerate(CONDITIONS)))
         expected = sorted(map(tuple, found.collect()))
-        table = rows.toArrow().sort_by("id").combine_chunks()
+        table = arrow_table(rows).sort_by("id").combine_chunks()
     finally:
         spark.conf.set("spark.sql.ansi.enabled", before)
     schema = to_arrow(odd.schema)

@@ -40,6 +40,7 @@ class Application:
         dynamic: Whether executors come and go (`spark.dynamicAllocation.enabled`).
         executors: Those that are there; empty where none is, or nobody tells.
         workers: Those of a standalone cluster; None where nobody tells.
+        stage_profiles: Whether this Spark gives the stage of a DataFrame a resource profile: since 4.0.
     """
 
     master: str = ""
@@ -50,6 +51,7 @@ class Application:
     dynamic: bool = False
     executors: tuple[Executor, ...] = ()
     workers: tuple[Executor, ...] | None = None
+    stage_profiles: bool = True
 
     @property
     def manager(self) -> Manager:

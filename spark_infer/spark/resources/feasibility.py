@@ -123,7 +123,13 @@ def _refuse_share(application: Application, share: Share) -> None:
 
 def _refuse_without_profiles(application: Application, wanted: Share) -> None:
     if application.manager in ("standalone", "local-cluster", "yarn", "kubernetes"):
-        return
+        if application.stage_profiles:
+            return
+        raise ResourcesError(
+            "This Spark cannot give the stage that scores other resources than the rest: that came with Spark 4.0.",
+            details=["start the application with:", *application_settings(wanted)],
+            next_step="with these settings every task takes that share, and resources may stay as they are.",
+        )
     if application.manager == "local":
         settings = list(application_settings(Share(cpus=wanted.cpus)))
         if wanted.gpus:

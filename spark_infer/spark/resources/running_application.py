@@ -16,6 +16,7 @@ from spark_infer.spark.resources.application import (
 )
 from spark_infer.spark.server import is_connect
 from spark_infer.spark.session_settings import setting
+from spark_infer.spark.versions import HAS_STAGE_PROFILES
 
 GPU = "gpu"
 
@@ -23,7 +24,12 @@ GPU = "gpu"
 def read_application(spark: SparkSession) -> Application:
     """Read the resources of a running application: its settings and, on classic Spark, its executors."""
     application = application_of(partial(setting, spark))
-    return replace(application, executors=executors_of(spark), workers=_workers(spark, application))
+    return replace(
+        application,
+        executors=executors_of(spark),
+        workers=_workers(spark, application),
+        stage_profiles=HAS_STAGE_PROFILES,
+    )
 
 
 def executors_of(spark: SparkSession) -> tuple[Executor, ...]:

@@ -46,6 +46,28 @@ def refuse_lossy_settings(spark: SparkSession) -> None:
         )
 
 
+_CALENDARS = {
+    "spark.sql.parquet.datetimeRebaseModeInRead": "datetimeRebaseMode",
+    "spark.sql.parquet.int96RebaseModeInRead": "int96RebaseMode",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "",
+    "spark.sql.parquet.int96RebaseModeInWrite": "",
+}
+"""How dates before 1582 and instants before 1900 are read and written, and the option of a reader for the same."""
+
+
+def corrected_calendar(spark: SparkSession) -> dict[str, str]:
+    """The settings by which old dates are read and stored as they are: the defaults of Spark 4, not of Spark 3.5.
+
+    What the session sets itself stays.
+    """
+    return {name: "CORRECTED" for name in _CALENDARS if set_value(spark, name) is None}
+
+
+def calendar_options(spark: SparkSession) -> dict[str, str]:
+    """The same as options of a reader of Parquet files, for actions that hold no settings."""
+    return {_CALENDARS[name]: value for name, value in corrected_calendar(spark).items() if _CALENDARS[name]}
+
+
 class SessionConf(Mapping[str, str]):
     """The settings of a session that were set, by name; to go through all of them takes a query (15 ms)."""
 

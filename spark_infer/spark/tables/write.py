@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.parquet.writing import stage_parquet
-from spark_infer.spark.tables.settings import settings
+from spark_infer.spark.tables.settings import corrected_calendar, settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan, Written
@@ -117,7 +117,7 @@ def size_notes(spark: SparkSession, plan: WritePlan) -> tuple[str, ...]:
 @contextmanager
 def _held(frame: DataFrame, plan: WritePlan) -> Iterator[DataFrame]:
     """The rows to write, and the settings of the session that hold meanwhile."""
-    held = {
+    held = corrected_calendar(frame.sparkSession) | {
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.databricks.delta.history.metricsEnabled": "true",
     }

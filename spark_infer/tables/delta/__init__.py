@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
+from pathlib import Path
 
 from spark_infer.errors import EnvironmentProblem, install_extra
 
@@ -35,9 +37,17 @@ def delta_conf() -> dict[str, str]:
 
 
 def _artefact(pyspark: str, delta: str) -> str:
-    """Name of Delta's jar; since Delta 4.1 it says which Spark it was built for."""
+    """Name of Delta's jar: since Delta 4.1 it says which Spark it was built for, and always for which Scala."""
     built_for = "_" + ".".join(pyspark.split(".")[:2]) if _numbers(delta) >= (4, 1) else ""
-    return f"delta-spark{built_for}_2.13"
+    return f"delta-spark{built_for}_{_scala(pyspark)}"
+
+
+def _scala(pyspark: str) -> str:
+    """The Scala of the Spark that starts: of 3.5 there are builds for two, and PySpark brings the older."""
+    home = os.environ.get("SPARK_HOME")
+    for core in Path(home).glob("jars/spark-core_*.jar") if home else ():
+        return core.name.removeprefix("spark-core_").partition("-")[0]
+    return "2.12" if _numbers(pyspark) < (4, 0) else "2.13"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

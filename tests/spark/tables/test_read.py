@@ -24,6 +24,7 @@ from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.tables.local_tables import LocalTables
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.source import open_snapshot
+from tests.spark.since import IDENTITY
 from tests.spark.tables.seen import no_spark_job, read_back, rows_of
 
 ROWS = pa.table({"id": pa.array(range(6), pa.int64()), "month": pa.array([10, 10, 11, 11, 12, None], pa.int32())})
@@ -215,7 +216,7 @@ def test_the_log_of_a_delta_table_says_its_columns_as_spark_shows_them(spark: Sp
         f"CREATE TABLE delta.`{path}` (id BIGINT NOT NULL COMMENT 'a key', c CHAR(3), v VARCHAR(5), "
         "s STRUCT<a: INT NOT NULL, b: ARRAY<STRING>>, m MAP<STRING, DECIMAL(10, 2)>, n TIMESTAMP_NTZ, t TIMESTAMP, "
         "d DATE, b BINARY, x FLOAT, g BIGINT GENERATED ALWAYS AS (id + 1), p STRING, "
-        "w BIGINT GENERATED ALWAYS AS IDENTITY, e INT DEFAULT 7) USING delta PARTITIONED BY (p) "
+        f"e INT DEFAULT 7{IDENTITY}) USING delta PARTITIONED BY (p) "
         "TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.feature.allowColumnDefaults' = 'supported')"
     )
     found = open_snapshot(SparkTables(spark), source(path))

@@ -28,12 +28,12 @@ def test_java_home_comes_before_the_path_as_it_does_for_spark(tmp_path: Path) ->
     java(tmp_path / "path" / "java", 'openjdk version "1.8.0_402"')
     home = java(tmp_path / "home" / "bin" / "java", 'openjdk version "21.0.2" 2024-01-16')
     environ = {"JAVA_HOME": str(tmp_path / "home"), "PATH": str(tmp_path / "path")}
-    assert environment.require_java(environ) == environment.Java(str(home), 21)
+    assert environment.require_java(environ, "4.2.0") == environment.Java(str(home), 21)
 
 
 def test_without_java_home_the_java_on_the_path_counts(tmp_path: Path) -> None:
     path = java(tmp_path / "java", 'openjdk version "17" 2021-09-14')
-    assert environment.require_java({"PATH": str(tmp_path)}) == environment.Java(str(path), 17)
+    assert environment.require_java({"PATH": str(tmp_path)}, "4.2.0") == environment.Java(str(path), 17)
 
 
 @pytest.mark.parametrize(
@@ -42,26 +42,34 @@ def test_without_java_home_the_java_on_the_path_counts(tmp_path: Path) -> None:
 def test_an_old_java_is_refused_with_its_version_and_what_to_install(tmp_path: Path, shown: str, version: int) -> None:
     java(tmp_path / "java", shown)
     with pytest.raises(EnvironmentProblem, match=f"is Java {version}") as caught:
-        environment.require_java({"PATH": str(tmp_path)})
+        environment.require_java({"PATH": str(tmp_path)}, "4.2.0")
     assert "openjdk-17-jre-headless" in caught.value.next_step
+
+
+def test_spark_3_5_takes_java_8_and_nothing_older(tmp_path: Path) -> None:
+    path = java(tmp_path / "java", 'java version "1.8.0_402"')
+    assert environment.require_java({"PATH": str(tmp_path)}, "3.5.9") == environment.Java(str(path), 8)
+    java(tmp_path / "java", 'java version "1.7.0_80"')
+    with pytest.raises(EnvironmentProblem, match=r"Spark 3 needs Java 8 or newer, and .* is Java 7"):
+        environment.require_java({"PATH": str(tmp_path)}, "3.5.9")
 
 
 def test_no_java_at_all_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="no `java` on the PATH") as caught:
-        environment.require_java({"PATH": str(tmp_path)})
+        environment.require_java({"PATH": str(tmp_path)}, "4.2.0")
     assert "openjdk-17-jre-headless" in caught.value.next_step
 
 
 def test_a_java_home_without_java_is_refused_though_the_path_has_one(tmp_path: Path) -> None:
     java(tmp_path / "java", 'openjdk version "17.0.1"')
     with pytest.raises(EnvironmentProblem, match="JAVA_HOME"):
-        environment.require_java({"PATH": str(tmp_path), "JAVA_HOME": str(tmp_path / "nothing")})
+        environment.require_java({"PATH": str(tmp_path), "JAVA_HOME": str(tmp_path / "nothing")}, "4.2.0")
 
 
 def test_a_java_that_does_not_run_is_not_a_java(tmp_path: Path) -> None:
     program(tmp_path / "java", "exit 1")
     with pytest.raises(EnvironmentProblem, match="does not run as a Java"):
-        environment.require_java({"PATH": str(tmp_path)})
+        environment.require_java({"PATH": str(tmp_path)}, "4.2.0")
 
 
 def spark_home(folder: Path, version: str) -> dict[str, str]:

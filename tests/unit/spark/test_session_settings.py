@@ -41,6 +41,9 @@ def test_what_was_set_is_told_from_what_was_not() -> None:
         "[CONFIG_NOT_AVAILABLE] Configuration x is not available. SQLSTATE: 42K0I",
         "[CONFIG_NOT_AVAILABLE.SERVERLESS_DELTA_PREVIEW_ENABLED] Configuration x is not available. SQLSTATE: 42K0I",
         "[SQL_CONF_NOT_FOUND] The SQL config x cannot be found. SQLSTATE: 42K0I",
+        # As Py4J has it, to which PySpark 3.5 leaves it.
+        "An error occurred while calling o58.get.\n: org.apache.spark.SparkNoSuchElementException: "
+        "[SQL_CONF_NOT_FOUND] The SQL config x cannot be found.\n\tat org.apache.spark.sql.internal.SQLConf.get",
     ],
 )
 def test_what_a_session_does_not_offer_was_not_set(refusal: str) -> None:

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.errors import SourceError
 from spark_infer.spark.analysis import sentence_of
 from spark_infer.spark.schema import to_arrow, to_spark
-from spark_infer.spark.tables.settings import settings
+from spark_infer.spark.tables.settings import calendar_options, settings
 from spark_infer.tables.parquet.table_snapshot import own_columns, with_partitions
 from spark_infer.tables.scan.spark_types import spark_type
 from spark_infer.tables.snapshot import Snapshot
@@ -37,7 +37,7 @@ def parquet_frame(spark: SparkSession, found: Snapshot) -> DataFrame:
     path = location.path or ""
     try:
         schema = _schema(spark, found, path)
-        return spark.read.schema(to_spark(schema)).parquet(path)
+        return spark.read.options(**calendar_options(spark)).schema(to_spark(schema)).parquet(path)
     except SourceError:
         raise
     except Exception as error:

@@ -120,6 +120,12 @@ def test_without_profiles_the_settings_for_the_whole_application_are_printed() -
     assert "spark.worker.resource.gpu.discoveryScript=" in told
 
 
+def test_a_cluster_of_a_spark_without_profiles_is_told_since_when_there_are_some() -> None:
+    told = refused(application("yarn", stage_profiles=False), gpu=1, tasks_per_gpu=4)
+    assert "came with Spark 4.0" in told
+    assert "spark.task.resource.gpu.amount=0.25\n" in told
+
+
 @pytest.mark.parametrize("given", [local(), application(executor_gpus=0), application("", executor_gpus=0)])
 def test_the_cpu_serves_where_it_may(given: Application) -> None:
     assert decide_way(given, ResourceOptions(gpu=1, allow_cpu_fallback=True)) == "cpu"
