@@ -72,7 +72,7 @@ class ScoreOptions(Frozen):
     backend: str = Field(
         default="auto",
         description="`auto` takes the native backend of the model's flavor where it gives the same answers, else "
-        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `onnx`, `pytorch`, `transformers`, "
+        "`pyfunc`; `sklearn`, `xgboost`, `lightgbm`, `catboost`, `onnx`, `pytorch`, `transformers`, "
         "`sentence_transformers`, `spark` or `pyfunc` ask for one.",
     )
     predict_method: TextList | None = Field(
@@ -117,8 +117,8 @@ class ScoreOptions(Frozen):
         default="never",
         description="Whether equal rows of a task are predicted once, as long as what is kept of them fits into 64 "
         "MiB; rows of eight model batches are compared at once. `auto` does it for models whose answer for a row is "
-        "known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, sentence embedders, most pipelines "
-        "of transformers), as long as it saves time; `always` takes your word for any model.",
+        "known to depend on that row alone (scikit-learn's own, XGBoost, LightGBM, CatBoost, sentence embedders, most "
+        "pipelines of transformers), as long as it saves time; `always` takes your word for any model.",
     )
     row_order: Literal["check", "trust"] = Field(
         default="check",
@@ -139,8 +139,8 @@ class ScoreOptions(Frozen):
     compile: CompileOptions | None = Field(
         default=None,
         description="Makes another form of the model, and refuses the job unless it answers rows of the table as the "
-        "original does: `onnx` (scikit-learn, XGBoost, LightGBM, models of texts), `int8` (models of texts), `bfloat16`"
-        " or `float16` (PyTorch). `{to: onnx, bound: 1e-5}` says how far numbers may differ.",
+        "original does: `onnx` (scikit-learn, XGBoost, LightGBM, models of texts), `llvm` (LightGBM), `int8` (models "
+        "of texts), `bfloat16` or `float16` (PyTorch). `{to: onnx, bound: 1e-5}` says how far numbers may differ.",
     )
     trust: Literal["any", "registry", "digests"] = Field(
         default="any",

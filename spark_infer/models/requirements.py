@@ -69,6 +69,7 @@ _BESIDE: Mapping[str, Requirement] = {
 """What a native backend needs beside its flavor's own library."""
 
 _EXTRAS = {
+    "catboost": "catboost",
     "cloudpickle": "python",
     "lightgbm": "lightgbm",
     "lleaves": "llvm",

@@ -80,7 +80,7 @@ def test_the_base_install_asks_for_no_framework(wheel: zipfile.ZipFile) -> None:
         "typing-extensions",
     }
     extras = set(metadata.get_all("Provides-Extra", []))
-    backends = {"lightgbm", "mlflow", "onnx", "sklearn", "torch", "xgboost"}
+    backends = {"catboost", "lightgbm", "mlflow", "onnx", "sklearn", "torch", "xgboost"}
     backends |= {"audio", "images", "sentence-transformers", "transformers"}
     assert extras == {
         "all",
