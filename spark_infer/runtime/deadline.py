@@ -85,8 +85,8 @@ class StepDeadlines:
         if folder is None:
             return sys.__stderr__ if self._is_worker else None
         place = f"{folder}/{os.getpid()}"
-        # Spark removes the file between two tasks; a child that was forked has its own.
-        if self._log is None or self._log.name != place or not os.path.exists(place):
+        # Spark makes a new file for each task; a child that was forked has its own.
+        if self._log is None or not _is_file(place, self._log):
             self._log, self._noted = open(place, "a"), ""  # noqa: SIM115
         return self._log
 
@@ -95,6 +95,14 @@ class StepDeadlines:
             log.write(text)
             log.flush()
             self._noted = text
+
+
+def _is_file(place: str, file: IO[str]) -> bool:
+    """Whether an open file is the one that a path names now."""
+    try:
+        return os.path.samestat(os.stat(place), os.fstat(file.fileno()))
+    except OSError:
+        return False
 
 
 def expired(text: str) -> DeadlineError | None:

@@ -73,6 +73,17 @@ def test_a_process_ends_where_its_step_takes_too_long_and_its_file_says_where_it
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its file stays open while it lives
+def test_a_file_that_spark_made_for_the_next_task_is_the_one_that_is_written(tmp_path: Path) -> None:
+    deadlines = StepDeadlines({FOLDER: str(tmp_path)})
+    limited(deadlines)
+    place = tmp_path / str(os.getpid())
+    place.unlink()
+    place.touch()
+    limited(deadlines)
+    assert "spark_infer: predict may take 200 seconds" in place.read_text()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its file stays open while it lives
 def test_the_file_of_the_process_says_once_what_took_too_long(tmp_path: Path) -> None:
     deadlines = StepDeadlines({FOLDER: str(tmp_path)})
     limited(deadlines)
