@@ -27,9 +27,9 @@ from spark_infer.errors import (
     PlanError,
     PredictError,
     ResourcesError,
-    RunError,
     SchemaMismatchError,
     SourceError,
+    WorkerLostError,
 )
 from spark_infer.job.__main__ import SCRIPT
 from spark_infer.job.__main__ import main as job_entry
@@ -216,7 +216,7 @@ def test_a_table_without_rows_gives_a_table_without_rows(line: str, tmp_path: Pa
     ("kind", "value", "error", "words"),
     [
         ("parquet", 500.0, PredictError, "raised on a batch"),
-        ("delta", 700.0, RunError, "died with exit status -9"),
+        ("delta", 700.0, WorkerLostError, "died with exit status -9"),
     ],
 )
 def test_a_failure_leaves_the_target_as_it_was_and_no_process(
