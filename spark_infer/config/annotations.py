@@ -21,6 +21,7 @@ _WORDS: dict[Any, str] = {
 _MANY = (
     ("a step ", "steps "),
     ("a value", "values"),
+    ("a mapping", "mappings"),
     ("a list", "lists"),
     ("any value", "any values"),
     ("one of ", ""),

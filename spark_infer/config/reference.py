@@ -33,7 +33,7 @@ def _pages(model: type[Frozen], path: str) -> Iterator[str]:
             yield _STEPS
             for step in steps:
                 yield f"\n### `{step_kind(step)}`\n\n{_about(step)}\n\n{_table(step)}"
-        for group in groups(field):
+        for group in groups(field) or (steps if len(steps) == 1 else []):
             yield from _pages(group, f"{path}.{name}" if path else name)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, get_args
 from pydantic import BeforeValidator, Field, PrivateAttr
 from typing_extensions import Self
 
+from spark_infer.config.features import FeaturesConfig
 from spark_infer.config.frozen import LISTED, rule
 from spark_infer.config.incremental import IncrementalOptions
 from spark_infer.config.partition_values import listed, partition_value
@@ -76,6 +77,12 @@ class SourceConfig(TableConfig):
     )
     where: str | None = Field(default=None, description="SQL condition; only rows that meet it are read and scored.")
 
+    features: tuple[FeaturesConfig, ...] = Field(
+        default=(),
+        description="Feature tables whose columns are joined to the rows, each in turn, before they are stored and "
+        "scored. docs/features.md says more.",
+    )
+
     _stored_at: str = PrivateAttr(default="")
 
     @property
@@ -86,7 +93,7 @@ class SourceConfig(TableConfig):
     @property
     def is_stored_first(self) -> bool:
         """Whether its rows are stored once as Parquet files, and scored from there: all but tables and `files`."""
-        asked = (self.view, self.query, self.frame, self.options or None)
+        asked = (self.view, self.query, self.frame, self.options or None, self.features or None)
         return any(each is not None for each in asked) or self._is_read_by_spark
 
     @property
@@ -114,9 +121,17 @@ class SourceConfig(TableConfig):
         source._stored_at = uri
         return source
 
+    def without_features(self) -> Self:
+        """Return the rows that features are joined to."""
+        return self.model_copy(update={"features": ()})
+
     @property
     def name(self) -> str:
         """The source in words: as the user wrote it, and of what is stored first the kind, without secrets."""
+        if self.features:
+            joined = [each.model_dump(mode="json") for each in self.features]
+            names = ", ".join(self.hide(each.name) for each in self.features)
+            return f"{self.without_features().name} with features of {names} ({_digits(self.hide(joined))})"
         if self.query is not None:
             return _named("query", self.hide(self.query.strip()))
         if self.view is not None:
@@ -194,8 +209,12 @@ def stored_problem(
         return ""
     wrong = {
         "engine `local` reads Delta, Parquet and `files` alone: set engine: spark": engine != "spark",
-        "`source.version` is of Delta tables: take it out": source.version is not None,
-        "`source.partition_filter` is of tables: use `source.where`": bool(source.partition_filter),
+        "`source.version` is of Delta tables, scored where they are: take it out": source.version is not None,
+        "`source.partition_filter` is of tables, scored where they are: use `source.where`": bool(
+            source.partition_filter
+        ),
+        "`source.features` are joined to the rows of tables and queries: take `source.files` out": source.files
+        is not None,
         "`incremental` is of tables and `files`: have the query, or `source.where`, select the new rows": incremental
         is not None
         and incremental.enabled,
@@ -206,11 +225,15 @@ def stored_problem(
     return next((text for text, is_wrong in wrong.items() if is_wrong), "")
 
 
+def _digits(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
 def _named(kind: str, text: str) -> str:
     """Name a text in one line; some digits tell it from others that begin alike."""
     line = " ".join(text.split())
     if line == text and len(line) <= _MOST_SHOWN:
         return f"{kind} {line}".rstrip()
-    digits = hashlib.sha256(json.dumps(text).encode()).hexdigest()[:_DIGITS]
+    digits = _digits(text)
     short = line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
     return f"{kind} {short} ({digits})"

@@ -36,7 +36,7 @@
         ├── UnexpectedPredictionsError   predictions are not as `expect` says
         ├── StepFailedError        a preprocess or postprocess step raised, or changed the row count
         │   └── UndecodableError       images or sounds of some rows cannot be decoded
-        ├── SourceReadError        a file of the source is damaged or vanished
+        ├── SourceReadError        a file of the source is damaged or vanished, or its features have a key twice
         │   └── SparkMustReadError     a file that only Spark reads as it should; a run goes on without the direct plane
         ├── WriteError             the target could not be written
         │   └── CommitConflictError    another writer changed the table in a way that the commit cannot go with

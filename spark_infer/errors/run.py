@@ -260,7 +260,7 @@ class UndecodableError(StepFailedError):
 
 
 class SourceReadError(RunError):
-    """A file of the source is damaged or vanished while it was read."""
+    """A file of the source is damaged or vanished while it was read, or a feature table has a key twice."""
 
 
 class SparkMustReadError(SourceReadError):

@@ -27,6 +27,7 @@ MODULES = [
     "config.compile",
     "config.decode",
     "config.expect",
+    "config.features",
     "config.incremental",
     "config.isolation",
     "config.quarantined",

@@ -44,6 +44,7 @@ from spark_infer.spark.starting_session import started
 from spark_infer.spark.tables.delta.changes import changes
 from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_unrecognisable
 from spark_infer.spark.tables.frames import filtered, read
+from spark_infer.spark.tables.joined_rows import joined_rows
 from spark_infer.spark.tables.publish_staged import PublishStagedRows
 from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
@@ -150,7 +151,9 @@ class SparkEngine:
             rows = filtered(changed.rows, snapshot, source)
             self._read, self._removed = lambda: rows, changed.left_out(rows) if span.removes else None
         else:
-            self._read, self._removed = cache(partial(read, self._spark, snapshot, source)), None
+            joins = source.features and source.is_unstored
+            rows_of = partial(joined_rows, self._spark) if joins else partial(read, self._spark, snapshot)
+            self._read, self._removed = cache(partial(rows_of, source)), None
         # Spark takes seconds for its first look at a Delta table.
         by_log = snapshot.is_declared and source.condition is None
         schema = schema_of(snapshot) if by_log else to_arrow(self._rows.schema)

@@ -71,7 +71,7 @@ def test_what_the_reference_job_does_not_call_an_example_is_the_default() -> Non
         # groups inside another one, and examples
         if not field.is_required()
         and "postprocess" not in path
-        and not path.startswith(("score.compile.", "score.decode.", "score.isolation."))
+        and not path.startswith(("source.features.", "score.compile.", "score.decode.", "score.isolation."))
     }
     examples = {
         "target.partitions",

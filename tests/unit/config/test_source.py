@@ -84,6 +84,9 @@ def test_what_is_no_source_is_refused(source: dict[str, Any], problem: str) -> N
             "a stream reads",
         ),
         ({"source": {"query": "select 1", "version": 3}}, "of Delta tables"),
+        ({"source": {"path": "/t", "version": 3, "features": [{"path": "/f", "keys": "k"}]}}, "of Delta tables"),
+        ({"source": {"files": "/t", "features": [{"path": "/f", "keys": "k"}]}}, "take `source.files` out"),
+        ({"source": {"path": "/t", "features": [{"path": "/f", "keys": "k"}]}, "engine": "local"}, "engine `local`"),
         ({"source": {"query": "select 1", "partition_filter": {"day": [1]}}}, "use `source.where`"),
     ],
 )

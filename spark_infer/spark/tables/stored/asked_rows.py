@@ -34,18 +34,28 @@ def asked_rows(spark: SparkSession, source: SourceConfig) -> DataFrame:
     """
     try:
         frame = _frame(spark, source)
-        schema = frame.schema
+        frame.schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
     except Exception as error:
         raise SourceError(f"Spark cannot read the source: {_reason(error)}", details=[source.name]) from error
     if frame.isStreaming:
         raise SourceError("A streaming DataFrame has no end, and a job scores all rows.", next_step="use score_stream.")
+    refuse_unstorable(spark, source, frame)
+    return frame
+
+
+def refuse_unstorable(spark: SparkSession, source: SourceConfig, frame: DataFrame) -> None:
+    """Refuse rows whose columns cannot be stored.
+
+    Raises:
+        SourceError: Two columns have one name, or Parquet files do not carry a type; all problems at once.
+    """
+    schema = frame.schema
     if problems := [*_doubled(schema, setting(spark, "spark.sql.caseSensitive")), *_unstorable(schema)]:
         raise SourceError(
             "The rows are stored first, and their columns cannot be stored as Parquet.",
             details=[source.name, *problems],
             next_step="select columns with different names, and cast the others, in a `query` or a view.",
         )
-    return frame
 
 
 def store_rows(frame: DataFrame, folder: Storage) -> Sequence[WrittenFile]:
