@@ -11,7 +11,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 from spark_infer.config import SourceConfig
 from spark_infer.config.write_modes import CREATE
 from spark_infer.errors import SourceError, SourceReadError, SparkInferError
-from spark_infer.spark.analysis import condition, sentence_of
+from spark_infer.spark.analysis import sentence_of
 from spark_infer.spark.exceptions import translated
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.write import stage
@@ -36,7 +36,7 @@ def asked_rows(spark: SparkSession, source: SourceConfig) -> DataFrame:
         frame = _frame(spark, source)
         frame.schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
     except Exception as error:
-        raise SourceError(f"Spark cannot read the source: {_reason(error)}", details=[source.name]) from error
+        raise SourceError(f"Spark cannot read the source: {_reason(error, source)}", details=[source.name]) from error
     if frame.isStreaming:
         raise SourceError("A streaming DataFrame has no end, and a job scores all rows.", next_step="use score_stream.")
     refuse_unstorable(spark, source, frame)
@@ -92,12 +92,12 @@ def _frame(spark: SparkSession, source: SourceConfig) -> DataFrame:
     return reader.load() if source.path is None else reader.load(source.path)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, source: SourceConfig) -> str:
     if isinstance(error, AttributeError):
         return "it is not a DataFrame of Spark"
-    name = condition(error)
-    more = "; its jar is not in the session (spark.packages of the job file)" if name.startswith("DATA_SOURCE") else ""
-    return sentence_of(error) + more
+    if "DATA_SOURCE_NOT_FOUND" in str(error):  # which Spark raises with the missing class as its cause
+        return f"the session has no format {source.format}; is its jar missing (`spark.jars.packages` in `spark.conf`)?"
+    return sentence_of(error)
 
 
 def _doubled(schema: StructType, case_sensitive: str) -> Iterator[str]:
