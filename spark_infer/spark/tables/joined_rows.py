@@ -7,11 +7,11 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_infer.config import SourceConfig
 from spark_infer.config.features import FeaturesConfig
 from spark_infer.spark.schema import to_arrow
-from spark_infer.spark.tables.features import with_features
 from spark_infer.spark.tables.frames import read
+from spark_infer.spark.tables.join_features import with_features
 from spark_infer.spark.tables.spark_tables import SparkTables
 from spark_infer.spark.tables.stored.asked_rows import refuse_unstorable
-from spark_infer.tables.features import plan_join
+from spark_infer.tables.feature_join import plan_join
 from spark_infer.tables.source import open_snapshot
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from spark_infer.config.features import FeaturesConfig
 from spark_infer.errors import SourceError
-from spark_infer.tables.features import plan_join
+from spark_infer.tables.feature_join import plan_join
 
 SOURCE = pa.schema(
     {"customer": pa.int32(), "bought_at": pa.timestamp("us", "UTC"), "day": pa.date32(), "price": pa.float64()}

@@ -15,8 +15,8 @@ from spark_infer.config.features import FeaturesConfig
 from spark_infer.errors import SourceReadError
 from spark_infer.spark.exceptions import translated
 from spark_infer.spark.schema import to_arrow
-from spark_infer.spark.tables.features import with_features
-from spark_infer.tables.features import plan_join
+from spark_infer.spark.tables.join_features import with_features
+from spark_infer.tables.feature_join import plan_join
 
 ROWS = 10_000
 

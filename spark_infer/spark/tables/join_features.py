@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_infer.spark.metering import free_name
-from spark_infer.tables.features import FeatureJoin
+from spark_infer.tables.feature_join import FeatureJoin
 from spark_infer.tables.predicate import quote_name
 
 
