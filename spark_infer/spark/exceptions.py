@@ -20,7 +20,8 @@ _OWN = re.compile(
 _FILE = re.compile(
     r"(?:FAILED_READ_FILE[.\w]*|CANNOT_READ_FILE_FOOTER|CANNOT_MERGE_SCHEMAS|"
     # Before Spark 4 these have no name.
-    r"Encountered error while reading file|Failed merging schema of file|cannot be converted in file)"
+    r"Encountered error while reading file|Failed merging schema of file|cannot be converted in file|"
+    r"SparkFileNotFoundException)"
     r"[^\n]*?((?:file|s3a?|abfss?|gs|hdfs):\S+)"
 )
 

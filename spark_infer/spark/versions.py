@@ -6,12 +6,12 @@ import inspect
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession, functions, udtf
 from pyspark.sql.types import BinaryType, DataType, StringType, StructField, StructType
 from pyspark.util import InheritableThread
@@ -56,6 +56,15 @@ def _pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with pa.ipc.new_stream(stream, batch.schema) as writer:
             writer.write_batch(batch)
         yield pa.RecordBatch.from_pydict({"batch": [stream.getvalue().to_pybytes()]})
+
+
+def rebalanced(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """Have Spark shuffle rows into pieces of the advised size, by these columns, named in backquotes, if any."""
+    try:
+        return frame.hint("rebalance", *columns)
+    except AnalysisException:  # Spark 3.5 takes columns in SQL alone
+        names = ", ".join(columns).replace("{", "{{").replace("}", "}}")
+        return frame.sparkSession.sql(f"SELECT /*+ REBALANCE({names}) */ * FROM {{rows}}", rows=frame)
 
 
 def parse_ddl(text: str) -> DataType:

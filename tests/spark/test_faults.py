@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.errors.exceptions import connect
 
 from spark_infer import errors
-from spark_infer.errors import RunError, SparkInferError, WorkerLostError, WriteError
+from spark_infer.errors import RunError, SourceReadError, SparkInferError, WorkerLostError, WriteError
 from spark_infer.spark.exceptions import translate
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/data/scored. SQLSTATE: 58030"
@@ -45,6 +45,21 @@ def test_a_failed_write_on_spark_connect_is_told_by_its_causes(
 
 def test_a_failed_write_with_a_cause_of_its_own_in_the_message_stays_as_spark_tells_it() -> None:
     assert translate(PySparkException(message=f"{WRITE_FAILED}\nCaused by: java.lang.Error: something new")) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///in/a.parquet. SQLSTATE: KD001",
+        "org.apache.spark.SparkException: Encountered error while reading file file:///in/a.parquet. Details:",
+        "org.apache.spark.SparkFileNotFoundException: File file:///in/a.parquet does not exist",
+        "Parquet column cannot be converted in file file:///in/a.parquet. Column: [x], Expected: int, Found: INT64.",
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_in_whatever_words_a_version_has(said: str) -> None:
+    translated = translate(PySparkException(message=f"Job aborted due to stage failure: {said}"))
+    assert isinstance(translated, SourceReadError)
+    assert translated.what == "A file of the source cannot be read: file:///in/a.parquet"
 
 
 def kinds(root: type[SparkInferError]) -> list[type[SparkInferError]]:

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from spark_infer import ScoringJob, score_table
 from spark_infer.config import JobConfig
 from spark_infer.errors import ConfigError, RunError, SourceError, TargetError, WriteError
-from tests.spark.since import HAS_VARIANTS, identity_columns
+from tests.spark.since import HAS_VARIANTS, generated_columns
 
 ROWS = 60
 PLAIN = {"scored_at_column": None, "model_name_column": None, "model_version_column": None}
@@ -160,9 +160,9 @@ IDENTITY = "id STRING, x DOUBLE, n BIGINT GENERATED {} AS IDENTITY"
     ("columns", "mode", "problem"),
     [
         ("id CHAR(5), x DOUBLE", "merge", "the key id is or holds a CHAR in the table"),
-        pytest.param(IDENTITY.format("ALWAYS"), "merge", "n is GENERATED ALWAYS AS IDENTITY", marks=identity_columns),
-        pytest.param(IDENTITY.format("ALWAYS"), "append", "n is GENERATED ALWAYS AS IDENTITY", marks=identity_columns),
-        pytest.param(IDENTITY.format("BY DEFAULT"), "merge", "n is an identity column", marks=identity_columns),
+        pytest.param(IDENTITY.format("ALWAYS"), "merge", "n is GENERATED ALWAYS AS IDENTITY", marks=generated_columns),
+        pytest.param(IDENTITY.format("ALWAYS"), "append", "n is GENERATED ALWAYS AS IDENTITY", marks=generated_columns),
+        pytest.param(IDENTITY.format("BY DEFAULT"), "merge", "n is an identity column", marks=generated_columns),
     ],
 )
 def test_rules_of_the_target_that_no_row_can_keep_are_refused_before_anything_runs(
@@ -177,7 +177,7 @@ def test_rules_of_the_target_that_no_row_can_keep_are_refused_before_anything_ru
     assert [each[: len(problem)] for each in refused.value.details] == [problem]
 
 
-@identity_columns
+@generated_columns
 def test_identity_columns_that_take_values_are_appended_to_and_char_columns_merged_beside_the_key(
     spark: SparkSession, line: str, tmp_path: Path
 ) -> None:

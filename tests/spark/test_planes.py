@@ -27,7 +27,7 @@ from tests.spark.odd_tables import (
     prepared,
     rows_of,
 )
-from tests.spark.since import identity_columns
+from tests.spark.since import generated_columns
 
 # Much like another one, and for the soak.
 LIKE_ANOTHER = (
@@ -75,7 +75,7 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tab
             name,
             marks=[
                 *([pytest.mark.soak] if name in LIKE_ANOTHER else []),
-                *([identity_columns] if CASES[name].make is filled_by_delta else []),
+                *([generated_columns] if CASES[name].make is filled_by_delta else []),
             ],
         )
         for name in CASES

@@ -12,6 +12,7 @@ from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.parquet.writing import stage_parquet
 from spark_infer.spark.tables.settings import corrected_calendar, settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
+from spark_infer.spark.versions import rebalanced
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.plan import WritePlan, Written
 from spark_infer.tables.predicate import quote_name
@@ -148,4 +149,4 @@ def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:
 def _sized(frame: DataFrame, plan: WritePlan) -> DataFrame:
     if plan.target_file_bytes is None:
         return frame
-    return frame.hint("rebalance", *(quote_name(name) for name in plan.partition_by if name in frame.columns))
+    return rebalanced(frame, [quote_name(name) for name in plan.partition_by if name in frame.columns])
