@@ -83,7 +83,7 @@ def _pair_problems(
         yield from missing
         return
     left, right = mine[ours], theirs[other]
-    if not left.startswith(kinds):
+    if left.partition("(")[0].partition(" ")[0] not in kinds:  # decimal(9,2), string collate UTF8_LCASE
         yield f"{ours}: a column of type {left} does not say which rows belong together"
     elif left != right and not {left, right} <= set(_INTEGERS):
         yield f"{ours}: the source has {left}, the feature table has {right} in {other}"

@@ -48,6 +48,28 @@ def test_every_column_that_does_not_fit_is_named_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_key"),
+    [
+        (pa.string(), True),
+        (pa.decimal128(9, 2), True),
+        (pa.bool_(), True),
+        (pa.binary(), True),
+        (pa.float32(), False),
+        (pa.duration("us"), False),
+        (pa.list_(pa.int32()), False),
+    ],
+)
+def test_keys_are_of_types_whose_values_are_equal_or_not(kind: pa.DataType, is_key: bool) -> None:
+    source, table = pa.schema({"k": kind}), pa.schema({"k": kind, "income": pa.int64()})
+    if is_key:
+        assert plan_join(features(keys="k"), source, table).keys == {"k": "k"}
+        return
+    with pytest.raises(SourceError, match="cannot be joined") as raised:
+        plan_join(features(keys="k"), source, table)
+    assert "does not say which rows belong together" in raised.value.details[0]
+
+
 def test_features_without_a_column_of_their_own_are_refused() -> None:
     with pytest.raises(SourceError) as raised:
         plan_join(features(keys="customer"), SOURCE, INCOME.remove(3).remove(2).remove(1))
