@@ -6,7 +6,11 @@ Spark alone reads such sources; here a stand-in for its part stores the rows, so
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Barrier, Event
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_infer.config import JobConfig, SourceConfig
+from spark_infer.engines.job_deadline import Deadline
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.engines.prepared_job import Source
 from spark_infer.errors import SourceError, TargetError, UnfinishedRunError
@@ -39,22 +44,25 @@ FILES, ROWS = 3, 2
 class Storing(LocalEngine):
     """Engine `local` with a query whose ``x`` is 100 at its first time, 200 at its second, and so on."""
 
-    def __init__(self, config: JobConfig, times: list[int]) -> None:
+    def __init__(self, config: JobConfig, query: Query) -> None:
         super().__init__(config.resources)
-        self._times = times
+        self._query = query
 
     def open_source(self, source: SourceConfig, span: Span) -> Source:
         if not source.is_unstored:
+            self._query.before_reading()
             return super().open_source(source, span)
         schema = schema_from_json([{"name": "id", "type": "long"}, {"name": "x", "type": "double"}])
         snapshot = open_snapshot(self.tables, source, span)
         return Source(snapshot=snapshot, table=plain(schema), schema=schema, store=self._store)
 
     def _store(self, folder: Storage) -> Sequence[WrittenFile]:
-        self._times.append(len(self._times) + 1)
+        times = self._query.times
+        times.append(len(times) + 1)
+        self._query.while_storing()
         for number in range(FILES):
             ids = [number * ROWS + row for row in range(ROWS)]
-            x = [100.0 * len(self._times)] * ROWS
+            x = [100.0 * len(times)] * ROWS
             Path(folder.root).mkdir(exist_ok=True)
             pq.write_table(pa.table({"id": ids, "x": x}), Path(folder.root) / f"{number}.parquet")
         return [WrittenFile(path=file.path, size=file.size, rows=ROWS, values={}) for file in folder.data_files()]
@@ -67,12 +75,14 @@ class Query:
         document = {"model": model, "source": {"query": "select id, rand() as x from t"}, "target": target}
         self.config = JobConfig.model_validate({**document, "units": {"bytes": 1}, **more})
         self.times: list[int] = []
+        self.while_storing: Callable[[], Any] = lambda: None
+        self.before_reading: Callable[[], Any] = lambda: None
 
     def plan(self) -> str:
-        return str(plan_of(prepare_job(Storing(self.config, self.times), self.config)))
+        return str(plan_of(prepare_job(Storing(self.config, self), self.config)))
 
     def run(self, *, new_run: bool = False) -> Report:
-        return run_job(prepare_job(Storing(self.config, self.times), self.config, new_run=new_run))
+        return run_job(prepare_job(Storing(self.config, self), self.config, new_run=new_run))
 
 
 def times_of(folder: Path) -> list[int]:
@@ -183,3 +193,35 @@ def test_too_few_rows_are_read_again_by_the_next_command(line: str, tmp_path: Pa
             query.run()
         assert query.times == list(range(1, number + 1))
     assert not list(tmp_path.glob(".out.spark_infer/*.stored/files/*"))
+
+
+def test_of_two_commands_at_once_one_stores_the_rows_and_both_score_them(line: str, tmp_path: Path) -> None:
+    query = Query(line, {"path": str(tmp_path / "out"), "mode": "append"})
+    with ThreadPoolExecutor() as threads:
+        is_storing, other_waits = Event(), Event()
+        query.before_reading = partial(Barrier(2).wait, 30)  # so that neither is finished before both have begun
+
+        def while_storing() -> None:
+            is_storing.set()
+            other_waits.wait(10)
+
+        query.while_storing = while_storing
+        first = threads.submit(query.run)
+        assert is_storing.wait(10)
+        job = prepare_job(Storing(query.config, query), query.config)
+        second = threads.submit(run_job, replace(job, deadline=Waiting(other_waits)))
+        reports = [first.result(), second.result()]
+    assert {report.run for report in reports} == {reports[0].run}
+    assert (query.times, times_of(tmp_path / "out"), len(read(tmp_path / "out"))) == ([1], [1], FILES * ROWS)
+
+
+class Waiting(Deadline):
+    """No deadline; says when it is waited for somebody else."""
+
+    def __init__(self, waits: Event) -> None:
+        super().__init__(None, None)
+        self._waits = waits
+
+    def sleep(self, seconds: float) -> None:
+        self._waits.set()
+        super().sleep(seconds)
