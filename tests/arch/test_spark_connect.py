@@ -26,6 +26,9 @@ ALLOWED = {
     ("spark/resources/running_application.py", "_jsc"),
     ("spark/resources/running_application.py", "_jvm"),
     ("spark/resources/running_application.py", "sparkContext"),
+    # After `is_connect`: the tags of a classic session's actions, and the files that Spark 3.5 sends otherwise.
+    ("spark/cancellation.py", "sparkContext"),
+    ("spark/versions.py", "sparkContext"),
     # In a stream alone, which has no session on a server.
     ("spark/tables/apart.py", "persist"),
     ("spark/tables/apart.py", "unpersist"),

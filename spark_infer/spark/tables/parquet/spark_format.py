@@ -10,6 +10,7 @@ from pyspark.sql.types import StructType
 from spark_infer.spark.analysis import condition
 from spark_infer.spark.tables.parquet.reading import parquet_frame
 from spark_infer.spark.tables.parquet.writing import refresh_parquet, write_parquet
+from spark_infer.spark.tables.settings import calendar_options
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.plan import WritePlan, Written
@@ -63,7 +64,8 @@ class SparkParquet:
         self, spark: SparkSession, snapshot: Snapshot, schema: StructType, options: Mapping[str, str | int | bool]
     ) -> DataFrame:
         """Spark lists the folder before each micro-batch; files that come later have the columns of now."""
-        return spark.readStream.schema(schema).options(**options).parquet(snapshot.location.path or "")
+        chosen = calendar_options(spark) | dict(options)
+        return spark.readStream.schema(schema).options(**chosen).parquet(snapshot.location.path or "")
 
     def write(
         self, rows: DataFrame, plan: WritePlan, facts: Mapping[str, str | int | float], txn: tuple[str, int] | None
