@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from spark_infer.config.secrets import without_secrets
-from spark_infer.errors import ModelNotFoundError, ModelRefusedError
+from spark_infer.errors import EnvironmentProblem, ModelNotFoundError, ModelRefusedError
 from spark_infer.models.registry.mlflow_calls import asked
 from spark_infer.models.registry.not_found import files_not_found, run_model_not_found, version_not_found
 from spark_infer.models.registry.servers import Servers, is_sqlite, on_databricks, sqlite_file
@@ -35,6 +35,7 @@ Answer = TypeVar("Answer")
 Identity = Mapping[str, str | int | None]
 
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
+_NO_SUCH_CALL = "ENDPOINT_NOT_FOUND"
 _MOST_VERSIONS = 1000
 
 # Where MLflow keeps files. What a registry says about a version is written by whoever registered it.
@@ -192,14 +193,14 @@ def _underlying(client: MlflowClient, location: str) -> str:
         return location
     inner = parse_uri(location)
     if isinstance(inner, LoggedModelUri):
-        return str(client.get_logged_model(inner.model_id).artifact_location)
+        return str(_get_logged_model(client, inner.model_id).artifact_location)
     if isinstance(inner, VersionUri) and inner.version:
         return str(client.get_model_version_download_uri(inner.name, inner.version))
     return location
 
 
 def _logged_model(client: MlflowClient, wanted: LoggedModelUri, tracking: str) -> Located:
-    model = _or_none(lambda: client.get_logged_model(wanted.model_id))
+    model = _or_none(lambda: _get_logged_model(client, wanted.model_id))
     if model is None:
         raise ModelNotFoundError(
             f"There is no model {wanted.model_id!r} in {without_secrets(tracking)}.",
@@ -214,6 +215,15 @@ def _logged_model(client: MlflowClient, wanted: LoggedModelUri, tracking: str) -
         "created": model.creation_timestamp,
     }
     return Located(name=str(model.name), location=model.artifact_location, identity=identity)
+
+
+def _get_logged_model(client: MlflowClient, model_id: str) -> LoggedModel:
+    if not hasattr(client, "get_logged_model"):
+        raise EnvironmentProblem(
+            f"The model is {model_id!r}, a logged model of MLflow 3, and an older MLflow is installed.",
+            next_step="install mlflow>=3, or name the model's folder.",
+        )
+    return client.get_logged_model(model_id)
 
 
 def _model_in_run(client: MlflowClient, wanted: RunUri, servers: Servers) -> Located:
@@ -240,8 +250,9 @@ def _model_in_run(client: MlflowClient, wanted: RunUri, servers: Servers) -> Loc
 
 def _logged_models(client: MlflowClient, run_id: str, experiment_id: str) -> Iterator[LoggedModel]:
     token: str | None = None
-    while True:
-        page = _or_none(partial(client.search_logged_models, [experiment_id], page_token=token))
+    while hasattr(client, "search_logged_models"):  # MLflow 2 has none, here or on the server
+        search = partial(client.search_logged_models, [experiment_id], page_token=token)
+        page = _or_none(search, absent=(*_ABSENT, _NO_SUCH_CALL))
         yield from (model for model in page or () if model.source_run_id == run_id)
         token = page.token if page else None
         if not token:
@@ -263,11 +274,11 @@ def _versions(client: MlflowClient, name: str) -> Sequence[ModelVersion]:
     return found
 
 
-def _or_none(call: Callable[[], Answer]) -> Answer | None:
+def _or_none(call: Callable[[], Answer], *, absent: Sequence[str] = _ABSENT) -> Answer | None:
     try:
         return call()
     except Exception as error:
-        if getattr(error, "error_code", None) in _ABSENT:  # MLflow's
+        if getattr(error, "error_code", None) in absent:  # MLflow's
             return None
         raise
 

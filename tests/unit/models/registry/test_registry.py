@@ -78,17 +78,40 @@ def test_an_alias_is_looked_up_each_time(copied: Logged, store: ModelStore) -> N
     assert resolve("models:/churn@champion", tracking_uri=copied.tracking_uri, store=store).version == "2"
 
 
-def test_files_of_a_run_that_are_no_logged_model_are_found(logged: Logged, store: ModelStore) -> None:
+@pytest.mark.parametrize("older", ["", "client", "server"])
+def test_files_of_a_run_that_are_no_logged_model_are_found(
+    logged: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch, older: str
+) -> None:
+    """MLflow 2 has no logged models; what a server of it answers to a search was seen with 2.22.5."""
     import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
+
+    def no_such_call(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed with error code 404 != 200", error_code=ENDPOINT_NOT_FOUND)
 
     first = resolve("models:/churn/1", tracking_uri=logged.tracking_uri, store=store)
     client = mlflow.MlflowClient(logged.tracking_uri)
     run_id = client.create_run(client.get_run(logged.run_id).info.experiment_id).info.run_id
     client.log_artifacts(run_id, str(_source(first)), "by_hand/model")
+    if older == "client":
+        monkeypatch.delattr(mlflow.MlflowClient, "search_logged_models")
+    elif older == "server":
+        monkeypatch.setattr(mlflow.MlflowClient, "search_logged_models", no_such_call)
     by_hand = resolve(f"runs:/{run_id}/by_hand/model", tracking_uri=logged.tracking_uri, store=store)
     assert by_hand.digest == first.digest
     with pytest.raises(ModelNotFoundError, match="no model 'by_hand'"):
         resolve(f"runs:/{run_id}/by_hand", tracking_uri=logged.tracking_uri, store=store)
+
+
+def test_a_logged_model_is_refused_where_an_older_mlflow_is_installed(
+    logged: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.delattr(mlflow.MlflowClient, "get_logged_model")
+    with pytest.raises(EnvironmentProblem, match=f"{logged.model_ids[0]}', a logged model of MLflow 3"):
+        resolve(f"models:/{logged.model_ids[0]}", tracking_uri=logged.tracking_uri, store=store)
 
 
 def test_the_files_that_mlflow_keeps_are_not_touched(logged: Logged, store: ModelStore) -> None:
@@ -273,7 +296,7 @@ def test_a_folder_needs_no_mlflow_and_does_not_load_it(folder: Path, tmp_path: P
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "churn predict_proba"
     assert "EnvironmentProblem 'models:/churn/1' needs MLflow, which is not installed here." in done.stdout
-    assert ".[mlflow]" in done.stdout
+    assert "spark-infer[mlflow]" in done.stdout
 
 
 def test_a_folder_that_is_no_model_says_what_it_holds(store: ModelStore, tmp_path: Path) -> None:
