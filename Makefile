@@ -16,7 +16,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_
 unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
-.PHONY: help java venv demo test check bytecode classes lint format types contracts unit others spark gpu soak bench bench-quick bench-ablations docs site build requirements clean
+.PHONY: help java venv demo test check bytecode classes lint format types contracts unit others spark gpu soak test-install bench bench-quick bench-ablations docs site build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,9 @@ soak: java venv ## Run the longer tests that `make test` leaves out
 	$(BIN)/python -m pytest -m soak --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m "hypothesis and not soak" --hypothesis-profile soak
 
+test-install: java venv ## Try the wheel with each extra in a clean environment of each Python; ONLY=3.11-sklearn for some of it
+	$(BIN)/python -m pytest -m soak tests/install -k "$(ONLY)" --durations 0
+
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu
 
@@ -96,7 +99,8 @@ site: venv ## Build the pages and the API reference into build/site; a broken li
 
 build: venv ## Build the sdist and the wheel into dist/
 	rm -rf dist
-	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
 
 requirements: venv ## Pin the requirements anew; UPGRADE=--upgrade also moves to newest versions
 	$(COMPILE) pyproject.toml requirements/demo.in --extra demo --output-file requirements/demo.txt

@@ -81,6 +81,9 @@ def look_at_spark(environ: Mapping[str, str]) -> Finding:
         return Finding("spark", "note", "pyspark is not installed: engine local only", install_extra("spark"))
     if _numbers(version)[:2] < MIN_SPARK:
         return Finding("spark", "problem", f"pyspark {version} is too old", "pip install 'pyspark>=3.5,<5'")
+    if _installed("pandas") is None:
+        found = f"pyspark {version}, and pandas is not installed, without which it runs no Python functions"
+        return Finding("spark", "problem", found, install_extra("spark"))
     try:
         environment.require_matching_spark_home(environ, version)
     except EnvironmentProblem as problem:

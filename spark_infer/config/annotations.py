@@ -41,7 +41,9 @@ def alternatives(setting: object) -> list[object]:
 
 def groups(setting: object) -> list[type[Frozen]]:
     """Return the groups of settings among the alternatives; several are the kinds of a step."""
-    return [one for one in alternatives(setting) if isinstance(one, type) and issubclass(one, Frozen)]
+    # In Python 3.10 `tuple[str, ...]` is an instance of `type` too.
+    classes = (one for one in alternatives(setting) if isinstance(one, type) and get_origin(one) is None)
+    return [one for one in classes if issubclass(one, Frozen)]
 
 
 def item_of(setting: object, container: type) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.config import JobConfig
@@ -24,12 +25,14 @@ def engine_of(config: JobConfig, start: Callable[[], Future[SparkSession]], *, s
         shared_by: How many jobs run at once, between which engine `local` divides this machine.
 
     Raises:
-        EnvironmentProblem: PySpark is not installed.
+        EnvironmentProblem: PySpark, or pandas, is not installed.
     """
     if config.engine == "local":
         from spark_infer.engines.local.engine import LocalEngine
 
         return LocalEngine(config.resources, shared_by=shared_by)
+    if find_spec("pandas") is None:
+        raise _not_installed("pandas, without which PySpark runs no Python functions,")
     try:
         import_module("spark_infer.spark.session")
         session = start()  # before the rest is imported, which takes as long as a JVM to come up
@@ -37,8 +40,12 @@ def engine_of(config: JobConfig, start: Callable[[], Future[SparkSession]], *, s
     except ModuleNotFoundError as error:
         if error.name not in ("pyspark", "py4j"):
             raise
-        raise EnvironmentProblem(
-            "Engine `spark` was asked for, and PySpark is not installed.",
-            next_step=f"{install_extra('spark')}, or set engine: local.",
-        ) from error
+        raise _not_installed("PySpark") from error
     return SparkEngine(session, config.resources)
+
+
+def _not_installed(what: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"Engine `spark` was asked for, and {what} is not installed.",
+        next_step=f"{install_extra('spark')}, or set engine: local.",
+    )

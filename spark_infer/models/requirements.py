@@ -31,7 +31,8 @@ class Requirement:
     version: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.distribution}=={self.version}" if self.version else self.distribution
+        # PyTorch adds what it was built for (2.15.0+cu132), which package indexes do not have as a version.
+        return f"{self.distribution}=={self.version.partition('+')[0]}" if self.version else self.distribution
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,21 @@ _BESIDE: Mapping[str, Requirement] = {
 }
 """What a native backend needs beside its flavor's own library."""
 
-_EXTRAS = {
-    "catboost": "catboost",
-    "cloudpickle": "python",
-    "lightgbm": "lightgbm",
-    "lleaves": "llvm",
-    "llvmlite": "llvm",
-    "mlflow": "mlflow",
-    "onnxruntime": "onnx",
-    "scikit-learn": "sklearn",
-    "sentence-transformers": "sentence-transformers",
-    "skops": "sklearn",
-    "tokenizers": "compile",
-    "torch": "torch",
-    "transformers": "transformers",
-    "xgboost": "xgboost",
+_EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "catboost": ("catboost",),
+    "compile": ("tokenizers", "onnxruntime"),
+    "lightgbm": ("lightgbm", "scikit-learn", "skops", "cloudpickle"),
+    "llvm": ("lleaves", "llvmlite"),
+    "mlflow": ("mlflow", "pandas", "cloudpickle"),
+    "onnx": ("onnxruntime",),
+    "python": ("cloudpickle",),
+    "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
+    "sklearn": ("scikit-learn", "skops", "cloudpickle", "pandas"),
+    "torch": ("torch", "cloudpickle"),
+    "transformers": ("transformers", "torch"),
+    "xgboost": ("xgboost", "scikit-learn"),
 }
-"""The extra of this package that brings a library, with all else that its models need."""
+"""Extra of this package to libraries that it brings: the one that it is for, and others that its models need."""
 _PACKAGE = "spark-infer"
 
 # These say themselves that they read files of earlier versions, and not of later ones:
@@ -186,13 +185,20 @@ def refuse(
 
 def _install(absent: Sequence[Requirement], old: Sequence[Requirement]) -> str:
     """Return the pip command that brings extras of this package, and versions where a model names them."""
-    extras = sorted({_EXTRAS[each.distribution] for each in absent if each.distribution in _EXTRAS})
-    wanted = [str(each) for each in [*absent, *old] if each.version or each.distribution not in _EXTRAS]
+    extras: list[str] = []
+    for each in absent:
+        if not _is_brought(each, extras):
+            extras += [extra for extra, libraries in _EXTRAS.items() if libraries[0] == each.distribution]
+    wanted = [str(each) for each in [*absent, *old] if each.version or not _is_brought(each, extras)]
     if extras:
         own = next((each for each in wanted if each.startswith(f"{_PACKAGE}==")), _PACKAGE)
-        rest = [each for each in wanted if each != own]
-        wanted = [own.replace(_PACKAGE, f"{_PACKAGE}[{','.join(extras)}]", 1), *rest]
+        with_extras = own.replace(_PACKAGE, f"{_PACKAGE}[{','.join(extras)}]", 1)
+        wanted = [with_extras, *(each for each in wanted if each != own)]
     return "pip install " + " ".join(f"'{each}'" for each in wanted)
+
+
+def _is_brought(library: Requirement, extras: Sequence[str]) -> bool:
+    return any(library.distribution in _EXTRAS[extra] for extra in extras)
 
 
 def installed(needed: Sequence[Requirement]) -> dict[str, str]:

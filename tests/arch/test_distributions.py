@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,10 +29,16 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(
             ROOT / folder, source / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
-    command = [sys.executable, "-m", "uv", "build", "--offline", "--no-build-isolation", "--python", sys.executable]
-    done = subprocess.run([*command, "--out-dir", "dist"], cwd=source, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    build(source)
     return source / "dist"
+
+
+def build(source: Path, *more: str, out: str = "dist") -> None:
+    command = [sys.executable, "-m", "uv", "build", "--offline", "--no-build-isolation", "--python", sys.executable]
+    environ = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    command += ["--out-dir", out, *more]
+    done = subprocess.run(command, cwd=source, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -101,4 +108,13 @@ def test_the_sdist_holds_the_package_and_what_builds_it(distributions: Path, whe
     with tarfile.open(distributions / f"spark_infer-{__version__}.tar.gz") as sdist:
         files = {Path(*Path(member.name).parts[1:]).as_posix() for member in sdist if member.isfile()}
     assert {"LICENSE", "README.md", "pyproject.toml", "setup.cfg"} <= files
-    assert {name for name in wheel.namelist() if name.startswith("spark_infer/")} <= files
+    modules = {name for name in wheel.namelist() if name.startswith("spark_infer/")}
+    assert modules <= files
+    others = {name for name in files - modules if not name.startswith("spark_infer.egg-info/")}
+    assert others == {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
+
+
+def test_the_sources_build_the_wheel_that_the_sdist_builds_to_the_byte(distributions: Path) -> None:
+    build(distributions.parent, "--wheel", out="straight")
+    (one,), (other,) = (folder.glob("*.whl") for folder in (distributions, distributions.parent / "straight"))
+    assert one.read_bytes() == other.read_bytes()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import pyarrow as pa
@@ -27,9 +28,10 @@ _SIGNATURE_BYTES = 28
 READING: dict[str, Any] = {
     "pre_buffer": True,
     "coerce_int96_timestamp_unit": "us",
-    "arrow_extensions_enabled": False,
 }
 """How files are opened."""
+if "arrow_extensions_enabled" in signature(pq.ParquetFile).parameters:
+    READING["arrow_extensions_enabled"] = False  # as in pyarrow below 21, which has no such types
 
 
 class NotParquetError(ValueError):

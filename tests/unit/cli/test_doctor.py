@@ -119,6 +119,13 @@ def test_a_spark_home_of_another_version_is_a_problem(tmp_path: Path) -> None:
     assert (finding.status, "3.5.1" in finding.found) == ("problem", True)
 
 
+def test_a_pyspark_without_pandas_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "_installed", {"pyspark": "4.2.0"}.get)
+    finding = findings.look_at_spark({})
+    assert (finding.status, finding.fix) == ("problem", "pip install 'spark-infer[spark]'")
+    assert "pandas is not installed" in finding.found
+
+
 def test_packages_that_are_not_installed_are_told_with_the_extra_that_has_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from spark_infer.config import JobConfig
 from spark_infer.engines.local.engine import LocalEngine
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.job import choose_engine
 from spark_infer.job.choose_engine import engine_of
 
 
@@ -23,6 +24,13 @@ def config(engine: str) -> JobConfig:
 
 def test_a_job_for_spark_without_pyspark_is_refused_with_what_to_install() -> None:
     with pytest.raises(EnvironmentProblem, match="PySpark is not installed") as caught:
+        engine_of(config("spark"), no_session)
+    assert caught.value.next_step == "pip install 'spark-infer[spark]', or set engine: local."
+
+
+def test_a_job_for_spark_without_pandas_is_refused_before_spark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose_engine, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentProblem, match="pandas, without which PySpark runs no Python functions") as caught:
         engine_of(config("spark"), no_session)
     assert caught.value.next_step == "pip install 'spark-infer[spark]', or set engine: local."
 

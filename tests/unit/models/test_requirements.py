@@ -57,10 +57,23 @@ def test_a_library_that_is_missing_is_named_with_the_version_to_install() -> Non
     [
         ([Requirement("xgboost", "xgboost", "3.1.2")], "'spark-infer[xgboost]' 'xgboost==3.1.2'"),
         (
-            [Requirement("sklearn", "scikit-learn", "1.7.0"), Requirement("xgboost", "xgboost")],
-            "'spark-infer[sklearn,xgboost]' 'scikit-learn==1.7.0'",
+            [Requirement("xgboost", "xgboost"), Requirement("sklearn", "scikit-learn", "1.7.0")],
+            "'spark-infer[xgboost]' 'scikit-learn==1.7.0'",
         ),
-        ([Requirement("mlflow", "mlflow"), Requirement("pandas", "pandas")], "'spark-infer[mlflow]' 'pandas'"),
+        (
+            [Requirement("xgboost", "xgboost"), Requirement("mlflow", "mlflow"), Requirement("pandas", "pandas")],
+            "'spark-infer[xgboost,mlflow]'",
+        ),
+        ([Requirement("torch", "torch", "2.15.0+cu132")], "'spark-infer[torch]' 'torch==2.15.0'"),
+        (
+            [Requirement("no_such_module", "no-such-module"), Requirement("pandas", "pandas")],
+            "'no-such-module' 'pandas'",
+        ),
+        (
+            [Requirement("sklearn", "scikit-learn"), Requirement("skops", "skops")],
+            "'spark-infer[sklearn]'",
+        ),
+        ([Requirement("mlflow", "mlflow"), Requirement("pandas", "pandas")], "'spark-infer[mlflow]'"),
         (
             [Requirement("prophet", "prophet", "1.1"), Requirement("mlflow", "mlflow")],
             "'spark-infer[mlflow]' 'prophet==1.1'",
