@@ -129,6 +129,7 @@ def gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gpus]:
         "spark.executor.resource.gpu.amount": "2",
         "spark.executorEnv.PYTHONPATH": str(ROOT),
         "spark.executorEnv.SPARK_INFER_HOME": str(folder / "node"),
+        "spark.python.daemon.module": "tests.daemon",
         "spark.worker.resource.gpu.amount": "2",
         "spark.worker.resource.gpu.discoveryScript": str(script),
     }

@@ -20,6 +20,7 @@ from spark_infer import model_udf, score, score_table
 from spark_infer.errors import ModelRefusedError
 from tests import generated
 from tests.spark.boats import Boats
+from tests.spark.python_workers import end_python_workers
 from tests.unit.models.conformance import cases
 from tests.unit.models.conformance.answers import reference
 from tests.unit.models.conformance.case import Case
@@ -33,6 +34,12 @@ _DEEP = ["sentence_transformers", "transformers"]
 _DEAR = {"keras", *_DEEP}
 FLAVORS = [module.name for module in pkgutil.iter_modules(cases.__path__) if module.name not in _DEAR]
 HEADS = ("flavor", "model", "`model_udf`", "`score`", "`score_table`")
+
+
+@pytest.fixture(autouse=True)
+def _one_python_worker(spark: SparkSession) -> None:
+    """Has one worker import all frameworks: Spark takes the one that has idled longest, so of several each would."""
+    end_python_workers()
 
 
 @dataclass(frozen=True)

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_infer import score
 from tests.spark.made import CountingModel
-
-
-def python_workers() -> set[int]:
-    """The workers that the daemon of this session has forked."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                name, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")[::2]
-            except OSError:  # ended since
-                continue
-            parents[int(folder.name)] = (name, int(rest.split()[1]))
-    java = {pid for pid, (name, parent) in parents.items() if name == "java" and parent == os.getpid()}
-    daemons = {pid for pid, (_, parent) in parents.items() if parent in java}
-    return {pid for pid, (_, parent) in parents.items() if parent in daemons}
+from tests.spark.python_workers import end_python_workers, python_workers
 
 
 def answers(frame: DataFrame) -> list[tuple[int, float]]:
@@ -42,12 +26,7 @@ def test_one_load_serves_all_workers_and_those_after_them(spark: SparkSession, c
         workers = python_workers()
         assert host not in workers
         assert workers
-        for pid in workers:  # as Spark does with those that idle for a minute
-            os.kill(pid, signal.SIGKILL)
-        while any(
-            Path(f"/proc/{pid}").exists() for pid in workers
-        ):  # Spark would give a task to one that has just ended
-            time.sleep(0.05)
+        end_python_workers()
         assert answers(scored) == expected
         assert counting.loads() == [host]
         assert {pid for pid, _ in counting.predicts()} == {host}
