@@ -93,6 +93,7 @@ def types_of(schema: str) -> dict[str, str]:
     return {each["name"]: each["type"] if isinstance(each["type"], str) else each["type"]["type"] for each in fields}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("plane", ["spark", "direct"])
 @pytest.mark.parametrize("kind", ["delta", "parquet"])
 def test_a_job_file_gives_the_same_bits_and_types(spark: SparkSession, tmp_path: Path, kind: str, plane: str) -> None:
