@@ -16,7 +16,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_
 unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
-.PHONY: help java venv demo test check bytecode classes lint format types contracts unit others spark gpu soak test-install bench bench-quick bench-ablations docs site build requirements clean
+.PHONY: help java venv demo test check classes lint format types contracts unit others spark gpu soak test-install bench bench-quick bench-ablations docs site build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,14 +33,11 @@ demo: ## Train a model on real flights, register it, and score a Delta table wit
 
 # Tests wait for processes and for Spark, and the two halves of them fill each other's pauses.
 test: java lint ## Run every check: lint, types, contracts and the whole test suite
-	+@$(TOGETHER) types classes bytecode
+	+@$(TOGETHER) types classes
 	+@$(TOGETHER) unit others
 
 check: lint ## Run what needs no Spark, before each commit: lint, types and the unit tests
 	+@$(TOGETHER) types unit
-
-bytecode: venv ## Have Python compile what the tests import, once: or each process that runs them does, all at one time
-	@test build/bytecode -nt .venv/dev.stamp || { mkdir -p build; $(BIN)/python -m pytest --collect-only -q > build/bytecode || true; }
 
 classes: venv ## Make the archive of classes that the JVMs of the tests start from
 	@$(BIN)/python -m tests.jvm > /dev/null
