@@ -63,6 +63,12 @@ def _has_room(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize >= _ROOM_BYTES and not disk.f_flag & os.ST_NOEXEC
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Jobs with the same environment share what starts their workers, and pytest changes this for each test."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
     """Keeps the tests of a file in one process, and those of all files that share a cluster.
 

@@ -90,7 +90,7 @@ def score(output: Output, config: JobConfig, *, new_run: bool = False) -> Report
     from spark_infer.runtime.process_state import this_process
 
     signals = this_process().stop_signals
-    with signals.obeyed(), ProgressLine(output.screen) as line, _engine(output, config, line) as engine:
+    with signals.obeyed(), ProgressLine(output.screen) as line, _engine(output, config, line, runs=True) as engine:
         job = prepare_job(engine, config, new_run=new_run)
         return run_job(job, on_progress=None if output.as_json else line)
 
@@ -176,14 +176,16 @@ def compare_batches(output: Output, config: JobConfig) -> list[Change]:
 
 
 @contextmanager
-def _engine(output: Output, config: JobConfig, line: ProgressLine, *, scores: bool = True) -> Iterator[Engine[Any]]:
+def _engine(
+    output: Output, config: JobConfig, line: ProgressLine, *, scores: bool = True, runs: bool = False
+) -> Iterator[Engine[Any]]:
     """Start what the job's engine needs, and stop it at the end, also after Ctrl-C.
 
     A model that does not exist is found out first, for what `scores`.
     """
     from spark_infer.job.session import job_engine
 
-    with job_engine(config, log_file=output.log_file, scores=scores) as engine:
+    with job_engine(config, log_file=output.log_file, scores=scores, runs=runs) as engine:
         if not output.as_json:
             line.note(f"{'starting Spark, ' if config.engine == 'spark' else ''}checking model and tables")
         with _quiet(output), _loads_shown(output, line):

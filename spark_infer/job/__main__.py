@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = ScoringJob.from_yaml(asked.job, asked.overrides, params=given_params(asked.params))
         hide = job.config.hide
-        with this_process().stop_signals.obeyed(), job_engine(job.config) as engine:
+        with this_process().stop_signals.obeyed(), job_engine(job.config, runs=True) as engine:
             report = run_job(prepare_job(engine, job.config))
     except KeyboardInterrupt as stopped:
         what, details, next_step = described(stopped)

@@ -174,7 +174,7 @@ class _Runs:
         try:
             with hiding_secrets(config):
                 with self._planning:
-                    engine = engine_of(config, lambda: started(self._session), shared_by=self._parallel)
+                    engine = engine_of(config, lambda: started(self._session), shared_by=self._parallel, runs=True)
                     prepared = prepare_job(engine, config, new_run=self._new_run)
                 report = run_job(prepared)
         except SparkInferError as error:

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from spark_infer.spark import SparkSession
 
 
-def engine_of(config: JobConfig, start: Callable[[], Future[SparkSession]], *, shared_by: int = 1) -> Engine[Any]:
+def engine_of(
+    config: JobConfig, start: Callable[[], Future[SparkSession]], *, shared_by: int = 1, runs: bool = False
+) -> Engine[Any]:
     """Return the engine that a job asks for.
 
     Args:
         config: The job.
         start: Returns the session for engine `spark`, which may still be starting; not called for engine `local`.
         shared_by: How many jobs run at once, between which engine `local` divides this machine.
+        runs: Whether the job is to run when it is prepared.
 
     Raises:
         EnvironmentProblem: PySpark, or pandas, is not installed.
@@ -30,7 +33,7 @@ def engine_of(config: JobConfig, start: Callable[[], Future[SparkSession]], *, s
     if config.engine == "local":
         from spark_infer.engines.local.engine import LocalEngine
 
-        return LocalEngine(config.resources, shared_by=shared_by)
+        return LocalEngine(config.resources, shared_by=shared_by, runs=runs)
     if find_spec("pandas") is None:
         raise _not_installed("pandas, without which PySpark runs no Python functions,")
     try:

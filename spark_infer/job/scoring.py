@@ -154,11 +154,11 @@ class ScoringJob:
                 goes on from there.
         """
         with hiding_secrets(self.config):
-            return run_job(self._prepare(spark, new_run=new_run), on_progress=on_progress)
+            return run_job(self._prepare(spark, new_run=new_run, runs=True), on_progress=on_progress)
 
-    def _prepare(self, spark: Any, *, new_run: bool, loads: bool = True) -> PreparedJob:
+    def _prepare(self, spark: Any, *, new_run: bool, loads: bool = True, runs: bool = False) -> PreparedJob:
         deadline = Deadline.of(self.config)
-        engine = engine_of(self.config, lambda: started(spark or self._open_session()))
+        engine = engine_of(self.config, lambda: started(spark or self._open_session()), runs=runs)
         return prepare_job(engine, self.config, model=self._model, new_run=new_run, loads=loads, deadline=deadline)
 
     def _open_session(self) -> SparkSession:

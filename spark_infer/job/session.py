@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def job_engine(config: JobConfig, *, log_file: Path | None = None, scores: bool = True) -> Iterator[Engine[Any]]:
+def job_engine(
+    config: JobConfig, *, log_file: Path | None = None, scores: bool = True, runs: bool = False
+) -> Iterator[Engine[Any]]:
     """Lend the engine of a job, and take the job's secrets out of the errors that are raised meanwhile.
 
     Spark starts in the background, and the engine waits for it where it needs it first. A session that this starts is
@@ -31,6 +33,7 @@ def job_engine(config: JobConfig, *, log_file: Path | None = None, scores: bool 
         config: The job.
         log_file: Where Spark writes from now on; None leaves it on the screen.
         scores: Whether the job's model is needed: for one that does not exist, Spark does not start.
+        runs: Whether the job is to run when it is prepared.
 
     Raises:
         PlanError: There is no such model.
@@ -38,7 +41,8 @@ def job_engine(config: JobConfig, *, log_file: Path | None = None, scores: bool 
             not fit.
     """
     with hiding_secrets(config), ExitStack() as at_end:
-        yield engine_of(config, lambda: at_end.enter_context(_session_of(config, log_file, scores=scores)))
+        session = _session_of(config, log_file, scores=scores)
+        yield engine_of(config, lambda: at_end.enter_context(session), runs=runs)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from spark_infer.errors import EnvironmentProblem
+from spark_infer.models.backends import native
 from spark_infer.models.backends.spec import CALLABLE, COMPILED, COMPILED_TEXTS, COMPILED_TREES
 from spark_infer.models.mlmodel import MLModel
 
@@ -110,6 +111,19 @@ def requirements(mlmodel: MLModel, backend: str) -> tuple[Requirement, ...]:
             extra = [Requirement("sklearn", "scikit-learn"), *_reader(flavor, settings)]
             found += [each for each in extra if each.module not in known]
     return tuple(found)
+
+
+def worker_modules(mlmodel: MLModel, backend: str | None = None) -> list[str]:
+    """Return what a worker imports for a model, which takes seconds.
+
+    Args:
+        mlmodel: The parsed ``MLmodel``.
+        backend: What serves it; before that is decided, its flavor's native backend is expected.
+    """
+    served = [backend] if backend is not None else sorted(set(mlmodel.flavors) & set(native.flavors()))
+    needed = [each.module for name in served for each in requirements(mlmodel, name)]
+    places = {name: native.__name__ if name in native.flavors() else "spark_infer.models.backends" for name in served}
+    return [*needed, *(f"{place}.{name}" for name, place in places.items())]
 
 
 def _framework(flavor: str, settings: Mapping[str, object]) -> Requirement:

@@ -16,12 +16,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from spark_infer.errors import RunError
 from spark_infer.runtime.carried_exception import CarriedException
 from spark_infer.runtime.import_path import inherited_path, module_command
 from spark_infer.runtime.process_state import this_process
+
+if TYPE_CHECKING:
+    from spark_infer.runtime.fork_server import ForkedProcess, ForkServer
 
 _LENGTH = struct.Struct("<Q")
 _LAST_WORK_SECONDS = 5
@@ -45,6 +48,7 @@ class Child:
         environ: Variables that it has besides those of this process.
         log: Takes each line that it writes on its standard output or error; without it, both are this process's
             standard error.
+        server: Forks it, where it can; it is then in a group of its own.
     """
 
     def __init__(
@@ -54,13 +58,14 @@ class Child:
         own_group: bool = False,
         environ: Mapping[str, str] | None = None,
         log: Callable[[str], None] | None = None,
+        server: ForkServer | None = None,
     ) -> None:
-        # The kernel's signal comes when the thread ends that started the child, and the main thread ends last.
-        parent = {_PARENT: str(os.getpid())} if threading.current_thread() is threading.main_thread() else {}
         path = inherited_path(without=this_process().modules.folders)
-        self._process = subprocess.Popen(
+        environ = {**os.environ, **(environ or {}), "PYTHONPATH": path}
+        forked = None if server is None else server.start(module, environ, errors=log is not None)
+        self._process = forked or subprocess.Popen(
             module_command(module),
-            env={**os.environ, **(environ or {}), **parent, "PYTHONPATH": path},
+            env={**environ, **own_parent()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if log is None else subprocess.PIPE,
@@ -141,7 +146,7 @@ class Child:
 class _Answers(io.RawIOBase):
     """What a child writes; it ends with the child, also where a process that it left behind has the pipe still open."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
         assert process.stdout is not None
         self._process, self._pipe = process, process.stdout.fileno()
         self._poll = select.poll()
@@ -216,8 +221,7 @@ def own_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
     From now on the child ends with its parent.
     """
-    if parent := os.environ.pop(_PARENT, ""):
-        end_with(int(parent))
+    end_with_parent()
     receive, send = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -232,6 +236,18 @@ def _let_go(pipes: list[int]) -> None:
     while pipes:
         with open(os.devnull, "r+b", buffering=0) as nothing:
             os.dup2(nothing.fileno(), pipes.pop(), inheritable=False)
+
+
+def own_parent() -> dict[str, str]:
+    """Return the variables by which a child of this thread ends with this process."""
+    # The kernel's signal comes when the thread ends that started the child, and the main thread ends last.
+    return {_PARENT: str(os.getpid())} if threading.current_thread() is threading.main_thread() else {}
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process with its parent, where that has said who it is."""
+    if parent := os.environ.pop(_PARENT, ""):
+        end_with(int(parent))
 
 
 def end_with(parent: int) -> None:

@@ -39,6 +39,7 @@ class ProcessState:
         batch_searches: How many rows of a batch a model is fast with, by how it was loaded.
         models_warned_of: Digests of models whose differences from this Python were logged.
         prediction_index: Where the predictions of the last prediction cache stand, and of which files that was made.
+        fork_server: The `ForkServer` that starts workers of engine `local`, while there is one.
 
     Args:
         environ: The environment of the process.
@@ -57,9 +58,16 @@ class ProcessState:
         self.batch_searches: dict[Hashable, BatchSearch] = {}
         self.models_warned_of: set[str] = set()
         self.prediction_index: tuple[Hashable, Any] | None = None
+        self.fork_server: Any = None
 
 
 _state = ProcessState(os.environ)
+
+
+def begin() -> None:
+    """Begin a process that was forked: it keeps nothing of the one before."""
+    global _state
+    _state = ProcessState(os.environ)
 
 
 def this_process() -> ProcessState:

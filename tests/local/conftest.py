@@ -17,6 +17,7 @@ import pytest
 from mlflow.models import infer_signature
 
 from spark_infer.engines.local.process import MODULE
+from spark_infer.runtime.fork_server import MODULE as FORK_SERVER
 from tests.here import no_processes
 from tests.line import save_light_line
 from tests.local.eight import write_files
@@ -81,4 +82,7 @@ def children() -> set[str]:
     """The worker processes of engine `local` that this process has now, by number."""
     found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [row.split(maxsplit=2) for row in found.splitlines()]
-    return {pid for pid, parent, command in rows if MODULE in command and parent == str(os.getpid())}
+    own = [(pid, command) for pid, parent, command in rows if parent == str(os.getpid())]
+    servers = {pid for pid, command in own if FORK_SERVER in command}
+    started = {pid for pid, command in own if MODULE in command}
+    return started | {pid for pid, parent, _ in rows if parent in servers}

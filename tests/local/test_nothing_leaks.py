@@ -152,7 +152,7 @@ def leaks(texts: dict[str, str], *words: str) -> dict[str, str]:
     return {where: word for where, text in texts.items() for word in words if word in text}
 
 
-WORKERS = {"local": "spark_infer.engines.local.process", "spark": "pyspark.daemon"}
+WORKERS = {"local": "spark_infer.runtime.fork_server_process", "spark": "pyspark.daemon"}
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("spark", marks=pytest.mark.soak)])

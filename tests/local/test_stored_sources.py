@@ -134,7 +134,7 @@ def test_stored_rows_are_scored_beside_all_that_workers_write(line: str, tmp_pat
     query = Query(
         line,
         {"path": str(tmp_path / "out"), "mode": "append"},
-        score={"on_error": "quarantine"},
+        score={"on_error": "quarantine", "deduplicate": "always"},
         quarantine={"path": str(tmp_path / "bad")},
         cache={"path": str(tmp_path / "cache")},
         aggregate={"path": str(tmp_path / "summary"), "columns": {"rows": "count"}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,16 +15,19 @@ from spark_infer.config import JobConfig, ResourceOptions, ScoreOptions, SourceC
 from spark_infer.core.result_type import check_result_type
 from spark_infer.engines.local.ddl import parse_ddl
 from spark_infer.engines.local.preview_tasks import preview
+from spark_infer.engines.local.process import MODULE
 from spark_infer.engines.local.units import LocalUnits
+from spark_infer.engines.local.where import refuse_condition
 from spark_infer.engines.parity_rows import from_files
 from spark_infer.engines.plane import Plane, choose_plane
 from spark_infer.engines.prepared_job import MatchedJob, PreparedJob, Source
 from spark_infer.engines.preview_rows import Previewed, Selection
 from spark_infer.engines.unit_progress import OnProgress
 from spark_infer.engines.unit_run import Score, UnitRun
-from spark_infer.errors import PlanError, SourceError, SparkMustReadError, Together
+from spark_infer.errors import PlanError, SparkMustReadError, Together
 from spark_infer.models.backends.choose_backend import SPARK
 from spark_infer.models.backends.spec import LoadedModel, LoadSpec, NotLoaded
+from spark_infer.models.code import code_folders
 from spark_infer.models.compile.gate import compile_recipe
 from spark_infer.models.driver import load_here
 from spark_infer.models.files.distribution import ModelFiles, decide
@@ -33,9 +36,10 @@ from spark_infer.models.hosting import ExecutorShape
 from spark_infer.models.pins import warn_once
 from spark_infer.models.recipe import Recipe, make_recipe
 from spark_infer.models.ref import ModelRef
-from spark_infer.models.requirements import refuse_unmet, requirements
+from spark_infer.models.requirements import refuse_unmet, requirements, worker_modules
 from spark_infer.models.stamps import refuse_unknown_columns, stamped_schema
 from spark_infer.runtime.call_in_thread import Wait, call_in_thread
+from spark_infer.runtime.fork_server import start_fork_server
 from spark_infer.runtime.local_resources import LocalResources, find_local_resources
 from spark_infer.runtime.memory import whole_memory_bytes
 from spark_infer.tables.bookmark import Span
@@ -48,7 +52,6 @@ from spark_infer.tables.snapshot import Snapshot
 from spark_infer.tables.source import open_snapshot
 from spark_infer.tables.source_columns import refuse_case_twins, refuse_unsupported
 from spark_infer.tables.spark_json import plain
-from spark_infer.tables.where.sql import OnlySpark, UnknownColumn, condition
 
 if TYPE_CHECKING:
     from spark_infer.engines.base import TakeBatch
@@ -91,12 +94,14 @@ class LocalEngine:
     Args:
         resources: What one process takes.
         shared_by: How many jobs run at once on this machine.
+        runs: Whether the job is to run when it is prepared: its processes get ready meanwhile.
     """
 
     planes = ("direct",)
     is_starting = False
 
-    def __init__(self, resources: ResourceOptions, *, shared_by: int = 1) -> None:
+    def __init__(self, resources: ResourceOptions, *, shared_by: int = 1, runs: bool = False) -> None:
+        self._runs = runs
         self.tables = LocalTables()
         self._shared_by = shared_by
         self._resources = ResourceOptions.model_validate(resources.model_dump())
@@ -114,7 +119,13 @@ class LocalEngine:
     def planning(self) -> Iterator[None]:
         """Look at this machine first."""
         find_local_resources(self._resources)
+        self._import_ahead([MODULE])
         yield
+
+    def _import_ahead(self, modules: Sequence[str]) -> None:
+        """Have a process import what workers need; not for GPUs: CUDA that an import looked at cannot be forked."""
+        if self._runs and not self._resources.gpu:
+            start_fork_server(self.here.cpus, modules)
 
     def call_in_thread(self, work: Callable[[], T], wait: Wait[T]) -> T:
         """Call in a thread; one that is given up ends with what it waits for."""
@@ -162,11 +173,14 @@ class LocalEngine:
         self, ref: ModelRef, source: Source, config: JobConfig, store: ModelStore, *, loads: bool
     ) -> LocalScoring:
         """Match a model to a source; Spark's own models are refused."""
+        ahead = loads and not code_folders(ref.mlmodel, store.path(ref.digest))
+        if ahead:
+            self._import_ahead(worker_modules(ref.mlmodel))
         # A plain copy: what the job file took from the environment does not travel to the workers.
         options = ScoreOptions.model_validate(config.score.model_dump())
         together = Together()
         with together.check():
-            _refuse_condition(config, source.snapshot, source.table)
+            refuse_condition(config, source.snapshot, source.table)
         with together.check():
             recipe = make_recipe(
                 ref,
@@ -186,6 +200,8 @@ class LocalEngine:
         together.refuse()
         if recipe.load.backend == SPARK:
             raise _spark_runs_it(ref)
+        if ahead:
+            self._import_ahead(worker_modules(ref.mlmodel, recipe.load.backend))
         refuse_unmet(requirements(ref.mlmodel, recipe.load.backend))
         warn_once(ref, recipe.load.backend, store.path(ref.digest))
         refuse_unsupported(source.table, recipe.read_columns(source.table))
@@ -299,22 +315,3 @@ def _spark_runs_it(ref: ModelRef) -> PlanError:
         f"{ref} is a Spark ML pipeline, which Spark itself runs, and engine `local` runs without it.",
         next_step=_NEXT_STEP,
     )
-
-
-def _refuse_condition(config: JobConfig, snapshot: Snapshot, table: pa.Schema) -> None:
-    try:
-        if config.source.where is not None:
-            condition(config.source.where, table)
-    except UnknownColumn as error:
-        raise SourceError(
-            f"The condition `where` does not fit {snapshot.location.name}: {error}.",
-            details=[f"where: {config.source.where}", f"columns: {', '.join(table.names)}"],
-            next_step="correct the name.",
-        ) from error
-    except OnlySpark as error:
-        raise SourceError(
-            f"`where` cannot be used on {snapshot.location.name} by engine `local`: {error}.",
-            details=[f"where: {config.source.where}"],
-            next_step="write comparisons with literals, IN, BETWEEN and IS NULL, joined by AND, OR and NOT; or set "
-            "engine: spark, which takes any SQL condition.",
-        ) from error

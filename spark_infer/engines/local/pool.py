@@ -8,6 +8,7 @@ import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from spark_infer.engines.local.stack_files import stacks_folder
 from spark_infer.errors import RunError, SparkInferError, WorkerLostError
 from spark_infer.runtime.child_process import Child
 from spark_infer.runtime.deadline import FOLDER, expired, stacks_of
+from spark_infer.runtime.fork_server import fork_server
 from spark_infer.runtime.output_capture import LOG_LEVEL
 
 logger = logging.getLogger(__name__)
@@ -43,14 +45,15 @@ def do_tasks(
     Raises:
         RunError: A task failed, or its process died.
     """
-    with stacks_folder() as stacks:
+    server = fork_server()
+    with stacks_folder() as stacks, nullcontext() if server is None else server.used():
         pool = _Pool(numbers, wanted, stacks)
         environ = {FOLDER: str(stacks)}
         # What native code and threads of a model print may be values of rows: not for the screen, unless that is asked
         # for.
         log = None if os.environ.get(LOG_LEVEL) else partial(logger.info, "%s")
         count = min(processes, len(numbers))
-        children = [Child(MODULE, own_group=True, environ=environ, log=log) for _ in range(count)]
+        children = [Child(MODULE, own_group=True, environ=environ, log=log, server=server) for _ in range(count)]
         message = pickle.dumps(job)
         threads = [threading.Thread(target=pool.work, args=(child, message), daemon=True) for child in children]
         try:
