@@ -30,6 +30,18 @@ def test_the_job_fits_the_schema_of_bundles() -> None:
     assert job.as_dict() == JOB
 
 
+def test_production_installs_the_wheel_from_a_volume() -> None:
+    workspace = BUNDLE["targets"]["prod"]["workspace"]
+    assert set(workspace) == {"artifact_path", "root_path"}
+    assert workspace["artifact_path"] == "${var.wheels}"
+    assert re.fullmatch(r"/Volumes/\w+/\w+/\w+", BUNDLE["variables"]["wheels"]["default"])
+    (artifact,) = BUNDLE["artifacts"].values()
+    (task,) = JOB["tasks"]
+    # What `build` leaves in this folder is uploaded to artifact_path, and the library's path becomes that of the copy.
+    assert "--wheel-dir dist" in artifact["build"]
+    assert task["libraries"] == [{"whl": "dist/*.whl"}]
+
+
 def test_nothing_is_retried_that_may_have_appended_already() -> None:
     assert [task["max_retries"] for task in JOB["tasks"]] == [0]
     assert not any("retry_on_timeout" in task for task in JOB["tasks"])

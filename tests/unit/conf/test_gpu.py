@@ -110,13 +110,24 @@ def test_a_standalone_worker_announces_its_gpus_by_the_script() -> None:
     assert conf["spark.worker.resource.gpu.discoveryScript"].endswith(f"conf/gpu/{SCRIPT.name}")
 
 
-def test_the_pod_template_names_sparks_container_and_mounts_what_it_declares() -> None:
-    pod = yaml.safe_load((FOLDER / "kubernetes-executor.yaml").read_text())
+@pytest.mark.parametrize(
+    ("file", "role"),
+    [
+        ("gpu/kubernetes-executor.yaml", "executor"),
+        ("kubernetes/driver.yaml", "driver"),
+        ("kubernetes/executor.yaml", "executor"),
+    ],
+)
+def test_a_pod_template_names_sparks_container_and_mounts_what_it_declares(file: str, role: str) -> None:
+    pod = yaml.safe_load((FOLDER.parent / file).read_text())
     assert (pod["apiVersion"], pod["kind"]) == ("v1", "Pod")
     (container,) = pod["spec"]["containers"]
-    assert container["name"] == "spark-kubernetes-executor"  # spark.kubernetes.executor.podTemplateContainerName
+    assert container["name"] == f"spark-kubernetes-{role}"  # spark.kubernetes.….podTemplateContainerName
     assert {mount["name"] for mount in container["volumeMounts"]} == {each["name"] for each in pod["spec"]["volumes"]}
-    assert all(isinstance(value, str) for value in pod["spec"]["nodeSelector"].values())
+    assert all(isinstance(value, str) for value in pod["spec"].get("nodeSelector", {}).values())
+    home = {each["name"]: each["value"] for each in container["env"]}["SPARK_INFER_HOME"]
+    # Kubernetes makes the volume writable for everybody, and such a folder is refused as a model store.
+    assert str(Path(home).parent) in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
 def test_the_cluster_policy_says_each_rule_in_full() -> None:
