@@ -19,7 +19,7 @@ from mlflow.models import infer_signature
 from spark_infer.engines.local.process import MODULE
 from spark_infer.runtime.fork_server import MODULE as FORK_SERVER
 from tests.here import no_processes
-from tests.line import save_light_line
+from tests.line import save_light_line, save_line
 from tests.local.eight import write_files
 
 ROWS = 1000
@@ -29,6 +29,12 @@ ROWS = 1000
 def line(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model that doubles ``x``."""
     return save_light_line(tmp_path_factory.mktemp("line") / "model")
+
+
+@pytest.fixture(scope="session")
+def row_by_row(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same of scikit-learn: its answer for a row is known to depend on that row alone."""
+    return save_line(tmp_path_factory.mktemp("row_by_row") / "model")
 
 
 @pytest.fixture(scope="session")

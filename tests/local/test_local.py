@@ -37,14 +37,13 @@ from spark_infer.job.units.history import history
 from spark_infer.observe.progress import Progress
 from spark_infer.tables.local_tables import LocalTables
 from tests.here import no_processes
-from tests.line import save_line
 from tests.local.conftest import ROWS, children
 from tests.local.jobs import job, read, run, write_in
 
 
 @pytest.mark.parametrize("kind", [pytest.param("parquet", marks=pytest.mark.soak), "delta"])
-def test_a_table_is_scored_without_java(source: Path, tmp_path: Path, kind: str) -> None:
-    line = save_line(tmp_path / "model")  # of scikit-learn, as most models are; `line` is an ONNX graph
+def test_a_table_is_scored_without_java(row_by_row: str, source: Path, tmp_path: Path, kind: str) -> None:
+    line = row_by_row  # of scikit-learn, as most models are
     program = (
         "import sys\n"
         "from spark_infer import score_table\n"

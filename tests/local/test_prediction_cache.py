@@ -32,10 +32,9 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 KINDS = pytest.mark.parametrize("kind", ["delta", "parquet"])
 
 
-@pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that doubles ``x``, and whose answer for a row is known to depend on that row alone."""
-    return save_line(tmp_path_factory.mktemp("line") / "model")
+@pytest.fixture
+def line(row_by_row: str) -> str:
+    return row_by_row
 
 
 def rows_in(folder: Path, ids: range) -> str:

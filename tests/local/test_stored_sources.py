@@ -130,9 +130,9 @@ def test_a_run_that_is_stopped_anywhere_scores_the_rows_of_one_time(
     assert not list(tmp_path.glob(".out.spark_infer/*.stored"))
 
 
-def test_stored_rows_are_scored_beside_all_that_workers_write(line: str, tmp_path: Path) -> None:
+def test_stored_rows_are_scored_beside_all_that_workers_write(row_by_row: str, tmp_path: Path) -> None:
     query = Query(
-        line,
+        row_by_row,
         {"path": str(tmp_path / "out"), "mode": "append"},
         score={"on_error": "quarantine", "deduplicate": "always"},
         quarantine={"path": str(tmp_path / "bad")},

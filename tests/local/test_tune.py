@@ -19,14 +19,12 @@ from spark_infer.errors import PlanError
 from spark_infer.job.tune.measure import tune
 from spark_infer.job.tune.sample_table import some_rows, write_sample
 from spark_infer.tables.scan.task import Piece, Scan, ScanTask
-from tests.line import save_line
 from tests.local.conftest import save_from_code
 
 
-@pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that doubles ``x``, and whose answer for a row is known to depend on that row alone."""
-    return save_line(tmp_path_factory.mktemp("line") / "model")
+@pytest.fixture
+def line(row_by_row: str) -> str:
+    return row_by_row
 
 
 def config(model: str, source: Path, target: Path, **more: object) -> JobConfig:
