@@ -131,14 +131,17 @@ class ForkServer:
             errors: Whether its standard error is a pipe, and not this process's.
         """
         try:
-            folder = os.getcwd()
-        except FileNotFoundError:
+            folder, its_stderr = os.getcwd(), os.dup(2)
+        except OSError:  # the folder is gone, or this process has no standard error
             return None
         receive, its_stdin = os.pipe()
         its_stdout, send = os.pipe()
-        error, its_error = os.pipe() if errors else (None, os.dup(2))
+        error = None
+        if errors:
+            os.close(its_stderr)
+            error, its_stderr = os.pipe()
         content = pickle.dumps(("fork", module, dict(environ), self.path, folder))
-        pipes = [receive, send, its_error]
+        pipes = [receive, send, its_stderr]
         try:
             pid = self._ask(content, pipes)
         finally:
@@ -165,6 +168,9 @@ class ForkServer:
                 answer = self._messages.recv(MOST_BYTES)
             except OSError:
                 return None
+            except BaseException:  # its answer, which nobody reads now, would be taken for that of the next message
+                self.close()
+                raise
         return pickle.loads(answer) if answer else None
 
     def close(self) -> None:

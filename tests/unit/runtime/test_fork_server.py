@@ -127,6 +127,24 @@ def test_workers_end_with_their_server_and_the_next_one_is_no_fork(server: ForkS
     assert server.start("forked_of_test", {}, errors=False) is None
 
 
+def test_a_server_that_was_interrupted_is_not_asked_again(server: ForkServer, tmp_path: Path) -> None:
+    (tmp_path / "slow_of_test.py").write_text("import time\ntime.sleep(5)\n")
+    server.imports(["slow_of_test"])
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            server.start("forked_of_test", {}, errors=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert server.start("forked_of_test", {}, errors=True) is None
+
+
 def test_a_server_whose_libraries_started_threads_forks_nothing(server: ForkServer) -> None:
     server.imports(["threads_of_test"])
     assert server.start("forked_of_test", {}, errors=True) is None
