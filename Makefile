@@ -3,8 +3,9 @@
 
 export PYTHON ?= python3
 BIN := .venv/bin
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --annotation-style line \
-	--custom-compile-command "make requirements" $(UPGRADE)
+PIN := $(BIN)/uv pip compile --quiet --annotation-style line --custom-compile-command "make requirements" $(UPGRADE)
+COMPILE := $(PIN) --universal --python-version 3.10
+MATRIX_EXTRAS := connect delta lightgbm mlflow onnx sklearn xgboost
 # Files stay whole, and the slow ones, which come first, begin first.
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
 # Each shows what it printed when it ends.
@@ -16,7 +17,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_
 unexport MLFLOW_TRACKING_URI MLFLOW_REGISTRY_URI
 
 .DEFAULT_GOAL := help
-.PHONY: help java venv demo test check classes lint format types contracts unit others spark gpu soak test-install bench bench-quick bench-ablations docs site build requirements clean
+.PHONY: help java venv demo test check classes lint format types contracts unit others spark gpu soak test-install test-matrix bench bench-quick bench-ablations docs site build requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -69,9 +70,13 @@ spark: java venv ## Run the tests that start Spark
 soak: java venv ## Run the longer tests that `make test` leaves out
 	$(BIN)/python -m pytest -m soak --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m "hypothesis and not soak" --hypothesis-profile soak
+	$(BIN)/python -m tests.matrix
 
 test-install: java venv ## Try the wheel with each extra in a clean environment of each Python; ONLY=3.11-sklearn for some of it
 	$(BIN)/python -m pytest -m soak tests/install -k "$(ONLY)" --durations 0
+
+test-matrix: java venv ## Run a part of the tests with each combination of versions, or COLUMN=spark-3.5; SHORT=1 for less
+	$(BIN)/python -m tests.matrix $(if $(SHORT),--short) $(COLUMN)
 
 gpu: venv ## Run the tests that need an NVIDIA GPU and no Spark
 	$(BIN)/python -m pytest -p tests.without_spark tests/gpu
@@ -102,6 +107,10 @@ build: venv ## Build the sdist and the wheel into dist/
 requirements: venv ## Pin the requirements anew; UPGRADE=--upgrade also moves to newest versions
 	$(COMPILE) pyproject.toml requirements/demo.in --extra demo --output-file requirements/demo.txt
 	$(COMPILE) pyproject.toml requirements/dev.in --extra all --output-file requirements/dev.txt
+	for column in requirements/matrix/*.in; do \
+		$(PIN) pyproject.toml requirements/tests.in $$column --output-file $${column%.in}.txt \
+			--python-version $$(sed -n 's/^# Python //p' $$column) $(addprefix --extra ,$(MATRIX_EXTRAS)) || exit; \
+	done
 	$(COMPILE) requirements/site.in --output-file requirements/site.txt
 	$(COMPILE) benchmarks/peers/ray.in --output-file benchmarks/peers/ray.txt
 	$(COMPILE) benchmarks/peers/daft.in --output-file benchmarks/peers/daft.txt

@@ -20,6 +20,7 @@ from tests.cluster.driver import Driver
 from tests.cluster.standalone import LIGHT, Cluster, Node, standalone
 from tests.database import new_database
 from tests.light_skops import import_skops
+from tests.older_mlflow import named
 from tests.spark.made import CountingModel
 from tests.unit.models.files.objectstore import ObjectStore, object_store
 from tests.unit.models.registry.logged import using
@@ -90,7 +91,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
             import_skops()
             mlflow.sklearn.log_model(
                 fitted,
-                name="line",
+                **named("line"),
                 registered_model_name="line",
                 signature=infer_signature(rows, fitted.predict(rows)),
                 pip_requirements=["scikit-learn"],

@@ -46,6 +46,7 @@ def environ(folder: Path, python: str = sys.executable) -> dict[str, str]:
     }
 
 
+@pytest.mark.matrix
 def test_packages_alone_is_enough_for_delta_tables_and_a_model_of_an_mlflow_server(
     cluster: Cluster, registry: Registry, tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def facts(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.matrix
 def test_plan_then_run_then_refuse(work: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = work.in_this_process(monkeypatch, "plan", "job.yaml", *LOCAL)
     assert "line version 1 (models:/line@champion)" in planned.stdout

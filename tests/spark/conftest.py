@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.light_skops import import_skops
 from tests.line import save_line
+from tests.older_mlflow import trusted
 from tests.spark.made import CountingModel, FlowerModel, iris_like
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def flower(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
             folder,
             signature=infer_signature(inputs, model.predict(inputs)),
             pip_requirements=["scikit-learn"],
-            skops_trusted_types=["numpy.dtype"],
+            **trusted("numpy.dtype"),
         )
     return FlowerModel(str(folder), rows, dict(zip(rows.id.tolist(), model.predict(inputs).tolist(), strict=True)))
 

@@ -33,6 +33,7 @@ def merge_job(
     return ScoringJob(JobConfig.model_validate(document))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("plane", ["auto", pytest.param("spark", marks=pytest.mark.soak)])
 def test_a_merge_updates_and_adds_by_keys_and_happens_once(
     spark: SparkSession, line: str, source: Path, tmp_path: Path, breaks: Any, plane: str

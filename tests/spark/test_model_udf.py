@@ -59,6 +59,7 @@ CALLS: dict[str, Callable[[ModelUdf], Column]] = {
 }
 
 
+@pytest.mark.matrix
 def test_every_way_to_call_gives_the_model_its_columns(
     predict: ModelUdf, flowers: DataFrame, flower: FlowerModel
 ) -> None:
@@ -136,6 +137,7 @@ def test_what_spark_udf_takes_for_arguments_is_taken(spark: SparkSession, tmp_pa
         frame.select(number("a")).collect()
 
 
+@pytest.mark.matrix
 def test_it_works_in_sql(spark: SparkSession, predict: ModelUdf, flowers: DataFrame, flower: FlowerModel) -> None:
     spark.udf.register("predict", predict)
     flowers.createOrReplaceTempView("flowers")
@@ -172,6 +174,7 @@ def test_it_knows_its_model_and_type(predict: ModelUdf) -> None:
     assert predict.returnType.simpleString() == "string"
 
 
+@pytest.mark.matrix
 def test_several_outputs_come_back_as_a_struct(spark: SparkSession, flowers: DataFrame, flower: FlowerModel) -> None:
     predict = model_udf(spark, flower.folder, predict_method=["predict", "predict_proba"])
     row = flowers.select("id", predict().alias("p")).select("id", "p.*").first()

@@ -68,6 +68,7 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tab
     return made
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "name",
     [

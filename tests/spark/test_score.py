@@ -46,6 +46,7 @@ def labels(scored: DataFrame) -> dict[int, Any]:
     return {row.id: row.prediction for row in scored.select("id", "prediction").collect()}
 
 
+@pytest.mark.matrix
 def test_every_row_has_the_prediction_of_the_same_model_in_plain_python(
     flowers: DataFrame, flower: FlowerModel
 ) -> None:
@@ -103,6 +104,7 @@ def test_only_what_is_kept_comes_back(flowers: DataFrame, flower: FlowerModel) -
     assert sorted(row.id for row in scored.collect()) == list(range(BIG, BIG + 10))
 
 
+@pytest.mark.matrix
 def test_all_outputs_come_back_as_named_typed_columns(flowers: DataFrame, flower: FlowerModel) -> None:
     scored = score(
         flowers,
@@ -125,6 +127,7 @@ def test_several_outputs_pack_into_one_struct(flowers: DataFrame, flower: Flower
     assert scored.schema["scores"].dataType.simpleString() == "struct<probability_small:double,probability_tall:double>"
 
 
+@pytest.mark.matrix
 def test_kept_columns_are_bit_exact(spark: SparkSession, counting: CountingModel) -> None:
     rows = [
         (BIG, None, 1.0, "None", bytearray(b"\x00"), None),
@@ -182,6 +185,7 @@ def test_mlflow_loads_once_for_each_task(spark: SparkSession, counting: Counting
     assert len(counting.loads()) == 6
 
 
+@pytest.mark.matrix
 def test_a_filter_on_the_prediction_predicts_each_row_once(spark: SparkSession, counting: CountingModel) -> None:
     frame = spark.range(1_000).select("id", F.col("id").cast("double").alias("x"))
     scored = score(frame, counting.folder).filter("prediction >= 1000").withColumn("more", F.col("prediction") + 1)
@@ -302,6 +306,7 @@ def test_a_preprocess_function_that_the_workers_lack_is_a_clear_error(
     assert "--py-files" in error.next_step
 
 
+@pytest.mark.matrix
 def test_a_null_in_an_integer_input_says_what_to_do(spark: SparkSession, tmp_path: Path) -> None:
     import numpy as np
     import pandas as pd

@@ -79,6 +79,7 @@ def run(spark: SparkSession, garden: str, model: str, target: dict[str, Any], **
     return report
 
 
+@pytest.mark.matrix
 def test_the_table_read_by_another_reader_is_the_model_in_plain_python(
     spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_model_is_tried_before_any_task(spark: SparkSession, garden: str, tmp_
     assert warning.startswith("the model was tried with rows of zeros and empty texts and raised builtins.ZeroDivision")
 
 
+@pytest.mark.matrix
 def test_parquet_goes_in_and_out(spark: SparkSession, flower: FlowerModel, tmp_path: Path) -> None:
     spark.createDataFrame(flower.rows).write.parquet(str(tmp_path / "in"))
     target = {
@@ -162,6 +164,7 @@ def test_parquet_goes_in_and_out(spark: SparkSession, flower: FlowerModel, tmp_p
     assert report.rows_scored == len(flower.rows)
 
 
+@pytest.mark.matrix
 def test_a_partition_is_scored_again_and_the_others_stay(
     spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path
 ) -> None:
@@ -231,6 +234,7 @@ def test_progress_is_told_while_tasks_run(
     assert all(progress.rows_total == len(flower.rows) for progress in seen)
 
 
+@pytest.mark.matrix
 def test_the_plan_tells_everything_and_does_nothing(
     spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path, table_files: Any
 ) -> None:
@@ -379,6 +383,7 @@ def test_ids_beyond_doubles_survive_the_whole_way(
     assert sorted(row["id"] for row in read(tmp_path / "o")) == list(range(BIG, BIG + len(flower.rows)))
 
 
+@pytest.mark.matrix
 def test_a_job_file_runs_with_overrides(
     spark: SparkSession, garden: str, flower: FlowerModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +413,7 @@ class Quoting(PythonModel):
         raise ValueError(f"no price for {model_input['city'].iloc[0]}")
 
 
+@pytest.mark.matrix
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("plane", ["direct", "spark"])
 def test_a_model_that_raises_is_a_predict_error_without_row_values(

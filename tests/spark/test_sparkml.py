@@ -235,6 +235,7 @@ def test_a_pipeline_that_drops_kept_columns_is_refused(spark: SparkSession, boat
         transformed_frame(rows, recipe, SparkMLModel(pipeline, recipe.load, rows, spark))
 
 
+@pytest.mark.matrix
 def test_a_table_job_plans_and_reports_it(spark: SparkSession, boats: Boats, tmp_path: Path) -> None:
     source, target = str(tmp_path / "in"), str(tmp_path / "out")
     boats.rows.drop("prediction").write.parquet(source)

@@ -67,6 +67,7 @@ def no_job(spark: SparkSession) -> Iterator[None]:
     assert tracker.getJobIdsForGroup(None) == before
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("door", DOORS)
 def test_every_value_reaches_the_model_and_every_kept_column_the_table(
@@ -208,6 +209,7 @@ def test_the_column_door_refuses_such_a_type_in_the_first_task(
     assert found["input", "twins", "model_udf"] == "refused by Spark"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("door", DOORS)
 def test_every_shape_of_prediction_stands_in_the_table(door: str, doors: Doors, found: document.Cells) -> None:
     out = doors.scored(door, doors.models["speaker"], "row < 2", keep=["row"], output="said", result_type=DECLARED)

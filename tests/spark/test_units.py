@@ -52,6 +52,7 @@ def expected(copies: int = 1) -> list[tuple[int, Any]]:
     return [(number, pytest.approx(number / 2)) for number in range(ROWS) for _ in range(copies)]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [

@@ -32,6 +32,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("way", "kind", "mode", "fault"),
     [

@@ -95,6 +95,7 @@ def test_a_failing_job_leaves_nothing_where_there_was_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kind", ["delta", pytest.param("parquet", marks=pytest.mark.soak)])
 def test_spark_reads_a_table_without_rows_with_its_types(
     spark: SparkSession, tmp_path: Path, flights: DataFrame, put: Put, kind: Format
@@ -111,6 +112,7 @@ def test_spark_reads_a_table_without_rows_with_its_types(
     assert read_back(spark, SourceConfig.model_validate({"path": str(path), "where": "month = 10"})).count() == 4
 
 
+@pytest.mark.matrix
 def test_a_file_size_cuts_files_and_the_session_keeps_its_settings(
     spark: SparkSession, tmp_path: Path, put: Put
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_file_size_without_adaptive_execution_is_reported_as_void(
     assert "spark.sql.adaptive.enabled is false" in written.notes[0]
 
 
+@pytest.mark.matrix
 @both_formats
 def test_timestamps_are_stored_as_microseconds_and_awkward_names_survive(
     spark: SparkSession, tmp_path: Path, put: Put, kind: Format

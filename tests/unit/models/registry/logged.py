@@ -67,6 +67,8 @@ def log_models(folder: Path) -> Logged:
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
 
+    from tests.older_mlflow import named
+
     tracking_uri, artifacts = new_database(folder / "mlflow.db"), folder / "artifacts"
     table = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [0.0, 1.0, 0.0, 1.0]})
     with using(tracking_uri):
@@ -78,12 +80,12 @@ def log_models(folder: Path) -> Logged:
                 model = LogisticRegression().fit(table, np.array(labels))
                 info = mlflow.sklearn.log_model(
                     model,
-                    name=name,
+                    **named(name),
                     signature=mlflow.models.infer_signature(table, model.predict(table)),
                     registered_model_name="churn",
                     pip_requirements=["scikit-learn"],
                 )
-                ids.append(info.model_id)
+                ids.append(getattr(info, "model_id", info.model_uuid))  # MLflow 2 has no other id
             mlflow.log_dict({"a": 1}, "notes/a.json")
         client.set_registered_model_alias("churn", "champion", "1")
         client.create_registered_model("empty")
