@@ -11,6 +11,7 @@ that is a scoring job's business.
 
 from __future__ import annotations
 
+import inspect
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -83,8 +84,21 @@ class Servers:
 
         # `mlflow-artifacts:/…` means the server that the answer came from, where no tracking server was named.
         tracking = self.tracking if scheme_of(self.tracking) in ("http", "https") else self.registry
+        if "tracking_uri" not in inspect.signature(get_artifact_repository).parameters:
+            return _open_by_mlflow_2(location, tracking)
         folder: RemoteFolder = get_artifact_repository(location, tracking_uri=tracking, registry_uri=self.registry)
         return folder
+
+
+def _open_by_mlflow_2(location: str, tracking: str) -> RemoteFolder:
+    """Open a folder by an MLflow that takes no addresses: its own settings would decide what `mlflow-artifacts:` is."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+    if scheme_of(location) == "mlflow-artifacts":
+        location = MlflowArtifactsRepository.resolve_uri(location, tracking)  # type: ignore[no-untyped-call,unused-ignore]
+    folder: RemoteFolder = get_artifact_repository(location)  # type: ignore[no-untyped-call,unused-ignore]
+    return folder
 
 
 def on_databricks(address: str) -> bool:

@@ -3,11 +3,12 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spark_infer.errors import RegistryUnavailableError
-from spark_infer.models.registry.servers import check_sqlite, is_sqlite, sqlite_file
+from spark_infer.models.registry.servers import Servers, check_sqlite, is_sqlite, sqlite_file
 
 _MLFLOW = "create table {0} (version_num text)"
 
@@ -79,3 +80,10 @@ def test_addresses_are_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not is_sqlite("/a/sqlite")
     monkeypatch.chdir(tmp_path)
     assert sqlite_file("sqlite:///a.db") == tmp_path / "a.db"
+
+
+@pytest.mark.matrix
+def test_files_behind_a_server_are_those_of_the_server_that_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://another:1")
+    folder: Any = Servers("http://here:5000", "http://here:5000").open_folder("mlflow-artifacts:/0/run/artifacts/model")
+    assert folder.artifact_uri == "http://here:5000/api/2.0/mlflow-artifacts/artifacts/0/run/artifacts/model"
