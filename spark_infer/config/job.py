@@ -20,10 +20,12 @@ from spark_infer.config.retry import RetryOptions
 from spark_infer.config.score import MOST_SECONDS, ScoreOptions
 from spark_infer.config.source import STORED_RULE, PartitionValues, SourceConfig, stored_problem
 from spark_infer.config.spark import SparkConfig
-from spark_infer.config.table import WrittenTableConfig
+from spark_infer.config.table import Place, WrittenTableConfig
 from spark_infer.config.trigger import STREAM_RULE, CheckpointPath, Trigger, stream_problem
 from spark_infer.config.unit_size import UnitOptions
 from spark_infer.config.write_modes import CREATE, MODES, ModeName, WriteMode, option_problem
+
+_SPARKS_PROPERTIES = ("collation", "comment", "external", "is_managed_location", "location", "owner", "provider")
 
 
 class TargetConfig(WrittenTableConfig):
@@ -41,6 +43,12 @@ class TargetConfig(WrittenTableConfig):
         "values. A row outside them is an error.",
     )
     partition_by: NameList = Field(default=(), description="Columns to partition a new table by.")
+    location: Place | None = Field(
+        default=None, description="For a new `table`: its folder, which makes it an external table of the catalog."
+    )
+    properties: dict[str, str] = Field(
+        default_factory=dict, description="For a new `table`: its table properties, such as `team: fraud`."
+    )
     keep: Literal["all"] | NameList = Field(
         default="all", description="The columns of the source that pass through to the target, or `all`."
     )
@@ -89,6 +97,15 @@ class TargetConfig(WrittenTableConfig):
     @staticmethod
     def _keys_fit_mode(mode: str, keys: tuple[str, ...]) -> str:
         return option_problem(mode, "keys", keys, "which columns tell rows apart?")
+
+    @rule("table", "location", "properties")
+    @staticmethod
+    def _catalog_has_the_table(table: str | None, location: str | None, properties: Mapping[str, str]) -> str:
+        given = [name for name, value in (("location", location), ("properties", properties)) if value]
+        if given and table is None:
+            return f"`{given[0]}` is of tables of the catalog: name one with `table`"
+        taken = [name for name in properties if name in _SPARKS_PROPERTIES]
+        return f"`properties` names {taken[0]}, which Spark keeps for itself: choose another name" if taken else ""
 
     @rule("keys", "keep")
     @staticmethod

@@ -76,6 +76,7 @@ def planned_write(
         partition_types=tuple(parts.values()),
         keys=target.keys,
         filled=tuple(filled),
+        properties=target.properties,
     )
     return sentence(plan)
 
@@ -170,6 +171,7 @@ def _checked_plan(
         partition_types=tuple((types | has_types)[name] for name in partition_by),
         keys=target.keys,
         filled=filled,
+        properties=target.properties,
     )
     return sentence(plan)
 
@@ -244,8 +246,10 @@ def sentence(plan: WritePlan) -> WritePlan:
 
 
 def _creation(plan: WritePlan) -> str:
-    if plan.location.table:
+    if plan.made_by_catalog:
         return "through the catalog once all rows are written"
+    if plan.location.table:
+        return f"in {plan.location.path}, and registered when complete"
     if split_uri(plan.location.path or "")[0] in _RENAMED:
         return "written beside it and renamed when complete"
     return format_of(plan.location.format).creation

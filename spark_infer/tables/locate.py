@@ -94,7 +94,7 @@ def _in_catalog(lookup: TableLookup, config: TableConfig, table: str) -> TableLo
     _check_format(config, entry.provider)
     here = lookup.same_disk
     path = canonical(entry.location, here=here) if entry.location else None
-    return TableLocation(entry.provider, path, entry.name, same_disk=here)
+    return TableLocation(entry.provider, path, entry.name, same_disk=here, external=entry.kind == "EXTERNAL")
 
 
 def _check_entry(config: TableConfig, entry: CatalogEntry) -> None:
@@ -134,6 +134,11 @@ def _format_by_files(storage: Storage, config: TableConfig) -> str | None:
     if isinstance(config, TargetConfig) and has_stream_log(storage):
         raise unread_target(config.name)
     return _format_at(storage, with_log=False)
+
+
+def format_at(storage: Storage) -> str | None:
+    """Return the format of the table in a folder; None where there is none."""
+    return _format_at(storage, with_log=True) or _format_at(storage, with_log=False)
 
 
 def _format_at(storage: Storage, *, with_log: bool) -> str | None:

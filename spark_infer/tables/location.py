@@ -27,6 +27,7 @@ class TableLocation:
         same_disk: Whether a `file:` path means to Spark what it means here.
         words: Of a source whose rows are stored first: the source as the user wrote it.
         stored: The session that stored them, whose folder the path is; "" for a table, and before that.
+        external: Whether a table of the catalog has a folder that a user has chosen.
     """
 
     format: str
@@ -35,6 +36,7 @@ class TableLocation:
     same_disk: bool = True
     words: str = ""
     stored: str = ""
+    external: bool = False
 
     @property
     def name(self) -> str:

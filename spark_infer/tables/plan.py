@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from spark_infer.config.write_modes import CREATE, WriteMode
@@ -27,6 +28,8 @@ class WritePlan:
         filled: Columns of a Delta table that the rows do not bring: null there, or filled by Delta itself.
         later_texts: Text columns of staged rows that the table they are merged into is partitioned by.
         at_once: Whether no row is seen before all are scored, although units could be seen as they are done.
+        properties: Table properties of a new table of the catalog.
+        comments: Columns of a new table of the catalog that scoring makes, and what they hold.
     """
 
     location: TableLocation
@@ -42,6 +45,8 @@ class WritePlan:
     filled: tuple[str, ...] = ()
     later_texts: tuple[str, ...] = ()
     at_once: bool = False
+    properties: Mapping[str, str] = field(default_factory=dict)
+    comments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -74,6 +79,16 @@ class WritePlan:
     def creates(self) -> bool:
         """Whether the write makes the table."""
         return not self.exists
+
+    @property
+    def made_by_catalog(self) -> bool:
+        """Whether the catalog makes the table and chooses its folder, in one action of Spark's that writes all rows."""
+        return self.creates and self.location.table is not None and not self.location.external
+
+    @property
+    def is_registered_last(self) -> bool:
+        """Whether a folder is made that the catalog is to know by a name, once it has all rows."""
+        return self.creates and self.location.table is not None and self.location.external
 
     @property
     def joins(self) -> bool:

@@ -207,6 +207,11 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def quote_text(text: str) -> str:
+    """Quote a text as a literal of SQL that a statement takes where no expression may stand."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def quote_table(name: str) -> str:
     """Quote a catalog name (``table``, ``schema.table``, ``catalog.schema.table``) part by part.
 

@@ -11,7 +11,7 @@ from spark_infer.config import TargetConfig
 from spark_infer.errors import SourceError, TargetError
 from spark_infer.tables.durable import is_mount
 from spark_infer.tables.formats import format_of, source_format_of
-from spark_infer.tables.locate import qualify
+from spark_infer.tables.locate import format_at, qualify
 from spark_infer.tables.location import TableLocation, canonical
 from spark_infer.tables.predicate import quote_table
 from spark_infer.tables.table_lookup import TableLookup
@@ -37,9 +37,11 @@ def new_location(lookup: TableLookup, target: TargetConfig, source_format: str) 
     kind, here = target.format or source_format_of(source_format).new_target, lookup.same_disk
     if target.table is None:
         return TableLocation(kind, qualify(lookup, target), same_disk=here)
-    place = lookup.catalog(target).default_location(target.table)
+    name, place = quote_table(target.table), lookup.catalog(target).default_location(target.table)
+    if target.location is not None:
+        place = qualify(lookup, TargetConfig(path=target.location))
     path = canonical(place, here=here) if place else None
-    return TableLocation(kind, path, quote_table(target.table), same_disk=here)
+    return TableLocation(kind, path, name, same_disk=here, external=target.location is not None)
 
 
 def check_unused(location: TableLocation) -> None:
@@ -53,6 +55,12 @@ def check_unused(location: TableLocation) -> None:
         raise TargetError(
             f"{storage.root} is a mount point, and a new table gets its place by a rename.",
             next_step="choose a folder below it.",
+        )
+    if storage is not None and location.table and (found := format_at(storage)):
+        statement = f"CREATE TABLE {location.table} USING {found} LOCATION '{storage.root}'"
+        raise TargetError(
+            f"The folder {storage.root} holds a table already, which the catalog does not know as {location.name}.",
+            next_step=f"register it with {statement}, or name the folder by `path`.",
         )
     if storage is not None and (names := storage.names()):
         raise TargetError(

@@ -46,6 +46,7 @@ from spark_infer.spark.tables.delta.merging import refuse_doubled_keys, refuse_u
 from spark_infer.spark.tables.frames import filtered, read
 from spark_infer.spark.tables.joined_rows import joined_rows
 from spark_infer.spark.tables.publish_staged import PublishStagedRows
+from spark_infer.spark.tables.register import ThenRegistered
 from spark_infer.spark.tables.settings import SessionConf, refuse_lossy_settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.spark_tables import SparkTables
@@ -263,7 +264,8 @@ class SparkEngine:
         plan, start = work.plan, job.start
         if start is not None and start.way.stages_units and is_committed(plan):
             return PublishStagedRows(self._spark, work)
-        return spark_format_of(work.plan.location.format).publisher(self._spark, work, self._removed)
+        publisher = spark_format_of(plan.location.format).publisher(self._spark, work, self._removed)
+        return ThenRegistered(publisher, self._spark, plan) if plan.is_registered_last else publisher
 
     def whole_writer(self, job: PreparedJob, on_progress: OnProgress | None) -> SparkWriter:
         """Have Spark score and write the whole job."""

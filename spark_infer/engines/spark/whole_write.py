@@ -27,6 +27,7 @@ from spark_infer.spark.exceptions import translated
 from spark_infer.spark.metering import Totals, free_name, metered
 from spark_infer.spark.prepare import Prepared
 from spark_infer.spark.stamp import stamped
+from spark_infer.spark.tables.register import register
 from spark_infer.spark.tables.settings import settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.write import is_staged, size_notes, stage, staged_plan, write
@@ -130,7 +131,10 @@ class SparkWriter:
     def written_before(self, facts: Mapping[str, str | int | float]) -> Written | None:
         """Find the commit of an earlier command of the same run, where the table keeps one."""
         write = self._job.write
-        return spark_format_of(write.location.format).written_before(self._spark, write, facts)
+        written = spark_format_of(write.location.format).written_before(self._spark, write, facts)
+        if written is not None and write.creates and write.location.table:
+            register(self._spark, write)
+        return written
 
     def notes(self) -> tuple[str, ...]:
         """Say whether files have the size that was asked for."""

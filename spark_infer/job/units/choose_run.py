@@ -146,13 +146,27 @@ def choose_run(
     _refuse_made_keys(config, recipe)
     write = write or plan_write(lookup, config.target, snapshot=snapshot, schema=schema)
     moves_bookmark = move is not None and bool(format_of(location.format).log_folder)
-    write = replace(write, at_once=moves_bookmark or again is not None)
+    write = replace(write, at_once=moves_bookmark or again is not None, comments=_comments(config, recipe, write))
     _refuse_outside_scope(config, recipe, snapshot, write)
     if start is None:
         return ChosenRun(start=None, write=write, run_id=uuid.uuid4().hex, started_at=now)
     lists = lists_of(move) | ({} if again is None else again.lists())
     start = replace(start.with_units(units), lists=lists)
     return ChosenRun(start=start, write=write, run_id=start.run_id, started_at=start.started_at)
+
+
+def _comments(config: JobConfig, recipe: Recipe, write: WritePlan) -> dict[str, str]:
+    """What the columns hold that scoring makes, for those who find the table in the catalog."""
+    if not (write.creates and write.location.table):
+        return {}
+    target, model = config.target, recipe.ref.name
+    predictions = dict.fromkeys(recipe.outputs.names, f"prediction of the model {model}")
+    about = {
+        target.model_name_column: "name of the model that made the prediction",
+        target.model_version_column: "version of the model that made the prediction",
+        target.scored_at_column: "when the run began that made the prediction",
+    }
+    return predictions | {name: text for name, text in about.items() if name is not None}
 
 
 def _refuse_made_keys(config: JobConfig, recipe: Recipe) -> None:

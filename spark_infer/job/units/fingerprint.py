@@ -42,6 +42,11 @@ FILE_DIGITS = 12
 
 _STORED = "rows stored by "
 
+_NOT_OF_ROWS = {
+    *("path", "table", "format", "location", "properties", "target_file_bytes", "ledger_users", "ledger_group"),
+}
+"""Settings of a target that change no row."""
+
 SOURCE_STATE = ("source version", FILES)
 """Facts that a commit to the source changes."""
 
@@ -112,9 +117,7 @@ def deciding_facts(
         "where": config.source.where,
         "partition_filter": config.source.model_dump(mode="json")["partition_filter"],
         "format": target.format,
-        "target settings": config.target.model_dump(
-            mode="json", exclude={"path", "table", "format", "target_file_bytes", "ledger_users", "ledger_group"}
-        ),
+        "target settings": config.target.model_dump(mode="json", exclude=_NOT_OF_ROWS),
         "columns": _columns(schema),
         "score": _score(config),
         "code of the steps": dict(_code(config)),

@@ -132,7 +132,7 @@ def _concluded(
 def begun_job(job: PreparedJob, start: Start) -> PreparedJob:
     """The job as its run was begun, perhaps a moment ago by another driver, which may have found no target yet."""
     write = start.write(job.write.location, job.config) or job.write
-    write = replace(write, at_once=job.write.at_once)
+    write = replace(write, at_once=job.write.at_once, comments=job.write.comments)
     return replace(job, run_id=start.run_id, started_at=start.started_at, write=write)
 
 

@@ -162,8 +162,7 @@ class Start:
             return self
         storage = write.location.storage()
         # On an object store the rows of a unit would lie in the target's folder before they are published.
-        by_catalog = write.creates and write.location.table
-        if len(self.units) < 2 or storage is None or not storage.renames_atomically or by_catalog:
+        if len(self.units) < 2 or storage is None or not storage.renames_atomically or write.made_by_catalog:
             return self.whole()
         return replace(self, new_way=Way.SPARK_BY_TASKS if plane.name == "direct" else Way.SPARK_BY_PARTITIONS)
 

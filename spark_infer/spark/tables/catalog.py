@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spark_infer.errors import nearest
+from spark_infer.errors import TargetError, nearest
+from spark_infer.spark.analysis import condition
 from spark_infer.tables.predicate import quote_name, quote_table
 from spark_infer.tables.table_lookup import CatalogEntry
 
@@ -27,7 +29,7 @@ class SparkCatalog:
             ValueError: ``table`` is not a table name.
         """
         name = quote_table(table)
-        if not self._spark.catalog.tableExists(name):
+        if not self._exists(self._spark.catalog.tableExists, name):
             return None
         rows = [(row[0], row[1]) for row in self._spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
         titles = [title for title, _ in rows]
@@ -43,13 +45,43 @@ class SparkCatalog:
         )
 
     def default_location(self, table: str) -> str:
-        """Where the session catalog would put a new table; ``""`` where that cannot be known."""
+        """Where the session catalog would put a new table; ``""`` where that cannot be known.
+
+        Raises:
+            TargetError: There is no such schema.
+        """
         parts = quote_table(table).strip("`").split("`.`")
         schema = parts[-2] if len(parts) > 1 else self._spark.catalog.currentDatabase()
+        if len(parts) > 1:
+            self._refuse_missing(table, ".".join(map(quote_name, parts[:-1])))
         if self._spark.catalog.currentCatalog() != "spark_catalog" or (len(parts) > 2 and parts[0] != "spark_catalog"):
             return ""
         location = self._spark.catalog.getDatabase(quote_name(schema)).locationUri
         return f"{location.rstrip('/')}/{parts[-1].replace('``', '`').lower()}" if location else ""
+
+    @staticmethod
+    def _exists(exists: Callable[[str], bool], name: str) -> bool:
+        try:
+            return exists(name)
+        except Exception as error:
+            if condition(error) == "REQUIRES_SINGLE_PART_NAMESPACE":  # its first part is not a catalog of the session
+                return False
+            raise
+
+    def _refuse_missing(self, table: str, schema: str) -> None:
+        if self._exists(self._spark.catalog.databaseExists, schema):
+            return
+        catalog, _, name = schema.strip("`").rpartition("`.`")
+        try:
+            rows = self._spark.sql(f"SHOW SCHEMAS{f' IN {quote_name(catalog)}' if catalog else ''}").collect()
+        except Exception:  # no such catalog, or no right to list it: there is nothing to propose
+            rows = []
+        more = f"; a catalog {catalog} has to be set in the session (spark.sql.catalog.{catalog})" if catalog else ""
+        raise TargetError(
+            f"There is no schema {schema.replace('`', '')} for the new table{nearest(name, [row[0] for row in rows])}.",
+            details=[f"target: {table}"],
+            next_step=f"make it with CREATE SCHEMA {schema}, or name another one{more}.",
+        )
 
     def near_tables(self, table: str) -> str:
         """Name the tables beside a missing one that are spelled most like it."""

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from spark_infer.runtime.process_state import this_process
 from spark_infer.spark.exceptions import translated
+from spark_infer.spark.tables.register import register
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.tables.staged_rows import staged_rows
 from spark_infer.spark.tables.write import write
@@ -44,4 +45,6 @@ class PublishStagedRows:
                 rows = staged_rows(self._spark, work, entries)
                 written = write(rows, work.plan, facts=work.facts, txn=(txn.app, txn.version))
                 this_process().failpoints.reach("committed")
+            elif work.plan.is_registered_last:
+                register(self._spark, work.plan)
         return Ended(version=written.version, notes=written.notes, written=written)

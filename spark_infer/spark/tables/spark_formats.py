@@ -87,6 +87,9 @@ class SparkFormat(SparkSource, Protocol):
     def refresh(self, spark: SparkSession, plan: WritePlan) -> None:
         """Have the session see files that it did not write itself."""
 
+    def columns_in_catalog(self, spark: SparkSession, plan: WritePlan) -> str:
+        """What a statement says of the columns of a table whose name is registered; "" where its log says them."""
+
 
 SPARK_FORMATS: Mapping[str, SparkFormat] = {each.name: each for each in (SparkDelta(), SparkParquet())}
 """All formats, by name; a Delta table is looked for first, since its folder holds Parquet files."""

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.parquet.writing import stage_parquet
+from spark_infer.spark.tables.register import register
 from spark_infer.spark.tables.settings import corrected_calendar, settings
 from spark_infer.spark.tables.spark_formats import spark_format_of
 from spark_infer.spark.versions import rebalanced
@@ -60,8 +63,10 @@ def write(
     Raises:
         WriteError: The complete rows could not be moved to their place; says what state the target is in.
     """
-    with _held(frame, plan) as rows:
+    with _held(_commented(frame, plan), plan) as rows:
         written = spark_format_of(plan.location.format).write(rows, plan, facts, txn)
+    if plan.creates and plan.location.table:
+        register(frame.sparkSession, plan)
     return replace(written, notes=(*written.notes, *size_notes(frame.sparkSession, plan)))
 
 
@@ -103,7 +108,7 @@ def is_staged(plan: WritePlan) -> bool:
     storage = plan.location.storage()
     if plan.merges:
         return True
-    if is_committed(plan) or storage is None or (plan.creates and plan.location.table):
+    if is_committed(plan) or storage is None or plan.made_by_catalog:
         return False
     return storage.renames_atomically or not plan.creates
 
@@ -127,6 +132,21 @@ def _held(frame: DataFrame, plan: WritePlan) -> Iterator[DataFrame]:
     logger.info("Writing: %s", plan.how)
     with settings(frame.sparkSession, held):
         yield _sized(_guarded(frame, plan), plan)
+
+
+def _commented(frame: DataFrame, plan: WritePlan) -> DataFrame:
+    """Give the columns of a new table their comments."""
+    if not plan.comments:
+        return frame
+    columns = [(field, plan.comments.get(field.name)) for field in frame.schema]
+    return frame.select(
+        *(
+            F.col(quote_name(field.name)).alias(field.name, metadata={"comment": comment, **field.metadata})
+            if comment is not None
+            else F.col(quote_name(field.name))
+            for field, comment in columns
+        )
+    )
 
 
 def _guarded(frame: DataFrame, plan: WritePlan) -> DataFrame:

@@ -19,13 +19,21 @@ from pyarrow import ArrowException
 
 from spark_infer.errors import CommitConflictError, WriteError
 from spark_infer.runtime.process_state import this_process
-from spark_infer.tables.delta.commit_actions import Replacement, adds, properties, removes, replacement, replaces_rows
+from spark_infer.tables.delta.commit_actions import (
+    Replacement,
+    adds,
+    commented,
+    properties,
+    relaxed,
+    removes,
+    replacement,
+    replaces_rows,
+)
 from spark_infer.tables.delta.eligibility import table_doubts
 from spark_infer.tables.delta.log import LogState, list_log, read_log
 from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
-from spark_infer.tables.spark_json import to_json
 from spark_infer.tables.storage import Storage, split_uri
 
 logger = logging.getLogger(__name__)
@@ -60,7 +68,7 @@ def create_table(
     try:
         create_table_with_add_actions(
             _uri(folder),
-            Schema.from_json(json.dumps(_relaxed(schema))),
+            Schema.from_json(json.dumps(commented(relaxed(schema), plan.comments))),
             adds(files),
             mode="error",
             partition_by=list(plan.partition_by),
@@ -264,20 +272,6 @@ def version_of(folder: Storage, stamp: str, *, after: int = -1) -> int | None:
     return None
 
 
-def _relaxed(schema: pa.Schema) -> Any:
-    """Spark's JSON of columns which may be null, as may every value inside one: as Spark makes tables."""
-    return _nullable(to_json(schema))
-
-
-def _nullable(part: Any) -> Any:
-    if isinstance(part, list):
-        return [_nullable(each) for each in part]
-    if not isinstance(part, dict):
-        return part
-    relaxed = dict.fromkeys(("nullable", "containsNull", "valueContainsNull") & part.keys(), True)
-    return {key: value if key == "metadata" else _nullable(value) for key, value in part.items()} | relaxed
-
-
 def _failed(plan: WritePlan, error: Exception) -> WriteError:
     return WriteError(
         f"The commit to {plan.location.name} failed: {_ESCAPES.sub('', str(error))}",
@@ -300,7 +294,7 @@ def _unchanged(folder: Storage, version: int, plan: WritePlan, schema: pa.Schema
     """Return the newest state of a table, if it still takes the rows as they were planned."""
     log = list_log(folder)
     state = read_log(folder, log, version) if log is not None else None
-    wanted = {each["name"]: each["type"] for each in _relaxed(schema)["fields"]}
+    wanted = {each["name"]: each["type"] for each in relaxed(schema)["fields"]}
     if state is not None and not plan.mode.adds_only and state.appends_only:
         raise WriteError(
             f"The table {plan.location.name} takes no other writes than appends (delta.appendOnly).",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from spark_infer.tables.delta.log import LogState
 from spark_infer.tables.listing import SourceFile
@@ -14,6 +16,7 @@ from spark_infer.tables.plan import WritePlan
 from spark_infer.tables.predicate import PartitionScope
 from spark_infer.tables.publishing.work import Txn
 from spark_infer.tables.sink.sink_spec import WrittenFile
+from spark_infer.tables.spark_json import to_json
 
 
 def adds(files: Sequence[WrittenFile]) -> list[Any]:
@@ -123,3 +126,28 @@ def _about(plan: WritePlan, files: Sequence[WrittenFile], stamp: str) -> dict[st
     }
     replaced = {"operationParameters": {"predicate": plan.scope.sql}} if plan.exists and plan.scope is not None else {}
     return {"userMetadata": stamp, "operationMetrics": metrics, **replaced}
+
+
+def relaxed(schema: pa.Schema) -> Any:
+    """Spark's JSON of columns which may be null, as may every value inside one: as Spark makes tables."""
+    return _nullable(to_json(schema))
+
+
+def commented(schema: Any, comments: Mapping[str, str]) -> Any:
+    """The same JSON with comments at columns that have none."""
+    fields = [
+        {**field, "metadata": {"comment": comments[field["name"]], **(field.get("metadata") or {})}}
+        if field["name"] in comments
+        else field
+        for field in schema["fields"]
+    ]
+    return {**schema, "fields": fields}
+
+
+def _nullable(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_nullable(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    relaxed = dict.fromkeys(("nullable", "containsNull", "valueContainsNull") & part.keys(), True)
+    return {key: value if key == "metadata" else _nullable(value) for key, value in part.items()} | relaxed

@@ -81,6 +81,8 @@ def delta_write_doubts(plan: WritePlan, conf: Mapping[str, str], existing: LogSt
         defaults = [name for name in conf if name.startswith("spark.databricks.delta.properties.defaults.")]
         if defaults:
             yield f"{defaults[0]} is for Spark to apply"
+        if ruled := [name for name in plan.properties if name.startswith("delta.")]:
+            yield f"the table property {ruled[0]} is for Delta to apply"
         return
     if existing is None:
         yield "only Spark can read the target's log"

@@ -55,7 +55,7 @@ def _doubts(
     table_format = format_of(plan.location.format)
     if plan.location.storage() is None:
         yield "this process cannot reach the target's folder"
-    if plan.location.table and (plan.creates or table_format.catalog_decides):
+    if plan.made_by_catalog or (plan.exists and plan.location.table and table_format.catalog_decides):
         yield "the catalog keeps the target's files"
     if plan.target_file_bytes is not None:
         yield "`target_file_bytes` asks for Spark's shuffle"

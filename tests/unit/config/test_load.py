@@ -249,6 +249,9 @@ def test_keys_that_do_not_go_together_are_refused(write: Any, text: str, problem
         ("{path: b, mode: merge}", "mode `merge` needs `keys`"),
         ("{path: b, keys: id}", "`keys` goes with mode `merge` alone"),
         ("{path: b, mode: merge, keys: [id, a], keep: id}", "`keep` lacks the key a"),
+        ("{path: b, location: c}", "`location` is of tables of the catalog"),
+        ("{path: b, properties: {team: us}}", "`properties` is of tables of the catalog"),
+        ("{table: b, properties: {owner: us}}", "`properties` names owner, which Spark keeps for itself"),
     ],
 )
 def test_keys_of_a_target_that_do_not_go_together_are_refused(write: Any, target: str, problem: str) -> None:
@@ -477,6 +480,7 @@ def test_what_travels_to_workers_does_not_carry_the_password_of_a_server(write: 
         ("{path: b, keep: [id, '${secret:S}']}", "target.keep"),
         ("{path: b, model_name_column: '${secret:S}'}", "target.model_name_column"),
         ("{path: b, mode: overwrite_partitions, partitions: {day: ['${secret:S}']}}", "target.partitions"),
+        ("{table: b, properties: {team: '${secret:S}'}}", "target.properties"),
     ],
 )
 def test_a_secret_that_would_be_written_into_the_table_is_refused(write: Any, target: str, where: str) -> None:

@@ -93,3 +93,7 @@ class SparkDelta:
 
     def refresh(self, spark: SparkSession, plan: WritePlan) -> None:
         """Nothing to do: the session looks at the log each time."""
+
+    def columns_in_catalog(self, spark: SparkSession, plan: WritePlan) -> str:
+        """Nothing: the log has them."""
+        return ""

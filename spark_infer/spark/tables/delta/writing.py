@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spark_infer.spark.tables.settings import settings
@@ -40,7 +41,8 @@ def write_delta(
     if plan.exists:
         _save(_replacing(writer, plan), plan.location)
     else:
-        _create(spark, writer.mode("error").partitionBy(*plan.partition_by), plan, stamp)
+        ruled = {name: value for name, value in plan.properties.items() if name.startswith("delta.")}
+        _create(spark, writer.options(**ruled).mode("error").partitionBy(*plan.partition_by), plan, stamp)
     return _written(spark, plan, stamp)
 
 
@@ -59,7 +61,7 @@ def _replacing(writer: DataFrameWriter, plan: WritePlan) -> DataFrameWriter:
 def _create(spark: SparkSession, writer: DataFrameWriter, plan: WritePlan, stamp: str) -> None:
     storage = plan.location.storage()
     with ExitStack() as stack:
-        if plan.location.table:
+        if plan.made_by_catalog:
             stack.enter_context(removed_on_failure(storage, has_delta_log))
             # Delta 4.4 drops the writer's option when it makes a table of the catalog.
             stack.enter_context(settings(spark, {"spark.databricks.delta.commitInfo.userMetadata": stamp}))
@@ -68,7 +70,7 @@ def _create(spark: SparkSession, writer: DataFrameWriter, plan: WritePlan, stamp
             writer.save(staged.uri)
             create_table(staged, storage)
             return
-        _save(writer, plan.location)
+        _save(writer, plan.location if plan.made_by_catalog else _log_of(plan))
 
 
 def _save(writer: DataFrameWriter, location: TableLocation) -> None:
@@ -83,8 +85,13 @@ def written_before(spark: SparkSession, plan: WritePlan, facts: Mapping[str, str
     storage = plan.location.storage()
     if not (plan.exists or (storage is not None and has_delta_log(storage))):
         return None
-    commit = _own_commit(spark, plan.location, _stamp(facts))
+    commit = _own_commit(spark, _log_of(plan), _stamp(facts))
     return None if commit is None else _of_commit(plan, commit)
+
+
+def _log_of(plan: WritePlan) -> TableLocation:
+    """Where Delta finds the log: by the folder of a new table whose name may not be registered yet."""
+    return replace(plan.location, table=None) if plan.creates and plan.location.path else plan.location
 
 
 def _stamp(facts: Mapping[str, str | int | float]) -> str:
@@ -92,7 +99,8 @@ def _stamp(facts: Mapping[str, str | int | float]) -> str:
 
 
 def _written(spark: SparkSession, plan: WritePlan, stamp: str) -> Written:
-    commit = _own_commit(spark, plan.location, stamp) or (_first_commit(spark, plan.location) if plan.creates else None)
+    log = _log_of(plan)
+    commit = _own_commit(spark, log, stamp) or (_first_commit(spark, log) if plan.creates else None)
     if commit is None:
         return Written(plan.location, None, 0, 0, 0, ("No row was written, and Delta made no commit for that.",))
     return _of_commit(plan, commit)

@@ -9,7 +9,7 @@ from pyspark.sql.types import StructType
 
 from spark_infer.spark.analysis import condition
 from spark_infer.spark.tables.parquet.reading import parquet_frame
-from spark_infer.spark.tables.parquet.writing import refresh_parquet, write_parquet
+from spark_infer.spark.tables.parquet.writing import columns_in_catalog, refresh_parquet, write_parquet
 from spark_infer.spark.tables.settings import calendar_options
 from spark_infer.tables.formats import format_of
 from spark_infer.tables.location import TableLocation
@@ -82,3 +82,7 @@ class SparkParquet:
     def refresh(self, spark: SparkSession, plan: WritePlan) -> None:
         """Forget the listing that the session keeps."""
         refresh_parquet(spark, plan)
+
+    def columns_in_catalog(self, spark: SparkSession, plan: WritePlan) -> str:
+        """The columns of the files, and those that the folders have."""
+        return columns_in_catalog(spark, plan)

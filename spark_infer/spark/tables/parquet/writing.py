@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from pyarrow import parquet as pq
 
 from spark_infer.errors import TargetError
+from spark_infer.spark.schema import as_ddl
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.tables.listing import Footer
 from spark_infer.tables.location import canonical
 from spark_infer.tables.parquet.footers import read_footers
 from spark_infer.tables.parquet.table_snapshot import EMPTY_TABLE_FILE, PARTITIONED_BY
 from spark_infer.tables.plan import WritePlan, Written
+from spark_infer.tables.predicate import quote_name, quote_text
 from spark_infer.tables.sink.sink_spec import WrittenFile
 from spark_infer.tables.staging import removed_on_failure
 from spark_infer.tables.storage import DataFile, Storage, partition_values
@@ -28,7 +30,7 @@ def write_parquet(frame: DataFrame, plan: WritePlan) -> Written:
     spark = frame.sparkSession
     writer = _writer(frame, plan)
     storage = plan.location.storage()
-    if plan.creates and plan.location.table:
+    if plan.made_by_catalog:
         return _create_in_catalog(spark, writer, plan, storage)
     if storage is None:
         raise TargetError(f"{plan.location.name} cannot be reached from this process.", next_step="use a Delta table.")
@@ -53,12 +55,22 @@ def stage_parquet(frame: DataFrame, plan: WritePlan, folder: Storage, *, last: b
 
 def refresh_parquet(spark: SparkSession, plan: WritePlan) -> None:
     """Have this session see the new files of a Parquet table."""
-    if plan.location.table and not plan.creates:
+    if plan.location.table and not plan.made_by_catalog:
         if plan.partition_by:
             spark.sql(f"MSCK REPAIR TABLE {plan.location.table} SYNC PARTITIONS")
         spark.sql(f"REFRESH TABLE {plan.location.table}")
     elif plan.location.path and not plan.location.table:
         spark.catalog.refreshByPath(plan.location.path)
+
+
+def columns_in_catalog(spark: SparkSession, plan: WritePlan) -> str:
+    """Return the columns of a folder, and those that it is partitioned by, as a statement lists them."""
+    parts = dict(zip(plan.partition_by, plan.partition_types, strict=True))
+    found = {field.name: as_ddl(field.dataType) for field in spark.read.parquet(plan.location.path or "").schema}
+    said = {name: f" COMMENT {quote_text(comment)}" for name, comment in plan.comments.items()}
+    columns = {**found, **parts}
+    listed = ", ".join(f"{quote_name(name)} {kind}{said.get(name, '')}" for name, kind in columns.items())
+    return f" ({listed})"
 
 
 def _write_in_place(
