@@ -15,15 +15,16 @@ import pytest
 from pyspark.sql import SparkSession
 
 import spark_infer
-from spark_infer import PlanError, ScoringJob, score_table
+from spark_infer import PlanError, RunError, ScoringJob, score_table
 from spark_infer.config import JobConfig
-from spark_infer.errors import TargetError
+from spark_infer.errors import SourceError, TargetError
 from spark_infer.runtime.failpoints import InjectedError
 from tests.local.jobs import read
 from tests.spark.tables.seen import no_spark_job
 
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
 ROWS = 60
+SECRET = "of-the-database-47"
 QUERY = "select /*+ repartition(4) */ id, x + rand() as x from numbers"
 
 
@@ -54,7 +55,7 @@ def source_of(kind: str, spark: SparkSession, rows: pa.Table, folder: Path) -> d
         else:
             file.write_text("".join(f'{{"id": {row["id"]}, "x": {row["x"]}}}\n' for row in half.to_pylist()))
     columns = {"header": True, "inferSchema": True} if kind == "csv" else {}
-    return {"path": str(folder), "format": kind, "options": columns}
+    return {"path": str(folder), "format": kind, "options": {**columns, "password": SECRET}}
 
 
 def job(model: str, source: dict[str, Any], target: dict[str, Any], **more: Any) -> ScoringJob:
@@ -67,6 +68,11 @@ def stored_rows(folder: Path) -> list[list[tuple[int, float]]]:
     sessions = folder.glob(".out.spark_infer/*.stored/files/*")
     tables = [pq.read_table(each).sort_by("id") for each in sorted(sessions) if list(each.glob("*.parquet"))]
     return [list(zip(table["id"].to_pylist(), table["x"].to_pylist(), strict=True)) for table in tables]
+
+
+def left_behind(folder: Path) -> str:
+    """All that is in a target, in its log, and in the ledgers beside it."""
+    return "".join(path.read_text(errors="replace") for path in folder.glob("*out*/**/*") if path.is_file())
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,9 @@ def test_a_run_that_was_stopped_goes_on_with_the_rows_that_were_stored(
     breaks("")
     plan = job(line, source, target).plan(spark)
     assert ("stored first" in str(plan), "scores the 60 rows" in str(plan)) == (not is_stored, is_stored)
+    assert SECRET not in f"{plan}{left_behind(tmp_path)}"
     report = job(line, source, target).run(spark)
+    assert SECRET not in f"{report}{left_behind(tmp_path)}"
     assert (report.rows_scored, report.already_done) == (ROWS, fault == "clean:1")
     found = [(row["id"], row["x"], row["prediction"]) for row in read(tmp_path / "out")]
     assert found == [(number, x, pytest.approx(2 * x)) for number, x, _ in found]
@@ -152,3 +160,44 @@ def test_a_dataframe_is_scored_under_its_name_and_where_is_met_when_it_is_stored
     names: dict[str, Any] = {"spark_infer": spark_infer, "df": frame}
     exec(example, names)  # under another name
     assert names["report"].rows_scored == ROWS
+
+
+def test_what_spark_cannot_read_or_store_is_refused_by_name(
+    spark: SparkSession, line: str, numbers: pa.Table, tmp_path: Path
+) -> None:
+    def problem(error: type[Exception] = SourceError, **source: Any) -> str:
+        with pytest.raises(error) as found:
+            job(line, source, {"path": str(tmp_path / "out")}).run(spark)
+        assert not list(tmp_path.glob("*out*/**/*.parquet"))
+        return str(found.value)
+
+    assert "v: void" in problem(query="select 1D as x, null as v")
+    assert "i: array<interval>" in problem(query="select 1D as x, array(make_interval(1)) as i")
+    assert "x: 2 columns have this name" in problem(query="select 1D as x, 2D as X")
+    assert "Spark cannot read" in problem(query="drop view numbers")
+    assert spark.catalog.tableExists("numbers")
+    assert "nowhere" in problem(view="nowhere")
+    assert "spark.jars.packages" in problem(path=str(tmp_path), format="nosuchformat")
+    assert "not a DataFrame" in problem(frame=object(), frame_name="o")
+    assert "score_stream" in problem(frame=spark.readStream.format("rate").load(), frame_name="s")
+    failed = problem(RunError, query="select id, cast('a' || id as double) as x from numbers")
+    assert "none of its rows is scored" in failed
+    few = job(line, {"view": "numbers"}, {"path": str(tmp_path / "out")}, min_rows=ROWS + 1)
+    with pytest.raises(SourceError, match="The source has 60 rows"):
+        few.run(spark)
+    assert job(line, {"view": "numbers"}, {"path": str(tmp_path / "out")}).run(spark).rows_scored == ROWS
+
+
+def test_values_of_all_types_are_stored_as_they_are(spark: SparkSession, line: str, tmp_path: Path) -> None:
+    query = """
+        select 1D as x, string(null) as n, double('NaN') as nan, -0D as zero, float(1.5) as f, bigint(-1) as l,
+        decimal('12.345678901234567890123456789') as d, date'0001-01-01' as day, true as yes, binary('ab') as bytes,
+        timestamp'1583-11-10 12:00:00.123456 UTC' as t, timestamp_ntz'1500-01-01 00:00:00' as ntz,
+        array(1, null) as a, map('k', named_struct('s', array('v'))) as m, named_struct('b', int(null)) as s"""
+    target = {"path": str(tmp_path / "out")}
+    job(line, {"query": query}, target).run(spark)
+    asked, written = spark.sql(query), spark.read.parquet(target["path"])
+    columns = asked.columns
+    assert written.select(columns).schema.simpleString() == asked.schema.simpleString()
+    texts = [frame.select(columns).selectExpr("to_json(struct(*))").first() for frame in (asked, written)]
+    assert texts[0] == texts[1]
