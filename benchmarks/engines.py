@@ -171,6 +171,7 @@ OURS = "spark_infer"
 
 ENGINES: dict[str, Engine] = {
     OURS: table_job,
+    "spark_infer, engine local": partial(table_job, engine="local"),
     "spark_infer, compiled": partial(table_job, compile="onnx"),
     "spark_infer, by LLVM": partial(table_job, compile="llvm"),
     "spark_infer, spark plane": partial(table_job, plane="spark"),

@@ -40,6 +40,7 @@ SPARK = Place(module="spark")
 
 ENGINES: dict[str, Place] = {
     OURS: SPARK,
+    "spark_infer, engine local": SPARK,
     COMPILED: SPARK,
     BY_LLVM: SPARK,
     "spark_infer, spark plane": SPARK,
