@@ -27,6 +27,9 @@ HAS_STAGE_PROFILES = "profile" in inspect.signature(DataFrame.mapInArrow).parame
 HAS_PROGRESS = hasattr(SparkSession, "registerProgressHandler")
 """Whether a Spark Connect server says how far it is: since Spark 4.0."""
 
+HAS_CONDITIONS_ON_CONNECT = HAS_PROGRESS
+"""Whether errors of a Spark Connect session carry their condition and its facts: since Spark 4.0, as progress does."""
+
 HAS_TABLE_FUNCTION_ANALYSIS = hasattr(udtf, "AnalyzeResult")
 """Whether Python runs while a table function is analysed: since Spark 4.0."""
 

@@ -13,7 +13,7 @@ from spark_infer.errors import TargetError
 from spark_infer.job.run import run_job
 from tests.spark.odd_tables import rows_of
 from tests.spark.prepared import prepare_on
-from tests.spark.since import HAS_GENERATED_COLUMNS
+from tests.spark.since import HAS_GENERATED_COLUMNS, generated_columns
 from tests.spark.test_merge import PLAIN
 
 ROWS = 4
@@ -58,6 +58,7 @@ def test_an_append_fills_them_as_sparks_own_append_does(spark: SparkSession, lin
         assert "k" not in found.columns or found.select("k").distinct().count() == ROWS
 
 
+@generated_columns
 def test_a_merge_leaves_them_as_they_are_and_fills_those_of_new_rows(
     spark: SparkSession, line: str, tmp_path: Path
 ) -> None:

@@ -10,14 +10,16 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from spark_infer.config import TableConfig
-from spark_infer.errors import SourceError
+from spark_infer.errors import EnvironmentProblem, SourceError
 from spark_infer.spark.analysis import parameters
 from spark_infer.spark.schema import to_arrow
+from spark_infer.spark.server import is_connect
 from spark_infer.spark.session_settings import setting
 from spark_infer.spark.tables.catalog import SparkCatalog
 from spark_infer.spark.tables.frames import whole_frame
 from spark_infer.spark.tables.same_disk import same_disk
 from spark_infer.spark.tables.spark_formats import SPARK_FORMATS, spark_format_of, spark_source_of
+from spark_infer.spark.versions import HAS_CONDITIONS_ON_CONNECT
 from spark_infer.tables.location import TableLocation
 from spark_infer.tables.schema import schema_of
 from spark_infer.tables.snapshot import Snapshot
@@ -48,6 +50,11 @@ class SparkTables:
         Raises:
             EnvironmentProblem: Something that they need is not in this session.
         """
+        if is_connect(self._spark) and not HAS_CONDITIONS_ON_CONNECT:
+            raise EnvironmentProblem(
+                "With Spark 3.5, a Spark Connect session does not say enough of tables to score one.",
+                next_step="use a classic session, or Spark 4; `score` and `model_udf` work on this one.",
+            )
         spark_source_of(name).check(self._spark)
 
     def base_uri(self, config: TableConfig, scheme: str) -> str:
