@@ -90,7 +90,8 @@ def run(column: str, marker: str) -> Result:
     suite = ElementTree.parse(found).getroot()[0].attrib if found.is_file() else {"errors": "1"}
     tests, failures, errors, skipped = (int(suite.get(each, 0)) for each in ("tests", "failures", "errors", "skipped"))
     failed = failures + errors
-    return Result(column, tuple(json.loads(asked.stdout)), tests - failed - skipped, failed, skipped, seconds)
+    passed = max(tests - failed - skipped, 0)  # a file that cannot be imported is an error and no test
+    return Result(column, tuple(json.loads(asked.stdout)), passed, failed, skipped, seconds)
 
 
 def _files() -> list[str]:
