@@ -154,7 +154,8 @@ def _of_group(group: pq.RowGroupMetaData, at: int) -> Bounds:
     nulls = found.null_count if found.has_null_count else None
     try:
         low, high = (found.min, found.max) if found.has_min_max else (None, None)
-    except (ValueError, OverflowError):  # dates that Python does not know, and texts that are no UTF-8
+    # Dates that Python does not know, texts that are no UTF-8, and decimals stored as whole numbers in pyarrow 19.
+    except (ValueError, OverflowError, pa.ArrowNotImplementedError):
         low = high = None
     if low != low or high != high:  # a NaN, beside which neither is to be trusted
         low = high = None

@@ -39,7 +39,8 @@ def statistics(footer: pq.FileMetaData) -> dict[str, dict[str, Any]]:
             continue
         try:
             low, high = _plain(min(part.min for part in bounded)), _plain(max(part.max for part in bounded))
-        except (ValueError, OverflowError):  # dates that Python does not know, and texts that are no UTF-8
+        # Dates that Python does not know, texts that are no UTF-8, and decimals stored as whole numbers in pyarrow 19.
+        except (ValueError, OverflowError, pa.ArrowNotImplementedError):
             continue
         if low is not None and high is not None:
             found["minValues"][name], found["maxValues"][name] = low, high

@@ -58,6 +58,19 @@ def test_bounds_that_python_cannot_hold_are_unknown(tmp_path: Path, column: pa.A
     assert groups_that_may_hold(found, [0], wanted, {"c": "c"}, {}) == [0]
 
 
+@pytest.mark.matrix
+@pytest.mark.parametrize("digits", [9, 18, 38])
+def test_a_condition_on_decimals_keeps_the_groups_that_hold_them_however_they_are_stored(
+    tmp_path: Path, digits: int
+) -> None:
+    table = pa.table({"c": pa.array([Decimal("1.50"), Decimal("2.50")], pa.decimal128(digits, 2))})
+    for as_integer in (True, False):
+        pq.write_table(table, tmp_path / "f.parquet", row_group_size=1, store_decimal_as_integer=as_integer)
+        found = pq.read_metadata(tmp_path / "f.parquet")
+        kept = groups_that_may_hold(found, [0, 1], condition("c > 2.00", table.schema), {"c": "c"}, {})
+        assert 1 in kept  # pyarrow 19 does not read bounds that are stored as whole numbers, and then all are kept
+
+
 def test_bounds_that_python_holds_leave_groups_out(tmp_path: Path) -> None:
     table = pa.table({"c": [date(2026, 1, 1), date(2026, 1, 2), date(2026, 2, 1)]})
     pq.write_table(table, tmp_path / "f.parquet", row_group_size=2)
