@@ -178,6 +178,9 @@ def test_what_spark_cannot_read_or_store_is_refused_by_name(
     assert spark.catalog.tableExists("numbers")
     assert "nowhere" in problem(view="nowhere")
     assert "spark.jars.packages" in problem(path=str(tmp_path), format="nosuchformat")
+    database = {"url": "jdbc:sqlite::memory:", "dbtable": "sales", "password": SECRET}
+    assert "the option `driver`" in problem(format="jdbc", options=database)
+    assert "has no class org.sqlite.JDBC" in problem(format="jdbc", options={**database, "driver": "org.sqlite.JDBC"})
     assert "not a DataFrame" in problem(frame=object(), frame_name="o")
     assert "score_stream" in problem(frame=spark.readStream.format("rate").load(), frame_name="s")
     failed = problem(RunError, query="select id, cast('a' || id as double) as x from numbers")

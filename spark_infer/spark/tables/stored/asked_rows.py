@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -24,6 +25,9 @@ from spark_infer.tables.storage import Storage
 
 _NOT_STORED = ("void", "interval", "variant", "geometry", "geography")
 """Types that Spark does not write to Parquet files, or not so that all of its versions read them back alike."""
+
+_NO_JAR = "is its jar missing (`spark.jars.packages` in `spark.conf`)?"
+_WRONG_JAR = re.compile(r"\b(IncompatibleClassChange|NoSuchMethod|NoSuchField|AbstractMethod|NoClassDefFound)Error\b")
 
 
 def asked_rows(spark: SparkSession, source: SourceConfig) -> DataFrame:
@@ -95,8 +99,15 @@ def _frame(spark: SparkSession, source: SourceConfig) -> DataFrame:
 def _reason(error: Exception, source: SourceConfig) -> str:
     if isinstance(error, AttributeError):
         return "it is not a DataFrame of Spark"
-    if "DATA_SOURCE_NOT_FOUND" in str(error):  # which Spark raises with the missing class as its cause
-        return f"the session has no format {source.format}; is its jar missing (`spark.jars.packages` in `spark.conf`)?"
+    text = str(error)
+    if "DATA_SOURCE_NOT_FOUND" in text:  # which Spark raises with the missing class as its cause
+        return f"the session has no format {source.format}; {_NO_JAR}"
+    if "No suitable driver" in text:
+        return "JDBC finds no driver for its `url`: give the driver's class as the option `driver`, and its jar"
+    if "ClassNotFoundException" in text:
+        return f"the session has no class {sentence_of(error)}; {_NO_JAR}"
+    if wrong := _WRONG_JAR.search(text):
+        return f"a jar of the session is made for another version of Spark ({wrong[0]}): {sentence_of(error)}"
     return sentence_of(error)
 
 
