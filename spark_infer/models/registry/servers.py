@@ -6,7 +6,7 @@ whatever it is given (mlflow 3.17, store/artifact/models_artifact_repo.py).
 
 A SQLite registry is looked at before MLflow opens it. MLflow makes a database where there is none, fills an empty or
 foreign one with its tables and migrates an older one; and it retries for minutes where the file is damaged. None of
-that is a scoring job's business.
+that is a scoring job's business. The same holds for a registry in a folder, MLflow 2's default, which it makes too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from spark_infer.config.secrets import without_secrets
 from spark_infer.errors import EnvironmentProblem, RegistryUnavailableError, install_extra
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _DATABRICKS = ("databricks", "databricks-uc", "uc")
 _TABLES = {"alembic_version", "experiments", "registered_models"}
+_NAME_IT = "Give the tracking URI that the model was logged to (tracking_uri, or MLFLOW_TRACKING_URI)."
 
 
 class RemoteFile(Protocol):
@@ -69,13 +71,15 @@ class Servers:
         """Return MLflow's client.
 
         Raises:
-            RegistryUnavailableError: A SQLite address is not MLflow's database.
+            RegistryUnavailableError: A SQLite address is not MLflow's database, or a folder not MLflow's.
         """
         from mlflow import MlflowClient
 
         for address in {self.tracking, self.registry}:
             if is_sqlite(address):
                 check_sqlite(address, _latest_revision())
+            elif scheme_of(address) in ("", "file") and not on_databricks(address):
+                check_folder(Path(url2pathname(urlsplit(address).path)).absolute())
         return MlflowClient(tracking_uri=self.tracking, registry_uri=self.registry)
 
     def open_folder(self, location: str) -> RemoteFolder:
@@ -171,6 +175,16 @@ def sqlite_file(address: str) -> Path:
     return Path(text).absolute()
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that MLflow would create or fill.
+
+    Raises:
+        RegistryUnavailableError: There is no such folder, or MLflow has written no experiment and no trash into it.
+    """
+    if not (folder / ".trash").is_dir() and not any(folder.glob("*/meta.yaml")):
+        raise RegistryUnavailableError(f"There is no MLflow store in the folder {folder}.", next_step=_NAME_IT)
+
+
 def check_sqlite(address: str, revision: str) -> None:
     """Refuse a SQLite address that MLflow would create, fill or migrate.
 
@@ -185,7 +199,7 @@ def check_sqlite(address: str, revision: str) -> None:
     if not path.is_file():
         raise RegistryUnavailableError(
             f"There is no MLflow database {path}.",
-            next_step="Give the tracking URI that the model was logged to (tracking_uri, or MLFLOW_TRACKING_URI).",
+            next_step=_NAME_IT,
         )
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)) as connection:

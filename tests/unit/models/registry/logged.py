@@ -8,10 +8,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.database import new_database
+
+logged_models = pytest.mark.skipif(version("mlflow").startswith("2."), reason="no logged models before MLflow 3")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,16 @@ class Logged:
         """The same place, with a password in the address where addresses have one."""
         parts = urlsplit(self.tracking_uri)
         return f"{parts.scheme}://me:hunter2@{parts.netloc}" if parts.netloc else f"{self.tracking_uri}?key=hunter2"
+
+    @property
+    def has_logged_models(self) -> bool:
+        """Whether an MLflow 3 logged them: in MLflow 2 a model has no address of its own."""
+        return self.model_ids[0].startswith("m-")
+
+    @property
+    def model_file(self) -> str:
+        """The file of an estimator: MLflow 2 pickles it."""
+        return "model.skops" if self.has_logged_models else "model.pkl"
 
     def copied(self, folder: Path) -> Logged:
         """Copy the database, to be spoilt; the files stay where they are."""

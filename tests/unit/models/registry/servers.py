@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 
@@ -96,7 +97,10 @@ def mlflow_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]
     hands over are those of mlflow/server/constants.py.
     """
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(port)]
+    if int(version("mlflow").partition(".")[0]) > 2:
+        command = ["uvicorn", "--host", "127.0.0.1", "--port", str(port), "mlflow.server.fastapi_app:app"]
+    else:
+        command = ["gunicorn", "--threads", "4", "--bind", f"127.0.0.1:{port}", "mlflow.server:app"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environ |= {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -109,7 +113,7 @@ def mlflow_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]
     with (folder / "server.log").open("wb") as log:
         # A session of its own, whose processes are all stopped by its id.
         process = subprocess.Popen(
-            [*command, "mlflow.server.fastapi_app:app"],
+            [sys.executable, "-m", *command],
             env=environ,
             stdout=log,
             stderr=log,

@@ -18,7 +18,7 @@ from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.ref import ModelRef
 from spark_infer.models.registry.resolve import require_listed, resolve
-from tests.unit.models.registry.logged import Logged, using
+from tests.unit.models.registry.logged import Logged, logged_models, using
 from tests.unit.models.registry.servers import answering
 
 
@@ -63,11 +63,14 @@ def test_version_and_latest_are_exact_and_every_name_of_a_model_has_one_digest(
     first, second = found("models:/churn/1"), found("models:/churn/latest")
     assert (first.version, second.version) == ("1", "2")
     assert first.digest != second.digest
-    by_id, by_run = found(f"models:/{logged.model_ids[0]}"), found(f"runs:/{logged.run_id}/first")
-    by_path, by_file_uri = found(str(_source(first))), found(_source(first).as_uri())
-    assert {by_id.digest, by_run.digest, by_path.digest, by_file_uri.digest} == {first.digest}
-    assert (by_id.name, by_run.name, by_path.name) == ("first", "first", "artifacts")
-    assert by_id.version == by_run.version == by_path.version == first.digest[:12]
+    by_run, by_path = found(f"runs:/{logged.run_id}/first"), found(str(_source(first)))
+    by_file_uri = found(_source(first).as_uri())
+    assert {by_run.digest, by_path.digest, by_file_uri.digest} == {first.digest}
+    assert (by_run.name, by_path.name) == ("first", _source(first).name)
+    assert by_run.version == by_path.version == first.digest[:12]
+    if logged.has_logged_models:
+        by_id = found(f"models:/{logged.model_ids[0]}")
+        assert (by_id.digest, by_id.name, by_id.version) == (first.digest, "first", first.digest[:12])
 
 
 def test_an_alias_is_looked_up_each_time(copied: Logged, store: ModelStore) -> None:
@@ -95,9 +98,9 @@ def test_files_of_a_run_that_are_no_logged_model_are_found(
     run_id = client.create_run(client.get_run(logged.run_id).info.experiment_id).info.run_id
     client.log_artifacts(run_id, str(_source(first)), "by_hand/model")
     if older == "client":
-        monkeypatch.delattr(mlflow.MlflowClient, "search_logged_models")
+        monkeypatch.delattr(mlflow.MlflowClient, "search_logged_models", raising=False)
     elif older == "server":
-        monkeypatch.setattr(mlflow.MlflowClient, "search_logged_models", no_such_call)
+        monkeypatch.setattr(mlflow.MlflowClient, "search_logged_models", no_such_call, raising=False)
     by_hand = resolve(f"runs:/{run_id}/by_hand/model", tracking_uri=logged.tracking_uri, store=store)
     assert by_hand.digest == first.digest
     with pytest.raises(ModelNotFoundError, match="no model 'by_hand'"):
@@ -109,15 +112,15 @@ def test_a_logged_model_is_refused_where_an_older_mlflow_is_installed(
 ) -> None:
     import mlflow
 
-    monkeypatch.delattr(mlflow.MlflowClient, "get_logged_model")
-    with pytest.raises(EnvironmentProblem, match=f"{logged.model_ids[0]}', a logged model of MLflow 3"):
-        resolve(f"models:/{logged.model_ids[0]}", tracking_uri=logged.tracking_uri, store=store)
+    monkeypatch.delattr(mlflow.MlflowClient, "get_logged_model", raising=False)
+    with pytest.raises(EnvironmentProblem, match="'m-12', a logged model of MLflow 3"):
+        resolve("models:/m-12", tracking_uri=logged.tracking_uri, store=store)
 
 
 def test_the_files_that_mlflow_keeps_are_not_touched(logged: Logged, store: ModelStore) -> None:
     ref = resolve("models:/churn/1", tracking_uri=logged.tracking_uri, store=store)
     names = sorted(path.name for path in _source(ref).rglob("*"))
-    assert names == ["MLmodel", "conda.yaml", "model.skops", "python_env.yaml", "requirements.txt"]
+    assert names == ["MLmodel", "conda.yaml", logged.model_file, "python_env.yaml", "requirements.txt"]
 
 
 def test_a_local_model_that_was_changed_in_place_is_another_model(
@@ -144,7 +147,11 @@ def test_a_local_model_that_was_changed_in_place_is_another_model(
         ("models:/churn/9", ["no version 9", "aliases: champion (version 1)", "versions: 2, 1"]),
         ("models:/empty/latest", ["no version at all", "aliases: none", "versions: none"]),
         ("models:/o'clock/1", ['no model "o\'clock"']),
-        ("models:/m-0123456789abcdef0123456789abcdef", ["no model 'm-0123456789abcdef0123456789abcdef'"]),
+        pytest.param(
+            "models:/m-0123456789abcdef0123456789abcdef",
+            ["no model 'm-0123456789abcdef0123456789abcdef'"],
+            marks=logged_models,
+        ),
         ("runs:/0123456789abcdef0123456789abcdef/x", ["no run '0123456789abcdef0123456789abcdef'"]),
         ("runs:/{run}/frist", ["no model 'frist' (did you mean 'first'?)", "in the run: first, notes, second"]),
         ("runs:/{run}", ["no model ''", "in the run: first, notes, second"]),
@@ -255,7 +262,7 @@ def test_with_nothing_set_at_all_the_setting_to_make_is_named(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RegistryUnavailableError, match=r"no MLflow database .*/mlflow.db") as caught:
+    with pytest.raises(RegistryUnavailableError, match=r"no MLflow (database .*/mlflow.db|store .*/mlruns)") as caught:
         resolve("models:/churn/1", store=store)
     assert "MLFLOW_TRACKING_URI" in caught.value.next_step
     assert list(tmp_path.iterdir()) == []
@@ -316,7 +323,14 @@ def test_secrets_of_a_database_address_are_kept(logged: Logged, store: ModelStor
 
 
 @pytest.mark.parametrize(
-    "uri", ["models:/churn@nobody", "models:/churn/99", "models:/chrun/1", "models:/m-none", "runs:/none/model"]
+    "uri",
+    [
+        "models:/churn@nobody",
+        "models:/churn/99",
+        "models:/chrun/1",
+        pytest.param("models:/m-none", marks=logged_models),
+        "runs:/none/model",
+    ],
 )
 def test_what_is_not_listed_is_known_without_its_files(logged: Logged, tmp_path: Path, uri: str) -> None:
     with pytest.raises(ModelNotFoundError):
@@ -327,7 +341,8 @@ def test_what_is_not_listed_is_known_without_its_files(logged: Logged, tmp_path:
 
 def test_what_is_listed_passes_and_databricks_is_not_asked(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [f"models:/churn/{version}" for version in ("1", "latest")]
-    for uri in (*found, "models:/churn@champion", f"models:/{logged.model_ids[0]}", f"runs:/{logged.run_id}/model"):
+    found += [f"models:/{logged.model_ids[0]}"] if logged.has_logged_models else []
+    for uri in (*found, "models:/churn@champion", f"runs:/{logged.run_id}/model"):
         require_listed(uri, tracking_uri=logged.tracking_uri)
     monkeypatch.setenv("DATABRICKS_HOST", "https://127.0.0.1:1")
     for place in ({"tracking_uri": "databricks"}, {"registry_uri": "databricks-uc"}, {"registry_uri": "uc:profile"}):

@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from spark_infer.errors import DeadlineError, ModelFilesError, ModelNotFoundErro
 from spark_infer.models.files.digest import folder_digest
 from spark_infer.models.files.store import ModelStore
 from spark_infer.models.registry.resolve import resolve
-from tests.unit.models.registry.logged import Logged, using
+from tests.unit.models.registry.logged import Logged, logged_models, using
 from tests.unit.models.registry.servers import mlflow_server, stop
 
 pytestmark = pytest.mark.slow
@@ -33,15 +35,18 @@ def server(
     """A server for what was logged without one; its files are said to be with the server."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copytree(logged.artifacts, folder / "files")
+    places = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+        "model_versions": "storage_location",
+    }
+    if not logged.has_logged_models:
+        del places["logged_models"]
     logged.copied(folder).change(
         *(
             f"update {table} set {column} = replace({column}, '{logged.artifacts.as_uri()}', 'mlflow-artifacts:')"
-            for table, column in {
-                "experiments": "artifact_location",
-                "runs": "artifact_uri",
-                "logged_models": "artifact_location",
-                "model_versions": "storage_location",
-            }.items()
+            for table, column in places.items()
         )
     )
     with mlflow_server(folder) as (address, process):
@@ -56,20 +61,35 @@ def served(server: tuple[Logged, subprocess.Popen[bytes], Path]) -> Logged:
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that MLflow downloads."""
-    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
-
     names: list[str] = []
-    real: Callable[[MlflowArtifactsRepository, str, str], None] = MlflowArtifactsRepository._download_file
+    repository = _repository()
+    real: Callable[[object, str, str], None] = repository._download_file
 
-    def download(self: MlflowArtifactsRepository, remote_file_path: str, local_path: str) -> None:
+    def download(self: object, remote_file_path: str, local_path: str) -> None:
         names.append(remote_file_path)
         real(self, remote_file_path, local_path)
 
-    monkeypatch.setattr(MlflowArtifactsRepository, "_download_file", download)
+    monkeypatch.setattr(repository, "_download_file", download)
     return names
 
 
-_FILES = ["MLmodel", "conda.yaml", "model.skops", "python_env.yaml", "requirements.txt"]
+def _repository() -> Any:
+    """MLflow's class that downloads from a server; in MLflow 2 the one for the HTTP address of its files."""
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+    return HttpArtifactRepository if version("mlflow").startswith("2.") else MlflowArtifactsRepository
+
+
+def _files(logged: Logged) -> list[str]:
+    return ["MLmodel", "conda.yaml", logged.model_file, "python_env.yaml", "requirements.txt"]
+
+
+def _folder(files: Path, logged: Logged, number: int) -> Path:
+    """The folder of a model's files on the server."""
+    place = f"{logged.model_ids[number]}/artifacts" if logged.has_logged_models else ("first", "second")[number]
+    (folder,) = files.glob(f"**/{place}")
+    return folder
 
 
 def test_a_model_for_which_there_is_no_room_is_refused_before_it_is_downloaded(
@@ -86,14 +106,15 @@ def test_a_model_for_which_there_is_no_room_is_refused_before_it_is_downloaded(
 def test_a_registered_version_is_downloaded_once(served: Logged, store: ModelStore, downloads: list[str]) -> None:
     first = resolve("models:/churn@champion", tracking_uri=served.tracking_uri, store=store)
     assert first.source.startswith("mlflow-artifacts:/")
-    assert sorted(downloads) == _FILES
-    assert sorted(path.name for path in store.path(first.digest).iterdir()) == _FILES
+    assert sorted(downloads) == _files(served)
+    assert sorted(path.name for path in store.path(first.digest).iterdir()) == _files(served)
     assert first.digest == folder_digest(store.path(first.digest))
     downloads.clear()
     assert resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store).digest == first.digest
     assert downloads == ["MLmodel"], "the one file that is compared"
 
 
+@logged_models
 def test_a_logged_model_is_remembered_and_a_run_is_not(served: Logged, store: ModelStore, downloads: list[str]) -> None:
     by_id = resolve(f"models:/{served.model_ids[1]}", tracking_uri=served.tracking_uri, store=store)
     assert (by_id.name, by_id.version) == ("second", by_id.digest[:12])
@@ -103,7 +124,7 @@ def test_a_logged_model_is_remembered_and_a_run_is_not(served: Logged, store: Mo
     downloads.clear()
     by_run = resolve(f"runs:/{served.run_id}/second", tracking_uri=served.tracking_uri, store=store)
     assert by_run.digest == by_id.digest
-    assert sorted(downloads) == _FILES
+    assert sorted(downloads) == _files(served)
 
 
 def test_a_registry_uri_alone_serves_the_files_too(
@@ -127,14 +148,12 @@ def test_another_server_in_mlflows_settings_is_not_asked(
 def test_a_download_that_takes_too_long_is_given_up_and_says_where_it_stood(
     served: Logged, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
-
     released = threading.Event()
 
-    def stalls(self: MlflowArtifactsRepository, remote_file_path: str, local_path: str) -> None:
+    def stalls(self: object, remote_file_path: str, local_path: str) -> None:
         released.wait()
 
-    monkeypatch.setattr(MlflowArtifactsRepository, "_download_file", stalls)
+    monkeypatch.setattr(_repository(), "_download_file", stalls)
     with pytest.raises(DeadlineError, match=r"the files were not there in 0\.3 seconds") as stopped:
         resolve("models:/churn/1", tracking_uri=served.tracking_uri, store=store, download_seconds=0.3)
     released.set()
@@ -146,12 +165,12 @@ def test_a_download_damaged_in_the_store_is_fetched_again(
     served: Logged, store: ModelStore, downloads: list[str]
 ) -> None:
     ref = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
-    os.truncate(store.path(ref.digest) / "model.skops", 10)
+    os.truncate(store.path(ref.digest) / served.model_file, 10)
     downloads.clear()
     again = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
     assert again == ref
     assert folder_digest(store.path(ref.digest)) == ref.digest
-    assert sorted(downloads) == sorted(["MLmodel", *_FILES])
+    assert sorted(downloads) == sorted(["MLmodel", *_files(served)])
 
 
 def test_a_version_whose_files_were_rewritten_all_the_same_is_noticed(
@@ -159,7 +178,7 @@ def test_a_version_whose_files_were_rewritten_all_the_same_is_noticed(
 ) -> None:
     served, _, files = server
     before = resolve("models:/churn/2", tracking_uri=served.tracking_uri, store=store)
-    (mlmodel,) = files.glob(f"**/{served.model_ids[1]}/artifacts/MLmodel")
+    mlmodel = _folder(files, served, 1) / "MLmodel"
     kept = mlmodel.read_text()
     try:
         mlmodel.write_text(kept.replace("predict_fn: predict\n", "predict_fn: predicT\n"))  # same size
@@ -175,7 +194,7 @@ def test_files_that_are_gone_from_the_server_are_told(
     server: tuple[Logged, subprocess.Popen[bytes], Path], store: ModelStore
 ) -> None:
     served, _, files = server
-    (folder,) = files.glob(f"**/{served.model_ids[0]}/artifacts")
+    folder = _folder(files, served, 0)
     folder.rename(folder.with_name("aside"))
     try:
         with pytest.raises(
@@ -198,7 +217,7 @@ def test_two_that_ask_for_a_new_version_at_once_download_it_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert downloads.count("model.skops") == 1
+    assert downloads.count(served.model_file) == 1
 
 
 def test_no_secret_of_the_address_is_kept_or_said(

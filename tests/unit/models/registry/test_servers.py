@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spark_infer.errors import RegistryUnavailableError
-from spark_infer.models.registry.servers import Servers, check_sqlite, is_sqlite, sqlite_file
+from spark_infer.models.registry.servers import Servers, check_folder, check_sqlite, is_sqlite, sqlite_file
 
 _MLFLOW = "create table {0} (version_num text)"
 
@@ -37,6 +37,21 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(RegistryUnavailableError, match="There is no MLflow database"):
         check_sqlite(f"sqlite:///{tmp_path}/sub/typo.db", "r1")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["file://{}/mlruns", "{}/mlruns", "file://{}/foreign"])
+def test_a_folder_that_is_not_mlflow_s_is_neither_made_nor_filled(tmp_path: Path, address: str) -> None:
+    (tmp_path / "foreign").mkdir()
+    with pytest.raises(RegistryUnavailableError, match="There is no MLflow store in the folder /") as caught:
+        Servers(address.format(tmp_path), address.format(tmp_path)).client()
+    assert "MLFLOW_TRACKING_URI" in caught.value.next_step
+    assert [path.name for path in tmp_path.rglob("*")] == ["foreign"]
+
+
+def test_a_folder_with_an_experiment_passes(tmp_path: Path) -> None:
+    (tmp_path / "my runs" / "0").mkdir(parents=True)
+    (tmp_path / "my runs" / "0" / "meta.yaml").touch()
+    check_folder(tmp_path / "my runs")
 
 
 def test_garbage_a_foreign_database_and_an_empty_file_are_told_apart(tmp_path: Path) -> None:
