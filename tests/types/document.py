@@ -23,7 +23,8 @@ _HEAD = """\
 # The type matrix
 
 Written by the tests from what they found (`make docs`); a test compares. The cases are in `tests/types/`, each
-with its values and what must come of them; [types.md](types.md) has the rules behind them.
+with its values and what must come of them; [types.md](types.md) has the rules behind them. Before Spark 4.1 `model_udf`
+goes by way of pandas and refuses more than this page says ([which Spark](clusters.md#which-spark)).
 """
 
 _INTO = """

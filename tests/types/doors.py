@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.ml.linalg import VectorUDT
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, types
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StringType, StructField, StructType
+from pyspark.sql.types import DataType, IntegerType, StringType, StructField, StructType
 
 from spark_infer import model_udf, score, score_table
+from spark_infer.spark.versions import parse_ddl
 from tests.types.cases import MODELS, Case
 from tests.types.rows import CASES, SIZE
 from tests.types.specials import SPECIALS, Special
@@ -30,14 +31,14 @@ def spark_type(case: Case) -> DataType:
     """Type of a case's column."""
     if case.spark == "vector":
         return VectorUDT()
-    return StringType() if case.metadata else DataType.fromDDL(case.spark)
+    return StringType() if case.metadata else parse_ddl(case.spark)
 
 
 def frame_of(spark: SparkSession, batch: pa.RecordBatch, cases: Sequence[Case]) -> DataFrame:
     """Make a frame of one partition that holds exactly these Arrow values."""
     schema = StructType(
         [
-            StructField("row", DataType.fromDDL("int")),
+            StructField("row", IntegerType()),
             *(StructField(case.column, spark_type(case), True, dict(case.metadata or {})) for case in cases),
         ]
     )
@@ -62,6 +63,11 @@ def arrow_of(frame: DataFrame) -> pa.RecordBatch:
     table = pa.concat_tables(pa.ipc.open_stream(row.ipc).read_all() for row in rows).rename_columns(frame.columns)
     (batch,) = table.sort_by("row").combine_chunks().to_batches()
     return batch
+
+
+def is_known(special: Special) -> bool:
+    """Whether this Spark has the type of a special column."""
+    return not special.since or hasattr(types, special.since)
 
 
 def special_column(special: Special, where: Column) -> Column:
@@ -96,7 +102,10 @@ class Doors:
 
     def kept(self, door: str) -> list[str]:
         """Columns of the source that can pass through a door."""
-        names = [*(case.column for case in CASES), *(special.column for special in SPECIALS if special.passes)]
+        names = [
+            *(case.column for case in CASES),
+            *(special.column for special in SPECIALS if special.passes and is_known(special)),
+        ]
         return ["row", *(name for name in names if door != "score_table" or name not in NOT_STORED)]
 
     def echoed(

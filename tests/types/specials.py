@@ -15,6 +15,7 @@ class Special:
         sql: A value.
         passes: Whether a column can be kept.
         held: Whether a Parquet table can hold it.
+        since: Class of `pyspark.sql.types` that older versions of Spark lack with it.
     """
 
     column: str
@@ -22,6 +23,7 @@ class Special:
     sql: str
     passes: bool = True
     held: bool = True
+    since: str = ""
 
 
 _POINT = "x'0101000000000000000000f03f0000000000000040'"
@@ -36,12 +38,19 @@ SPECIALS: list[Special] = [
         passes=False,
     ),
     Special(column="calendar", spark="interval", sql="make_interval(1, 2)", passes=False, held=False),
-    Special(column="noon", spark="time", sql="TIME'12:34:56.123456'"),
-    Special(column="variant", spark="variant", sql="""parse_json('{"a": [1, null, 1.5]}')"""),
-    Special(column="variants", spark="array<variant>", sql="array(parse_json('1'), parse_json('null'))"),
-    Special(column="in_variant", spark="struct<v:variant>", sql="named_struct('v', parse_json('true'))"),
-    Special(column="point", spark="geometry", sql=f"st_geomfromwkb({_POINT})"),
-    Special(column="place", spark="geography", sql=f"st_geogfromwkb({_POINT})"),
+    Special(column="noon", spark="time", sql="TIME'12:34:56.123456'", since="TimeType"),
+    Special(column="variant", spark="variant", sql="""parse_json('{"a": [1, null, 1.5]}')""", since="VariantType"),
+    Special(
+        column="variants",
+        spark="array<variant>",
+        sql="array(parse_json('1'), parse_json('null'))",
+        since="VariantType",
+    ),
+    Special(
+        column="in_variant", spark="struct<v:variant>", sql="named_struct('v', parse_json('true'))", since="VariantType"
+    ),
+    Special(column="point", spark="geometry", sql=f"st_geomfromwkb({_POINT})", since="GeometryType"),
+    Special(column="place", spark="geography", sql=f"st_geogfromwkb({_POINT})", since="GeographyType"),
     Special(column="by_struct", spark="map<struct<x:integer>,integer>", sql="map(named_struct('x', 1), 2)"),
     Special(
         column="twins",
