@@ -16,4 +16,7 @@ HAS_INTERVALS = hasattr(types, "CalendarIntervalType")
 generated_columns = pytest.mark.skipif(
     not HAS_GENERATED_COLUMNS, reason="no identity and generated columns in SQL before Delta 4.4"
 )
+every_type = pytest.mark.skipif(
+    not hasattr(types, "TimeType"), reason="no Parquet tables with columns of nulls alone before Spark 4.1"
+)
 arrow_udfs = pytest.mark.skipif(not hasattr(functions, "arrow_udf"), reason="no UDFs on Arrow arrays before Spark 4.1")

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from spark_infer import model_udf, score
 from spark_infer.core.pylist import to_pylist
 from spark_infer.errors import ConfigError, SchemaMismatchError, TargetError
-from tests.spark.since import arrow_udfs
+from tests.spark.since import every_type
 from tests.types import document, trap
 from tests.types.broken import BROKEN
 from tests.types.cases import MODELS, Case
@@ -73,8 +73,9 @@ def no_job(spark: SparkSession) -> Iterator[None]:
 
 
 @pytest.mark.matrix
+@every_type
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("door", [pytest.param("model_udf", marks=arrow_udfs), "score", "score_table"])
+@pytest.mark.parametrize("door", DOORS)
 def test_every_value_reaches_the_model_and_every_kept_column_the_table(
     door: str, name: str, doors: Doors, truth: pa.RecordBatch, found: document.Cells
 ) -> None:
@@ -215,6 +216,7 @@ def test_the_column_door_refuses_such_a_type_in_the_first_task(
 
 
 @pytest.mark.matrix
+@every_type
 @pytest.mark.parametrize("door", DOORS)
 def test_every_shape_of_prediction_stands_in_the_table(door: str, doors: Doors, found: document.Cells) -> None:
     out = doors.scored(door, doors.models["speaker"], "row < 2", keep=["row"], output="said", result_type=DECLARED)
