@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -23,6 +24,8 @@ PartitionValues = dict[
 ]
 """Columns, each with one value or several."""
 
+_BLANKS = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|\s+""")
+_DATE = re.compile(r"\bDATE (?=')")
 _MOST_SHOWN = 80
 _DIGITS = 8
 
@@ -133,15 +136,16 @@ class SourceConfig(TableConfig):
             names = ", ".join(self.hide(each.name) for each in self.features)
             return f"{self.without_features().name} with features of {names} ({_digits(self.hide(joined))})"
         if self.query is not None:
-            return _named("query", self.hide(self.query.strip()))
+            return _named("query", _as_compared(self.hide(self.query.strip())))
         if self.view is not None:
-            return f"view {self.view}"
+            return f"view {self.view.replace('`', '').casefold()}"
         if self.frame_name is not None:
             return f"DataFrame {self.frame_name}"
         if not self.is_stored_first:
             return super().name
-        options = "".join(f" {name}={value}" for name, value in sorted(self.hide(self.options).items()))
-        return _named(f"{self.format or 'files'}", f"{self.path or ''}{options}".strip())
+        spelled = {name.casefold(): _option(value) for name, value in self.hide(self.options).items()}
+        options = "".join(f" {name}={value}" for name, value in sorted(spelled.items()))
+        return _named((self.format or "files").casefold(), f"{self.path or ''}{options}".strip())
 
     @rule("path", "table", "files", "view", "query", "frame", "format")
     @staticmethod
@@ -223,6 +227,18 @@ def stored_problem(
         "whose source is the quarantine table": quarantined is not None and quarantined.enabled,
     }
     return next((text for text, is_wrong in wrong.items() if is_wrong), "")
+
+
+def _as_compared(query: str) -> str:
+    """Spell a query in one way: blanks outside quotes do not count, nor whether a day is a date or its text."""
+    if "--" in query:  # the end of such a comment is the end of its line
+        return query
+    return _DATE.sub("", _BLANKS.sub(lambda found: found[1] or " ", query))
+
+
+def _option(value: Any) -> str:
+    text = str(value)
+    return text.casefold() if text.casefold() in ("true", "false") else text
 
 
 def _digits(value: Any) -> str:

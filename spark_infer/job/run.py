@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from spark_infer.engines.base import WholeWriter
 from spark_infer.engines.prepared_job import PreparedJob
 from spark_infer.engines.unit import Way
 from spark_infer.engines.unit_progress import OnProgress
-from spark_infer.errors import SparkMustReadError
+from spark_infer.errors import RunError, SparkMustReadError
 from spark_infer.job.account import facts_of, mark_of, nothing_new, report_of
 from spark_infer.job.further_tables import further_notes
 from spark_infer.job.row_count import too_few
@@ -61,7 +62,7 @@ def run_job(
         with engine.running():
             stored = after_storing(job, clock)
         return run_job(stored, on_progress=on_progress, clock=clock)
-    with engine.running():
+    with engine.running(), _stored_rows_named(job):
         seconds = engine.prepare_workers(job)
         try:
             report = _run(job, on_progress, seconds, clock)
@@ -69,6 +70,18 @@ def run_job(
             report = _run(engine.without_direct(job, error), on_progress, seconds, clock)
         engine.refresh(job.write)
         return report
+
+
+@contextmanager
+def _stored_rows_named(job: PreparedJob) -> Iterator[None]:
+    """Say in an error that the rows were stored, and are scored again as they were."""
+    try:
+        yield
+    except RunError as error:
+        if job.config.source.stored_at:
+            again = "the same command scores the rows that were stored; "
+            error.details = (*error.details, f"{again}--new-run (new_run=True) reads a source that was repaired")
+        raise
 
 
 def _run(

@@ -23,6 +23,8 @@ from spark_infer.runtime.thread_limits import thread_variables
 MODULE = "spark_infer.runtime.fork_server_process"
 _IDLE_SECONDS = 60
 """How long a server lives on between jobs, as Spark's idle workers do."""
+_starting = threading.Lock()
+"""Held by the thread that starts one: jobs of several threads share it."""
 
 
 def start_fork_server(threads: int, modules: Sequence[str]) -> None:
@@ -33,12 +35,13 @@ def start_fork_server(threads: int, modules: Sequence[str]) -> None:
         modules: What workers need.
     """
     process = this_process()
-    found = fork_server()
-    if found is None or found.threads != threads or found.environ != _told(os.environ):
-        if found is not None and not found.is_used:
-            found.close()
-        with suppress(OSError, AttributeError):
-            process.fork_server = found = ForkServer(process.modules.folders, threads)
+    with _starting:
+        found = fork_server()
+        if found is None or found.threads != threads or found.environ != _told(os.environ):
+            if found is not None and not found.is_used:
+                found.close()
+            with suppress(OSError, AttributeError):
+                process.fork_server = found = ForkServer(process.modules.folders, threads)
     if found is not None:
         found.imports(modules)
 

@@ -36,7 +36,7 @@ NOW = datetime(2025, 1, 2, tzinfo=timezone.utc)
 PLAN: dict[str, Any] = {
     **dict.fromkeys(("job", "model_uri", "model_name", "model_version", "model_digest", "backend"), "x"),
     **dict.fromkeys(("model_files", "source", "source_format", "where", "target", "target_format", "mode"), "x"),
-    **dict.fromkeys(("write", "plane", "acceleration", "compiled", "row_order"), "x"),
+    **dict.fromkeys(("write", "plane", "acceleration", "compiled", "row_order", "source_stored"), "x"),
     **dict.fromkeys(("partition_filter", "read_columns", "quarantined_runs", "steps", "units", "tasks"), ("x", "y")),
     "warnings": ("x", "y"),
     **{name: {"x": "y"} for name in ("params", "job_params", "outputs", "target_columns")},

@@ -22,7 +22,7 @@ from spark_infer.errors import ConfigError
         ({"query": "select 1 as x"}, "query select 1 as x"),
         (
             {"path": "/data/in", "format": "csv", "options": {"sep": ";", "header": True}},
-            "csv /data/in header=True sep=;",
+            "csv /data/in header=true sep=;",
         ),
         ({"frame": object(), "frame_name": "monday"}, "DataFrame monday"),
     ],
@@ -37,6 +37,30 @@ def test_queries_that_begin_alike_or_differ_in_blanks_have_different_names() -> 
     names = [SourceConfig(query=query).name for query in queries]
     assert len({*names}) == len(queries)
     assert all(len(name) < 120 and "\n" not in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"query": "select id,  x\n from t"}, {"query": "select id, x from t "}),
+        (
+            {"query": "select x from t where day = DATE '2026-11-29'"},
+            {"query": "select x from t where day = '2026-11-29'"},
+        ),
+        ({"view": "Sales.`Today`"}, {"view": "sales.today"}),
+        (
+            {"path": "/in", "format": "CSV", "options": {"header": True, "inferSchema": "TRUE"}},
+            {"path": "/in", "format": "csv", "options": {"HEADER": "true", "inferschema": True}},
+        ),
+    ],
+)
+def test_what_is_the_same_to_spark_has_one_name(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert SourceConfig.model_validate(one).name == SourceConfig.model_validate(other).name
+
+
+def test_the_end_of_a_line_counts_where_a_comment_ends_there() -> None:
+    queries = ["select 1 as x -- a\n, 2 as y", "select 1 as x -- a , 2 as y"]
+    assert len({SourceConfig(query=query).name for query in queries}) == 2
 
 
 def test_no_name_of_a_source_has_a_secret(tmp_path: Path) -> None:
@@ -105,7 +129,7 @@ def test_the_sources_of_the_page_are_sources(tmp_path: Path) -> None:
         params = {"day": "2026-11-30"} if "params" in block else {}
         source = load_job(tmp_path / "job.yaml", params=params, environ={"SHOP_PASSWORD": "not shown"}).source
         assert source.is_stored_first
-        assert ("where day = DATE '2026-11-30'" in source.name) == bool(params)
+        assert ("where day = DATE '2026-11-30'" in (source.query or "")) == bool(params)
 
 
 def test_a_job_file_cannot_have_a_dataframe(tmp_path: Path) -> None:

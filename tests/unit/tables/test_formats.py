@@ -179,3 +179,12 @@ def test_what_a_plan_says_is_said(name: str, tmp_path: Path) -> None:
     plan = plan_of(name, tmp_path / "t", mode="overwrite")
     assert all((table_format.creation, table_format.change(plan)))
     assert list(table_format.write_doubts(plan, {})) == []
+
+
+def test_a_parquet_table_that_spark_has_made_holds_the_rows_of_that_run_as_long_as_it_has_files(tmp_path: Path) -> None:
+    table, written = opened(tmp_path / "t"), format_of("parquet").written
+    assert not written.holds_rows(table, {"rows_scored": 3})
+    (tmp_path / "t").mkdir()
+    pq.write_table(pa.table({"id": [1, 2, 3]}), tmp_path / "t" / "part-00000-spark.parquet")
+    assert written.holds_rows(table, {"rows_scored": 3})
+    assert not written.holds_rows(table, {"rows_scored": 3, "some_files": ["other.parquet"]})

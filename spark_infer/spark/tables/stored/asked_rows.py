@@ -39,9 +39,10 @@ def asked_rows(spark: SparkSession, source: SourceConfig) -> DataFrame:
     try:
         frame = _frame(spark, source)
         frame.schema  # noqa: B018 - Spark Connect looks only when the schema is asked for
+        endless = frame.isStreaming
     except Exception as error:
         raise SourceError(f"Spark cannot read the source: {_reason(error, source)}", details=[source.name]) from error
-    if frame.isStreaming:
+    if endless:
         raise SourceError("A streaming DataFrame has no end, and a job scores all rows.", next_step="use score_stream.")
     refuse_unstorable(spark, source, frame)
     return frame
