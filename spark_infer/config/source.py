@@ -24,8 +24,8 @@ PartitionValues = dict[
 ]
 """Columns, each with one value or several."""
 
-_BLANKS = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|\s+""")
-_DATE = re.compile(r"\bDATE (?=')")
+_BLANKS = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|(\bDATE\s+(?='))|\s+""")
+_RAW = re.compile(r"""\b[rR]['"]""")
 _MOST_SHOWN = 80
 _DIGITS = 8
 
@@ -130,7 +130,7 @@ class SourceConfig(TableConfig):
 
     @property
     def name(self) -> str:
-        """The source in words: as the user wrote it, and of what is stored first the kind, without secrets."""
+        """The source in words, without secrets; of what is stored first, one name for all that Spark reads alike."""
         if self.features:
             joined = [each.model_dump(mode="json") for each in self.features]
             names = ", ".join(self.hide(each.name) for each in self.features)
@@ -138,7 +138,8 @@ class SourceConfig(TableConfig):
         if self.query is not None:
             return _named("query", _as_compared(self.hide(self.query.strip())))
         if self.view is not None:
-            return f"view {self.view.replace('`', '').casefold()}"
+            # The name may be that of a folder, parquet.`/Data`, in which case counts.
+            return f"view {self.view if '/' in self.view else self.view.replace('`', '').casefold()}"
         if self.frame_name is not None:
             return f"DataFrame {self.frame_name}"
         if not self.is_stored_first:
@@ -231,9 +232,9 @@ def stored_problem(
 
 def _as_compared(query: str) -> str:
     """Spell a query in one way: blanks outside quotes do not count, nor whether a day is a date or its text."""
-    if "--" in query:  # the end of such a comment is the end of its line
+    if "--" in query or _RAW.search(query):  # such a comment ends with its line, and a raw text has no escapes
         return query
-    return _DATE.sub("", _BLANKS.sub(lambda found: found[1] or " ", query))
+    return _BLANKS.sub(lambda found: found[1] or ("" if found[2] else " "), query)
 
 
 def _option(value: Any) -> str:

@@ -20,8 +20,8 @@ _MAGIC, _ENCRYPTED_MAGIC = b"PAR1", b"PARE"
 _END_BYTES = 8
 """The length of the footer and the magic word."""
 _READ_AT_FIRST = 64 * 2**10
-_ARROW_SCHEMA, _UNREAD = b"ARROW:schema", b"arrow:unread"
-"""The key of the schema in which Arrow wrote a file; a key that no reader asks for."""
+_ARROW_SCHEMA, _UNREAD = b"\x18\x0cARROW:schema", b"\x18\x0carrow:unread"
+"""The key of the schema in which Arrow wrote a file, with its length before it; a key that no reader asks for."""
 _SIGNATURE_BYTES = 28
 """Behind a footer that can be read while columns are encrypted: a nonce and a tag."""
 
@@ -66,7 +66,9 @@ class RawFooter:
         found = _metadata(self.data)
         nested = any(column.children for column in self.columns)
         if nested and any(map(_has_fixed_lists, found.schema.to_arrow_schema().types)):
-            return _metadata(self.data.replace(_ARROW_SCHEMA, _UNREAD))
+            # The keys stand behind names and statistics of columns, which may have the same text.
+            before, key, behind = self.data.rpartition(_ARROW_SCHEMA)
+            return _metadata(before + _UNREAD + behind) if key else found
         return found
 
     @cached_property

@@ -63,6 +63,18 @@ def test_the_end_of_a_line_counts_where_a_comment_ends_there() -> None:
     assert len({SourceConfig(query=query).name for query in queries}) == 2
 
 
+def test_what_is_another_source_to_spark_has_another_name() -> None:
+    queries = [
+        r"select r'\' as a, ' b  c'",
+        r"select r'\' as a, ' b c'",
+        "select \"DATE 'x'\"",
+        "select \"'x'\"",
+    ]
+    assert len({SourceConfig(query=query).name for query in queries}) == 4
+    views = ["parquet.`/Data/t`", "parquet.`/data/t`"]
+    assert len({SourceConfig(view=view).name for view in views}) == 2
+
+
 def test_no_name_of_a_source_has_a_secret(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(

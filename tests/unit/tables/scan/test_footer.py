@@ -124,6 +124,15 @@ def test_lists_of_fixed_size_with_nulls_are_read_as_lists(tmp_path: Path, values
     assert "fixed_size_list" not in str(batch.schema)
 
 
+def test_values_and_names_that_are_the_key_of_arrows_schema_stay(tmp_path: Path) -> None:
+    path, key = tmp_path / "f.parquet", "ARROW:schema"
+    pq.write_table(pa.table({"value": PAIRS, key: [key] * 3}), path)
+    found = snapshot(opened(tmp_path), TableLocation("parquet", f"file://{tmp_path}"))
+    scan = Scan(uri=f"file://{tmp_path}", schema=schema_of(found))
+    (batch,) = read_task(ScanTask(0, (Piece("f.parquet", path.stat().st_size),)), scan)
+    assert batch.to_pydict() == {"value": PAIRS.to_pylist(), key: [key] * 3}
+
+
 def _group(footer: Struct, number: int) -> Struct:
     group: Struct = footer[4][1][1][number]
     return group
