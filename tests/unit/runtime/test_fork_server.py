@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +198,24 @@ def test_one_server_serves_all_jobs_until_the_environment_changes_or_nobody_want
     finally:
         if (left := this_process().fork_server) is not None:
             left.close()
+
+
+def test_jobs_that_begin_at_once_share_a_server(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(this_process(), "fork_server", None)
+    made: list[ForkServer] = []
+
+    class Counted(ForkServer):
+        def __init__(self, *given: Any) -> None:
+            time.sleep(0.05)  # others begin meanwhile
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(module, "ForkServer", Counted)
+    threads = [threading.Thread(target=start_fork_server, args=(1, ["json"])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each in made:
+        each.close()
+    assert len(made) == 1
